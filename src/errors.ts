@@ -1,0 +1,171 @@
+/**
+ * The errors of the house: one closed list of codes, two classes.
+ *
+ * This file stands on the ground floor: it knows nobody, everybody may throw from it. A message starts with its
+ * subject, says what was expected and what was found, and ends with what to do next. No message holds a secret.
+ */
+
+/**
+ * Every code that a public verb can throw. The list is closed: scripts may match on it. What each means:
+ *
+ * - usage: `ERR_OPTION_INVALID` `ERR_REFERENCE_INVALID` `ERR_DIGEST_INVALID` `ERR_PLATFORM_INVALID`
+ * - absent: `ERR_NOT_FOUND` (manifest, tag, blob, file) `ERR_PLATFORM_NOT_FOUND` (the index has no such platform)
+ * - refused by the other side: `ERR_UNAUTHORIZED` (no or wrong credentials) `ERR_DENIED` (known, but not allowed)
+ * - bytes that are not what they should be: `ERR_DIGEST_MISMATCH` `ERR_SIZE_MISMATCH` `ERR_DIFFID_MISMATCH`
+ *   `ERR_DECOMPRESS` `ERR_TAR_INVALID` `ERR_MANIFEST_INVALID` `ERR_CONFIG_INVALID` `ERR_LAYOUT_INVALID`
+ *   `ERR_ARCHIVE_INVALID` `ERR_LAYER_INVALID` (a layer that cannot be applied) `ERR_LIMIT_EXCEEDED` (a guard)
+ * - what this tool does not read: `ERR_NOT_AN_IMAGE` `ERR_MEDIA_TYPE_UNSUPPORTED` `ERR_DIGEST_UNSUPPORTED`
+ *   `ERR_SCHEMA1_UNSUPPORTED` `ERR_UNSUPPORTED` (the form or the source cannot do what was asked)
+ * - the way there: `ERR_NETWORK` `ERR_TIMEOUT` `ERR_TLS` `ERR_RATE_LIMITED` `ERR_REGISTRY` (an answer no registry
+ *   should give) `ERR_RANGE_INVALID` (416)
+ * - this machine: `ERR_FILESYSTEM` `ERR_NO_SPACE` `ERR_PERMISSION` `ERR_TOOL_MISSING` `ERR_NATIVE_MISSING`
+ *   `ERR_WOULD_LOSE` (going on would lose owners, devices or attributes) `ERR_BUSY` `ERR_CREDENTIALS`
+ * - ours: `ERR_INTERNAL`
+ */
+export type ErrorCode =
+  | 'ERR_OPTION_INVALID'
+  | 'ERR_REFERENCE_INVALID'
+  | 'ERR_DIGEST_INVALID'
+  | 'ERR_PLATFORM_INVALID'
+  | 'ERR_NOT_FOUND'
+  | 'ERR_PLATFORM_NOT_FOUND'
+  | 'ERR_UNAUTHORIZED'
+  | 'ERR_DENIED'
+  | 'ERR_DIGEST_MISMATCH'
+  | 'ERR_SIZE_MISMATCH'
+  | 'ERR_DIFFID_MISMATCH'
+  | 'ERR_DECOMPRESS'
+  | 'ERR_TAR_INVALID'
+  | 'ERR_MANIFEST_INVALID'
+  | 'ERR_CONFIG_INVALID'
+  | 'ERR_LAYOUT_INVALID'
+  | 'ERR_ARCHIVE_INVALID'
+  | 'ERR_LAYER_INVALID'
+  | 'ERR_LIMIT_EXCEEDED'
+  | 'ERR_NOT_AN_IMAGE'
+  | 'ERR_MEDIA_TYPE_UNSUPPORTED'
+  | 'ERR_DIGEST_UNSUPPORTED'
+  | 'ERR_SCHEMA1_UNSUPPORTED'
+  | 'ERR_UNSUPPORTED'
+  | 'ERR_NETWORK'
+  | 'ERR_TIMEOUT'
+  | 'ERR_TLS'
+  | 'ERR_RATE_LIMITED'
+  | 'ERR_REGISTRY'
+  | 'ERR_RANGE_INVALID'
+  | 'ERR_FILESYSTEM'
+  | 'ERR_NO_SPACE'
+  | 'ERR_PERMISSION'
+  | 'ERR_TOOL_MISSING'
+  | 'ERR_NATIVE_MISSING'
+  | 'ERR_WOULD_LOSE'
+  | 'ERR_BUSY'
+  | 'ERR_CREDENTIALS'
+  | 'ERR_INTERNAL';
+
+/** What an error knows besides its message: plain JSON values (digests, sizes in bytes, paths), never a secret. */
+export type ErrorDetail = Readonly<Record<string, unknown>>;
+
+/** What the constructors of the error classes take besides code and message. */
+export interface ErrorOptions {
+  readonly detail?: ErrorDetail;
+  readonly cause?: unknown;
+}
+
+/**
+ * The error of every public verb. `code` is stable and scripts may match on it; `message` is for people and may change.
+ *
+ * `detail` holds the facts as JSON values; `cause` is the error underneath, when there is one.
+ */
+export class RootfsError extends Error {
+  override readonly name: string = 'RootfsError';
+  readonly code: ErrorCode;
+  readonly detail: ErrorDetail;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.detail = options.detail ?? {};
+  }
+
+  /** The error as one JSON value: code, message, detail. The cause is reduced to its message. */
+  toJSON(): Record<string, unknown> {
+    const cause = this.cause instanceof Error ? this.cause.message : undefined;
+    return { code: this.code, message: this.message, detail: this.detail, ...(cause === undefined ? {} : { cause }) };
+  }
+}
+
+/** One entry of a registry's error body (distribution-spec v1.1.1, "Error codes"). */
+export interface RegistryErrorEntry {
+  readonly code: string;
+  readonly message?: string;
+  readonly detail?: unknown;
+}
+
+/** Where and how a registry answered: the HTTP status, the method, the URL without credentials and query secrets. */
+export interface RegistryErrorFacts {
+  readonly status: number;
+  readonly method: string;
+  readonly url: string;
+  readonly errors?: readonly RegistryErrorEntry[];
+}
+
+/**
+ * A registry answered, and the answer was no.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
+ */
+export class RegistryError extends RootfsError {
+  override readonly name: string = 'RegistryError';
+  readonly status: number;
+  readonly method: string;
+  readonly url: string;
+  readonly errors: readonly RegistryErrorEntry[];
+
+  constructor(code: ErrorCode, message: string, facts: RegistryErrorFacts, options: ErrorOptions = {}) {
+    super(code, message, {
+      ...options,
+      detail: { status: facts.status, method: facts.method, url: facts.url, ...options.detail },
+    });
+    this.status = facts.status;
+    this.method = facts.method;
+    this.url = facts.url;
+    this.errors = facts.errors ?? [];
+  }
+}
+
+const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: 'ERR_NO_SPACE',
+  EDQUOT: 'ERR_NO_SPACE',
+  EACCES: 'ERR_PERMISSION',
+  EPERM: 'ERR_PERMISSION',
+  EROFS: 'ERR_PERMISSION',
+};
+
+/** The `code` of a Node system error (`ENOENT`, …), or `undefined` for anything else. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error instanceof RootfsError) return undefined;
+  const code = (error as NodeJS.ErrnoException).code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/**
+ * Wraps what a system call threw; a `RootfsError` comes back as it is.
+ *
+ * `ENOSPC` and `EDQUOT` become `ERR_NO_SPACE`; `EACCES`, `EPERM` and `EROFS` become `ERR_PERMISSION`; the rest
+ * `ERR_FILESYSTEM`. The system's own code stands in `detail.errno`.
+ *
+ * @param subject What the message starts with, usually a path.
+ * @param advice What to do next; one clause, without a full stop.
+ */
+export function wrapSystemError(error: unknown, subject: string, advice?: string): RootfsError {
+  if (error instanceof RootfsError) return error;
+  const errno = systemErrorCode(error);
+  const code = (errno === undefined ? undefined : SYSTEM_CODES[errno]) ?? 'ERR_FILESYSTEM';
+  const reason = error instanceof Error ? error.message : String(error);
+  const hint = advice ?? (code === 'ERR_NO_SPACE' ? 'free some space or choose another folder' : undefined);
+  return new RootfsError(code, `${subject}: ${reason}${hint === undefined ? '' : `; ${hint}`}`, {
+    cause: error,
+    detail: { subject, ...(errno === undefined ? {} : { errno }) },
+  });
+}

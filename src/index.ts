@@ -1,0 +1,28 @@
+/** rootfs-kit: container images to root file systems. The public face; it holds no code of its own. */
+
+// content
+export type * from './content/content.js';
+// ground
+export { type ErrorCode, type ErrorDetail, RegistryError, type RegistryErrorEntry, RootfsError } from './errors.js';
+// image
+export type { Image, ImageDocument } from './image/image.js';
+// layer
+export type { LayerHandle } from './layer/layer.js';
+export type { ProgressEvent, ProgressListener } from './progress.js';
+// registry
+export type { Credential, CredentialProvider, CredentialScope, FoundCredential } from './registry/credentials.js';
+export type { Endpoint, EndpointCapability, EndpointResolver, TlsSettings } from './registry/endpoint.js';
+// rootfs
+export type { RootFS } from './rootfs/rootfs.js';
+export * from './rootfs/tree.js';
+// spec
+export type { Descriptor } from './spec/descriptor.js';
+export { type Digest, type DigestAlgorithm, isDigest, type ParsedDigest, parseDigest } from './spec/digest.js';
+export type { ImageConfig } from './spec/image-config.js';
+export type { ImageIndex } from './spec/image-index.js';
+export type { ImageLayer } from './spec/image-layer.js';
+export type { ImageManifest } from './spec/image-manifest.js';
+export { isIndexType, isManifestType, MediaType } from './spec/media-types.js';
+export type { Platform } from './spec/platform.js';
+
+// export

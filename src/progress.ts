@@ -1,0 +1,55 @@
+/**
+ * What comes up while work goes down: progress events. They are facts for a display; nothing may depend on them.
+ *
+ * Names are `noun:verb`. A listener that throws never breaks the work: emit with `report`.
+ */
+
+/** Everything a verb reports while it runs. Sizes are bytes, durations milliseconds. */
+export type ProgressEvent =
+  | { readonly type: 'image:resolved'; readonly reference: string; readonly digest: string; readonly mediaType: string }
+  | { readonly type: 'layers:planned'; readonly layers: number; readonly compressedBytes: number }
+  | {
+      readonly type: 'layer:started';
+      readonly digest: string;
+      readonly compressedBytes: number;
+      readonly index: number;
+    }
+  | {
+      readonly type: 'layer:progressed';
+      readonly digest: string;
+      readonly compressedBytes: number;
+      /** Compressed bytes that have arrived here so far. */
+      readonly fetchedBytes: number;
+      /** Uncompressed bytes written so far. */
+      readonly tarBytes: number;
+    }
+  | {
+      readonly type: 'layer:finished';
+      readonly digest: string;
+      readonly diffId: string;
+      readonly compressedBytes: number;
+      readonly tarBytes: number;
+      /** The layer was there already; nothing was fetched. */
+      readonly cached: boolean;
+    }
+  | { readonly type: 'blob:copied'; readonly digest: string; readonly bytes: number; readonly skipped: boolean }
+  | {
+      readonly type: 'request:retried';
+      readonly subject: string;
+      readonly attempt: number;
+      readonly waitMs: number;
+      readonly reason: string;
+    }
+  | { readonly type: 'warning:raised'; readonly message: string };
+
+/** Hears progress events. It is called synchronously and should return at once; what it throws is ignored. */
+export type ProgressListener = (event: ProgressEvent) => void;
+
+/** Hands an event to a listener, if there is one; a listener that throws is ignored. */
+export function report(listener: ProgressListener | undefined, event: ProgressEvent): void {
+  try {
+    listener?.(event);
+  } catch {
+    // A display must not end the work it displays.
+  }
+}

@@ -1,0 +1,31 @@
+/** Who we are to a registry: what a credential is, and who gives one. Where they are kept stands in other files. */
+import type { CallOptions } from '../content/content.js';
+
+/** What may be shown to a registry. Never logged, never part of an error. */
+export interface Credential {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** OAuth2 refresh token (`identitytoken`): exchanged at the realm, never sent to the registry itself. */
+  readonly identityToken?: string | undefined;
+  /** Bearer token (`registrytoken`) sent as it is. */
+  readonly registryToken?: string | undefined;
+}
+
+/** What a credential is asked for. */
+export interface CredentialScope {
+  /** Host and, if not the default, port, as in the reference: `registry.example:5000`, `docker.io`. */
+  readonly host: string;
+  /** The repository, where one is meant: keys of auth files may be as long as `host/namespace/repository`. */
+  readonly repository?: string | undefined;
+}
+
+/** A credential, and where it was found (a path, `--creds`, a helper's name): to be told to people, holds no secret. */
+export interface FoundCredential {
+  readonly credential: Credential;
+  readonly source: string;
+}
+
+/** Gives credentials. `undefined` means: go on as nobody. */
+export interface CredentialProvider {
+  credential(scope: CredentialScope, options?: CallOptions): Promise<FoundCredential | undefined>;
+}
