@@ -1,0 +1,419 @@
+/**
+ * A folder of blobs, each named by its own digest: `<root>/<blobs>/<algorithm>/<encoded>`.
+ *
+ * The one place of atomicity: a name appears only after its bytes were verified, written and (unless told otherwise)
+ * brought to disk. It knows digests and files. It does not know images, layers, registries or who writes into it;
+ * many processes may do so at once.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { chmod, link, lstat, open, rename, stat, unlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { closeAfter } from '../io/close-after.js';
+import { discard, discardOnError } from '../io/discard.js';
+import { withLock } from '../io/lock.js';
+import { processMark } from '../io/process-mark.js';
+import { Verifier } from '../io/verify.js';
+import { report } from '../progress.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
+import {
+  absentBlob,
+  hashFile,
+  isAbsent,
+  makeFolder,
+  openRegularFile,
+  resolveRange,
+  streamBlob,
+  syncFolder,
+} from './blob-file.js';
+import { addFacts, type BlobFacts, type BlobRecord, readRecord, writeRecord } from './blob-record.js';
+import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
+import { sweepIngest } from './sweep-ingest.js';
+
+/** Options of `BlobDir.open`. */
+export interface BlobDirOptions {
+  /** The folder under the root that holds the algorithm folders: `''` for a store (default), `'blobs'` for a layout. */
+  readonly blobs?: string | undefined;
+  /** Whether each blob is brought to disk before its name appears (`'layer'`, default), or left to the system. */
+  readonly fsync?: 'layer' | 'none' | undefined;
+  /** Whether `meta/` is kept. Default true; without it each judgement of a present blob hashes it again. */
+  readonly records?: boolean | undefined;
+}
+
+/** Options of `BlobDir.find`. */
+export interface FindOptions extends CallOptions {
+  /** `'cached'` (default) believes a blob that is as `meta/` says; `'always'` hashes it again. */
+  readonly verify?: 'cached' | 'always' | undefined;
+}
+
+/** A blob that is here and can be trusted. */
+export interface FoundBlob {
+  /** Absolute path of a regular file. */
+  readonly path: string;
+  /** Length in bytes. */
+  readonly size: number;
+}
+
+const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL']);
+const NOT_WRITABLE = 'give a folder that can be written';
+
+function ingestName(digest: Digest): string {
+  const { algorithm, encoded } = requireVerifiable(digest);
+  return `${algorithm}-${encoded}`;
+}
+
+/** A folder of blobs. Nothing is kept open between calls, so there is nothing to close. */
+export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
+  /** Absolute path of the root. */
+  readonly root: string;
+  readonly #blobs: string;
+  readonly #sync: boolean;
+  readonly #records: boolean;
+
+  private constructor(root: string, options: BlobDirOptions) {
+    this.root = root;
+    this.#blobs = join(root, options.blobs ?? '');
+    this.#sync = options.fsync !== 'none';
+    this.#records = options.records !== false;
+  }
+
+  /**
+   * Opens the folder `root`, which must exist; what lies under it is made when it is needed.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_FILESYSTEM` (not a folder, or under a file), `ERR_PERMISSION`,
+   *   `ERR_OPTION_INVALID`
+   */
+  static async open(root: string, options: BlobDirOptions = {}): Promise<BlobDir> {
+    const { blobs = '', fsync = 'layer' } = options;
+    if (fsync !== 'layer' && fsync !== 'none') {
+      throw new RootfsError('ERR_OPTION_INVALID', `fsync: ${JSON.stringify(fsync)} is unknown; use layer or none`);
+    }
+    if (blobs !== '' && !/^[a-z]+$/.test(blobs)) {
+      throw new RootfsError('ERR_OPTION_INVALID', `blobs: ${JSON.stringify(blobs)} is no folder name; use '' or blobs`);
+    }
+    const path = resolve(root);
+    const found = await stat(path).catch((error: unknown) => {
+      if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, 'give a folder');
+      throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; create it first`, {
+        cause: error,
+        detail: { path },
+      });
+    });
+    if (!found.isDirectory()) {
+      throw new RootfsError('ERR_FILESYSTEM', `${path}: not a folder; give a folder`, { detail: { path } });
+    }
+    return new BlobDir(path, options);
+  }
+
+  /** Where the blob lies once it is here. @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` */
+  path(digest: Digest): string {
+    const { algorithm, encoded } = requireVerifiable(digest);
+    return join(this.#blobs, algorithm, encoded);
+  }
+
+  /** The folder of temporaries, partials and locks. Made by `temporaryPath` and `prepare`. */
+  get ingestFolder(): string {
+    return join(this.root, 'ingest');
+  }
+
+  /** Where the bytes of a broken transfer wait to be continued. It belongs to whoever holds `lockPath`. */
+  partialPath(digest: Digest): string {
+    return join(this.ingestFolder, `${ingestName(digest)}.partial`);
+  }
+
+  /** The lock of a transfer. */
+  lockPath(digest: Digest): string {
+    return join(this.ingestFolder, `${ingestName(digest)}.lock`);
+  }
+
+  /**
+   * A free name in `ingest/` that nobody else gets. It tells which process took it, so that `sweep` recognises it
+   * after that process died. The folder is made; the file is not (open it with `wx`).
+   *
+   * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+   */
+  temporaryPath(): string {
+    try {
+      mkdirSync(this.ingestFolder, { recursive: true });
+    } catch (error) {
+      throw wrapSystemError(error, this.ingestFolder, NOT_WRITABLE);
+    }
+    return join(this.ingestFolder, `tmp-${processMark()}-${randomBytes(8).toString('hex')}`);
+  }
+
+  /** Makes the folders that writing needs, to fail before the first byte is fetched. @throws as `temporaryPath` */
+  async prepare(): Promise<void> {
+    const probe = this.temporaryPath();
+    try {
+      await (await open(probe, 'wx', 0o600)).close();
+      await unlink(probe);
+    } catch (error) {
+      throw wrapSystemError(error, this.root, NOT_WRITABLE);
+    }
+  }
+
+  /**
+   * Gives a finished temporary its name. The caller vouches for the bytes: it verified them while it wrote. The
+   * temporary is gone afterwards, whatever happens.
+   *
+   * A sound blob under that name is left as it is, which is success; a bad one is replaced.
+   *
+   * @param size Length in bytes; the temporary must have it.
+   * @param record Facts to remember with the blob; added to what is remembered already.
+   * @returns the blob's absolute path
+   * @throws RootfsError `ERR_SIZE_MISMATCH`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`
+   */
+  async commitFile(temporaryPath: string, digest: Digest, size: number, record: BlobFacts = {}): Promise<string> {
+    const path = this.path(digest);
+    try {
+      const mtimeNs = await this.#seal(temporaryPath, size);
+      if ((await this.#judge(digest, {})) === undefined) {
+        await makeFolder(join(path, '..'), this.#sync);
+        await this.#remember(digest, { size, mtimeNs }, record);
+        await this.#giveName(temporaryPath, digest, path);
+        if (this.#sync) await syncFolder(join(path, '..'));
+      } else {
+        await this.note(digest, record);
+      }
+    } catch (error) {
+      throw wrapSystemError(error, path);
+    } finally {
+      await unlink(temporaryPath).catch(() => {});
+    }
+    return path;
+  }
+
+  /**
+   * Finds a blob that can be trusted: a regular file, mode 0444, with the size and the modification time it had when
+   * its bytes were last found right. One without a record, or changed since, is hashed again; so is every one under
+   * `verify: 'always'`. A bad one is removed, and a `warning:raised` event says so: then it is as if it was never here.
+   *
+   * @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the
+   *   abort's reason
+   */
+  async find(digest: Digest, options: FindOptions = {}): Promise<FoundBlob | undefined> {
+    const path = this.path(digest);
+    try {
+      const size = await this.#judge(digest, options);
+      return size === undefined ? undefined : { path, size };
+    } catch (error) {
+      if (options.signal?.aborted) throw options.signal.reason;
+      throw wrapSystemError(error, path);
+    }
+  }
+
+  /** What is remembered of a blob; `undefined` where nothing is. Says nothing about whether the blob is here. */
+  async record(digest: Digest): Promise<BlobRecord | undefined> {
+    if (!this.#records) return undefined;
+    const path = this.#recordPath(digest);
+    return readRecord(path).catch((error: unknown) => {
+      throw wrapSystemError(error, path);
+    });
+  }
+
+  /** Adds facts to what is remembered of a blob that is here; without a record nothing happens. */
+  async note(digest: Digest, facts: BlobFacts): Promise<void> {
+    const record = await this.record(digest);
+    if (record === undefined) return;
+    const next = addFacts(record, facts);
+    if (next.compressed.length === record.compressed.length && facts.labels === undefined) return;
+    await this.#write(digest, next);
+  }
+
+  /**
+   * Removes from `ingest/` what dead processes left, partials older than seven days and partials of blobs that are
+   * here. What cannot be removed is left for the next time. @returns the names that were removed
+   */
+  async sweep(): Promise<readonly string[]> {
+    return sweepIngest(this.ingestFolder, {
+      isHere: async (digest) => (await lstat(this.path(digest)).catch(() => undefined)) !== undefined,
+      records: join(this.root, 'meta'),
+    });
+  }
+
+  /** Whether a regular file stands under the blob's name. */
+  async exists(target: Descriptor, _options?: CallOptions): Promise<boolean> {
+    const path = this.path(target.digest);
+    const found = await lstat(path).catch((error: unknown) => {
+      if (isAbsent(error)) return undefined;
+      throw wrapSystemError(error, path);
+    });
+    return found?.isFile() === true;
+  }
+
+  /** Opens the raw bytes of a blob; see `Fetcher`. They are not verified. */
+  async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
+    const path = this.path(target.digest);
+    resolveRange(options.range, target);
+    const opened = await openRegularFile(path);
+    if (opened === undefined) throw absentBlob(target.digest, this.root);
+    return streamBlob(opened.file, { offset: 0, size: opened.stat.size }, target, options);
+  }
+
+  /** Where the blob lies; see `BlobPath`. Its bytes are not verified. */
+  async blobPath(target: Descriptor, _options?: CallOptions): Promise<BlobLocation | undefined> {
+    const path = this.path(target.digest);
+    const opened = await openRegularFile(path);
+    if (opened === undefined) return undefined;
+    await opened.file.close();
+    return { path, offset: 0, size: opened.stat.size };
+  }
+
+  /** Stores content; see `Pusher`. @throws RootfsError also `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM` */
+  async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: CallOptions = {}): Promise<void> {
+    const temporary = await discardOnError(content, async () => {
+      new Verifier(expected);
+      const present = await this.find(expected.digest, options);
+      return present?.size === expected.size ? undefined : this.temporaryPath();
+    });
+    if (temporary === undefined) return discard(content);
+    const verifier = new Verifier(expected);
+    try {
+      const file = await open(temporary, 'wx', 0o600);
+      await closeAfter(file, async () => {
+        for await (const chunk of content) {
+          if (options.signal?.aborted) throw options.signal.reason;
+          verifier.update(chunk);
+          for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
+        }
+        verifier.end();
+      });
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      if (options.signal?.aborted) throw options.signal.reason;
+      throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, this.path(expected.digest));
+    }
+    await this.commitFile(temporary, expected.digest, expected.size);
+  }
+
+  /** Removes a blob and what is remembered of it; see `Deleter`. */
+  async delete(target: Descriptor | Digest, _options?: CallOptions): Promise<void> {
+    const digest = typeof target === 'string' ? target : target.digest;
+    const path = this.path(digest);
+    for (const name of [path, ...(this.#records ? [this.#recordPath(digest)] : [])]) {
+      await unlink(name).catch((error: unknown) => {
+        if (!isAbsent(error)) throw wrapSystemError(error, name);
+      });
+    }
+  }
+
+  /** Mode and bytes of the temporary are final and on disk. @returns its modification time in nanoseconds */
+  async #seal(temporaryPath: string, size: number): Promise<bigint> {
+    const file = await open(temporaryPath, 'r');
+    return closeAfter(file, async () => {
+      await file.chmod(0o444);
+      if (this.#sync) await file.sync();
+      const sealed = await file.stat({ bigint: true });
+      if (sealed.size !== BigInt(size)) {
+        throw new RootfsError('ERR_SIZE_MISMATCH', `${temporaryPath}: ${sealed.size} bytes were written, not ${size}`, {
+          detail: { expectedBytes: size, receivedBytes: Number(sealed.size) },
+        });
+      }
+      return sealed.mtimeNs;
+    });
+  }
+
+  /**
+   * A link never replaces anything. Where the name was taken meanwhile, the record speaks of our bytes and proves
+   * nothing: what stands there is hashed, and is either sound (and stays) or removed.
+   */
+  async #giveName(temporaryPath: string, digest: Digest, path: string): Promise<void> {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      try {
+        await link(temporaryPath, path);
+        return;
+      } catch (error) {
+        const errno = systemErrorCode(error) ?? '';
+        if (errno !== 'EEXIST' && !NO_HARD_LINKS.has(errno)) throw error;
+        if ((await this.#judge(digest, { verify: 'always' })) !== undefined) return;
+        if (errno !== 'EEXIST') break;
+      }
+    }
+    await withLock(this.#commitLock(digest), () => rename(temporaryPath, path));
+  }
+
+  async #judge(digest: Digest, options: FindOptions): Promise<number | undefined> {
+    const path = this.path(digest);
+    const named = await lstat(path, { bigint: true }).catch((error: unknown) => {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    });
+    if (named === undefined) return undefined;
+    if (!named.isFile()) return this.#reject(digest, path, named, 'not a regular file', options);
+    const record = await this.record(digest);
+    const size = Number(named.size);
+    const asRecorded = (named.mode & 0o7777n) === 0o444n && record?.size === size && record.mtimeNs === named.mtimeNs;
+    if (asRecorded && options.verify !== 'always') return size;
+    const opened = await openRegularFile(path);
+    if (opened === undefined) return undefined;
+    const { algorithm } = requireVerifiable(digest);
+    const found = await closeAfter(opened.file, () =>
+      hashFile(opened.file, algorithm, { offset: 0, size: Number.MAX_SAFE_INTEGER }, options.signal),
+    );
+    if (found !== digest) return this.#reject(digest, path, named, `its bytes hash to ${found}`, options);
+    if (!asRecorded) await this.#heal(digest, path, named);
+    return size;
+  }
+
+  /** Good bytes whose mode or record is not as it should be; in a store that cannot be written they stay so. */
+  async #heal(digest: Digest, path: string, named: { size: bigint; mode: bigint; mtimeNs: bigint }): Promise<void> {
+    if (!this.#records) return;
+    try {
+      if ((named.mode & 0o7777n) !== 0o444n) await chmod(path, 0o444);
+      await this.#remember(digest, { size: Number(named.size), mtimeNs: named.mtimeNs }, {});
+    } catch (error) {
+      if (wrapSystemError(error, path).code !== 'ERR_PERMISSION') throw error;
+    }
+  }
+
+  async #reject(
+    digest: Digest,
+    path: string,
+    bad: { dev: bigint; ino: bigint; isDirectory(): boolean },
+    reason: string,
+    options: CallOptions,
+  ): Promise<undefined> {
+    if (bad.isDirectory()) {
+      throw new RootfsError('ERR_FILESYSTEM', `${path}: a folder stands where a blob belongs; remove it`, {
+        detail: { path },
+      });
+    }
+    report(options.onProgress, { type: 'warning:raised', message: `${path}: ${reason}; it is removed and made again` });
+    try {
+      await makeFolder(this.ingestFolder, false);
+      await withLock(this.#commitLock(digest), async () => {
+        const now = await lstat(path, { bigint: true }).catch(() => undefined);
+        if (now?.ino === bad.ino && now.dev === bad.dev) await unlink(path);
+      });
+    } catch (error) {
+      // In a store that cannot be written the bad blob stays; it counts as absent all the same.
+      if (wrapSystemError(error, path).code !== 'ERR_PERMISSION') throw error;
+    }
+    return undefined;
+  }
+
+  async #remember(digest: Digest, seen: Pick<BlobRecord, 'size' | 'mtimeNs'>, facts: BlobFacts): Promise<void> {
+    if (!this.#records) return;
+    const now = Date.now();
+    const old = await readRecord(this.#recordPath(digest));
+    const fresh: BlobRecord = { compressed: [], labels: {}, createdAt: now, ...old, ...seen, updatedAt: now };
+    await this.#write(digest, addFacts(fresh, facts));
+  }
+
+  async #write(digest: Digest, record: BlobRecord): Promise<void> {
+    const path = this.#recordPath(digest);
+    await writeRecord(path, this.temporaryPath(), record, this.#sync);
+  }
+
+  #commitLock(digest: Digest): string {
+    return join(this.ingestFolder, `${ingestName(digest)}.commit.lock`);
+  }
+
+  #recordPath(digest: Digest): string {
+    const { algorithm, encoded } = requireVerifiable(digest);
+    return join(this.root, 'meta', algorithm, `${encoded}.json`);
+  }
+}

@@ -1,0 +1,167 @@
+/** Reading a blob that is (part of) a local file: guarded opening, exact ranges, hashing. */
+import { createHash } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { abortStream, throwIfAborted } from '../io/abort.js';
+import { closeAfter } from '../io/close-after.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { Digest, DigestAlgorithm } from '../spec/digest.js';
+import type { BlobLocation, ByteRange, FetchOptions } from './content.js';
+
+/** An open regular file. Whoever got it closes it. */
+export interface OpenFile {
+  readonly file: FileHandle;
+  readonly stat: Stats;
+}
+
+/** Bytes read at once. */
+const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * Opens a regular file for reading; a symbolic link in its last component is not followed, a pipe or device is not
+ * opened. `undefined` where the name does not exist.
+ *
+ * @throws RootfsError `ERR_LAYOUT_INVALID` where the name is anything but a regular file; `ERR_PERMISSION`,
+ *   `ERR_FILESYSTEM`
+ */
+export async function openRegularFile(path: string): Promise<OpenFile | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const errno = systemErrorCode(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
+    if (errno === 'ELOOP' || errno === 'EMLINK' || errno === 'ENXIO') throw notRegular(path, error);
+    throw wrapSystemError(error, path);
+  }
+  try {
+    const stat = await file.stat();
+    if (stat.isFile()) return { file, stat };
+  } catch (error) {
+    await file.close().catch(() => {});
+    throw wrapSystemError(error, path);
+  }
+  await file.close();
+  throw notRegular(path);
+}
+
+function notRegular(path: string, cause?: unknown): RootfsError {
+  return new RootfsError(
+    'ERR_LAYOUT_INVALID',
+    `${path}: not a regular file; a blob is never read through a link, a pipe or a device, remove it`,
+    { cause, detail: { path } },
+  );
+}
+
+/** Checks a range against a blob's size. @throws RootfsError `ERR_RANGE_INVALID` */
+export function resolveRange(
+  range: ByteRange | undefined,
+  target: Pick<Descriptor, 'digest' | 'size'>,
+): { readonly start: number; readonly end: number } | undefined {
+  if (range === undefined) return undefined;
+  const { start, end = target.size } = range;
+  if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end && end <= target.size) {
+    return { start, end };
+  }
+  throw new RootfsError(
+    'ERR_RANGE_INVALID',
+    `${target.digest}: bytes ${start} to ${end} do not lie in its ${target.size} bytes; ask for a range inside`,
+    { detail: { digest: target.digest, start, end, size: target.size } },
+  );
+}
+
+/**
+ * Streams a blob out of a file: at most `target.size + 1` bytes, or exactly the range. Takes the handle over: it is
+ * closed with the stream, or at once when this throws.
+ *
+ * @param location Where the blob lies in the file; `size` bytes are there at most.
+ * @throws RootfsError `ERR_RANGE_INVALID`, `ERR_SIZE_MISMATCH` (the file ends before the range does)
+ */
+export async function streamBlob(
+  file: FileHandle,
+  location: Pick<BlobLocation, 'offset' | 'size'>,
+  target: Pick<Descriptor, 'digest' | 'size'>,
+  options: FetchOptions = {},
+): Promise<Readable> {
+  try {
+    throwIfAborted(options.signal);
+    const range = resolveRange(options.range, target);
+    if (range !== undefined && range.end > location.size) {
+      throw new RootfsError(
+        'ERR_SIZE_MISMATCH',
+        `${target.digest}: ${target.size} bytes were expected, ${location.size} are there; fetch it again`,
+        { detail: { digest: target.digest, expectedBytes: target.size, receivedBytes: location.size } },
+      );
+    }
+    const start = range?.start ?? 0;
+    const end = range?.end ?? Math.min(location.size, target.size + 1);
+    if (start >= end) {
+      await file.close();
+      return Readable.from([], { objectMode: false });
+    }
+    const stream = file.createReadStream({
+      start: location.offset + start,
+      end: location.offset + end - 1,
+      highWaterMark: CHUNK_BYTES,
+    });
+    return abortStream(stream, options.signal);
+  } catch (error) {
+    await file.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** Hashes `size` bytes of an open file from `offset`; the file's position is left alone. Throws the abort's reason. */
+export async function hashFile(
+  file: FileHandle,
+  algorithm: DigestAlgorithm,
+  place: Pick<BlobLocation, 'offset' | 'size'>,
+  signal?: AbortSignal,
+): Promise<Digest> {
+  const hash = createHash(algorithm);
+  const buffer = Buffer.allocUnsafe(Math.min(1024 * 1024, Math.max(1, place.size)));
+  for (let done = 0; done < place.size; ) {
+    throwIfAborted(signal);
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, place.size - done), place.offset + done);
+    if (bytesRead === 0) break;
+    hash.update(buffer.subarray(0, bytesRead));
+    done += bytesRead;
+  }
+  return `${algorithm}:${hash.digest('hex')}`;
+}
+
+/** Whether a system error says that a name does not exist. */
+export function isAbsent(error: unknown): boolean {
+  const errno = systemErrorCode(error);
+  return errno === 'ENOENT' || errno === 'ENOTDIR';
+}
+
+/** The error of a blob that is not where it should be. @param place The folder or file that was searched. */
+export function absentBlob(digest: Digest, place: string): RootfsError {
+  return new RootfsError('ERR_NOT_FOUND', `${digest}: no such blob in ${place}; copy it there first`, {
+    detail: { digest, place },
+  });
+}
+
+/** Where a file system cannot sync a folder, nothing more can be done. */
+const NO_FOLDER_SYNC = new Set(['EINVAL', 'EPERM', 'EACCES', 'ENOTSUP', 'EISDIR', 'EBADF']);
+
+/** Brings the names in a folder to disk. */
+export async function syncFolder(path: string): Promise<void> {
+  try {
+    const folder = await open(path, 'r');
+    await closeAfter(folder, () => folder.sync());
+  } catch (error) {
+    if (!NO_FOLDER_SYNC.has(systemErrorCode(error) ?? '')) throw error;
+  }
+}
+
+/** Makes a folder and those above it; with `sync`, the names of the new ones are on disk. */
+export async function makeFolder(path: string, sync: boolean): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined || !sync) return;
+  for (let at = path; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
+}

@@ -1,0 +1,96 @@
+/** What a store remembers of a blob beside its bytes: `meta/<algorithm>/<encoded>.json`. */
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { systemErrorCode } from '../errors.js';
+import { closeAfter } from '../io/close-after.js';
+import { type Digest, isDigest } from '../spec/digest.js';
+
+/** What is remembered of one blob. */
+export interface BlobRecord {
+  /** Length in bytes when its bytes were last found right. */
+  readonly size: number;
+  /** Modification time in nanoseconds since the epoch when its bytes were last found right. */
+  readonly mtimeNs: bigint;
+  /** Digests of the compressed blobs that this content came out of. */
+  readonly compressed: readonly Digest[];
+  readonly labels: Readonly<Record<string, string>>;
+  /** When the blob came in and when the record was last changed, milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+/** The part of a record that callers may add. */
+export interface BlobFacts {
+  readonly compressed?: readonly Digest[] | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A record is small; what is larger is none. */
+const MAX_RECORD_BYTES = 1024 * 1024;
+
+/** Reads a record; `undefined` where there is none, or where the file is not one (it is written anew then). */
+export async function readRecord(path: string): Promise<BlobRecord | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const errno = systemErrorCode(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR' || errno === 'EACCES') return undefined;
+    throw error;
+  }
+  return text.length > MAX_RECORD_BYTES ? undefined : parse(text);
+}
+
+/** Writes a record so that readers see the old one or the new one. @param temporary A free name on the same disk. */
+export async function writeRecord(path: string, temporary: string, record: BlobRecord, sync: boolean): Promise<void> {
+  const text = JSON.stringify({ ...record, mtimeNs: String(record.mtimeNs) });
+  const file = await open(temporary, 'wx', 0o644);
+  try {
+    await closeAfter(file, async () => {
+      await file.writeFile(`${text}\n`);
+      if (sync) await file.sync();
+    });
+    await rename(temporary, path).catch(async (error: unknown) => {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+      await mkdir(dirname(path), { recursive: true });
+      await rename(temporary, path);
+    });
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+}
+
+/** A record with facts added: digests are united, labels replaced one by one. */
+export function addFacts(record: BlobRecord, facts: BlobFacts): BlobRecord {
+  return {
+    ...record,
+    compressed: [...new Set([...record.compressed, ...(facts.compressed ?? [])])],
+    labels: Object.fromEntries([...Object.entries(record.labels), ...Object.entries(facts.labels ?? {})]),
+    updatedAt: Date.now(),
+  };
+}
+
+function parse(text: string): BlobRecord | undefined {
+  try {
+    const value = JSON.parse(text) as Record<string, unknown>;
+    const { size, mtimeNs, compressed, labels, createdAt, updatedAt } = value;
+    if (typeof size !== 'number' || typeof mtimeNs !== 'string' || !/^-?\d{1,20}$/.test(mtimeNs)) return undefined;
+    return {
+      size,
+      mtimeNs: BigInt(mtimeNs),
+      compressed: Array.isArray(compressed)
+        ? compressed.filter((digest) => typeof digest === 'string' && isDigest(digest))
+        : [],
+      labels: Object.fromEntries(
+        Object.entries(typeof labels === 'object' && labels !== null ? labels : {}).filter(
+          (entry): entry is [string, string] => typeof entry[1] === 'string',
+        ),
+      ),
+      createdAt: typeof createdAt === 'number' ? createdAt : 0,
+      updatedAt: typeof updatedAt === 'number' ? updatedAt : 0,
+    };
+  } catch {
+    return undefined;
+  }
+}

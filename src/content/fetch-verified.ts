@@ -1,0 +1,70 @@
+/** Reading with proof: what everyone outside the hot path calls instead of `fetch`. */
+import { Readable } from 'node:stream';
+import { RootfsError } from '../errors.js';
+import { abortStream, throwIfAborted } from '../io/abort.js';
+import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
+import { verifyBytes, verifyStream } from '../io/verify.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { requireVerifiable } from '../spec/digest.js';
+import type { CallOptions, Fetcher } from './content.js';
+
+/** Options of `readVerified`. */
+export interface ReadVerifiedOptions extends CallOptions {
+  /** The most bytes to take into memory; 4 MiB when absent. A descriptor that promises more is refused unread. */
+  readonly maxBytes?: number | undefined;
+}
+
+/**
+ * Opens the content of `target` and checks it as it is read: the stream ends only after digest and size were found
+ * right, else it fails. What was read before the end is not verified yet. The caller owns the stream.
+ *
+ * Content that stands in the descriptor itself (`data`) is used without asking the source, after the same check.
+ *
+ * @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` (before a byte is read), `ERR_NOT_FOUND`, what
+ *   the source throws; from the stream `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#properties
+ */
+export async function fetchVerified(source: Fetcher, target: Descriptor, options: CallOptions = {}): Promise<Readable> {
+  requireVerifiable(target.digest);
+  throwIfAborted(options.signal);
+  const embedded = embeddedContent(target);
+  if (embedded !== undefined) return Readable.from([embedded], { objectMode: false });
+  const stream = await source.fetch(target, { signal: options.signal, onProgress: options.onProgress });
+  return abortStream(verifyStream(stream, target), options.signal);
+}
+
+/**
+ * Reads the content of `target` into memory, verified. For documents, not for layers.
+ *
+ * @throws RootfsError as `fetchVerified`; `ERR_LIMIT_EXCEEDED` where `target.size` is over `maxBytes`
+ */
+export async function readVerified(
+  source: Fetcher,
+  target: Descriptor,
+  options: ReadVerifiedOptions = {},
+): Promise<Buffer> {
+  const maxBytes = checkByteLimit('maxBytes', options.maxBytes ?? MAX_DOCUMENT_BYTES);
+  requireVerifiable(target.digest);
+  if (target.size > maxBytes) throw limitError(`${target.digest} (${target.size} bytes)`, maxBytes);
+  return readLimited(await fetchVerified(source, target, options), maxBytes, target.digest);
+}
+
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/**
+ * The content that a descriptor carries in itself, checked; `undefined` where it carries none.
+ *
+ * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` where it is not the content that the descriptor names
+ */
+export function embeddedContent(target: Descriptor): Buffer | undefined {
+  if (target.data === undefined) return undefined;
+  const subject = `${target.digest}: the data inside the descriptor`;
+  if (target.data.length % 4 !== 0 || !BASE64.test(target.data)) {
+    throw new RootfsError('ERR_DIGEST_MISMATCH', `${subject} is not base64; ask who publishes it`, {
+      detail: { digest: target.digest },
+    });
+  }
+  const bytes = Buffer.from(target.data, 'base64');
+  verifyBytes(bytes, target, subject);
+  return bytes;
+}

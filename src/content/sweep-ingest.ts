@@ -1,0 +1,93 @@
+/** Cleaning `ingest/`: what dead processes left there, and what nobody will continue. */
+import { lstat, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { removeIfDead, tryLock } from '../io/lock.js';
+import { isMarkAlive } from '../io/process-mark.js';
+import { type Digest, isDigest } from '../spec/digest.js';
+import { readRecord } from './blob-record.js';
+
+/** How long a partial may wait to be continued, and how long a file of an unknown process may lie: seven days. */
+export const LEFTOVER_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** What sweeping must know of the store around `ingest/`. */
+export interface SweptStore {
+  /** Whether a blob stands under this digest. */
+  isHere(digest: Digest): Promise<boolean>;
+  /** The folder of records. */
+  readonly records: string;
+}
+
+const TEMPORARY = /^tmp-([0-9a-f]{8}-\d+-\d+)-/;
+const PARTIAL = /^(sha256|sha512)-([0-9a-f]+)\.partial$/;
+
+/**
+ * Removes the leftovers of one `ingest/` folder. Files of living processes, partials younger than seven days whose
+ * blob is missing, and ingests that can be resumed stay.
+ *
+ * @returns the names that were removed
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM` where the folder cannot be read
+ */
+export async function sweepIngest(folder: string, store: SweptStore): Promise<readonly string[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw wrapSystemError(error, folder);
+  });
+  let sources: Set<Digest> | undefined;
+  const removed: string[] = [];
+  for (const name of names.sort()) {
+    const path = join(folder, name);
+    const partial = PARTIAL.exec(name);
+    let gone = false;
+    if (partial !== null) {
+      const digest = `${partial[1]}:${partial[2]}` as Digest;
+      const done = async (): Promise<boolean> => {
+        sources ??= await recordedSources(store.records);
+        return sources.has(digest) || (isDigest(digest) && (await store.isHere(digest)));
+      };
+      if ((await isOld(path)) || (await done())) gone = await removePartial(path);
+    } else if (name.endsWith('.lock') || name.endsWith('.stale')) {
+      gone = await removeIfDead(path).catch(() => false);
+    } else {
+      const mark = TEMPORARY.exec(name)?.[1];
+      const alive = mark === undefined ? undefined : isMarkAlive(mark);
+      if (alive === false || (alive === undefined && (await isOld(path)))) gone = await remove(path);
+    }
+    if (gone) removed.push(name);
+  }
+  return removed;
+}
+
+/** A partial that somebody holds is in use, however old. */
+async function removePartial(path: string): Promise<boolean> {
+  const release = await tryLock(path.replace(/\.partial$/, '.lock')).catch(() => undefined);
+  if (release === undefined) return false;
+  try {
+    return await remove(path);
+  } finally {
+    await release();
+  }
+}
+
+async function remove(path: string): Promise<boolean> {
+  return rm(path, { recursive: true, force: true }).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function isOld(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > LEFTOVER_MS;
+}
+
+/** The compressed digests of all blobs that are remembered. */
+async function recordedSources(records: string): Promise<Set<Digest>> {
+  const sources = new Set<Digest>();
+  const names = await readdir(records, { recursive: true }).catch(() => []);
+  for (const name of names.filter((entry) => entry.endsWith('.json'))) {
+    const record = await readRecord(join(records, name)).catch(() => undefined);
+    for (const digest of record?.compressed ?? []) sources.add(digest);
+  }
+  return sources;
+}

@@ -1,0 +1,38 @@
+/** What an abort looks like in this house: the caller's own reason, unchanged. */
+import type { Readable } from 'node:stream';
+
+/** Throws the signal's reason if it is aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw signal.reason;
+}
+
+/** Destroys `stream` with the signal's own reason when it aborts, at once if it already has. Returns the stream. */
+export function abortStream<T extends Readable>(stream: T, signal: AbortSignal | undefined): T {
+  if (signal === undefined) return stream;
+  const abort = (): void => {
+    stream.destroy(signal.reason as Error);
+  };
+  if (signal.aborted) {
+    abort();
+    return stream;
+  }
+  signal.addEventListener('abort', abort, { once: true });
+  stream.once('close', () => signal.removeEventListener('abort', abort));
+  return stream;
+}
+
+/** Waits, at most until the signal aborts; then throws its reason. */
+export async function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  throwIfAborted(signal);
+  await new Promise<void>((resolve, reject) => {
+    const abort = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', abort);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,19 @@
+/** Ending what nobody will read: a stream that is neither read nor destroyed keeps its connection or file open. */
+
+/** Ends a source of bytes without reading it. A stream is destroyed; a generator that never ran holds nothing. */
+export function discard(source: AsyncIterable<Uint8Array>): void {
+  const stream = source as { destroy?: unknown; once?: unknown };
+  if (typeof stream.destroy !== 'function') return;
+  if (typeof stream.once === 'function') stream.once('error', () => {});
+  stream.destroy();
+}
+
+/** Runs `work`; when it fails, ends `source` and throws what `work` threw. */
+export async function discardOnError<T>(source: AsyncIterable<Uint8Array>, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    discard(source);
+    throw error;
+  }
+}

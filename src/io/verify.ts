@@ -1,0 +1,171 @@
+/**
+ * Bytes checked at the edge where they enter: a digest and a length against what was promised.
+ *
+ * This file knows digests and streams. It does not know where bytes come from. A digest mismatch outranks a size
+ * mismatch; an algorithm that cannot be verified is refused before a byte is read.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { pipeline, type Readable, Transform } from 'node:stream';
+import { RootfsError } from '../errors.js';
+import { type Digest, type DigestAlgorithm, requireVerifiable } from '../spec/digest.js';
+
+/** What bytes must be: their digest and their number. A descriptor is one. */
+export interface ExpectedContent {
+  readonly digest: Digest;
+  /** Length in bytes. */
+  readonly size: number;
+}
+
+/**
+ * Checks bytes as they pass, synchronously: `update` with each chunk, then `end`.
+ *
+ * Nothing that went through `update` may be trusted before `end` returned. Usable in worker threads.
+ */
+export class Verifier {
+  readonly #expected: ExpectedContent;
+  readonly #algorithm: DigestAlgorithm;
+  readonly #hash: Hash;
+  readonly #subject: string;
+  #received = 0;
+
+  /**
+   * @param subject What messages start with; the digest when absent.
+   * @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`, `ERR_OPTION_INVALID` (a size that is none)
+   */
+  constructor(expected: ExpectedContent, subject?: string) {
+    this.#algorithm = requireVerifiable(expected.digest).algorithm;
+    if (!Number.isSafeInteger(expected.size) || expected.size < 0) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${expected.digest}: ${String(expected.size)} is not a size; expected a whole number of bytes, 0 or more`,
+        { detail: { digest: expected.digest, size: expected.size } },
+      );
+    }
+    this.#expected = { digest: expected.digest, size: expected.size };
+    this.#hash = createHash(this.#algorithm);
+    this.#subject = subject ?? expected.digest;
+  }
+
+  /** Bytes taken in so far. */
+  get receivedBytes(): number {
+    return this.#received;
+  }
+
+  /**
+   * Takes the next bytes. The array may be reused after the call.
+   *
+   * @throws RootfsError as soon as more than the promised number arrived: `ERR_SIZE_MISMATCH` where the promised
+   *   number of bytes was right and something follows, `ERR_DIGEST_MISMATCH` where they were wrong as well.
+   */
+  update(chunk: Uint8Array): void {
+    const room = this.#expected.size - this.#received;
+    if (chunk.byteLength <= room) {
+      this.#received += chunk.byteLength;
+      this.#hash.update(chunk);
+      return;
+    }
+    this.#hash.update(chunk.subarray(0, room));
+    this.#received = this.#expected.size + 1;
+    this.#compareDigest();
+    throw this.#sizeError(`${this.#expected.size} bytes were expected, and more follow`);
+  }
+
+  /** Judges what came. @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` */
+  end(): void {
+    this.#compareDigest();
+    if (this.#received !== this.#expected.size) {
+      throw this.#sizeError(`${this.#expected.size} bytes were expected, ${this.#received} came`);
+    }
+  }
+
+  #compareDigest(): void {
+    const found = `${this.#algorithm}:${this.#hash.digest('hex')}`;
+    if (found === this.#expected.digest) return;
+    const { digest, size } = this.#expected;
+    const length =
+      this.#received === size
+        ? ''
+        : ` and ${this.#received > size ? `more than ${size}` : this.#received} bytes of ${size}`;
+    throw new RootfsError(
+      'ERR_DIGEST_MISMATCH',
+      `${this.#subject}: the bytes are not what was promised: expected ${digest}, found ${found}${length}; fetch it again, or ask who publishes it`,
+      { detail: { expected: digest, found, expectedBytes: size, receivedBytes: this.#received } },
+    );
+  }
+
+  #sizeError(what: string): RootfsError {
+    return new RootfsError(
+      'ERR_SIZE_MISMATCH',
+      `${this.#subject}: ${what}; the source or the descriptor is wrong, fetch it again or ask who publishes it`,
+      { detail: { digest: this.#expected.digest, expectedBytes: this.#expected.size, receivedBytes: this.#received } },
+    );
+  }
+}
+
+/**
+ * Checks a stream as it passes. The result ends only after digest and size were found right; else it fails with
+ * `ERR_DIGEST_MISMATCH` or `ERR_SIZE_MISMATCH` instead of ending. What was read before the end is not verified yet.
+ *
+ * The source is owned by the result: it is destroyed with it, and its errors come out of it. No byte past
+ * `expected.size` is passed on.
+ *
+ * @throws RootfsError at once, with the source destroyed: `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`,
+ *   `ERR_OPTION_INVALID`
+ */
+export function verifyStream(source: Readable, expected: ExpectedContent, subject?: string): Readable {
+  let verifier: Verifier;
+  try {
+    verifier = new Verifier(expected, subject);
+  } catch (error) {
+    source.once('error', () => {}).destroy();
+    throw error;
+  }
+  const verified = new Transform({
+    readableHighWaterMark: 256 * 1024,
+    transform(chunk: Uint8Array, _encoding, callback) {
+      try {
+        verifier.update(chunk);
+        callback(null, chunk);
+      } catch (error) {
+        callback(error as Error);
+      }
+    },
+    flush(callback) {
+      try {
+        verifier.end();
+        callback();
+      } catch (error) {
+        callback(error as Error);
+      }
+    },
+  });
+  // pipeline carries an error or an early end from either side to the other; whoever reads the result hears of it.
+  pipeline(source, verified, () => {});
+  return verified;
+}
+
+/**
+ * Checks chunks as they pass: the same for any async iterable. The generator returns only after digest and size were
+ * found right, and ends its source whatever happens.
+ *
+ * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`
+ */
+export async function* verifyChunks(
+  source: AsyncIterable<Uint8Array>,
+  expected: ExpectedContent,
+  subject?: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const verifier = new Verifier(expected, subject);
+  for await (const chunk of source) {
+    verifier.update(chunk);
+    yield chunk;
+  }
+  verifier.end();
+}
+
+/** Checks bytes that are all here. @throws RootfsError as `Verifier` does. */
+export function verifyBytes(bytes: Uint8Array, expected: ExpectedContent, subject?: string): void {
+  const verifier = new Verifier(expected, subject);
+  verifier.update(bytes);
+  verifier.end();
+}

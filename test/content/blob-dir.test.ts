@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { BlobDir } from '../../src/content/blob-dir.js';
+import type { ProgressEvent } from '../../src/progress.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const bytes = Buffer.from('a layer that is no layer');
+const blob = describe(bytes);
+
+function describe(content: Buffer): Descriptor {
+  const digest = `sha256:${createHash('sha256').update(content).digest('hex')}` as const;
+  return { mediaType: 'application/octet-stream', digest, size: content.length };
+}
+
+async function storeWith(root: string, content = bytes): Promise<BlobDir> {
+  const store = await BlobDir.open(root);
+  await store.push(describe(content), Readable.from([content]));
+  return store;
+}
+
+test('a pushed blob has its name, mode 0444 and a record, and nothing else is left', async (t) => {
+  const root = tempDir(t);
+  const store = await storeWith(root);
+  const path = store.path(blob.digest);
+  assert.equal(path, join(root, 'sha256', blob.digest.slice(7)));
+  assert.deepEqual(readFileSync(path), bytes);
+  assert.equal(statSync(path).mode & 0o7777, 0o444);
+  assert.equal(statSync(path).nlink, 1);
+  assert.deepEqual(readdirSync(join(root, 'ingest')), []);
+  assert.deepEqual(readdirSync(root).sort(), ['ingest', 'meta', 'sha256']);
+  const record = await store.record(blob.digest);
+  assert.equal(record?.size, bytes.length);
+  assert.equal(record?.mtimeNs, statSync(path, { bigint: true }).mtimeNs);
+  assert.deepEqual(await store.find(blob.digest), { path, size: bytes.length });
+});
+
+test('commitFile gives a temporary its name; a second one is success and removes its temporary', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  const other = `sha256:${'ab'.repeat(32)}` as const;
+  for (const compressed of [[blob.digest], [other]] as const) {
+    const temporary = store.temporaryPath();
+    writeFileSync(temporary, bytes, { flag: 'wx' });
+    assert.equal(await store.commitFile(temporary, blob.digest, bytes.length, { compressed }), store.path(blob.digest));
+    assert.equal(existsSync(temporary), false);
+  }
+  assert.deepEqual((await store.record(blob.digest))?.compressed, [blob.digest, other]);
+});
+
+test('a temporary of another size than promised is not committed', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  const temporary = store.temporaryPath();
+  writeFileSync(temporary, bytes);
+  await assert.rejects(store.commitFile(temporary, blob.digest, 3), { code: 'ERR_SIZE_MISMATCH' });
+  assert.equal(existsSync(temporary), false);
+  assert.equal(await store.find(blob.digest), undefined);
+});
+
+const DAMAGE: Readonly<Record<string, (path: string) => void>> = {
+  'a flipped byte': (path) => {
+    chmodSync(path, 0o644);
+    writeFileSync(path, Buffer.concat([Buffer.from('A'), bytes.subarray(1)]));
+    chmodSync(path, 0o444);
+  },
+  'a cut file': (path) => {
+    chmodSync(path, 0o644);
+    writeFileSync(path, bytes.subarray(1));
+  },
+  'a symbolic link to the right bytes': (path) => {
+    writeFileSync(`${path}.real`, bytes);
+    unlinkSync(path);
+    symlinkSync(`${path}.real`, path);
+  },
+};
+for (const [name, damage] of Object.entries(DAMAGE)) {
+  test(`${name} is said, removed, and healed by the next push`, async (t) => {
+    const store = await storeWith(tempDir(t));
+    damage(store.path(blob.digest));
+    const events: ProgressEvent[] = [];
+    assert.equal(await store.find(blob.digest, { onProgress: (event) => events.push(event) }), undefined);
+    assert.equal(events.length, 1);
+    assert.equal(existsSync(store.path(blob.digest)), false);
+    await store.push(blob, Readable.from([bytes]));
+    assert.equal((await store.find(blob.digest, { verify: 'always' }))?.size, bytes.length);
+  });
+}
+
+test('damage that keeps size, mode and time is found by verify: always, and by a commit that meets it', async (t) => {
+  const store = await storeWith(tempDir(t));
+  const path = store.path(blob.digest);
+  const { atime, mtime } = statSync(path);
+  const record = await store.record(blob.digest);
+  DAMAGE['a flipped byte']?.(path);
+  utimesSync(path, atime, mtime);
+  if (statSync(path, { bigint: true }).mtimeNs === record?.mtimeNs) {
+    assert.notEqual(await store.find(blob.digest), undefined);
+  }
+  assert.equal(await store.find(blob.digest, { verify: 'always' }), undefined);
+});
+
+test('good bytes without a record, or with another time or mode, are hashed once and recorded', async (t) => {
+  const root = tempDir(t);
+  const store = await storeWith(root);
+  const path = store.path(blob.digest);
+  unlinkSync(join(root, 'meta', 'sha256', `${blob.digest.slice(7)}.json`));
+  chmodSync(path, 0o600);
+  utimesSync(path, 5, 5);
+  assert.deepEqual(await store.find(blob.digest), { path, size: bytes.length });
+  assert.equal((await store.record(blob.digest))?.mtimeNs, 5_000_000_000n);
+  assert.equal(statSync(path).mode & 0o7777, 0o444);
+});
+
+test('a record that is no record is written anew', async (t) => {
+  const root = tempDir(t);
+  const store = await storeWith(root);
+  const meta = join(root, 'meta', 'sha256', `${blob.digest.slice(7)}.json`);
+  for (const text of ['', '{', '[]', 'null', '{"size":1,"mtimeNs":"x"}', '{"__proto__":{"size":24}}']) {
+    writeFileSync(meta, text);
+    assert.equal(await store.record(blob.digest), undefined);
+    assert.equal((await store.find(blob.digest))?.size, bytes.length);
+    assert.equal((await store.record(blob.digest))?.size, bytes.length);
+  }
+});
+
+test('bad content leaves nothing behind', async (t) => {
+  const root = tempDir(t);
+  const store = await BlobDir.open(root);
+  await assert.rejects(store.push(blob, Readable.from([bytes.subarray(1)])), { code: 'ERR_DIGEST_MISMATCH' });
+  await assert.rejects(store.push(blob, Readable.from([bytes, bytes])), { code: 'ERR_SIZE_MISMATCH' });
+  const reason = new Error('enough');
+  await assert.rejects(
+    store.push(blob, Readable.from([bytes]), { signal: AbortSignal.abort(reason) }),
+    (error) => error === reason,
+  );
+  assert.deepEqual(readdirSync(join(root, 'ingest')), []);
+  assert.equal(existsSync(store.path(blob.digest)), false);
+});
+
+test('content that is there already is not read, and its stream is ended', async (t) => {
+  const store = await storeWith(tempDir(t));
+  const again = new Readable({
+    read() {
+      assert.fail('must not be read');
+    },
+  });
+  await store.push(blob, again);
+  assert.ok(again.destroyed);
+});
+
+test('roots that cannot be: missing, a file, under a file, a folder where a blob belongs', async (t) => {
+  const root = tempDir(t);
+  writeFileSync(join(root, 'file'), '');
+  await assert.rejects(BlobDir.open(join(root, 'missing')), { code: 'ERR_NOT_FOUND' });
+  for (const path of [join(root, 'file'), join(root, 'file', 'below')]) {
+    await assert.rejects(BlobDir.open(path), (error: { code: string; message: string }) => {
+      return error.code === 'ERR_FILESYSTEM' && error.message.startsWith(path);
+    });
+  }
+  const store = await BlobDir.open(root);
+  mkdirSync(store.path(blob.digest), { recursive: true });
+  await assert.rejects(store.push(blob, Readable.from([bytes])), { code: 'ERR_FILESYSTEM' });
+});
+
+test('a digest never becomes a path unchecked', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  assert.throws(() => store.path('sha256:../../x'), { code: 'ERR_DIGEST_INVALID' });
+  assert.throws(() => store.path('md5:abc'), { code: 'ERR_DIGEST_UNSUPPORTED' });
+  assert.throws(() => store.path('..:abc'), { code: 'ERR_DIGEST_INVALID' });
+});
+
+test('sweep removes what dead processes left and what nobody continues, and nothing else', async (t) => {
+  const root = tempDir(t);
+  const store = await storeWith(root);
+  const alive = store.temporaryPath();
+  writeFileSync(alive, 'mine');
+  const dead = alive.replace(/-\d+-\d+-/, '-4194303-77-');
+  writeFileSync(dead, 'of nobody');
+  const foreign = alive.replace(/tmp-[0-9a-f]{8}/, 'tmp-00000000');
+  writeFileSync(foreign, 'of another machine');
+  const young = store.partialPath(`sha256:${'1'.repeat(64)}`);
+  const old = store.partialPath(`sha256:${'2'.repeat(64)}`);
+  const present = store.partialPath(blob.digest);
+  const source = `sha256:${'3'.repeat(64)}` as const;
+  const extracted = store.partialPath(source);
+  await store.note(blob.digest, { compressed: [source] });
+  for (const path of [young, old, present, extracted]) writeFileSync(path, 'half');
+  utimesSync(old, 1, 1);
+  const removed = await store.sweep();
+  assert.deepEqual(
+    [...removed].sort(),
+    [dead, old, present, extracted].map((path) => path.slice(store.ingestFolder.length + 1)).sort(),
+  );
+  for (const path of [alive, foreign, young]) assert.ok(existsSync(path), path);
+});
+
+test('many at once commit the same blob', async (t) => {
+  const root = tempDir(t);
+  const store = await BlobDir.open(root, { fsync: 'none' });
+  await Promise.all(Array.from({ length: 20 }, () => store.push(blob, Readable.from([bytes]))));
+  assert.deepEqual(readdirSync(join(root, 'ingest')), []);
+  assert.equal((await store.find(blob.digest, { verify: 'always' }))?.size, bytes.length);
+});
+
+test('ranges are exact or refused', async (t) => {
+  const store = await storeWith(tempDir(t));
+  for (const [start, end] of [
+    [0, 0],
+    [0, 5],
+    [3, 3],
+    [5, undefined],
+    [bytes.length, undefined],
+  ] as const) {
+    const stream = await store.fetch(blob, { range: { start, end } });
+    assert.deepEqual(Buffer.concat(await stream.toArray()), bytes.subarray(start, end));
+  }
+  for (const range of [{ start: -1 }, { start: 5, end: 4 }, { start: 0, end: bytes.length + 1 }, { start: 0.5 }]) {
+    await assert.rejects(store.fetch(blob, { range }), { code: 'ERR_RANGE_INVALID' });
+  }
+});
