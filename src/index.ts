@@ -28,5 +28,10 @@ export type { ImageLayer } from './spec/image-layer.js';
 export type { ImageManifest } from './spec/image-manifest.js';
 export { isIndexType, isManifestType, MediaType } from './spec/media-types.js';
 export type { Platform } from './spec/platform.js';
+// tar
+export { type ReadTarFileOptions, readTarFile } from './tar/read-tar-file.js';
+export { readTarStream, type StreamedTarEntry } from './tar/read-tar-stream.js';
+export type { TarEntry, TarEntryType, TarExtent, TarTime } from './tar/tar-entry.js';
+export { TAR_LIMITS, type TarLimits } from './tar/tar-limits.js';
 
 // export

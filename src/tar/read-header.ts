@@ -1,0 +1,158 @@
+/** One 512-byte header block: checksum, dialect, fields. */
+import { BLOCK } from './block.js';
+import { readNumber } from './read-number.js';
+import type { TarEntryType, TarExtent, TarTime } from './tar-entry.js';
+import { tarInvalid } from './tar-invalid.js';
+
+/** A member while its headers are read: `TarEntry` before it is finished. */
+export interface TarDraft {
+  offset: number;
+  name: string;
+  type: TarEntryType;
+  typeflag: string;
+  mode: number;
+  uid: number;
+  gid: number;
+  uname: string;
+  gname: string;
+  mtime: TarTime;
+  atime: TarTime | undefined;
+  ctime: TarTime | undefined;
+  /** Bytes of the body as the header says it; becomes the file's size. */
+  size: number;
+  linkname: string;
+  devmajor: number;
+  devminor: number;
+  dataOffset: number;
+  dataBytes: number;
+  extents: TarExtent[] | undefined;
+  xattrs: ReadonlyMap<string, Buffer> | undefined;
+  pax: ReadonlyMap<string, Buffer> | undefined;
+}
+
+const TYPES: Readonly<Record<string, TarEntryType>> = {
+  '0': 'file',
+  '1': 'hardlink',
+  '2': 'symlink',
+  '3': 'char',
+  '4': 'block',
+  '5': 'directory',
+  '6': 'fifo',
+  '7': 'file',
+  S: 'file',
+  V: 'volume-label',
+};
+const FLAGS = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte === 0 ? 0x30 : byte));
+
+/** Whether a block is all zeros: the mark of the archive's end. */
+export function isZeroBlock(bytes: Buffer, start: number): boolean {
+  for (let at = start; at < start + BLOCK; at += 1) if (bytes[at] !== 0) return false;
+  return true;
+}
+
+/**
+ * Compares the checksum of the block with its bytes, added as unsigned or, as some old writers did, as signed ones.
+ *
+ * @throws RootfsError `ERR_TAR_INVALID`
+ */
+export function checkHeader(bytes: Buffer, start: number, offset: number): void {
+  const said = readNumber(bytes, start + 148, 8, 'chksum', offset);
+  let sum = 8 * 0x20;
+  for (let at = start; at < start + 148; at += 1) sum += bytes[at] as number;
+  for (let at = start + 156; at < start + BLOCK; at += 1) sum += bytes[at] as number;
+  if (sum === said) return;
+  let signed = sum;
+  for (let at = 0; at < BLOCK; at += 1) {
+    if ((at < 148 || at >= 156) && (bytes[start + at] as number) >= 0x80) signed -= 256;
+  }
+  if (signed !== said) {
+    throw tarInvalid(offset, `header checksum: expected ${sum}, found ${said}`, { expected: sum, found: said });
+  }
+}
+
+/** A text field: the bytes before the first NUL, as latin1. */
+export function readText(bytes: Buffer, start: number, length: number): string {
+  let end = start;
+  while (end < start + length && bytes[end] !== 0) end += 1;
+  return end === start ? '' : bytes.toString('latin1', start, end);
+}
+
+/** The length of the member's body: what every type must tell before anything else is looked at. */
+export function readSize(bytes: Buffer, start: number, offset: number): number {
+  const size = readNumber(bytes, start + 124, 12, 'size', offset);
+  if (size < 0) throw tarInvalid(offset, `header field size: expected at least 0, found ${size}`, { field: 'size' });
+  return size;
+}
+
+/** Whether the block bears GNU tar's own magic (`ustar  `), which moves the fields after the 345th byte. */
+export function isGnu(bytes: Buffer, start: number): boolean {
+  return bytes.toString('latin1', start + 257, start + 265) === 'ustar  \0';
+}
+
+/**
+ * Reads the fields of a member's header block; extension headers are applied by the caller.
+ *
+ * @param offset Where the block lies in the archive, for messages.
+ * @throws RootfsError `ERR_TAR_INVALID` when a number is none, or the size or an owner is negative
+ */
+export function readHeader(bytes: Buffer, start: number, offset: number): TarDraft {
+  const magic = bytes.toString('latin1', start + 257, start + 265);
+  const gnu = magic === 'ustar  \0';
+  const ustar = magic.startsWith('ustar\0');
+  const flag = bytes[start + 156] as number;
+  const typeflag = FLAGS[flag] as string;
+  let name = readText(bytes, start, 100);
+  let type = TYPES[typeflag] ?? 'other';
+  let atime: TarTime | undefined;
+  let ctime: TarTime | undefined;
+  if (ustar) {
+    const star = bytes.toString('latin1', start + 508, start + 512) === 'tar\0';
+    if (bytes[start + 345] !== 0) name = `${readText(bytes, start + 345, star ? 131 : 155)}/${name}`;
+  } else if (gnu && bytes[start + 345] !== 0) {
+    try {
+      atime = wholeSeconds(readNumber(bytes, start + 345, 12, 'atime', offset));
+      if (bytes[start + 357] !== 0) ctime = wholeSeconds(readNumber(bytes, start + 357, 12, 'ctime', offset));
+    } catch (error) {
+      // Go before 1.8 (so Docker before 2017) put a ustar prefix here under GNU magic when a number did not fit.
+      const prefix = readText(bytes, start + 345, 155);
+      if (!/^[ -~]+$/.test(prefix)) throw error;
+      name = `${prefix}/${name}`;
+      atime = undefined;
+    }
+  }
+  if (flag === 0 && name.endsWith('/')) type = 'directory';
+  const device = (type === 'char' || type === 'block') && (ustar || gnu);
+  return {
+    offset,
+    name,
+    type,
+    typeflag,
+    mode: readNumber(bytes, start + 100, 8, 'mode', offset) & 0o7777,
+    uid: readId(bytes, start + 108, 'uid', offset),
+    gid: readId(bytes, start + 116, 'gid', offset),
+    uname: ustar || gnu ? readText(bytes, start + 265, 32) : '',
+    gname: ustar || gnu ? readText(bytes, start + 297, 32) : '',
+    mtime: wholeSeconds(readNumber(bytes, start + 136, 12, 'mtime', offset)),
+    atime,
+    ctime,
+    size: readSize(bytes, start, offset),
+    linkname: type === 'hardlink' || type === 'symlink' ? readText(bytes, start + 157, 100) : '',
+    devmajor: device ? readId(bytes, start + 329, 'devmajor', offset) : 0,
+    devminor: device ? readId(bytes, start + 337, 'devminor', offset) : 0,
+    dataOffset: 0,
+    dataBytes: 0,
+    extents: undefined,
+    xattrs: undefined,
+    pax: undefined,
+  };
+}
+
+function wholeSeconds(seconds: number): TarTime {
+  return { seconds, nanoseconds: 0 };
+}
+
+function readId(bytes: Buffer, start: number, field: string, offset: number): number {
+  const id = readNumber(bytes, start, 8, field, offset);
+  if (id < 0) throw tarInvalid(offset, `header field ${field}: expected at least 0, found ${id}`, { field });
+  return id;
+}

@@ -1,0 +1,92 @@
+/** Reads the headers of an uncompressed tar that lies in a file: data is skipped, not read. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import type { TarEntry } from './tar-entry.js';
+import { tarInvalid } from './tar-invalid.js';
+import { type TarLimits, tarLimits } from './tar-limits.js';
+import { TarParser } from './tar-parser.js';
+
+const SMALLEST_WINDOW = 4 * 1024;
+const LARGEST_WINDOW = 256 * 1024;
+
+/** What `readTarFile` takes besides the file: the limits of `TarLimits`, each optional. */
+export interface ReadTarFileOptions extends Partial<TarLimits> {
+  /** Bytes of the archive; default: the file's size. A file that is shorter is refused as cut. */
+  readonly tarBytes?: number;
+}
+
+/**
+ * Reads the members of an uncompressed tar, in order, synchronously: in a worker or, a batch at a time, wherever.
+ *
+ * Headers are read in windows with positional reads (the file's position is not moved), data that a window does not
+ * happen to hold is never read. Nothing after the end mark is looked at. A missing end mark is accepted, a file that
+ * ends inside a header or a body is not. The generator closes what it opened when it ends, is left or throws; an open
+ * descriptor stays open.
+ *
+ * @param file A path, or an open file descriptor.
+ * @throws RootfsError `ERR_TAR_INVALID` (`detail.offset` says where), `ERR_LIMIT_EXCEEDED`, `ERR_OPTION_INVALID`,
+ *   `ERR_FILESYSTEM`, `ERR_PERMISSION`
+ */
+export function* readTarFile(file: string | number, options: ReadTarFileOptions = {}): Generator<TarEntry, void, void> {
+  const parser = new TarParser(tarLimits(options));
+  const { tarBytes } = options;
+  if (tarBytes !== undefined && (!Number.isSafeInteger(tarBytes) || tarBytes < 0)) {
+    throw new RootfsError('ERR_OPTION_INVALID', `tarBytes: expected a whole number of at least 0, found ${tarBytes}`);
+  }
+  const subject = typeof file === 'string' ? file : `file descriptor ${file}`;
+  const fd = typeof file === 'string' ? guarded(subject, () => openSync(file, 'r')) : file;
+  try {
+    const total = tarBytes ?? guarded(subject, () => fstatSync(fd).size);
+    yield* members(parser, fd, total, subject);
+  } finally {
+    if (typeof file === 'string') closeSync(fd);
+  }
+}
+
+function* members(parser: TarParser, fd: number, total: number, subject: string): Generator<TarEntry, void, void> {
+  let window = Buffer.allocUnsafeSlow(LARGEST_WINDOW);
+  let windowStart = 0;
+  let windowEnd = 0;
+  let ahead = LARGEST_WINDOW;
+  while (!parser.done) {
+    const { wantOffset, wantBytes } = parser;
+    if (wantOffset + wantBytes > total) {
+      parser.end(total);
+      return;
+    }
+    if (wantOffset + wantBytes > windowEnd) {
+      // Headers that follow one another are read in large windows, those between large files in small ones.
+      ahead = wantOffset - windowEnd < ahead ? Math.min(ahead * 4, LARGEST_WINDOW) : SMALLEST_WINDOW;
+      const length = Math.min(Math.max(ahead, wantBytes), total - wantOffset);
+      if (length > window.length) window = Buffer.allocUnsafeSlow(length);
+      windowStart = wantOffset;
+      windowEnd = windowStart + readAll(fd, window, length, windowStart, subject);
+      if (windowEnd < wantOffset + wantBytes) {
+        throw tarInvalid(windowEnd, `${subject}: expected ${total} bytes, found the file's end`, { expected: total });
+      }
+    }
+    const entry = parser.give(window, wantOffset - windowStart);
+    if (entry === undefined) continue;
+    if (entry.dataOffset + entry.dataBytes > total) parser.end(total);
+    yield entry;
+  }
+}
+
+function readAll(fd: number, into: Buffer, length: number, position: number, subject: string): number {
+  let done = 0;
+  while (done < length) {
+    const from = done;
+    const count = guarded(subject, () => readSync(fd, into, from, length - from, position + from));
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+function guarded<T>(subject: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw wrapSystemError(error, subject);
+  }
+}

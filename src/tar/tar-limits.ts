@@ -1,0 +1,55 @@
+/** The guards of the tar reader: each a number with a reason, each an option. */
+import { RootfsError } from '../errors.js';
+
+/** How much a tar archive may ask of its reader. What exceeds one of them is `ERR_LIMIT_EXCEEDED`. */
+export interface TarLimits {
+  /** Members in one archive. Default 2,000,000: ten times the largest honest layers. */
+  readonly maxEntries: number;
+  /** Bytes of a name or a link target. Default 4,096: Linux's PATH_MAX. */
+  readonly maxPathBytes: number;
+  /** Bytes of one extension header (PAX or GNU long name). Default 1,048,576, the limit of Go's reader. */
+  readonly maxPaxBytes: number;
+  /** Extended attributes of one member. Default 1,024. */
+  readonly maxXattrs: number;
+  /** Bytes of an extended attribute's value. Default 65,536: Linux's XATTR_SIZE_MAX. */
+  readonly maxXattrBytes: number;
+  /** Runs of data of all sparse files in one archive. Default 1,000,000. */
+  readonly maxExtents: number;
+  /** Bytes of all extension headers of one archive together. Default 536,870,912 (512 MiB). */
+  readonly maxMetadataBytes: number;
+}
+
+/** The defaults of `TarLimits`. */
+export const TAR_LIMITS: TarLimits = {
+  maxEntries: 2_000_000,
+  maxPathBytes: 4_096,
+  maxPaxBytes: 1_048_576,
+  maxXattrs: 1_024,
+  maxXattrBytes: 65_536,
+  maxExtents: 1_000_000,
+  maxMetadataBytes: 536_870_912,
+};
+
+/**
+ * Fills up limits with the defaults.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID` when one is not a whole number of at least 0
+ */
+export function tarLimits(options: { readonly [Key in keyof TarLimits]?: TarLimits[Key] | undefined }): TarLimits {
+  const limits: Record<keyof TarLimits, number> = { ...TAR_LIMITS };
+  for (const key of Object.keys(TAR_LIMITS) as (keyof TarLimits)[]) {
+    const value = options[key];
+    if (value === undefined) continue;
+    if (value !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(value) || value < 0)) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${key}: expected a whole number of at least 0, found ${String(value)}`,
+        {
+          detail: { option: key, value: String(value) },
+        },
+      );
+    }
+    limits[key] = value;
+  }
+  return limits;
+}
