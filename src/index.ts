@@ -27,7 +27,30 @@ export type { ImageIndex } from './spec/image-index.js';
 export type { ImageLayer } from './spec/image-layer.js';
 export type { ImageManifest } from './spec/image-manifest.js';
 export { isIndexType, isManifestType, MediaType } from './spec/media-types.js';
-export type { Platform } from './spec/platform.js';
+export {
+  formatPlatform,
+  type HostFacts,
+  hostPlatform,
+  isUnknownPlatform,
+  normalizePlatform,
+  type Platform,
+  parsePlatform,
+} from './spec/platform.js';
+export { isExactRank, rankPlatform } from './spec/rank-platform.js';
+export {
+  apiHost,
+  credentialKey,
+  familiarReference,
+  formatReference,
+  isLoopbackHost,
+  MAX_REFERENCE_LENGTH,
+  MAX_REPOSITORY_LENGTH,
+  normalizeReference,
+  parseReference,
+  type Reference,
+  type SplitImage,
+  splitImage,
+} from './spec/reference.js';
 // tar
 export { type ReadTarFileOptions, readTarFile } from './tar/read-tar-file.js';
 export { readTarStream, type StreamedTarEntry } from './tar/read-tar-stream.js';
