@@ -1,0 +1,60 @@
+/** What a test registry remembers of the requests it got: the counters that tests assert on. */
+import type { RequestKind } from './registry-route.js';
+
+/** Which of the registry's servers a request came to. Each has a port, and so an origin, of its own. */
+export type Origin = 'registry' | 'storage' | 'token';
+
+/** One request, in the order of arrival. The numbers are final once `done`. */
+export interface RequestRecord {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  readonly origin: Origin;
+  readonly kind: RequestKind;
+  readonly repository?: string | undefined;
+  /** Tag, digest or upload id. */
+  readonly reference?: string | undefined;
+  /** As they came, lower-case names; secrets included. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** Counts the connections in the order they were opened; requests of one connection share a number. */
+  readonly connection: number;
+  /** The status that was sent; 0 while there is none. */
+  status: number;
+  /** Bytes of the body that were handed to the connection. */
+  bytesSent: number;
+  /** The answer has ended, whole or not. */
+  done: boolean;
+}
+
+/** Sums over the requests since the start or the last `reset`. */
+export class RequestLog {
+  /** Every request in the order of arrival. */
+  readonly requests: RequestRecord[] = [];
+  /** Requests that brought an `Authorization` header to an origin it was not meant for. */
+  readonly leaked: RequestRecord[] = [];
+
+  /** Body bytes sent in all. */
+  get bytesSent(): number {
+    return this.requests.reduce((sum, record) => sum + record.bytesSent, 0);
+  }
+
+  /** The requests of a kind, and of a tag or digest if one is given. */
+  of(kind: RequestKind, reference?: string): RequestRecord[] {
+    return this.requests.filter(
+      (record) => record.kind === kind && (reference === undefined || record.reference === reference),
+    );
+  }
+
+  /** Body bytes sent of one blob, from the registry and from where it redirects to. */
+  bytesOf(digest: string): number {
+    return this.requests
+      .filter((record) => record.reference === digest && (record.kind === 'blob' || record.kind === 'storage'))
+      .reduce((sum, record) => sum + record.bytesSent, 0);
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.requests.length = 0;
+    this.leaked.length = 0;
+  }
+}

@@ -1,0 +1,129 @@
+/** The healthy registry over the wire: pull, push, paging, ranges, counters. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { digestOf, image, index, startRegistry } from '../../src/testing/testing.js';
+
+const built = image()
+  .layer((l) => l.file('a', 'x'.repeat(5000)))
+  .layer((l) => l.file('b', 'y'))
+  .build();
+
+test('manifests and blobs come back as they were added', async () => {
+  await using registry = await startRegistry();
+  const both = index().add(built).build();
+  registry.add('library/app', 'latest', both);
+  assert.match(registry.host, /^127\.0\.0\.1:\d+$/);
+  for (const reference of ['latest', both.descriptor.digest, built.descriptor.digest]) {
+    const response = await fetch(`${registry.url}/v2/library/app/manifests/${reference}`);
+    const bytes = Buffer.from(await response.arrayBuffer());
+    assert.equal(response.headers.get('docker-content-digest'), digestOf(bytes));
+    assert.equal(response.status, 200);
+  }
+  for (const layer of built.layers) {
+    const response = await fetch(`${registry.url}/v2/library/app/blobs/${layer.descriptor.digest}`);
+    assert.deepEqual(Buffer.from(await response.arrayBuffer()), layer.blob);
+    assert.equal(registry.log.bytesOf(layer.descriptor.digest), layer.blob.length);
+  }
+  const head = await fetch(`${registry.url}/v2/library/app/manifests/latest`, { method: 'HEAD' });
+  assert.equal(head.headers.get('content-length'), String(both.descriptor.size));
+  assert.equal((await fetch(`${registry.url}/v2/library/app/manifests/none`)).status, 404);
+  assert.equal((await fetch(`${registry.url}/v2/other/blobs/${built.layers[0]?.descriptor.digest}`)).status, 404);
+  assert.equal(registry.log.requests.length, 8);
+  assert.equal(registry.log.of('blob').length, 3);
+});
+
+test('a range gives these bytes', async () => {
+  await using registry = await startRegistry();
+  registry.add('app', 'latest', built);
+  const { digest, size } = built.layers[0]?.descriptor ?? built.descriptor;
+  const blob = built.layers[0]?.blob ?? Buffer.alloc(0);
+  const get = (range: string) => fetch(`${registry.url}/v2/app/blobs/${digest}`, { headers: { range } });
+  for (const [range, start, end] of [
+    ['bytes=0-9', 0, 10],
+    ['bytes=10-', 10, size],
+    ['bytes=-5', size - 5, size],
+    [`bytes=3-${size + 50}`, 3, size],
+  ] as const) {
+    const response = await get(range);
+    assert.equal(response.status, 206);
+    assert.equal(response.headers.get('content-range'), `bytes ${start}-${end - 1}/${size}`);
+    assert.deepEqual(Buffer.from(await response.arrayBuffer()), blob.subarray(start, end));
+  }
+  assert.equal((await get(`bytes=${size}-`)).status, 416);
+  assert.equal((await get('bytes=0-1,4-5')).status, 200);
+});
+
+test('blobs are pushed whole, in chunks, by mount; a manifest needs its parts', async () => {
+  await using registry = await startRegistry();
+  const base = `${registry.url}/v2/new/app`;
+  const put = () =>
+    fetch(`${base}/manifests/v1`, {
+      method: 'PUT',
+      body: built.manifestBytes,
+      headers: { 'content-type': built.descriptor.mediaType },
+    });
+  assert.equal((await put()).status, 404);
+  const [first, second] = built.layers;
+  assert.ok(first !== undefined && second !== undefined);
+  const post = (query = '', body?: Buffer) =>
+    fetch(`${base}/blobs/uploads/${query}`, { method: 'POST', body: body ?? null });
+
+  assert.equal((await post(`?digest=${first.descriptor.digest}`, second.blob)).status, 400);
+  assert.equal((await post(`?digest=${first.descriptor.digest}`, first.blob)).status, 201);
+
+  const place = `${registry.url}${(await post()).headers.get('location')}`;
+  const half = second.blob.subarray(0, 10);
+  const chunk = await fetch(place, { method: 'PATCH', body: half, headers: { 'content-range': '0-9' } });
+  assert.equal(chunk.status, 202);
+  assert.equal(chunk.headers.get('range'), '0-9');
+  assert.equal(
+    (await fetch(place, { method: 'PATCH', body: half, headers: { 'content-range': '20-29' } })).status,
+    416,
+  );
+  assert.equal((await fetch(place)).headers.get('range'), '0-9');
+  const rest = await fetch(`${place}?digest=${second.descriptor.digest}`, {
+    method: 'PUT',
+    body: second.blob.subarray(10),
+  });
+  assert.equal(rest.status, 201);
+
+  registry.add('old', undefined, built);
+  const mounted = await post(`?mount=${built.manifest.config.digest}&from=old`);
+  assert.equal(mounted.status, 201);
+  assert.equal((await put()).status, 201);
+  assert.equal(registry.content.manifest('new/app', 'v1')?.digest, built.descriptor.digest);
+  assert.equal((await fetch(`${base}/manifests/v1`, { method: 'DELETE' })).status, 202);
+  assert.equal((await fetch(`${base}/manifests/v1`)).status, 404);
+});
+
+test('tags and catalog come in pages', async () => {
+  await using registry = await startRegistry({ pageSize: 2 });
+  for (const tag of ['c', 'a', 'e', 'b', 'd']) registry.add('app', tag, built);
+  const seen: string[] = [];
+  let next: string | undefined = '/v2/app/tags/list';
+  while (next !== undefined) {
+    const response: Response = await fetch(`${registry.url}${next}`);
+    seen.push(...((await response.json()) as { tags: string[] }).tags);
+    next = /^<(.*)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1];
+  }
+  assert.deepEqual(seen, ['a', 'b', 'c', 'd', 'e']);
+  assert.equal(registry.log.of('tags').length, 3);
+  assert.deepEqual(await (await fetch(`${registry.url}/v2/_catalog`)).json(), { repositories: ['app'] });
+  assert.equal((await fetch(`${registry.url}/v2/none/tags/list`)).status, 404);
+});
+
+test('referrers are found by subject and type', async () => {
+  await using registry = await startRegistry();
+  registry.add('app', 'latest', built);
+  const signature = image().subject(built.descriptor, 'application/x-sig').build();
+  registry.add('app', undefined, signature);
+  const url = `${registry.url}/v2/app/referrers/${built.descriptor.digest}`;
+  const found = (await (await fetch(url)).json()) as { manifests: { digest: string }[] };
+  assert.deepEqual(
+    found.manifests.map((entry) => entry.digest),
+    [signature.descriptor.digest],
+  );
+  const none = await fetch(`${url}?artifactType=x/y`);
+  assert.equal(none.headers.get('oci-filters-applied'), 'artifactType');
+  assert.deepEqual(((await none.json()) as { manifests: unknown[] }).manifests, []);
+});
