@@ -162,7 +162,11 @@ test('every export has its docstring', () => {
   for (const file of files.filter((name) => name !== 'index.ts' && !name.startsWith('cli/'))) {
     const lines = readFileSync(join(src, file), 'utf8').split('\n');
     for (const [index, line] of lines.entries()) {
-      if (!/^export (?:default |abstract |async |declare )*(?:function|class|const|interface|type|enum)\b/.test(line))
+      if (
+        !/^export (?:default |abstract |async |declare )*(?:function|class|const|interface|type|enum)\b(?! [{*])/.test(
+          line,
+        )
+      )
         continue;
       if (!(lines[index - 1] ?? '').trimEnd().endsWith('*/'))
         bare.push(`${relative('.', file)}:${index + 1} ${line.slice(0, 60)}`);
