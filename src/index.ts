@@ -13,7 +13,13 @@ export type { Image, ImageDocument } from './image/image.js';
 // layer
 export type { LayerHandle } from './layer/layer.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
+export type { CredentialPlaceOptions } from './registry/credential-places.js';
 // registry
+export {
+  type CredentialSearchOptions,
+  createCredentialSearch,
+  type ExplicitCredential,
+} from './registry/credential-search.js';
 export type { Credential, CredentialProvider, CredentialScope, FoundCredential } from './registry/credentials.js';
 export type { Endpoint, EndpointCapability, EndpointResolver, TlsSettings } from './registry/endpoint.js';
 // rootfs

@@ -1,0 +1,83 @@
+/** Reading small files that the user or the machine keeps for us: bounded, and absent is an answer. */
+import { open, stat } from 'node:fs/promises';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+
+/** The largest settings, credentials or certificate file that is read: 4 MiB. */
+export const MAX_SETTINGS_BYTES = 4 * 1024 * 1024;
+
+/** The right variable of an environment; set but empty counts as unset. */
+export function environmentValue(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  const value = env[name];
+  return value === undefined || value === '' ? undefined : value;
+}
+
+/**
+ * Reads a file as UTF-8 text, without a byte order mark.
+ *
+ * @returns `undefined` when there is no such file, or when it lies behind a folder that this user may not search
+ * (a home that belongs to somebody else). A file that is there and cannot be read is an error.
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM`, `ERR_LIMIT_EXCEEDED` (over `MAX_SETTINGS_BYTES`)
+ */
+export async function readOptionalFile(path: string): Promise<string | undefined> {
+  try {
+    return await readBounded(path);
+  } catch (error) {
+    const errno = systemErrorCode(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
+    if (errno === 'EACCES' && (await isHidden(path))) return undefined;
+    throw wrapSystemError(
+      error,
+      path,
+      errno === 'EISDIR' ? 'a file is expected here' : 'make it readable or remove it',
+    );
+  }
+}
+
+/**
+ * Reads a file that somebody named: as `readOptionalFile`, but absent is an error too.
+ *
+ * @param subject What names the file, for the message: an option, a key of another file.
+ * @throws RootfsError `ERR_NOT_FOUND` and the codes of `readOptionalFile`
+ */
+export async function readNamedFile(path: string, subject: string): Promise<string> {
+  const text = await readOptionalFile(path);
+  if (text !== undefined) return text;
+  throw new RootfsError('ERR_NOT_FOUND', `${path}: no such file, but ${subject} names it; correct the path`, {
+    detail: { path },
+  });
+}
+
+async function readBounded(path: string): Promise<string> {
+  const file = await open(path, 'r');
+  try {
+    const chunks: Buffer[] = [];
+    let total = 0;
+    for (;;) {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(64 * 1024), 0, 64 * 1024, null);
+      if (bytesRead === 0) break;
+      total += bytesRead;
+      if (total > MAX_SETTINGS_BYTES) {
+        throw new RootfsError(
+          'ERR_LIMIT_EXCEEDED',
+          `${path}: larger than ${MAX_SETTINGS_BYTES} bytes, which no settings file is; is this the right file?`,
+          { detail: { path, maxBytes: MAX_SETTINGS_BYTES } },
+        );
+      }
+      chunks.push(buffer.subarray(0, bytesRead));
+    }
+    return Buffer.concat(chunks)
+      .toString('utf8')
+      .replace(/^\uFEFF/, '');
+  } finally {
+    await file.close();
+  }
+}
+
+async function isHidden(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return false;
+  } catch (error) {
+    return systemErrorCode(error) === 'EACCES';
+  }
+}
