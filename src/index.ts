@@ -13,6 +13,7 @@ export type { Image, ImageDocument } from './image/image.js';
 // layer
 export type { LayerHandle } from './layer/layer.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
+export { closeConnections } from './registry/connections.js';
 export type { CredentialPlaceOptions } from './registry/credential-places.js';
 // registry
 export {
@@ -22,6 +23,8 @@ export {
 } from './registry/credential-search.js';
 export type { Credential, CredentialProvider, CredentialScope, FoundCredential } from './registry/credentials.js';
 export type { Endpoint, EndpointCapability, EndpointResolver, TlsSettings } from './registry/endpoint.js';
+export type { RegistryOptions } from './registry/registry-options.js';
+export { createRepository, type RegistryRepository } from './registry/repository.js';
 // rootfs
 export type { RootFS } from './rootfs/rootfs.js';
 export * from './rootfs/tree.js';

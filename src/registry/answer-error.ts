@@ -1,0 +1,160 @@
+/** What a registry's refusal means, in the words that users know. */
+import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
+import { shownUrl, TLS_PORT } from './network-error.js';
+import { retryAfterMs } from './retry-budget.js';
+import type { WireResponse } from './wire.js';
+
+/** What the request was about, for people. */
+export interface Subject {
+  readonly kind: 'manifest' | 'blob' | 'upload' | 'tags' | 'referrers' | 'catalog' | 'registry';
+  /** The registry as in the reference. */
+  readonly registry: string;
+  /** `registry/repository`, where there is one. */
+  readonly repository: string;
+  /** The content: `repository:tag`, `repository@digest`. */
+  readonly name: string;
+  /** What was shown to the registry: the source of a credential, or nothing. */
+  readonly shownCredential?: string | undefined;
+}
+
+/** The longest error body that is read, in bytes. */
+const MAX_ERROR_BODY = 64 * 1024;
+
+const BY_ENTRY: Readonly<Record<string, ErrorCode>> = {
+  DIGEST_INVALID: 'ERR_DIGEST_MISMATCH',
+  SIZE_INVALID: 'ERR_SIZE_MISMATCH',
+  MANIFEST_INVALID: 'ERR_MANIFEST_INVALID',
+  MANIFEST_BLOB_UNKNOWN: 'ERR_NOT_FOUND',
+  NAME_INVALID: 'ERR_REFERENCE_INVALID',
+  TAG_INVALID: 'ERR_REFERENCE_INVALID',
+  TOOMANYREQUESTS: 'ERR_RATE_LIMITED',
+  DENIED: 'ERR_DENIED',
+  UNSUPPORTED: 'ERR_UNSUPPORTED',
+};
+
+const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  401: 'ERR_UNAUTHORIZED',
+  403: 'ERR_DENIED',
+  404: 'ERR_NOT_FOUND',
+  405: 'ERR_UNSUPPORTED',
+  410: 'ERR_NOT_FOUND',
+  413: 'ERR_LIMIT_EXCEEDED',
+  416: 'ERR_RANGE_INVALID',
+  429: 'ERR_RATE_LIMITED',
+};
+
+/** Reads a refusal's body, bounded, and makes the error of it. The response's body is used up. */
+export async function answerError(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
+  let body = '';
+  try {
+    body = (await response.body.bytes(MAX_ERROR_BODY, subject.name)).toString('utf8');
+  } catch {
+    // The status says enough; a body that is endless or cut adds nothing.
+  }
+  const { status } = response;
+  const errors = errorEntries(body);
+  const code = codeOf(status, errors, body);
+  const wait = retryAfterMs(response.headers.get('retry-after'));
+  const reasons = remark(errors, body, response.headers.get('content-type'));
+  return new RegistryError(
+    code,
+    wording(code, status, subject, reasons, response.url),
+    { status, method, url: shownUrl(response.url), errors },
+    { detail: wait === undefined ? {} : { retryAfterMs: wait } },
+  );
+}
+
+function codeOf(status: number, errors: readonly RegistryErrorEntry[], body: string): ErrorCode {
+  if (status === 400 && /HTTP request to an? HTTPS|plain HTTP request was sent to HTTPS/i.test(body)) return 'ERR_TLS';
+  const named = errors.map(({ code }) => BY_ENTRY[code]).find((code) => code !== undefined);
+  if (status === 400 && named !== undefined && named !== 'ERR_DENIED') return named;
+  if (status === 404 && named === 'ERR_DENIED') return 'ERR_DENIED';
+  if (status >= 500) return named === 'ERR_RATE_LIMITED' ? named : 'ERR_REGISTRY';
+  return BY_STATUS[status] ?? 'ERR_REGISTRY';
+}
+
+function wording(code: ErrorCode, status: number, subject: Subject, reasons: string, url: URL): string {
+  const { kind, name, repository, registry, shownCredential } = subject;
+  const because = reasons === '' ? '' : ` (${reasons})`;
+  switch (code) {
+    case 'ERR_TLS':
+      return `${url.host}: ${TLS_PORT.join('; ')}`;
+    case 'ERR_UNAUTHORIZED':
+      return shownCredential === undefined
+        ? `pull access denied for ${repository}, repository does not exist or may require login${because}; check the name, or run: rootfs login ${registry}`
+        : `${repository}: ${url.host} did not accept the credentials from ${shownCredential}${because}; run: rootfs login ${registry}`;
+    case 'ERR_DENIED':
+      return `${repository}: access denied by ${url.host}${because}; ask its owner for access, or log in as someone who has it`;
+    case 'ERR_NOT_FOUND':
+      if (kind === 'manifest') return `manifest for ${name} not found${because}; check the name and the tag`;
+      if (kind === 'blob') return `blob ${name} not found${because}; the image at the registry is incomplete`;
+      if (kind === 'upload') return `${name}: the upload was not found${because}; push again`;
+      if (kind === 'tags') return `repository ${repository} not found${because}; check the name`;
+      return `${name}: not found at ${url.host}${because}`;
+    case 'ERR_UNSUPPORTED':
+      return kind === 'upload'
+        ? `${name}: ${url.host} takes no uploads${because}; it may be read-only or a mirror`
+        : `${name}: ${url.host} does not support this operation${because}`;
+    case 'ERR_LIMIT_EXCEEDED':
+      return `${name}: ${url.host} refuses content of this size with status ${status}${because}; raise the limit there, or upload in pieces (uploadChunkBytes)`;
+    case 'ERR_RATE_LIMITED':
+      return `${name}: ${url.host} limits the rate of requests (status ${status})${because}; log in for a higher limit, or come back later`;
+    case 'ERR_RANGE_INVALID':
+      return `${name}: ${url.host} does not have the requested range${because}; the blob there is shorter than its descriptor says`;
+    case 'ERR_DIGEST_MISMATCH':
+    case 'ERR_SIZE_MISMATCH':
+    case 'ERR_MANIFEST_INVALID':
+    case 'ERR_REFERENCE_INVALID':
+      return `${name}: ${url.host} refused it with status ${status}${because}`;
+    default:
+      return `${name}: ${url.host} answered with status ${status}${because}; ${status >= 500 ? 'try again later' : 'check that this is a registry'}`;
+  }
+}
+
+/** The entries of an error body; empty for HTML, cut JSON or anything else. */
+function errorEntries(body: string): RegistryErrorEntry[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return [];
+  }
+  const list = (value as { errors?: unknown } | null)?.errors;
+  if (!Array.isArray(list)) return [];
+  return list.slice(0, 20).flatMap((entry: unknown): RegistryErrorEntry[] => {
+    if (typeof entry !== 'object' || entry === null) return [];
+    const { code, message, detail } = entry as { code?: unknown; message?: unknown; detail?: unknown };
+    if (typeof code !== 'string' && typeof message !== 'string') return [];
+    return [
+      {
+        code: printable(typeof code === 'string' ? code : 'UNKNOWN', 60),
+        ...(typeof message === 'string' ? { message: printable(message, 300) } : {}),
+        ...(detail === undefined || detail === null ? {} : { detail }),
+      },
+    ];
+  });
+}
+
+function remark(errors: readonly RegistryErrorEntry[], body: string, contentType: string | undefined): string {
+  if (errors.length > 0) {
+    return errors
+      .slice(0, 3)
+      .map(({ code, message }) => message || code.toLowerCase().replaceAll('_', ' '))
+      .join('; ');
+  }
+  if (/html/i.test(contentType ?? '') || /^\s*</.test(body)) {
+    const title = /<title[^>]{0,100}>([^<]{1,100})</i.exec(body)?.[1];
+    return title === undefined ? 'an HTML page' : `an HTML page: ${printable(title, 100)}`;
+  }
+  return printable(body, 120);
+}
+
+/** Text from the other side as it may stand on a terminal: one line, no control characters, bounded. */
+export function printable(text: string, limit: number): string {
+  const line = text
+    .slice(0, limit * 4)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
+    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ')
+    .trim();
+  return line.length > limit ? `${line.slice(0, limit)}…` : line;
+}

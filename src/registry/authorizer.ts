@@ -1,0 +1,237 @@
+/** What is shown to a registry: challenges answered, tokens kept per origin and scope, credentials kept at home. */
+import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { report } from '../progress.js';
+import { isLoopbackHost } from '../spec/reference.js';
+import type { Subject } from './answer-error.js';
+import { type Challenge, parseChallenges } from './challenge.js';
+import type { Connections } from './connections.js';
+import type { FoundCredential } from './credentials.js';
+import type { Endpoint } from './endpoint.js';
+import { shownUrl } from './network-error.js';
+import type { RegistrySettings } from './registry-options.js';
+import { mergeScopes, scopeKey } from './scopes.js';
+import { SharedCalls } from './shared-call.js';
+import { basicLogin, type RegistryToken, requestToken } from './token-request.js';
+import { sendOverWire, type WireResponse } from './wire.js';
+
+/** Whom a request goes to, and as whom. */
+export interface AuthorizationTarget {
+  readonly origin: string;
+  /** Absent for an origin that a redirect led to: nobody's credentials go there, an anonymous token may be asked for. */
+  readonly endpoint: Endpoint | undefined;
+  readonly scopes: readonly string[];
+  readonly subject: Subject;
+}
+
+/** What is known of one origin (and, at an endpoint, one credential). */
+interface Place {
+  bearer?: { readonly realm: URL; readonly service: string | undefined } | undefined;
+  basic?: string | undefined;
+  fixedToken?: string | undefined;
+  readonly tokens: Map<string, RegistryToken>;
+}
+
+/** A token this close to its end, in milliseconds, is not used for a new request. */
+const EXPIRY_MARGIN_MS = 1_000;
+
+/** Answers challenges. One per client; tokens are kept in memory only. */
+export class Authorizer {
+  readonly #settings: RegistrySettings;
+  readonly #connections: Connections;
+  readonly #places = new Map<string, Place>();
+  readonly #found = new Map<string, Promise<FoundCredential | undefined>>();
+  readonly #requests = new SharedCalls<RegistryToken>();
+  readonly #warned = new Set<string>();
+
+  constructor(settings: RegistrySettings, connections: Connections) {
+    this.#settings = settings;
+    this.#connections = connections;
+  }
+
+  /** The Authorization header to start with: what earlier answers asked for, else nothing. */
+  async header(target: AuthorizationTarget, call: CallOptions): Promise<string | undefined> {
+    const place = this.#place(target);
+    if (place.basic !== undefined) return place.basic;
+    if (place.fixedToken !== undefined) return `Bearer ${place.fixedToken}`;
+    if (place.bearer === undefined) return undefined;
+    const kept = place.tokens.get(scopeKey(target.scopes));
+    if (kept !== undefined && kept.expiresAt - EXPIRY_MARGIN_MS > Date.now()) return `Bearer ${kept.token}`;
+    return `Bearer ${(await this.#token(place, place.bearer, target, target.scopes, call)).token}`;
+  }
+
+  /**
+   * Answers a 401: the header to try again with, or `undefined` when there is nothing new to show.
+   *
+   * @param shown What was shown when the 401 came.
+   * @throws RootfsError `ERR_REGISTRY` for a realm that must not be asked, and what asking it fails with
+   */
+  async answer(
+    target: AuthorizationTarget,
+    response: WireResponse,
+    shown: string | undefined,
+    call: CallOptions,
+  ): Promise<string | undefined> {
+    const challenges = parseChallenges(response.headers.all('www-authenticate'));
+    const place = this.#place(target);
+    const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
+    const basic = challenges.some(({ scheme }) => scheme === 'basic');
+    const found = await this.credential(target, call);
+    const fixed = found?.credential.registryToken;
+    if (fixed !== undefined && (bearer !== undefined || !basic)) {
+      place.fixedToken = fixed;
+      return shown === `Bearer ${fixed}` ? undefined : `Bearer ${fixed}`;
+    }
+    if (bearer?.parameters.has('realm')) return this.#answerBearer(target, place, bearer, shown, call);
+    if (!basic) return undefined;
+    const login = basicLogin(found?.credential);
+    if (login === undefined || login === shown) return undefined;
+    place.basic = login;
+    place.bearer = undefined;
+    return login;
+  }
+
+  /** The credential for a target, looked up once; `undefined` for nobody, and always for a foreign origin. */
+  credential(target: AuthorizationTarget, call: CallOptions): Promise<FoundCredential | undefined> {
+    const { endpoint } = target;
+    const provider = this.#settings.credentials;
+    if (endpoint === undefined || provider === undefined) return Promise.resolve(undefined);
+    const scope = { host: endpoint.credentialHost, repository: endpoint.repository || undefined };
+    const key = `${scope.host}/${scope.repository ?? ''}`;
+    let found = this.#found.get(key);
+    if (found === undefined) {
+      found = provider.credential(scope, call);
+      this.#found.set(key, found);
+      found.catch(() => this.#found.delete(key));
+    }
+    return found;
+  }
+
+  /** Gets a token for a target whose challenge is known; `undefined` when it asks for none. */
+  async currentToken(target: AuthorizationTarget): Promise<RegistryToken | undefined> {
+    const place = this.#place(target);
+    if (place.fixedToken !== undefined) return { token: place.fixedToken, expiresAt: Number.POSITIVE_INFINITY };
+    return place.tokens.get(scopeKey(target.scopes));
+  }
+
+  async #answerBearer(
+    target: AuthorizationTarget,
+    place: Place,
+    challenge: Challenge,
+    shown: string | undefined,
+    call: CallOptions,
+  ): Promise<string | undefined> {
+    const realm = checkedRealm(challenge.parameters.get('realm') ?? '', target);
+    place.bearer = { realm, service: challenge.parameters.get('service') };
+    place.basic = undefined;
+    const key = scopeKey(target.scopes);
+    const kept = place.tokens.get(key);
+    // Another request may have refreshed the token while this one was under way.
+    if (kept !== undefined && `Bearer ${kept.token}` !== shown) return `Bearer ${kept.token}`;
+    place.tokens.delete(key);
+    const scopes = mergeScopes(target.scopes, challenge.parameters.get('scope'));
+    return `Bearer ${(await this.#token(place, place.bearer, target, scopes, call)).token}`;
+  }
+
+  async #token(
+    place: Place,
+    bearer: { readonly realm: URL; readonly service: string | undefined },
+    target: AuthorizationTarget,
+    scopes: readonly string[],
+    call: CallOptions,
+  ): Promise<RegistryToken> {
+    const key = scopeKey(target.scopes);
+    const found = await this.credential(target, call);
+    const placeKey = this.#placeKey(target);
+    return this.#requests.join(`${placeKey} ${key}`, call.signal, async (signal) => {
+      const login = found?.credential;
+      if (login !== undefined && found !== undefined) this.#warnOfUnrelatedRealm(bearer.realm, target, found, call);
+      const tls = target.endpoint?.tls;
+      const own = bearer.realm.origin === target.origin;
+      const token = await requestToken(
+        { ...bearer, scopes, credential: login, subject: { ...target.subject, shownCredential: found?.source } },
+        (request) =>
+          sendOverWire(
+            { ...request, tls: request.url.origin === target.origin ? tls : withoutClientCertificate(tls), signal },
+            this.#connections,
+            this.#settings.timeoutMs,
+          ),
+        {
+          ...(own && target.endpoint?.mirrorOf === undefined ? this.#settings.headers : {}),
+          'user-agent': this.#settings.userAgent,
+        },
+      );
+      place.tokens.set(key, token);
+      return token;
+    });
+  }
+
+  #placeKey(target: AuthorizationTarget): string {
+    const { endpoint } = target;
+    return `${target.origin} ${endpoint === undefined ? '' : `${endpoint.credentialHost}/${endpoint.repository}`}`;
+  }
+
+  #place(target: AuthorizationTarget): Place {
+    const key = this.#placeKey(target);
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      place = { tokens: new Map() };
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+
+  #warnOfUnrelatedRealm(realm: URL, target: AuthorizationTarget, found: FoundCredential, call: CallOptions): void {
+    const registry = new URL(target.origin);
+    if (isRelatedHost(registry.hostname, realm.hostname)) return;
+    const message = `credentials for ${target.endpoint?.credentialHost} (${found.source}) are shown to ${realm.host}, which ${registry.host} names as its token server`;
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    report(call.onProgress, { type: 'warning:raised', message });
+  }
+}
+
+/** The settings for another origin than the endpoint's: whom we trust stays, who we are does not. */
+export function withoutClientCertificate(tls: Endpoint['tls']): Endpoint['tls'] {
+  if (tls?.cert === undefined && tls?.key === undefined) return tls;
+  let bare = bareSettings.get(tls);
+  if (bare === undefined) {
+    const { cert: _cert, key: _key, ...rest } = tls;
+    bare = rest;
+    bareSettings.set(tls, bare);
+  }
+  return bare;
+}
+
+// The same object each time: connections are shared by identity.
+const bareSettings = new WeakMap<object, NonNullable<Endpoint['tls']>>();
+
+function checkedRealm(text: string, target: AuthorizationTarget): URL {
+  const registry = new URL(target.origin);
+  const refuse = (problem: string): RootfsError =>
+    new RootfsError('ERR_REGISTRY', `${registry.host}: token realm refused: ${problem}`, {
+      detail: { host: registry.host, ...(URL.canParse(text) ? { realm: shownUrl(new URL(text)) } : {}) },
+    });
+  if (text.length > 4096 || !URL.canParse(text)) throw refuse('the WWW-Authenticate header names no absolute URL');
+  const realm = new URL(text);
+  if (realm.protocol !== 'http:' && realm.protocol !== 'https:') {
+    throw refuse(`it is a ${realm.protocol.slice(0, 20)} address; only http and https are asked`);
+  }
+  if (realm.protocol === 'http:' && registry.protocol === 'https:') {
+    throw refuse('it is plain http while the registry speaks https');
+  }
+  if (realm.username !== '' || realm.password !== '') throw refuse('it holds a user name or password');
+  realm.hash = '';
+  return realm;
+}
+
+/** The same machine, or two names under one parent domain of at least two labels. */
+function isRelatedHost(a: string, b: string): boolean {
+  if (a === b || (isLoopbackHost(a) && isLoopbackHost(b))) return true;
+  const parents = (host: string): string[] => {
+    const labels = host.split('.');
+    const parent = labels.slice(1).join('.');
+    return labels.length > 2 && !/^[\d.]+$/.test(host) ? [host, parent] : [host];
+  };
+  return parents(a).some((name) => parents(b).includes(name));
+}

@@ -1,0 +1,131 @@
+/** The bytes of a blob as one stream, whatever happens to the connections that bring them. */
+import { Readable } from 'node:stream';
+import type { WireBody } from './wire-body.js';
+
+/** A body that brings the blob from `offset`; the first `skip` bytes of it have been delivered before. */
+export interface OpenBody {
+  readonly body: WireBody;
+  readonly skip: number;
+}
+
+/** What a blob stream asks of its surroundings. */
+export interface BlobSource {
+  /** Opens the blob from `offset`; fails when no attempt is left. */
+  reopen(offset: number): Promise<OpenBody>;
+  /** Decides whether to go on after a failure at `position`, having brought `gained` bytes: waits, or throws. */
+  broken(error: unknown, gained: number): Promise<void>;
+  /** What to fail with when a body ended early, at `position`; `undefined` when the blob really ends there. */
+  short(position: number, body: WireBody): Error | undefined;
+  /** Called once, when the stream has ended or was destroyed. */
+  closed(): void;
+}
+
+/** Which bytes: from `start`; `end` is where a complete body ends; `limit` is where delivery is cut. */
+export interface BlobWindow {
+  readonly start: number;
+  readonly end: number;
+  readonly limit: number;
+}
+
+/** How much the stream holds before the connection is paused, in bytes. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+
+/** Delivers `[start, limit)` of a blob; a broken connection is replaced from where it broke. */
+export class BlobStream extends Readable {
+  readonly #source: BlobSource;
+  readonly #window: BlobWindow;
+  #position: number;
+  #gained = 0;
+  #skip = 0;
+  #body: WireBody | undefined;
+  #over = false;
+
+  constructor(first: OpenBody, window: BlobWindow, source: BlobSource) {
+    super({ highWaterMark: HIGH_WATER_BYTES });
+    this.#source = source;
+    this.#window = window;
+    this.#position = window.start;
+    this.#attach(first);
+  }
+
+  override _read(): void {
+    this.#body?.resume();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#over = true;
+    this.#body?.cancel();
+    this.#body = undefined;
+    this.#source.closed();
+    callback(error);
+  }
+
+  #attach({ body, skip }: OpenBody): void {
+    this.#body = body;
+    this.#skip = skip;
+    this.#gained = 0;
+    body.attach({
+      data: (chunk) => this.#data(chunk),
+      end: () => this.#ended(body),
+      fail: (reason) => this.#failed(reason),
+    });
+  }
+
+  #data(arrived: Buffer): boolean {
+    let chunk = arrived;
+    if (this.#skip > 0) {
+      const skipped = Math.min(this.#skip, chunk.length);
+      this.#skip -= skipped;
+      if (skipped === chunk.length) return true;
+      chunk = chunk.subarray(skipped);
+    }
+    const room = this.#window.limit - this.#position;
+    if (chunk.length > room) chunk = chunk.subarray(0, room);
+    this.#position += chunk.length;
+    this.#gained += chunk.length;
+    const more = this.push(chunk);
+    // More than a complete body holds, or all of a window: what follows is not wanted.
+    if (this.#position === this.#window.limit) this.#finish();
+    return this.#over || more;
+  }
+
+  #ended(body: WireBody): void {
+    if (this.#position >= this.#window.end) {
+      this.#finish();
+      return;
+    }
+    const error = this.#source.short(this.#position, body);
+    if (error === undefined) this.#finish();
+    else this.#failed(error);
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const body = this.#body;
+    this.#body = undefined;
+    this.push(null);
+    // A range's body ends here too; reading that end keeps the connection.
+    body?.discard();
+  }
+
+  #failed(reason: unknown): void {
+    this.#body = undefined;
+    if (this.#over) return;
+    // All bytes are here; only the end of the exchange went wrong.
+    if (this.#position >= this.#window.end) this.#finish();
+    else void this.#recover(reason);
+  }
+
+  async #recover(reason: unknown): Promise<void> {
+    try {
+      await this.#source.broken(reason, this.#gained);
+      if (this.#over) return;
+      const next = await this.#source.reopen(this.#position);
+      if (this.#over) next.body.cancel();
+      else this.#attach(next);
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error), { cause: error }));
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
+import { createHash } from 'node:crypto';
+import type { Dispatcher, Pool } from 'undici';
+import type { TlsSettings } from './endpoint.js';
+import { proxyFor } from './proxy-environment.js';
+import type { RegistrySettings } from './registry-options.js';
+import { readCertificates, trustAnchors } from './trust-anchors.js';
+
+const pools = new Map<string, Promise<Dispatcher>>();
+
+/** How long an idle connection is kept for the next request, in milliseconds. It does not keep the process alive. */
+const KEEP_ALIVE_MS = 4_000;
+
+/** What of the settings decides which connections may be shared. */
+export type ConnectionSettings = Pick<
+  RegistrySettings,
+  'caFile' | 'tlsVerify' | 'timeoutMs' | 'maxConnectionsPerHost' | 'dispatcher'
+>;
+
+/**
+ * The ways out of one client. The pools behind them are shared by the whole process: by TLS settings, proxy and limits.
+ * Idle connections close themselves and hold up no exit.
+ */
+export class Connections {
+  readonly #settings: ConnectionSettings;
+  readonly #known = new Map<string, Promise<Dispatcher>>();
+  readonly #tlsNumbers = new Map<TlsSettings | undefined, number>();
+
+  constructor(settings: ConnectionSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * The dispatcher for a URL: the injected one, else a pool.
+   *
+   * @throws RootfsError `ERR_OPTION_INVALID` (a proxy variable that is no URL), `ERR_TLS`, `ERR_FILESYSTEM` (CA files)
+   */
+  async dispatcher(url: URL, tls: TlsSettings | undefined): Promise<Dispatcher> {
+    if (this.#settings.dispatcher !== undefined) return this.#settings.dispatcher;
+    const proxy = proxyFor(url);
+    const number = this.#tlsNumbers.get(tls) ?? this.#tlsNumbers.size;
+    this.#tlsNumbers.set(tls, number);
+    const name = `${number} ${url.protocol} ${proxy?.href ?? ''}`;
+    const known = await this.#known.get(name);
+    if (known !== undefined && !isDestroyed(known)) return known;
+    const opened = sharedPool(url, proxy, tls, this.#settings);
+    this.#known.set(name, opened);
+    opened.catch(() => this.#known.delete(name));
+    return opened;
+  }
+}
+
+function isDestroyed(dispatcher: Dispatcher): boolean {
+  return (dispatcher as { destroyed?: boolean }).destroyed === true;
+}
+
+async function sharedPool(
+  url: URL,
+  proxy: URL | undefined,
+  tls: TlsSettings | undefined,
+  settings: ConnectionSettings,
+): Promise<Dispatcher> {
+  const secure =
+    url.protocol === 'https:' || proxy?.protocol === 'https:' ? await tlsOptions(tls, settings) : undefined;
+  const shape = JSON.stringify([proxy?.href, secure, settings.timeoutMs, settings.maxConnectionsPerHost]);
+  const key = createHash('sha256').update(shape).digest('base64');
+  let pool = pools.get(key);
+  if (pool === undefined) {
+    pool = openPool(proxy, secure ?? {}, settings);
+    pools.set(key, pool);
+  }
+  return pool;
+}
+
+/**
+ * Closes the process's idle and busy connections to registries. Requests under way fail. Nothing has to call this:
+ * idle connections hold up no exit.
+ */
+export async function closeConnections(): Promise<void> {
+  const open = [...pools.values()];
+  pools.clear();
+  await Promise.allSettled(open.map(async (pool) => (await pool).destroy()));
+}
+
+interface TlsOptions {
+  ca?: string[];
+  cert?: string;
+  key?: string;
+  rejectUnauthorized?: false;
+}
+
+async function tlsOptions(tls: TlsSettings | undefined, settings: ConnectionSettings): Promise<TlsOptions> {
+  const named = settings.caFile === undefined ? [] : await readCertificates(settings.caFile, 'CA file');
+  const skip = settings.tlsVerify === false || tls?.skipVerify === true;
+  return {
+    ca: await trustAnchors([...named, ...(tls?.ca ?? [])]),
+    ...(tls?.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls?.key === undefined ? {} : { key: tls.key }),
+    ...(skip ? { rejectUnauthorized: false } : {}),
+  };
+}
+
+async function openPool(proxy: URL | undefined, secure: TlsOptions, settings: ConnectionSettings): Promise<Dispatcher> {
+  const { Agent, Pool: PoolClass, ProxyAgent } = await import('undici');
+  const connect = {
+    ...secure,
+    timeout: settings.timeoutMs,
+    // Node gives an address 250 ms before it tries the next; a distant registry needs longer.
+    autoSelectFamilyAttemptTimeout: Math.min(2_000, settings.timeoutMs),
+  };
+  const limits = {
+    connections: settings.maxConnectionsPerHost,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: 60_000,
+    // Bodies are cut and length-checked where the size is known; a lying Content-Length must not cost the connection.
+    pipelining: 1,
+  } satisfies Pool.Options;
+  if (proxy === undefined) return new Agent({ ...limits, connect });
+  const address = new URL(proxy);
+  const login = proxyLogin(proxy);
+  address.username = '';
+  address.password = '';
+  return new ProxyAgent({
+    ...limits,
+    uri: address.href,
+    proxyTunnel: false,
+    ...(login === undefined ? {} : { token: login }),
+    proxyTls: connect,
+    requestTls: connect,
+    clientFactory: (origin, options) =>
+      new PoolClass(origin, { ...options, headersTimeout: settings.timeoutMs, bodyTimeout: settings.timeoutMs }),
+  });
+}
+
+function proxyLogin(proxy: URL): string | undefined {
+  if (proxy.username === '' && proxy.password === '') return undefined;
+  const plain = `${decode(proxy.username)}:${decode(proxy.password)}`;
+  return `Basic ${Buffer.from(plain).toString('base64')}`;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

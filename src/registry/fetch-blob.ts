@@ -1,0 +1,171 @@
+/**
+ * Fetches a blob by Range, endpoint by endpoint, until it is whole.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
+ */
+import { Readable } from 'node:stream';
+import type { FetchOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { Subject } from './answer-error.js';
+import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
+import type { Endpoint } from './endpoint.js';
+import type { RegistrySession } from './registry-session.js';
+import { repositoryScope } from './scopes.js';
+import type { WireResponse } from './wire.js';
+
+/** What the repository knows that a fetch of one blob needs. */
+export interface BlobContext {
+  readonly session: RegistrySession;
+  readonly subject: Subject;
+  /** Endpoints that served wrong bytes for this blob; asked only when there is no other. */
+  readonly distrusted: ReadonlySet<string>;
+  /** Told which endpoint serves, and what its answer showed about ranges. */
+  served(endpoint: Endpoint, ranges: boolean | undefined): void;
+}
+
+/** An attempt that brought this many bytes is followed by the next one at once. */
+const HURRY_BYTES = 64 * 1024;
+
+/**
+ * Opens a blob, or the range of it that `options` ask for.
+ *
+ * @throws RootfsError `ERR_RANGE_INVALID` for a range outside the blob; else as `RegistrySession.request`
+ */
+export async function fetchBlob(target: Descriptor, context: BlobContext, options: FetchOptions): Promise<Readable> {
+  const { session, subject } = context;
+  const window = blobWindow(target, options, subject);
+  if (window.start === window.limit) return Readable.from([]);
+  const { signal } = options;
+  const own = new AbortController();
+  const onAbort = (): void => own.abort(signal?.reason);
+  signal?.throwIfAborted();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const closed = (): void => {
+    signal?.removeEventListener('abort', onAbort);
+    own.abort(new Error('the blob is no longer wanted'));
+  };
+  const call = { signal: own.signal, onProgress: options.onProgress };
+  const budget = session.budget(subject.name, call);
+  const entityTags = new Map<string, string>();
+  // What the last answer said about the blob's length, where it said anything.
+  let claimed: number | undefined;
+
+  const open = async (offset: number): Promise<OpenBody> =>
+    session.onEndpoints(
+      'pull',
+      subject.name,
+      call,
+      async (endpoint) => {
+        const ranged = offset > 0 || options.range !== undefined;
+        const response = await session.request(
+          endpoint,
+          {
+            method: 'GET',
+            path: `${endpoint.repository}/blobs/${target.digest}`,
+            headers: ranged ? { range: `bytes=${offset}-${options.range === undefined ? '' : window.end - 1}` } : {},
+            scopes: [repositoryScope(endpoint.repository, 'pull')],
+            subject,
+            accept: [200, 206],
+          },
+          call,
+        );
+        try {
+          checkEntity(response, endpoint, entityTags, subject);
+          const first = response.status === 206 ? checkedRange(response, offset, target, subject) : 0;
+          context.served(endpoint, response.status === 206 ? true : ranged ? false : acceptsRanges(response));
+          const length = contentLength(response);
+          claimed = response.status === 206 || length === undefined ? undefined : length;
+          return { body: response.body, skip: offset - first };
+        } catch (error) {
+          response.body.cancel();
+          throw error;
+        }
+      },
+      budget,
+      (endpoint) => context.distrusted.has(endpoint.baseUrl),
+    );
+
+  let first: OpenBody;
+  try {
+    first = await open(window.start);
+  } catch (error) {
+    closed();
+    throw error;
+  }
+  return new BlobStream(first, window, {
+    closed,
+    async broken(error, gained) {
+      if (gained > 0) budget.progressed();
+      await budget.next(error, gained >= HURRY_BYTES);
+    },
+    reopen: open,
+    short(position) {
+      const complete = claimed === position && options.range === undefined;
+      if (complete) return undefined;
+      return new RootfsError(
+        'ERR_NETWORK',
+        `${subject.name}: the answer ended after ${position} of ${target.size} bytes`,
+        {
+          detail: { position, size: target.size },
+        },
+      );
+    },
+  });
+}
+
+function blobWindow(target: Descriptor, options: FetchOptions, subject: Subject): BlobWindow {
+  const { range } = options;
+  // One byte more than promised: a longer body is seen and not read.
+  if (range === undefined) return { start: 0, end: target.size, limit: target.size + 1 };
+  const { start, end = target.size } = range;
+  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > target.size) {
+    throw new RootfsError(
+      'ERR_RANGE_INVALID',
+      `${subject.name}: the range from ${start} to ${end} does not lie inside its ${target.size} bytes`,
+      { detail: { start, end, size: target.size } },
+    );
+  }
+  return { start, end, limit: end };
+}
+
+/** A changed ETag means other bytes: not a continuation of what was delivered. */
+function checkEntity(response: WireResponse, endpoint: Endpoint, known: Map<string, string>, subject: Subject): void {
+  const tag = response.headers.get('etag');
+  if (tag === undefined || tag.startsWith('W/')) return;
+  const key = `${endpoint.baseUrl} ${response.url.origin}`;
+  const before = known.get(key);
+  known.set(key, before ?? tag);
+  if (before !== undefined && before !== tag) {
+    known.set(key, tag);
+    throw fault(`${subject.name}: ${response.url.host} changed its content while it was read (another ETag)`);
+  }
+}
+
+/** Where a 206 really starts. */
+function checkedRange(response: WireResponse, offset: number, target: Descriptor, subject: Subject): number {
+  const value = response.headers.get('content-range') ?? '';
+  const parts = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/.exec(value);
+  const [start, end, total] = [parts?.[1], parts?.[2], parts?.[3]];
+  const wrongTotal = total !== undefined && total !== '*' && Number(total) !== target.size;
+  if (start === undefined || Number(start) !== offset || Number(end) < offset || wrongTotal) {
+    throw fault(
+      `${subject.name}: ${response.url.host} answered with another range than asked (Content-Range ${JSON.stringify(value.slice(0, 80))}, asked from ${offset} of ${target.size})`,
+    );
+  }
+  return offset;
+}
+
+function fault(message: string): RootfsError {
+  return new RootfsError('ERR_NETWORK', `${message}; if it stays, a proxy in between may be broken`, {});
+}
+
+function contentLength(response: WireResponse): number | undefined {
+  const text = response.headers.get('content-length');
+  return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
+}
+
+function acceptsRanges(response: WireResponse): boolean | undefined {
+  const value = response.headers.get('accept-ranges')?.toLowerCase();
+  return value === undefined ? undefined : value === 'bytes';
+}

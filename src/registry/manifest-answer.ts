@@ -1,0 +1,109 @@
+/** What an answer from `/manifests/` says about the manifest: its media type, digest and size. */
+import { createHash } from 'node:crypto';
+import { RootfsError } from '../errors.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
+import { isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
+import type { WireHeaders } from './wire.js';
+
+/** The largest manifest that is read, in bytes (distribution-spec v1.1.1, "Pushing Manifests"). */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+
+/** Everything that is understood, and schema 1 only to be refused by name. */
+export const MANIFEST_ACCEPT = [
+  MediaType.ociIndex,
+  MediaType.dockerManifestList,
+  MediaType.ociManifest,
+  MediaType.dockerManifest,
+  `${MediaType.dockerSchema1Signed};q=0.1`,
+  `${MediaType.dockerSchema1};q=0.1`,
+].join(', ');
+
+const ARTIFACT_MANIFEST = 'application/vnd.oci.artifact.manifest.v1+json';
+
+/** Whether content of this type lies under `/manifests/`. */
+export function isManifestContent(mediaType: string): boolean {
+  return (
+    isManifestType(mediaType) || isIndexType(mediaType) || isSchema1Type(mediaType) || mediaType === ARTIFACT_MANIFEST
+  );
+}
+
+/** The media type of a Content-Type header: no parameters, lower case. */
+export function bareMediaType(contentType: string | undefined): string | undefined {
+  const bare = contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  return bare === '' ? undefined : bare;
+}
+
+/**
+ * The descriptor that a HEAD answer gives, or `undefined` where it leaves something open or contradicts the digest
+ * that was asked for: then the bytes have to say.
+ */
+export function descriptorFromHead(headers: WireHeaders, asked: Digest | undefined): Descriptor | undefined {
+  const mediaType = bareMediaType(headers.get('content-type'));
+  const said = headers.get('docker-content-digest');
+  const length = headers.get('content-length');
+  if (mediaType === undefined || !isManifestContent(mediaType)) return undefined;
+  if (length === undefined || !/^\d{1,10}$/.test(length) || Number(length) === 0) return undefined;
+  if (Number(length) > MAX_MANIFEST_BYTES) return undefined;
+  if (said !== undefined && (!isDigest(said) || !isKnownAlgorithm(said))) return undefined;
+  if (asked !== undefined && said !== undefined && said !== asked) return undefined;
+  const digest = asked ?? (said as Digest | undefined);
+  return digest === undefined ? undefined : { mediaType, digest, size: Number(length) };
+}
+
+/**
+ * The descriptor of a manifest by its bytes. The header that names a digest is not believed.
+ *
+ * @param asked The digest it was asked for by: kept as the name, whatever the bytes are; whoever uses them checks.
+ */
+export function descriptorFromBytes(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  asked: Digest | undefined,
+): Descriptor {
+  const bare = bareMediaType(contentType);
+  const mediaType = bare !== undefined && isManifestContent(bare) ? bare : (mediaTypeOfBytes(bytes) ?? bare);
+  return {
+    mediaType: mediaType ?? 'application/octet-stream',
+    digest: asked ?? `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+    size: bytes.length,
+  };
+}
+
+/** Whether bytes hash to a digest. @throws RootfsError `ERR_DIGEST_UNSUPPORTED`, `ERR_DIGEST_INVALID` */
+export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
+  const { algorithm, encoded } = requireVerifiable(digest);
+  return createHash(algorithm).update(bytes).digest('hex') === encoded;
+}
+
+/** The error for a manifest that is not what its digest promises. */
+export function wrongManifest(name: string, host: string, digest: Digest, bytes: Uint8Array): RootfsError {
+  const { algorithm } = requireVerifiable(digest);
+  const found = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+  return new RootfsError(
+    'ERR_DIGEST_MISMATCH',
+    `${name}: ${host} served bytes with digest ${found}; the registry's storage or a proxy is damaged, try again later`,
+    { detail: { expected: digest, found } },
+  );
+}
+
+function isKnownAlgorithm(digest: string): boolean {
+  return digest.startsWith('sha256:') || digest.startsWith('sha512:');
+}
+
+/** For answers with a generic type: what the document calls itself, else what it looks like. */
+function mediaTypeOfBytes(bytes: Uint8Array): string | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const document = value as Record<string, unknown>;
+  const own = document['mediaType'];
+  if (typeof own === 'string' && isManifestContent(own)) return own;
+  if (document['schemaVersion'] === 1) return MediaType.dockerSchema1Signed;
+  if (Array.isArray(document['manifests'])) return MediaType.ociIndex;
+  return Array.isArray(document['layers']) ? MediaType.ociManifest : undefined;
+}

@@ -1,0 +1,153 @@
+/** What a failed exchange means: undici's, the socket's and OpenSSL's words turned into the house's codes. */
+import { type ErrorCode, RootfsError, systemErrorCode } from '../errors.js';
+
+const TIMEOUTS: Readonly<Record<string, string>> = {
+  UND_ERR_CONNECT_TIMEOUT: 'no connection',
+  UND_ERR_HEADERS_TIMEOUT: 'no answer',
+  UND_ERR_BODY_TIMEOUT: 'no further byte',
+  ETIMEDOUT: 'no connection',
+};
+
+const NETWORK: Readonly<Record<string, readonly [reason: string, advice: string]>> = {
+  ENOTFOUND: ['no such host', 'check the name, and the DNS of this machine'],
+  EAI_AGAIN: ['the name could not be looked up', 'check the DNS and the network of this machine'],
+  ECONNREFUSED: ['connection refused', 'check host and port, and that the registry runs'],
+  ECONNRESET: ['connection reset', 'try again; if it stays, a proxy or firewall may be in the way'],
+  EPIPE: ['connection closed while sending', 'try again; if it stays, a proxy or firewall may be in the way'],
+  EHOSTUNREACH: ['host unreachable', 'check the network and the proxy settings'],
+  ENETUNREACH: ['network unreachable', 'check the network and the proxy settings'],
+  EADDRNOTAVAIL: ['no local address left', 'check the network of this machine'],
+  UND_ERR_SOCKET: ['connection closed before the answer was complete', 'try again'],
+};
+
+const CERTIFICATES: Readonly<Record<string, readonly [reason: string, advice: string]>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: ['its certificate is self-signed', 'trust it with --ca-file FILE'],
+  SELF_SIGNED_CERT_IN_CHAIN: [
+    'its certificate was issued by an authority that this machine does not trust',
+    'trust the authority with --ca-file FILE',
+  ],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: [
+    'its certificate was issued by an authority that this machine does not trust',
+    'trust the authority with --ca-file FILE',
+  ],
+  UNABLE_TO_GET_ISSUER_CERT: ['the issuer of its certificate is not known', 'trust it with --ca-file FILE'],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ['the issuer of its certificate is not known', 'trust it with --ca-file FILE'],
+  CERT_HAS_EXPIRED: ['its certificate has expired', 'the registry must renew it; check the clock of this machine too'],
+  CERT_NOT_YET_VALID: ['its certificate is not valid yet', 'check the clock of this machine'],
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    'its certificate is for another name',
+    'use the name that the certificate is for, or have it reissued',
+  ],
+};
+
+/** What the request was, as far as an error may tell. */
+export interface FailedRequest {
+  readonly method: string;
+  readonly url: URL;
+  readonly timeoutMs: number;
+}
+
+/** The URL as it may be shown: no user, no query (signed URLs are keys), no fragment. */
+export function shownUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+/**
+ * Wraps what an exchange failed with: `ERR_TIMEOUT`, `ERR_TLS`, `ERR_NETWORK`, or `ERR_REGISTRY` for an answer that
+ * is not HTTP. `detail.host` names the other side and `detail.errno` the system's or undici's code.
+ */
+export function networkError(error: unknown, request: FailedRequest): RootfsError {
+  if (error instanceof RootfsError) return error;
+  const root = innermost(error);
+  const errno = systemErrorCode(root) ?? systemErrorCode(error) ?? '';
+  const { host, protocol } = request.url;
+  const make = (code: ErrorCode, reason: string, advice: string): RootfsError =>
+    new RootfsError(code, `${host}: ${reason}; ${advice}`, {
+      cause: error,
+      detail: { host, method: request.method, url: shownUrl(request.url), ...(errno === '' ? {} : { errno }) },
+    });
+
+  const silence = TIMEOUTS[errno];
+  if (silence !== undefined) {
+    return make(
+      'ERR_TIMEOUT',
+      `${silence} within ${request.timeoutMs} ms`,
+      'check the network, or allow a longer --timeout',
+    );
+  }
+  const certificate = CERTIFICATES[errno];
+  if (certificate !== undefined) {
+    return make('ERR_TLS', certificate[0], `${certificate[1]} (--tls-verify=false accepts any certificate)`);
+  }
+  const message = root instanceof Error ? root.message : String(root);
+  const proxyStatus = /Proxy response \((\d{3})\)/.exec(message)?.[1] ?? (/\(407\)/.test(message) ? '407' : undefined);
+  if (proxyStatus !== undefined) {
+    const advice =
+      proxyStatus === '407'
+        ? 'it wants a login: HTTPS_PROXY=http://user:password@host:port'
+        : 'check HTTPS_PROXY and NO_PROXY';
+    return make('ERR_NETWORK', `the proxy refused the connection with status ${proxyStatus}`, advice);
+  }
+  if (
+    errno.startsWith('ERR_SSL_') ||
+    errno === 'EPROTO' ||
+    errno.startsWith('ERR_TLS_') ||
+    errno.startsWith('ERR_OSSL_')
+  ) {
+    return tlsError(make, errno, message);
+  }
+  if (errno.startsWith('HPE_')) {
+    if (protocol === 'http:' && startsLikeTls(root)) return make('ERR_TLS', ...TLS_PORT);
+    return make('ERR_REGISTRY', `the answer is not HTTP (${errno})`, 'check that a registry answers on this port');
+  }
+  const known = NETWORK[errno];
+  if (known !== undefined) return make('ERR_NETWORK', known[0], known[1]);
+  return make('ERR_NETWORK', `the exchange failed: ${message.slice(0, 200)}`, 'try again');
+}
+
+/** Reason and advice where plain http met a port that speaks TLS. */
+export const TLS_PORT = ['the port speaks TLS, not plain http', 'use --plain-http=false'] as const;
+
+function tlsError(
+  make: (code: ErrorCode, reason: string, advice: string) => RootfsError,
+  errno: string,
+  message: string,
+): RootfsError {
+  if (
+    /wrong.version.number|packet.length.too.long|http.request|unknown.protocol|record.layer.failure/i.test(
+      `${errno} ${message}`,
+    )
+  ) {
+    return make(
+      'ERR_TLS',
+      'the port does not speak TLS',
+      'if the registry is served over plain http, use --plain-http',
+    );
+  }
+  if (/certificate.required|handshake.failure|bad.certificate|unknown.ca/i.test(`${errno} ${message}`)) {
+    return make('ERR_TLS', 'the registry refused the TLS handshake', 'it may want a client certificate (certs.d)');
+  }
+  return make('ERR_TLS', `TLS failed (${errno})`, 'check the certificates on both sides');
+}
+
+function startsLikeTls(error: unknown): boolean {
+  const { data } = error as { data?: unknown };
+  // llhttp hands over the bytes that it could not read: a TLS alert (21) or handshake (22) record, version 3.
+  return typeof data === 'string' && [21, 22].includes(data.charCodeAt(0)) && data.charCodeAt(1) === 3;
+}
+
+/** AggregateError (several addresses tried) and undici's wrappers hide the error that counts. */
+function innermost(error: unknown): unknown {
+  let current = error;
+  for (let depth = 0; depth < 5; depth++) {
+    if (current instanceof AggregateError && current.errors.length > 0) current = current.errors[0];
+    else if (
+      current instanceof Error &&
+      current.cause instanceof Error &&
+      (systemErrorCode(current) === undefined || systemErrorCode(current) === 'UND_ERR_PRX_TLS')
+    ) {
+      current = current.cause;
+    } else return current;
+  }
+  return current;
+}

@@ -1,0 +1,33 @@
+/** Where a redirect may lead. */
+import { RootfsError } from '../errors.js';
+import { shownUrl } from './network-error.js';
+
+/** The longest chain of redirects that is followed. */
+export const MAX_REDIRECTS = 10;
+
+/** Whether a status is a redirect that is followed. */
+export function isRedirect(status: number): boolean {
+  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
+}
+
+/**
+ * The next URL of a redirect: absolute or relative, http or https, never from https down to http.
+ *
+ * @throws RootfsError `ERR_REGISTRY` for a missing, unreadable or forbidden Location
+ */
+export function redirectTarget(from: URL, location: string | undefined): URL {
+  const refuse = (problem: string): RootfsError =>
+    new RootfsError('ERR_REGISTRY', `${from.host}: redirect refused: ${problem}`, { detail: { url: shownUrl(from) } });
+  if (location === undefined || location === '') throw refuse('it does not say where to (no Location header)');
+  if (location.length > 16_384 || !URL.canParse(location, from.href)) throw refuse('its Location is no URL');
+  const to = new URL(location, from);
+  if (to.protocol !== 'http:' && to.protocol !== 'https:') {
+    throw refuse(`it leads to a ${to.protocol.slice(0, 20)} address; only http and https are followed`);
+  }
+  if (from.protocol === 'https:' && to.protocol === 'http:') {
+    throw refuse(`it leads from https down to plain http (${to.host})`);
+  }
+  if (to.username !== '' || to.password !== '') throw refuse('its Location holds a user name or password');
+  to.hash = '';
+  return to;
+}

@@ -1,0 +1,283 @@
+/**
+ * A client's dealings with one registry: requests that are authorized, redirected by hand, tried again and sent to the
+ * endpoints in order. It knows HTTP and the rules of politeness; what manifests and blobs are stands in other files.
+ */
+import type { Dispatcher } from 'undici';
+import type { CallOptions } from '../content/content.js';
+import { RegistryError, RootfsError } from '../errors.js';
+import { report } from '../progress.js';
+import { answerError, printable, type Subject } from './answer-error.js';
+import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
+import { Connections } from './connections.js';
+import type { Endpoint, EndpointCapability } from './endpoint.js';
+import { shownUrl } from './network-error.js';
+import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
+import type { RegistrySettings } from './registry-options.js';
+import { isTransient, RetryBudget } from './retry-budget.js';
+import { sendOverWire, type WireResponse } from './wire.js';
+
+/** One request to the API of an endpoint. */
+export interface ApiRequest {
+  readonly method: Dispatcher.HttpMethod;
+  /** Below `/v2/`, or an absolute URL (an upload's Location, a next page). */
+  readonly path: string | URL;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** A body is made anew for each time it is sent. */
+  readonly body?: (() => Uint8Array | AsyncIterable<Uint8Array>) | undefined;
+  readonly scopes: readonly string[];
+  readonly subject: Subject;
+  /** Statuses that are answers; every other one is thrown as a RegistryError. */
+  readonly accept: readonly number[];
+}
+
+/** How long an endpoint that could not be reached is asked last, in milliseconds. */
+const DOWN_MS = 60_000;
+
+/** The longest run of challenges that one request answers. */
+const MAX_CHALLENGES = 2;
+
+/** Requests to one repository (or to the registry as a whole, with an empty repository). */
+export class RegistrySession {
+  readonly settings: RegistrySettings;
+  readonly #host: string;
+  readonly #repository: string;
+  readonly #connections: Connections;
+  readonly #authorizer: Authorizer;
+  readonly #downUntil = new Map<string, number>();
+  readonly #answered = new Set<string>();
+  readonly #told = new Set<string>();
+  #endpoints: Promise<readonly Endpoint[]> | undefined;
+
+  constructor(host: string, repository: string, settings: RegistrySettings) {
+    this.settings = settings;
+    this.#host = host;
+    this.#repository = repository;
+    this.#connections = new Connections(settings);
+    this.#authorizer = new Authorizer(settings, this.#connections);
+  }
+
+  /**
+   * The endpoints that may be asked for something, in order; those that could not be reached lately come last.
+   *
+   * @throws RootfsError `ERR_UNSUPPORTED` when none may; what the resolver throws
+   */
+  async endpoints(capability: EndpointCapability, call: CallOptions): Promise<readonly Endpoint[]> {
+    if (this.#endpoints === undefined) {
+      this.#endpoints = this.settings.endpoints.endpoints(this.#host, this.#repository, call);
+      this.#endpoints.catch(() => {
+        this.#endpoints = undefined;
+      });
+    }
+    const usable = (await this.#endpoints).filter(({ capabilities }) => capabilities.includes(capability));
+    if (usable.length === 0) {
+      throw new RootfsError(
+        'ERR_UNSUPPORTED',
+        `${this.#host}/${this.#repository}: no configured endpoint may be asked to ${capability}; check hosts.toml or registries.conf`,
+        { detail: { host: this.#host, capability } },
+      );
+    }
+    const now = Date.now();
+    const isDown = ({ baseUrl }: Endpoint): boolean => (this.#downUntil.get(baseUrl) ?? 0) > now;
+    return [...usable.filter((endpoint) => !isDown(endpoint)), ...usable.filter(isDown)];
+  }
+
+  /** A retry budget for one call at this registry. */
+  budget(subject: string, call: CallOptions): RetryBudget {
+    return new RetryBudget(this.settings, subject, call, this.#answered.size > 0);
+  }
+
+  /**
+   * Runs `attempt` on the endpoints in order until one succeeds, and again while that may help. When all fail, the
+   * failure of the last configured endpoint (the registry itself) is thrown; `detail.mirrors` names the others'.
+   */
+  async onEndpoints<T>(
+    capability: EndpointCapability,
+    subject: string,
+    call: CallOptions,
+    attempt: (endpoint: Endpoint) => Promise<T>,
+    budget: RetryBudget = this.budget(subject, call),
+    skip: (endpoint: Endpoint) => boolean = () => false,
+  ): Promise<T> {
+    for (;;) {
+      try {
+        return await this.#oneRound(capability, call, attempt, skip);
+      } catch (error) {
+        await budget.next(error);
+      }
+    }
+  }
+
+  async #oneRound<T>(
+    capability: EndpointCapability,
+    call: CallOptions,
+    attempt: (endpoint: Endpoint) => Promise<T>,
+    skip: (endpoint: Endpoint) => boolean,
+  ): Promise<T> {
+    const all = await this.endpoints(capability, call);
+    const wanted = all.filter((endpoint) => !skip(endpoint));
+    const failures: { endpoint: Endpoint; error: RootfsError }[] = [];
+    for (const endpoint of wanted.length > 0 ? wanted : all) {
+      try {
+        return await attempt(endpoint);
+      } catch (error) {
+        call.signal?.throwIfAborted();
+        if (!(error instanceof RootfsError)) throw error;
+        failures.push({ endpoint, error });
+        if (isTransient(error) || error.code === 'ERR_TLS') {
+          this.#downUntil.set(endpoint.baseUrl, Date.now() + DOWN_MS);
+        }
+        if (endpoint.mirrorOf !== undefined) {
+          this.#tell(`mirror ${new URL(endpoint.baseUrl).host} (${endpoint.source}) failed: ${error.message}`, call);
+        }
+      }
+    }
+    throw combined(failures);
+  }
+
+  /**
+   * Sends one request to an endpoint, once: challenges are answered and redirects followed.
+   *
+   * @throws RegistryError for a status that is not accepted; RootfsError as the wire, and for refused redirects
+   */
+  async request(endpoint: Endpoint, request: ApiRequest, call: CallOptions): Promise<WireResponse> {
+    const start = apiUrl(endpoint, request.path);
+    const home = new URL(endpoint.baseUrl).origin;
+    let url = start;
+    let { method, body } = request;
+    let hops = 0;
+    const seen = new Map<string, number>();
+    let shown: string | undefined;
+    for (;;) {
+      const atHome = url.origin === home;
+      const target: AuthorizationTarget = {
+        origin: url.origin,
+        endpoint: atHome ? endpoint : undefined,
+        scopes: request.scopes,
+        subject: request.subject,
+      };
+      if (!seen.has(url.origin)) {
+        shown = await this.#authorizer.header(target, call);
+        seen.set(url.origin, 0);
+      }
+      const response = await sendOverWire(
+        {
+          method,
+          url,
+          headers: this.#headers(request, endpoint, atHome, shown, body !== undefined),
+          body: body?.(),
+          tls: atHome ? endpoint.tls : withoutClientCertificate(endpoint.tls),
+          signal: call.signal,
+        },
+        this.#connections,
+        this.settings.timeoutMs,
+      );
+      this.#answered.add(url.origin);
+      this.#downUntil.delete(endpoint.baseUrl);
+      this.#tellWarnings(response, call);
+      if (response.status === 401 && !request.accept.includes(401)) {
+        const answered = seen.get(url.origin) ?? 0;
+        const next =
+          answered < MAX_CHALLENGES
+            ? await this.#authorizer.answer(target, response, shown, call).catch((error: unknown) => {
+                response.body.discard();
+                throw error;
+              })
+            : undefined;
+        if (next !== undefined && next !== shown) {
+          response.body.discard();
+          seen.set(url.origin, answered + 1);
+          shown = next;
+          continue;
+        }
+      } else if (isRedirect(response.status) && !request.accept.includes(response.status)) {
+        response.body.discard();
+        if (++hops > MAX_REDIRECTS) {
+          throw new RootfsError(
+            'ERR_REGISTRY',
+            `${start.host}: more than ${MAX_REDIRECTS} redirects for ${request.subject.name}; the registry or a proxy before it is misconfigured`,
+            { detail: { url: shownUrl(start), redirects: hops } },
+          );
+        }
+        const next = redirectTarget(url, response.headers.get('location'));
+        if (next.origin !== url.origin) seen.delete(next.origin);
+        if (response.status === 303 && method !== 'HEAD') {
+          method = 'GET';
+          body = undefined;
+        }
+        url = next;
+        continue;
+      }
+      if (request.accept.includes(response.status)) return response;
+      const found = atHome && shown !== undefined ? await this.#authorizer.credential(target, call) : undefined;
+      throw await answerError(response, method, { ...request.subject, shownCredential: found?.source });
+    }
+  }
+
+  /** Token and challenge bookkeeping, for `getToken`. */
+  get authorizer(): Authorizer {
+    return this.#authorizer;
+  }
+
+  #headers(
+    request: ApiRequest,
+    endpoint: Endpoint,
+    atHome: boolean,
+    authorization: string | undefined,
+    hasBody: boolean,
+  ): Record<string, string> {
+    const own = endpoint.mirrorOf === undefined ? this.settings.headers : {};
+    const { 'content-length': length, 'content-type': type, ...rest } = request.headers ?? {};
+    return {
+      ...(atHome ? { ...own, ...lowerCase(endpoint.headers) } : {}),
+      'user-agent': this.settings.userAgent,
+      'accept-encoding': 'identity',
+      ...rest,
+      ...(hasBody && length !== undefined ? { 'content-length': length } : {}),
+      ...(hasBody && type !== undefined ? { 'content-type': type } : {}),
+      ...(authorization === undefined ? {} : { authorization }),
+    };
+  }
+
+  #tellWarnings(response: WireResponse, call: CallOptions): void {
+    for (const line of response.headers.all('warning').slice(0, 10)) {
+      const text = /^299 \S{1,200} "((?:[^"\\]|\\.){1,2000})"/.exec(line)?.[1];
+      if (text !== undefined) {
+        this.#tell(`${response.url.host}: ${printable(text.replace(/\\(.)/g, '$1'), 500)}`, call);
+      }
+    }
+  }
+
+  #tell(message: string, call: CallOptions): void {
+    if (this.#told.has(message) || this.#told.size > 1_000) return;
+    this.#told.add(message);
+    report(call.onProgress, { type: 'warning:raised', message });
+  }
+}
+
+/** The URL of an API path at an endpoint, with `?ns=` for a mirror; an absolute URL stays as it is. */
+export function apiUrl(endpoint: Endpoint, path: string | URL): URL {
+  if (path instanceof URL) return path;
+  const prefix = endpoint.overridePath === true ? '' : '/v2';
+  const url = new URL(`${endpoint.baseUrl}${prefix}/${path}`);
+  if (endpoint.mirrorOf !== undefined) url.searchParams.set('ns', endpoint.mirrorOf);
+  return url;
+}
+
+function lowerCase(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+function combined(failures: readonly { endpoint: Endpoint; error: RootfsError }[]): RootfsError {
+  const deciding = failures.find(({ endpoint }) => endpoint.mirrorOf === undefined) ?? failures.at(-1);
+  if (deciding === undefined) throw new RootfsError('ERR_INTERNAL', 'no endpoint was asked');
+  const mirrors = failures.filter((failure) => failure !== deciding);
+  if (mirrors.length === 0) return deciding.error;
+  const { error } = deciding;
+  const detail = {
+    ...error.detail,
+    mirrors: mirrors.map(({ endpoint, error: { code, message } }) => ({ url: endpoint.baseUrl, code, message })),
+  };
+  return error instanceof RegistryError
+    ? new RegistryError(error.code, error.message, error, { cause: error, detail })
+    : new RootfsError(error.code, error.message, { cause: error, detail });
+}

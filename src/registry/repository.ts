@@ -1,0 +1,296 @@
+/**
+ * A repository of a registry as a source and a destination of content.
+ *
+ * This room knows the distribution API: where manifests and blobs lie, who may see them, how to get them whole over
+ * networks that fail. It must not know what is inside an image or where layers go; it verifies what it pushes, and
+ * leaves the verification of what it fetches to whoever asked.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+ */
+import { Readable } from 'node:stream';
+import type {
+  CallOptions,
+  FetchOptions,
+  ParallelFetcher,
+  ReadOnlyTarget,
+  ReferenceFetcher,
+} from '../content/content.js';
+import { RegistryError, RootfsError } from '../errors.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
+import { isLoopbackHost, parseReference, type Reference } from '../spec/reference.js';
+import type { Subject } from './answer-error.js';
+import type { Endpoint } from './endpoint.js';
+import { fetchBlob } from './fetch-blob.js';
+import {
+  descriptorFromBytes,
+  descriptorFromHead,
+  hasDigest,
+  isManifestContent,
+  MANIFEST_ACCEPT,
+  MAX_MANIFEST_BYTES,
+  wrongManifest,
+} from './manifest-answer.js';
+import { type RegistryOptions, registrySettings } from './registry-options.js';
+import { RegistrySession } from './registry-session.js';
+import { repositoryScope } from './scopes.js';
+
+/** Blobs from this size on may be split into ranges, in bytes. */
+const PARALLEL_BYTES = 32 * 1024 * 1024;
+
+/** Ranges at once under `auto`. */
+const PARALLEL_RANGES = 4;
+
+/** HEAD refusals after which GET is tried. */
+const HEAD_REFUSED = [400, 403, 405, 406, 415, 500, 501];
+
+/**
+ * Opens a repository by name (`ubuntu`, `ghcr.io/user/name`; a tag or digest in it is not used). Nothing is asked of
+ * the registry yet. Nothing needs to be closed: idle connections hold up no exit.
+ *
+ * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_OPTION_INVALID`
+ */
+export function createRepository(name: string | Reference, options: RegistryOptions = {}): RegistryRepository {
+  const { registry, repository } = typeof name === 'string' ? parseReference(name) : name;
+  return new RegistryRepository(registry, repository, options);
+}
+
+/** One repository. Made by `createRepository`. Safe for concurrent use. */
+export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, ParallelFetcher {
+  /** The registry as in a reference: `docker.io`, `localhost:5000`. */
+  readonly registry: string;
+  /** The repository's path at the registry. */
+  readonly repository: string;
+  readonly #session: RegistrySession;
+  readonly #ranges = new Map<string, boolean>();
+  readonly #servedBy = new Map<Digest, Set<string>>();
+  readonly #distrusted = new Map<Digest, Set<string>>();
+  #lastEndpoint: string | undefined;
+
+  constructor(registry: string, repository: string, options: RegistryOptions) {
+    this.registry = registry;
+    this.repository = repository;
+    this.#session = new RegistrySession(registry, repository, registrySettings(options));
+  }
+
+  /**
+   * Asks what a tag or digest points at: HEAD, and GET where HEAD is refused or leaves something open.
+   *
+   * @param reference A tag, a digest, or a full reference to this repository; with both, the digest decides.
+   * @throws RegistryError `ERR_NOT_FOUND`, `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_RATE_LIMITED`, `ERR_REGISTRY`
+   * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`
+   */
+  async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
+    const asked = this.#ask(reference);
+    const subject = this.#subject('manifest', asked.name);
+    const head = await this.#session.onEndpoints(
+      asked.digest === undefined ? 'resolve' : 'pull',
+      subject.name,
+      options,
+      async (endpoint) => {
+        const response = await this.#session.request(
+          endpoint,
+          {
+            method: 'HEAD',
+            path: `${endpoint.repository}/manifests/${asked.key}`,
+            headers: { accept: MANIFEST_ACCEPT },
+            scopes: this.#pullScopes(endpoint),
+            subject,
+            accept: [200, ...HEAD_REFUSED],
+          },
+          options,
+        );
+        response.body.discard();
+        if (response.status === 200) return descriptorFromHead(response.headers, asked.digest);
+        return undefined;
+      },
+    );
+    return head ?? (await this.#getManifest(asked, subject, options)).descriptor;
+  }
+
+  /**
+   * Fetches what a tag or digest points at in one GET: descriptor and bytes. For a tag the digest is computed from
+   * the bytes; for a digest it is the one asked for, and the bytes are not verified.
+   *
+   * @throws RegistryError, RootfsError as `resolve`; `ERR_LIMIT_EXCEEDED` for a manifest over 4 MiB
+   */
+  async fetchReference(
+    reference: string,
+    options: CallOptions = {},
+  ): Promise<{ descriptor: Descriptor; content: Readable }> {
+    const asked = this.#ask(reference);
+    const { descriptor, bytes } = await this.#getManifest(asked, this.#subject('manifest', asked.name), options);
+    return { descriptor, content: Readable.from([bytes]) };
+  }
+
+  /**
+   * Opens content: manifests and indexes by their media type, everything else as a blob. A blob whose connection
+   * breaks goes on where it broke, at the next endpoint if need be; manifests of a mirror are checked, and asked for
+   * elsewhere when they are wrong.
+   *
+   * @throws RegistryError `ERR_NOT_FOUND`, `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_RANGE_INVALID`, `ERR_REGISTRY`
+   * @throws RootfsError `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`, `ERR_RATE_LIMITED`, `ERR_RANGE_INVALID`
+   */
+  async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
+    requireVerifiable(target.digest);
+    const name = `${this.#name}@${target.digest}`;
+    if (!isManifestContent(target.mediaType)) {
+      return fetchBlob(
+        target,
+        {
+          session: this.#session,
+          subject: this.#subject('blob', name),
+          distrusted: this.#distrusted.get(target.digest) ?? new Set(),
+          served: (endpoint, ranges) => this.#noteServed(target.digest, endpoint, ranges),
+        },
+        options,
+      );
+    }
+    const asked = { key: target.digest, digest: target.digest, name };
+    const { bytes } = await this.#getManifest(asked, this.#subject('manifest', name), options);
+    const { start = 0, end = target.size } = options.range ?? {};
+    if (options.range !== undefined && (start < 0 || start > end || end > bytes.length)) {
+      throw new RootfsError('ERR_RANGE_INVALID', `${name}: the range from ${start} to ${end} does not lie inside it`, {
+        detail: { start, end, size: bytes.length },
+      });
+    }
+    const wanted = bytes.subarray(start, options.range === undefined ? target.size + 1 : end);
+    return Readable.from(wanted.length === 0 ? [] : [wanted]);
+  }
+
+  /** Whether the content is here, by one HEAD. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
+  async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
+    requireVerifiable(target.digest);
+    const manifest = isManifestContent(target.mediaType);
+    const subject = this.#subject(manifest ? 'manifest' : 'blob', `${this.#name}@${target.digest}`);
+    try {
+      await this.#session.onEndpoints('pull', subject.name, options, async (endpoint) => {
+        const response = await this.#session.request(
+          endpoint,
+          {
+            method: 'HEAD',
+            path: `${endpoint.repository}/${manifest ? 'manifests' : 'blobs'}/${target.digest}`,
+            headers: manifest ? { accept: MANIFEST_ACCEPT } : {},
+            scopes: this.#pullScopes(endpoint),
+            subject,
+            accept: [200],
+          },
+          options,
+        );
+        response.body.discard();
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === 'ERR_NOT_FOUND') return false;
+      throw error;
+    }
+  }
+
+  /**
+   * How many ranges of a blob are worth fetching at once: the option `parallelRanges`; under `auto` 1 for small blobs,
+   * loopback, and servers that did not show that they honour Range.
+   */
+  fetchParallelism(target: Descriptor): number {
+    const { parallelRanges } = this.#session.settings;
+    if (isManifestContent(target.mediaType)) return 1;
+    const last = this.#lastEndpoint;
+    const honoured = last === undefined ? undefined : this.#ranges.get(last);
+    if (parallelRanges !== 'auto') return honoured === false ? 1 : parallelRanges;
+    if (target.size < PARALLEL_BYTES || last === undefined || honoured !== true) return 1;
+    return isLoopbackHost(new URL(last).hostname) ? 1 : PARALLEL_RANGES;
+  }
+
+  /**
+   * Tells that the bytes of `target` that came last were not what its digest promises: the mirrors that brought them
+   * are not asked for it again while there is another endpoint.
+   *
+   * @returns Whether fetching again asks somebody else.
+   */
+  distrust(target: Descriptor): boolean {
+    const served = this.#servedBy.get(target.digest);
+    if (served === undefined) return false;
+    const distrusted = this.#distrusted.get(target.digest) ?? new Set<string>();
+    const before = distrusted.size;
+    for (const mirror of served) distrusted.add(mirror);
+    this.#servedBy.delete(target.digest);
+    this.#distrusted.set(target.digest, distrusted);
+    return distrusted.size > before;
+  }
+
+  get #name(): string {
+    return `${this.registry}/${this.repository}`;
+  }
+
+  #noteServed(digest: Digest, endpoint: Endpoint, ranges: boolean | undefined): void {
+    this.#lastEndpoint = endpoint.baseUrl;
+    if (ranges !== undefined) this.#ranges.set(endpoint.baseUrl, ranges);
+    if (endpoint.mirrorOf === undefined) return;
+    const served = this.#servedBy.get(digest) ?? new Set<string>();
+    served.add(endpoint.baseUrl);
+    this.#servedBy.set(digest, served);
+  }
+
+  async #getManifest(
+    asked: AskedManifest,
+    subject: Subject,
+    options: CallOptions,
+  ): Promise<{ descriptor: Descriptor; bytes: Buffer }> {
+    const capability = asked.digest === undefined ? 'resolve' : 'pull';
+    return this.#session.onEndpoints(capability, subject.name, options, async (endpoint) => {
+      const response = await this.#session.request(
+        endpoint,
+        {
+          method: 'GET',
+          path: `${endpoint.repository}/manifests/${asked.key}`,
+          headers: { accept: MANIFEST_ACCEPT },
+          scopes: this.#pullScopes(endpoint),
+          subject,
+          accept: [200],
+        },
+        options,
+      );
+      const bytes = await response.body.bytes(MAX_MANIFEST_BYTES, `manifest ${subject.name}`);
+      if (asked.digest !== undefined && endpoint.mirrorOf !== undefined && !hasDigest(bytes, asked.digest)) {
+        throw wrongManifest(subject.name, response.url.host, asked.digest, bytes);
+      }
+      return { bytes, descriptor: descriptorFromBytes(bytes, response.headers.get('content-type'), asked.digest) };
+    });
+  }
+
+  #pullScopes(endpoint: Endpoint): readonly string[] {
+    return [repositoryScope(endpoint.repository, 'pull')];
+  }
+
+  #subject(kind: Subject['kind'], name: string): Subject {
+    return { kind, name, registry: this.registry, repository: this.#name };
+  }
+
+  /** A tag, a digest or a full reference, as the last part of a manifest's path. */
+  #ask(reference: string): AskedManifest {
+    if (isDigest(reference)) {
+      requireVerifiable(reference);
+      return { key: reference, digest: reference, name: `${this.#name}@${reference}` };
+    }
+    if (/^\w[\w.-]{0,127}$/.test(reference)) {
+      return { key: reference, digest: undefined, name: `${this.#name}:${reference}` };
+    }
+    const parsed = parseReference(reference);
+    if (parsed.registry !== this.registry || parsed.repository !== this.repository) {
+      throw new RootfsError(
+        'ERR_REFERENCE_INVALID',
+        `${JSON.stringify(reference)} is not a reference to ${this.#name}; give a tag, a digest or ${this.#name}:TAG`,
+        { detail: { reference, repository: this.#name } },
+      );
+    }
+    const { digest, tag = 'latest' } = parsed;
+    return digest === undefined
+      ? { key: tag, digest, name: `${this.#name}:${tag}` }
+      : { key: digest, digest, name: `${this.#name}@${digest}` };
+  }
+}
+
+interface AskedManifest {
+  readonly key: string;
+  readonly digest: Digest | undefined;
+  readonly name: string;
+}

@@ -1,0 +1,121 @@
+/** How often to try again, and when: attempts in a row without progress, backoff with jitter, Retry-After. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CallOptions } from '../content/content.js';
+import { RegistryError, RootfsError } from '../errors.js';
+import { report } from '../progress.js';
+
+/** What a budget is made of. */
+export interface RetryLimits {
+  /** Attempts in a row without progress after the first. */
+  readonly retry: number;
+  /** The longest wait in total that the registry may ask for between two steps forward, in milliseconds. */
+  readonly maxRetryAfterMs: number;
+}
+
+/** Statuses that may be better next time. */
+const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/** First wait in milliseconds; doubles up to `LAST_WAIT_MS`. Six attempts wait 8 s at most in all. */
+const FIRST_WAIT_MS = 250;
+const LAST_WAIT_MS = 4_000;
+
+/** System codes that mean the same next time, where nothing has worked yet. */
+const HOPELESS = new Set(['ENOTFOUND', 'ECONNREFUSED']);
+
+/** Whether a failure may go away by itself: a broken or silent connection, or a status that says so. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof RegistryError) return TRANSIENT.has(error.status);
+  return error instanceof RootfsError && (error.code === 'ERR_NETWORK' || error.code === 'ERR_TIMEOUT');
+}
+
+/** Counts the attempts of one call. */
+export class RetryBudget {
+  readonly #limits: RetryLimits;
+  readonly #subject: string;
+  readonly #call: CallOptions;
+  #failures = 0;
+  #askedMs = 0;
+  #everWorked: boolean;
+
+  /** @param everWorked Whether the other side has answered before: then a refused connection may be a restart. */
+  constructor(limits: RetryLimits, subject: string, call: CallOptions, everWorked: boolean) {
+    this.#limits = limits;
+    this.#subject = subject;
+    this.#call = call;
+    this.#everWorked = everWorked;
+  }
+
+  /** Something arrived: the count starts again. */
+  progressed(): void {
+    this.#failures = 0;
+    this.#askedMs = 0;
+    this.#everWorked = true;
+  }
+
+  /**
+   * Waits until the next attempt may start, or throws `error` when there is no use in one.
+   *
+   * @param hurry The last attempt brought a good part of the content: no wait is needed.
+   * @throws RootfsError `ERR_RATE_LIMITED` when the registry asks for more patience than allowed; `error`; or the
+   * signal's reason
+   */
+  async next(error: unknown, hurry = false): Promise<void> {
+    this.#call.signal?.throwIfAborted();
+    if (!(error instanceof RootfsError) || !isTransient(error)) throw error;
+    if (!this.#everWorked && HOPELESS.has(String(error.detail['errno']))) throw error;
+    this.#failures += hurry ? 0 : 1;
+    if (this.#failures > this.#limits.retry) throw error;
+    const asked = error.detail['retryAfterMs'];
+    let waitMs = hurry ? 0 : backoff(this.#failures);
+    if (typeof asked === 'number') {
+      if (this.#askedMs + asked > this.#limits.maxRetryAfterMs) throw tooLong(error, asked, this.#limits);
+      this.#askedMs += asked;
+      waitMs = Math.max(asked, waitMs);
+    }
+    report(this.#call.onProgress, {
+      type: 'request:retried',
+      subject: this.#subject,
+      attempt: this.#failures + 1,
+      waitMs: Math.round(waitMs),
+      reason: error.message,
+    });
+    if (waitMs > 0) await pause(waitMs, this.#call.signal);
+  }
+}
+
+/**
+ * What a Retry-After header asks for, in milliseconds from now: seconds or an HTTP date. `undefined` where it says
+ * neither.
+ */
+export function retryAfterMs(value: string | undefined, now = Date.now()): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^\d{1,10}(?:\.\d{1,3})?$/.test(value)) return Number(value) * 1000;
+  if (!/^[A-Za-z]{3,9},? /.test(value) || value.length > 40) return undefined;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+function backoff(failures: number): number {
+  const ceiling = Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1));
+  return ceiling / 2 + (Math.random() * ceiling) / 2;
+}
+
+function tooLong(error: RootfsError, asked: number, limits: RetryLimits): RootfsError {
+  const retryAt = new Date(Date.now() + asked).toISOString();
+  const message =
+    `${error.message.replace(/; [^;]*$/, '')}; the registry asks to come back in ${Math.ceil(asked / 1000)} s, at ${retryAt}, ` +
+    `longer than the ${Math.ceil(limits.maxRetryAfterMs / 1000)} s this waits`;
+  const options = { cause: error, detail: { ...error.detail, retryAfterMs: asked, retryAt } };
+  return error instanceof RegistryError
+    ? new RegistryError('ERR_RATE_LIMITED', message, error, options)
+    : new RootfsError('ERR_RATE_LIMITED', message, options);
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms, undefined, signal === undefined ? {} : { signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
+}

@@ -1,0 +1,128 @@
+/** One HTTP exchange, as it goes over the wire: no redirects, no credentials, no second attempt. */
+import type { Dispatcher } from 'undici';
+import type { RootfsError } from '../errors.js';
+import type { Connections } from './connections.js';
+import type { TlsSettings } from './endpoint.js';
+import { networkError } from './network-error.js';
+import { WireBody } from './wire-body.js';
+
+/** A request as it is sent. Header names are lower case. */
+export interface WireRequest {
+  readonly method: Dispatcher.HttpMethod;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  readonly tls?: TlsSettings | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An answer whose body waits for a reader. The receiver must read or discard the body. */
+export interface WireResponse {
+  readonly status: number;
+  readonly url: URL;
+  readonly headers: WireHeaders;
+  readonly body: WireBody;
+}
+
+/** Answer headers; names are lower case. */
+export class WireHeaders {
+  readonly #headers: ReadonlyMap<string, readonly string[]>;
+
+  constructor(headers: Readonly<Record<string, string | string[] | undefined>>) {
+    this.#headers = new Map(
+      Object.entries(headers).map(([name, value]) => [name, value === undefined ? [] : [value].flat()]),
+    );
+  }
+
+  /** The first value of a header, trimmed, or `undefined`. */
+  get(name: string): string | undefined {
+    return this.#headers.get(name)?.[0]?.trim();
+  }
+
+  /** All values of a header, one per header line. */
+  all(name: string): readonly string[] {
+    return this.#headers.get(name) ?? [];
+  }
+}
+
+/**
+ * Sends one request and resolves when the answer's headers are there.
+ *
+ * Silence for `timeoutMs` while connecting, waiting for headers or between body bytes is `ERR_TIMEOUT`.
+ *
+ * @throws RootfsError `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`, `ERR_REGISTRY`; or the signal's own reason
+ */
+export async function sendOverWire(
+  request: WireRequest,
+  connections: Connections,
+  timeoutMs: number,
+): Promise<WireResponse> {
+  const { signal, url, method } = request;
+  signal?.throwIfAborted();
+  const dispatcher = await connections.dispatcher(url, request.tls);
+  signal?.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    let controller: Dispatcher.DispatchController | undefined;
+    let body: WireBody | undefined;
+    let aborted: { readonly reason: unknown } | undefined;
+    const failed = (error: unknown): RootfsError => networkError(error, { method, url, timeoutMs });
+    const onAbort = (): void => {
+      stop(signal?.reason);
+      reject(signal?.reason);
+    };
+    const stop = (reason: unknown): void => {
+      aborted ??= { reason };
+      settle();
+      if (controller !== undefined && !controller.aborted) controller.abort(new Error('no longer wanted'));
+      body?.fail(reason);
+    };
+    const settle = (): void => signal?.removeEventListener('abort', onAbort);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      dispatcher.dispatch(
+        {
+          origin: url.origin,
+          path: `${url.pathname}${url.search}`,
+          method,
+          headers: request.headers,
+          headersTimeout: timeoutMs,
+          bodyTimeout: timeoutMs,
+          // undici takes any async iterable; its type names Node's streams only.
+          body: (request.body ?? null) as Uint8Array | null,
+        },
+        {
+          onRequestStart(started) {
+            controller = started;
+            if (aborted !== undefined) started.abort(new Error('no longer wanted'));
+          },
+          onResponseStart(started, status, headers) {
+            if (status < 200) return;
+            started.pause();
+            body = new WireBody({
+              resume: () => started.resume(),
+              pause: () => started.pause(),
+              cancel: () => stop(new Error('no longer wanted')),
+            });
+            resolve({ status, url, headers: new WireHeaders(headers), body });
+          },
+          onResponseData(_started, chunk) {
+            body?.data(chunk);
+          },
+          onResponseEnd() {
+            settle();
+            body?.end();
+          },
+          onResponseError(_started, error) {
+            settle();
+            const reason = aborted === undefined ? failed(error) : aborted.reason;
+            body?.fail(reason);
+            reject(reason);
+          },
+        },
+      );
+    } catch (error) {
+      settle();
+      reject(failed(error));
+    }
+  });
+}
