@@ -26,8 +26,12 @@ export type { Endpoint, EndpointCapability, EndpointResolver, TlsSettings } from
 export type { RegistryOptions } from './registry/registry-options.js';
 export { createRepository, type RegistryRepository } from './registry/repository.js';
 // rootfs
+export { type FindOptions, findNode } from './rootfs/find-node.js';
+export { type LayerTar, type MergeOptions, mergeLayers } from './rootfs/merge.js';
+export type { MergeLimits } from './rootfs/merge-limits.js';
 export type { RootFS } from './rootfs/rootfs.js';
 export * from './rootfs/tree.js';
+export { type WalkedNode, walkTree } from './rootfs/walk-tree.js';
 // spec
 export type { Descriptor } from './spec/descriptor.js';
 export { type Digest, type DigestAlgorithm, isDigest, type ParsedDigest, parseDigest } from './spec/digest.js';

@@ -1,0 +1,47 @@
+/** The guards of the merge: each a number with a reason, each an option. */
+import { RootfsError } from '../errors.js';
+import { type TarLimits, tarLimits } from '../tar/tar-limits.js';
+
+/** How much the layers of an image may ask for. What exceeds one of them is `ERR_LIMIT_EXCEEDED`. */
+export interface MergeLimits extends TarLimits {
+  /** Members of one layer, and names in the merged tree, made-up directories included. Default 2,000,000. */
+  readonly maxEntries: number;
+  /** Directories above a name. Default 255. */
+  readonly maxDepth: number;
+  /** Bytes of one component of a path. Default 255: Linux's NAME_MAX. */
+  readonly maxNameBytes: number;
+  /** Components of symbolic links that are followed while paths are resolved, in all. Default 50,000,000. */
+  readonly maxLinkSteps: number;
+}
+
+const OWN: Pick<MergeLimits, 'maxDepth' | 'maxNameBytes' | 'maxLinkSteps'> = {
+  maxDepth: 255,
+  maxNameBytes: 255,
+  maxLinkSteps: 50_000_000,
+};
+
+/**
+ * Fills up limits with the defaults.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID` when one is not a whole number of at least 0
+ */
+export function mergeLimits(
+  options: { readonly [Key in keyof MergeLimits]?: MergeLimits[Key] | undefined },
+): MergeLimits {
+  const own: Record<keyof typeof OWN, number> = { ...OWN };
+  for (const key of Object.keys(OWN) as (keyof typeof OWN)[]) {
+    const value = options[key];
+    if (value === undefined) continue;
+    if (value !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(value) || value < 0)) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${key}: expected a whole number of at least 0, found ${String(value)}`,
+        {
+          detail: { option: key, value: String(value) },
+        },
+      );
+    }
+    own[key] = value;
+  }
+  return { ...tarLimits(options), ...own };
+}

@@ -1,0 +1,204 @@
+/** The merged tree while it is made: nodes that can be added and removed, and the counts that go with them. */
+import { mergeLimitExceeded } from './merge-error.js';
+import type { MergeLimits } from './merge-limits.js';
+import { type HiddenPath, type Inode, nodePath, type Timestamp, type TreeNode } from './tree.js';
+
+/** An inode whose names are still being counted. */
+export type MergeInode = Omit<Inode, 'links'> & { links: number };
+
+/** A name in the tree under construction. Detached nodes have no parent any more. */
+export class MergeNode implements TreeNode {
+  readonly name: string;
+  parent: MergeNode | undefined;
+  inode: MergeInode;
+  children: Map<string, MergeNode> | undefined;
+  layer: number;
+  readonly depth: number;
+  readonly pathBytes: number;
+  /** A hard link that waits for its target; it has no inode of its own yet. */
+  pending = false;
+
+  constructor(name: string, parent: MergeNode | undefined, inode: MergeInode, layer: number) {
+    this.name = name;
+    this.parent = parent;
+    this.inode = inode;
+    this.children = inode.type === 'directory' ? new Map() : undefined;
+    this.layer = layer;
+    this.depth = parent === undefined ? 0 : parent.depth + 1;
+    this.pathBytes = parent === undefined ? 0 : parent.pathBytes + (parent.pathBytes === 0 ? 0 : 1) + name.length;
+  }
+}
+
+const EPOCH: Timestamp = { seconds: 0, nanoseconds: 0 };
+
+/** The inode of a directory that no layer describes: 0755, root:root, modified at the epoch. */
+export function plainDirectory(): MergeInode {
+  return {
+    type: 'directory',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    mtime: EPOCH,
+    size: 0,
+    data: undefined,
+    linkTarget: undefined,
+    rdevMajor: undefined,
+    rdevMinor: undefined,
+    xattrs: undefined,
+    links: 0,
+  };
+}
+
+/** What stands for a hard link until its target is known. */
+export function pendingInode(): MergeInode {
+  return { ...plainDirectory(), type: 'file' };
+}
+
+/** How a name of a lower layer came to be hidden. */
+export type HiddenHow = HiddenPath['how'];
+
+/** The tree under construction. */
+export class MergeTree {
+  readonly root = new MergeNode('', undefined, { ...plainDirectory(), links: 1 }, -1);
+  readonly limits: MergeLimits;
+  entries = 0;
+  inodes = 0;
+  dataBytes = 0;
+  readonly hidden: HiddenPath[] = [];
+  /** Grows whenever a path may have come to mean another directory. */
+  generation = 0;
+  /** Components of symbolic links followed so far. */
+  linkSteps = 0;
+  readonly #keepHidden: boolean;
+
+  constructor(limits: MergeLimits, keepHidden: boolean) {
+    this.limits = limits;
+    this.#keepHidden = keepHidden;
+  }
+
+  /**
+   * Adds a name that is not there yet.
+   *
+   * @throws RootfsError `ERR_LIMIT_EXCEEDED` when the tree grows too large, too deep or too long
+   */
+  add(parent: MergeNode, name: string, inode: MergeInode, layer: number): MergeNode {
+    const { maxNameBytes, maxDepth, maxPathBytes, maxEntries } = this.limits;
+    const node = new MergeNode(name, parent, inode, layer);
+    if (name.length > maxNameBytes) {
+      throw mergeLimitExceeded(name, 'bytes of a name', 'maxNameBytes', maxNameBytes, name.length);
+    }
+    if (node.depth > maxDepth) throw mergeLimitExceeded(name, 'depth', 'maxDepth', maxDepth, node.depth);
+    if (node.pathBytes > maxPathBytes) {
+      throw mergeLimitExceeded(name, 'bytes of a path', 'maxPathBytes', maxPathBytes, node.pathBytes);
+    }
+    if (this.entries >= maxEntries) {
+      throw mergeLimitExceeded(name, 'names in the tree', 'maxEntries', maxEntries, this.entries + 1);
+    }
+    this.entries += 1;
+    this.#link(inode);
+    (parent.children as Map<string, MergeNode>).set(name, node);
+    if (inode.type === 'symlink') this.generation += 1;
+    return node;
+  }
+
+  /** Gives a directory (the root too) new attributes; its content stays. */
+  describe(node: MergeNode, inode: MergeInode, layer: number): void {
+    inode.links = 1;
+    node.inode = inode;
+    node.layer = layer;
+  }
+
+  /** Gives a hard link that waited for its target the inode of it. */
+  settle(node: MergeNode, inode: MergeInode): void {
+    this.#unlink(node.inode);
+    node.inode = inode;
+    node.pending = false;
+    this.#link(inode);
+  }
+
+  /**
+   * Removes a name and all below it.
+   *
+   * @param layer The layer that hides it: names of lower layers are noted as hidden.
+   */
+  remove(node: MergeNode, layer: number, how: HiddenHow): void {
+    if (node.parent === undefined) return;
+    if (this.#keepHidden) this.#hide(node, layer, how);
+    node.parent.children?.delete(node.name);
+    if (node.children !== undefined || node.inode.type === 'symlink') this.generation += 1;
+    this.#forget(node);
+  }
+
+  #hide(node: MergeNode, layer: number, how: HiddenHow): void {
+    if (node.layer < 0 || node.layer >= layer) {
+      for (const child of node.children?.values() ?? []) this.#hide(child, layer, how);
+      return;
+    }
+    const { type } = node.inode;
+    const size = hiddenBytes(node);
+    this.hidden.push({ path: nodePath(node), layer: node.layer, hiddenBy: layer, how, type, size });
+  }
+
+  #forget(top: MergeNode): void {
+    const stack = [top];
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      this.entries -= 1;
+      this.#unlink(node.inode);
+      node.parent = undefined;
+      if (node.children !== undefined) for (const child of node.children.values()) stack.push(child);
+    }
+  }
+
+  #link(inode: MergeInode): void {
+    inode.links += 1;
+    if (inode.links > 1) return;
+    this.inodes += 1;
+    this.dataBytes += inode.size;
+  }
+
+  #unlink(inode: MergeInode): void {
+    inode.links -= 1;
+    if (inode.links > 0) return;
+    this.inodes -= 1;
+    this.dataBytes -= inode.size;
+  }
+}
+
+/** Bytes of file data below a name that no name elsewhere shows. */
+function hiddenBytes(top: MergeNode): number {
+  const names = new Map<MergeInode, number>();
+  let size = 0;
+  const stack = [top];
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    const { inode } = node;
+    if (node.children !== undefined) for (const child of node.children.values()) stack.push(child);
+    else if (inode.links === 1) size += inode.size;
+    else {
+      const seen = (names.get(inode) ?? 0) + 1;
+      names.set(inode, seen);
+      if (seen === inode.links) size += inode.size;
+    }
+  }
+  return size;
+}
+
+/**
+ * Counts a symbolic link that is about to be followed: for `resolvePath`.
+ *
+ * @returns true
+ * @throws RootfsError `ERR_LIMIT_EXCEEDED` when the image's links lead through too many components
+ */
+export function followLink(tree: MergeTree, link: MergeNode, steps: number): true {
+  const { maxLinkSteps } = tree.limits;
+  tree.linkSteps += steps;
+  if (tree.linkSteps > maxLinkSteps) {
+    throw mergeLimitExceeded(
+      nodePath(link),
+      'steps through symbolic links',
+      'maxLinkSteps',
+      maxLinkSteps,
+      tree.linkSteps,
+    );
+  }
+  return true;
+}

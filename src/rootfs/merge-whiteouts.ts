@@ -1,0 +1,76 @@
+/**
+ * The whiteouts of a layer: they act on the tree of the layers below, before any entry of their own layer does.
+ *
+ * All are resolved before one acts, so that their order in the layer means nothing.
+ */
+import { layerInvalid } from './merge-error.js';
+import type { LayerPlan, PlannedWhiteout } from './merge-plan.js';
+import { followLink, type HiddenHow, type MergeNode, type MergeTree } from './merge-tree.js';
+import { resolvePath } from './resolve-path.js';
+
+/**
+ * Hides what a layer's whiteouts name. A whiteout of nothing is fine.
+ *
+ * The directory of a whiteout is found as the lower tree has it, through its symbolic links, but for links that the
+ * layer itself turns into directories: what such a new directory is said to hide is nothing.
+ *
+ * @throws RootfsError `ERR_LAYER_INVALID` for a loop of links, `ERR_LIMIT_EXCEEDED`
+ */
+export function applyWhiteouts(tree: MergeTree, plan: LayerPlan): void {
+  if (plan.whiteouts.length === 0) return;
+  const replaced = replacedLinks(tree, plan);
+  const doomed: { node: MergeNode; how: HiddenHow }[] = [];
+  for (const whiteout of plan.whiteouts) {
+    const directory = findDirectory(tree, whiteout, replaced);
+    if (directory?.children === undefined) continue;
+    if (whiteout.name === undefined) {
+      for (const node of directory.children.values()) doomed.push({ node, how: 'opaque' });
+    } else {
+      const node = directory.children.get(whiteout.name);
+      if (node !== undefined) doomed.push({ node, how: 'whiteout' });
+    }
+  }
+  for (const { node, how } of doomed) tree.remove(node, plan.layer, how);
+}
+
+function findDirectory(
+  tree: MergeTree,
+  { directory, name }: PlannedWhiteout,
+  replaced: ReadonlySet<MergeNode>,
+): MergeNode | undefined {
+  let stale = false;
+  const place = resolvePath(tree.root, directory, (link, steps) => {
+    stale = replaced.has(link);
+    return !stale && followLink(tree, link, steps);
+  });
+  if (place === undefined) {
+    if (stale) return undefined;
+    throw layerInvalid(
+      [...directory, `.wh.${name ?? '.wh..opq'}`].join('/'),
+      'symbolic links: expected an end, found a loop',
+    );
+  }
+  return place.missing.length === 0 ? place.node : undefined;
+}
+
+/** The symbolic links of the lower tree in whose place the layer puts a directory. */
+function replacedLinks(tree: MergeTree, plan: LayerPlan): Set<MergeNode> {
+  const found = new Set<MergeNode>();
+  let lastDirectory: string | undefined;
+  let parent: MergeNode | undefined;
+  for (const { name, inode } of plan.entries) {
+    if (inode?.type !== 'directory') continue;
+    const components = name.split('/').filter((part) => part !== '' && part !== '.');
+    const last = components.pop();
+    if (last === undefined) continue;
+    const directory = components.join('/');
+    if (directory !== lastDirectory) {
+      lastDirectory = directory;
+      const place = resolvePath(tree.root, components, (link, steps) => followLink(tree, link, steps));
+      parent = place?.missing.length === 0 ? place.node : undefined;
+    }
+    const node = parent?.children?.get(last);
+    if (node?.inode.type === 'symlink') found.add(node);
+  }
+  return found;
+}

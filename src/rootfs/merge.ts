@@ -1,0 +1,89 @@
+/**
+ * The merge: the layers of an image become one tree. Headers are read, data is not; nothing is written.
+ *
+ * Whiteouts of a layer act first, on the layers below; then its entries in order. Symbolic links of lower layers are
+ * followed inside the root, as if all had been unpacked into one directory; engines on overlayfs differ there.
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { RootfsError } from '../errors.js';
+import { readTarFile } from '../tar/read-tar-file.js';
+import { LayerApplication } from './merge-apply.js';
+import { type MergeLimits, mergeLimits } from './merge-limits.js';
+import { LayerPlan } from './merge-plan.js';
+import { MergeTree } from './merge-tree.js';
+import type { MergedTree } from './tree.js';
+
+/** An uncompressed layer tar in a file. A `LayerHandle` is one. */
+export interface LayerTar {
+  readonly path: string;
+  /** Length of the tar in bytes. */
+  readonly tarBytes: number;
+}
+
+/** What `mergeLayers` takes besides the layers. */
+export interface MergeOptions extends Partial<MergeLimits> {
+  readonly signal?: AbortSignal | undefined;
+  /** Notes what lower layers had and the tree does not show. Default: false. */
+  readonly hidden?: boolean | undefined;
+}
+
+/** Entries that are read or applied before others get their turn. */
+const BATCH = 4_096;
+
+/**
+ * Merges the layers of an image, base first, into the tree of what survives.
+ *
+ * Only the headers of the tars are read, synchronously in short batches, so that signals and other work get their
+ * turn. The tree says where each file's data lies in which layer; it holds no file open.
+ *
+ * @throws RootfsError `ERR_TAR_INVALID`, `ERR_LAYER_INVALID` (`detail.layer` says which, `detail.entry` what) for
+ *   layers that cannot be applied, `ERR_LIMIT_EXCEEDED`, `ERR_OPTION_INVALID`, `ERR_FILESYSTEM`, `ERR_PERMISSION`;
+ *   the signal's own reason when it was aborted
+ */
+export async function mergeLayers(layers: readonly LayerTar[], options: MergeOptions = {}): Promise<MergedTree> {
+  const { signal, hidden = false } = options;
+  const limits = mergeLimits(options);
+  if (typeof hidden !== 'boolean') {
+    throw new RootfsError('ERR_OPTION_INVALID', `hidden: expected true or false, found ${String(hidden)}`);
+  }
+  signal?.throwIfAborted();
+  const tree = new MergeTree(limits, hidden);
+  for (const [index, layer] of layers.entries()) {
+    try {
+      await mergeLayer(tree, layer, index, limits, signal);
+    } catch (error) {
+      if (!(error instanceof RootfsError)) throw error;
+      throw new RootfsError(error.code, `layer ${index} (${layer.path}): ${error.message}`, {
+        cause: error,
+        detail: { ...error.detail, layer: index, path: layer.path },
+      });
+    }
+  }
+  const { root, entries, inodes, dataBytes } = tree;
+  return { root, entries, inodes, dataBytes, layers: layers.length, hidden: tree.hidden };
+}
+
+async function mergeLayer(
+  tree: MergeTree,
+  { path, tarBytes }: LayerTar,
+  index: number,
+  limits: MergeLimits,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const plan = new LayerPlan(index);
+  let taken = 0;
+  for (const entry of readTarFile(path, { ...limits, tarBytes })) {
+    plan.take(entry, limits);
+    taken += 1;
+    if (taken % BATCH === 0) await turn(signal);
+  }
+  const application = new LayerApplication(tree, plan);
+  while (application.step(BATCH)) await turn(signal);
+}
+
+async function turn(signal: AbortSignal | undefined): Promise<void> {
+  await nextTurn();
+  signal?.throwIfAborted();
+}
