@@ -26,7 +26,7 @@ export type { Endpoint, EndpointCapability, EndpointResolver, TlsSettings } from
 export type { RegistryOptions } from './registry/registry-options.js';
 export { createRepository, type RegistryRepository } from './registry/repository.js';
 // rootfs
-export { type FindOptions, findNode } from './rootfs/find-node.js';
+export { type FindNodeOptions, findNode } from './rootfs/find-node.js';
 export { type LayerTar, type MergeOptions, mergeLayers } from './rootfs/merge.js';
 export type { MergeLimits } from './rootfs/merge-limits.js';
 export type { RootFS } from './rootfs/rootfs.js';

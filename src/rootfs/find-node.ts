@@ -3,7 +3,7 @@ import { resolvePath } from './resolve-path.js';
 import type { MergedTree, TreeNode } from './tree.js';
 
 /** How `findNode` takes symbolic links. */
-export interface FindOptions {
+export interface FindNodeOptions {
   /**
    * `all`: follow them everywhere, as `stat` does. `parents` (the default): all but the last component, as `lstat`
    * does. `none`: the path is taken literally.
@@ -19,7 +19,7 @@ export interface FindOptions {
 export function findNode(
   tree: MergedTree,
   path: string,
-  { links = 'parents' }: FindOptions = {},
+  { links = 'parents' }: FindNodeOptions = {},
 ): TreeNode | undefined {
   const components = path.split('/').filter((part) => part !== '' && part !== '.');
   const root: TreeNode = tree.root;
