@@ -7,3 +7,15 @@ export const BLOCK = 512;
 export function paddedBytes(bytes: number): number {
   return Math.ceil(bytes / BLOCK) * BLOCK;
 }
+
+const ZEROS = Buffer.alloc(2 * BLOCK);
+
+/** The zeros that follow data of so many bytes: 0 to 511 of them. A view of shared memory; do not write to it. */
+export function padding(dataBytes: number): Buffer {
+  return ZEROS.subarray(0, paddedBytes(dataBytes) - dataBytes);
+}
+
+/** The two zero blocks that end an archive. A view of shared memory; do not write to it. */
+export function endOfArchive(): Buffer {
+  return ZEROS.subarray();
+}
