@@ -9,7 +9,9 @@ export { MemoryStore } from './content/memory.js';
 // ground
 export { type ErrorCode, type ErrorDetail, RegistryError, type RegistryErrorEntry, RootfsError } from './errors.js';
 // image
+export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export type { Image, ImageDocument } from './image/image.js';
+export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from './image/list-platforms.js';
 // layer
 export type { LayerHandle } from './layer/layer.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
@@ -33,13 +35,26 @@ export type { RootFS } from './rootfs/rootfs.js';
 export * from './rootfs/tree.js';
 export { type WalkedNode, walkTree } from './rootfs/walk-tree.js';
 // spec
+export { Annotation } from './spec/annotations.js';
+export { describeArtifact, describeArtifactType, isAttestation } from './spec/artifact.js';
 export type { Descriptor } from './spec/descriptor.js';
 export { type Digest, type DigestAlgorithm, isDigest, type ParsedDigest, parseDigest } from './spec/digest.js';
-export type { ImageConfig } from './spec/image-config.js';
+export type { ContainerConfig, Healthcheck, HistoryEntry, ImageConfig } from './spec/image-config.js';
 export type { ImageIndex } from './spec/image-index.js';
 export type { ImageLayer } from './spec/image-layer.js';
+export type { ImageLayout } from './spec/image-layout.js';
 export type { ImageManifest } from './spec/image-manifest.js';
-export { isIndexType, isManifestType, MediaType } from './spec/media-types.js';
+export {
+  bareMediaType,
+  describeLayerType,
+  isConfigType,
+  isIndexType,
+  isManifestType,
+  isSchema1Type,
+  type LayerType,
+  layerCompression,
+  MediaType,
+} from './spec/media-types.js';
 export {
   formatPlatform,
   type HostFacts,
@@ -48,6 +63,7 @@ export {
   normalizePlatform,
   type Platform,
   parsePlatform,
+  platformOf,
 } from './spec/platform.js';
 export { isExactRank, rankPlatform } from './spec/rank-platform.js';
 export {

@@ -3,7 +3,18 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md
  */
-import type { Digest } from './digest.js';
+import * as v from 'valibot';
+import { type Digest, isDigest } from './digest.js';
+import {
+  checkDocument,
+  type DocumentKind,
+  jsonObject,
+  mediaType,
+  type ParseOptions,
+  readJsonObject,
+  stringMap,
+  strings,
+} from './json-document.js';
 import type { Platform } from './platform.js';
 
 /** Points at content. Fields that the specification does not name are kept as they came. */
@@ -18,4 +29,59 @@ export interface Descriptor {
   readonly data?: string | undefined;
   readonly artifactType?: string | undefined;
   readonly platform?: Platform | undefined;
+}
+
+/** A digest by the grammar. */
+export const digestSchema: v.GenericSchema<unknown, unknown> = v.custom<Digest>(
+  (value) => typeof value === 'string' && isDigest(value),
+  'a digest as in sha256:<64 lower-case hex digits>',
+);
+
+const sizeSchema = v.custom<number>(
+  (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  'a whole number of bytes, 0 or more',
+);
+
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+function isBase64(data: unknown): boolean {
+  return typeof data === 'string' && data.length % 4 === 0 && BASE64.test(data);
+}
+
+const platformSchema = v.pipe(
+  jsonObject,
+  v.looseObject({
+    architecture: v.string(),
+    os: v.string(),
+    'os.version': v.optional(v.string()),
+    'os.features': v.optional(strings),
+    variant: v.optional(v.string()),
+  }),
+);
+
+/** What a descriptor must be. */
+export const descriptorSchema: v.GenericSchema<unknown, unknown> = v.pipe(
+  jsonObject,
+  v.looseObject({
+    mediaType,
+    digest: digestSchema,
+    size: sizeSchema,
+    urls: v.optional(v.array(v.custom<string>((url) => typeof url === 'string' && URL.canParse(url), 'a URL'))),
+    annotations: v.optional(stringMap),
+    data: v.optional(v.custom<string>(isBase64, 'base64')),
+    artifactType: v.optional(mediaType),
+    platform: v.optional(platformSchema),
+  }),
+);
+
+const KIND: DocumentKind = { name: 'descriptor', code: 'ERR_MANIFEST_INVALID' };
+
+/**
+ * Reads a descriptor that stands alone. Its digest may be of an algorithm that cannot be verified: reading content by
+ * it fails then.
+ *
+ * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LIMIT_EXCEEDED`
+ */
+export function parseDescriptor(bytes: Uint8Array, options: ParseOptions = {}): Descriptor {
+  return checkDocument(descriptorSchema, readJsonObject(bytes, KIND, options), KIND, options.subject);
 }

@@ -1,7 +1,20 @@
 /** Image indexes. @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-index.md */
-import type { Descriptor } from './descriptor.js';
+import * as v from 'valibot';
+import { RootfsError } from '../errors.js';
+import { type Descriptor, descriptorSchema } from './descriptor.js';
+import { documentKind, type ParseManifestOptions } from './document-kind.js';
+import {
+  checkDocument,
+  checkLength,
+  type DocumentKind,
+  type JsonObject,
+  jsonObject,
+  mediaType,
+  readJsonObject,
+  stringMap,
+} from './json-document.js';
 
-/** An image index (OCI) or manifest list (Docker). */
+/** An image index (OCI) or manifest list (Docker). Fields that the specification does not name are kept as they came. */
 export interface ImageIndex {
   readonly schemaVersion: 2;
   readonly mediaType?: string | undefined;
@@ -9,4 +22,44 @@ export interface ImageIndex {
   readonly manifests: readonly Descriptor[];
   readonly subject?: Descriptor | undefined;
   readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The most entries that an index may have: more than fit into 4 MiB with a platform each. */
+export const MAX_INDEX_ENTRIES = 20_000;
+
+const KIND: DocumentKind = { name: 'image index', code: 'ERR_MANIFEST_INVALID', lists: ['layers', 'manifests'] };
+
+const schema = v.pipe(
+  jsonObject,
+  v.looseObject({
+    schemaVersion: v.literal(2),
+    mediaType: v.optional(mediaType),
+    artifactType: v.optional(mediaType),
+    manifests: v.array(descriptorSchema),
+    subject: v.optional(descriptorSchema),
+    annotations: v.optional(stringMap),
+  }),
+);
+
+/**
+ * Reads an image index or manifest list; also the `index.json` of an OCI layout.
+ *
+ * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LIMIT_EXCEEDED` (bytes, depth, `MAX_INDEX_ENTRIES`),
+ *   `ERR_SCHEMA1_UNSUPPORTED`, `ERR_NOT_AN_IMAGE`
+ */
+export function parseIndex(bytes: Uint8Array, options: ParseManifestOptions = {}): ImageIndex {
+  const document = readJsonObject(bytes, KIND, options);
+  if (documentKind(document, options) === 'index') return checkIndex(document, options.subject);
+  const subject = options.subject ?? KIND.name;
+  throw new RootfsError('ERR_MANIFEST_INVALID', `${subject}: an image manifest, where an index was expected`, {
+    detail: { subject },
+  });
+}
+
+/** Checks a document that `documentKind` found to be an index. @throws RootfsError as `parseIndex` */
+export function checkIndex(document: JsonObject, subject: string = KIND.name): ImageIndex {
+  if (Array.isArray(document['manifests'])) {
+    checkLength(document['manifests'], 'manifests', MAX_INDEX_ENTRIES, subject);
+  }
+  return checkDocument(schema, document, KIND, subject);
 }

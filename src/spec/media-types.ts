@@ -38,3 +38,54 @@ export function isIndexType(mediaType: string): boolean {
 export function isSchema1Type(mediaType: string): boolean {
   return mediaType === MediaType.dockerSchema1 || mediaType === MediaType.dockerSchema1Signed;
 }
+
+/** What Docker's registry and clients wrote in place of the config's type in 2016; such manifests are still served. */
+const UNTYPED_CONFIGS: ReadonlySet<string> = new Set(['application/octet-stream', 'application/json', 'text/html']);
+
+/** Whether a manifest's config of this media type is (or, from old Docker, may be) an image config. */
+export function isConfigType(mediaType: string): boolean {
+  return mediaType === MediaType.ociConfig || mediaType === MediaType.dockerConfig || UNTYPED_CONFIGS.has(mediaType);
+}
+
+/** A media type without parameters, in lower case: `Application/JSON; charset=utf-8` is `application/json`. */
+export function bareMediaType(mediaType: string): string {
+  return (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase();
+}
+
+/** What a layer's media type says of it. */
+export interface LayerType {
+  /** How the tar is compressed; the bytes themselves decide, this is the second opinion. */
+  readonly compression: 'none' | 'gzip' | 'zstd';
+  /** Never pushed; where the registry has it not, its descriptor's `urls` do. */
+  readonly nondistributable: boolean;
+  /** Encrypted as ocicrypt does it: not readable here. */
+  readonly encrypted: boolean;
+}
+
+const LAYER_TYPES: ReadonlyMap<string, Omit<LayerType, 'encrypted'>> = new Map([
+  [MediaType.ociLayer, { compression: 'none', nondistributable: false }],
+  [MediaType.ociLayerGzip, { compression: 'gzip', nondistributable: false }],
+  [MediaType.ociLayerZstd, { compression: 'zstd', nondistributable: false }],
+  [MediaType.ociForeignLayer, { compression: 'none', nondistributable: true }],
+  [MediaType.ociForeignLayerGzip, { compression: 'gzip', nondistributable: true }],
+  [MediaType.ociForeignLayerZstd, { compression: 'zstd', nondistributable: true }],
+  [MediaType.dockerLayer, { compression: 'none', nondistributable: false }],
+  [MediaType.dockerLayerGzip, { compression: 'gzip', nondistributable: false }],
+  [MediaType.dockerLayerZstd, { compression: 'zstd', nondistributable: false }],
+  [MediaType.dockerForeignLayer, { compression: 'none', nondistributable: true }],
+  [MediaType.dockerForeignLayerGzip, { compression: 'gzip', nondistributable: true }],
+]);
+
+/** What a media type says of a layer; `undefined` where it names no tar layer. `+encrypted` and `+enc` are seen through. */
+export function describeLayerType(mediaType: string): LayerType | undefined {
+  const bare = bareMediaType(mediaType);
+  const plain = bare.replace(/\+enc(?:rypted)?$/, '');
+  const known = LAYER_TYPES.get(plain);
+  return known === undefined ? undefined : { ...known, encrypted: plain !== bare };
+}
+
+/** The compression that a layer's media type promises; `undefined` where it names no readable tar layer. */
+export function layerCompression(mediaType: string): LayerType['compression'] | undefined {
+  const type = describeLayerType(mediaType);
+  return type === undefined || type.encrypted ? undefined : type.compression;
+}

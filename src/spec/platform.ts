@@ -127,6 +127,20 @@ export function isUnknownPlatform({ os, architecture }: Platform): boolean {
   return (os === '' || os === 'unknown') && (architecture === '' || architecture === 'unknown');
 }
 
+/** The platform part of what has one, an image config: empty fields left out. */
+export function platformOf(source: Platform): Platform {
+  const { architecture, os, variant = '' } = source;
+  const version = source['os.version'] ?? '';
+  const features = source['os.features'] ?? [];
+  return {
+    architecture,
+    os,
+    ...(version === '' ? {} : { 'os.version': version }),
+    ...(features.length === 0 ? {} : { 'os.features': features }),
+    ...(variant === '' ? {} : { variant }),
+  };
+}
+
 function normalizeSystem(os: string): string {
   const lower = os.toLowerCase();
   return lower === 'macos' ? 'darwin' : lower;

@@ -1,0 +1,124 @@
+/** Reads an image's documents from a source: verified, bounded, each at most once. */
+import type { CallOptions, ReadOnlyTarget, ReferenceFetcher } from '../content/content.js';
+import { readVerified } from '../content/fetch-verified.js';
+import { RootfsError } from '../errors.js';
+import { discard } from '../io/discard.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { isDigest } from '../spec/digest.js';
+import type { ImageConfig } from '../spec/image-config.js';
+import type { ImageIndex } from '../spec/image-index.js';
+import type { ImageManifest } from '../spec/image-manifest.js';
+import type { ImageDocument } from './image.js';
+
+/** A manifest or an index that was read. */
+export type ReadDocument =
+  | ({ readonly kind: 'manifest' } & ImageDocument<ImageManifest>)
+  | ({ readonly kind: 'index' } & ImageDocument<ImageIndex>);
+
+/** Options of a reader: the signal and listener of its every call, and the bound of a document. */
+export interface DocumentReaderOptions extends CallOptions {
+  /** The most bytes that a manifest, an index or a config may have. */
+  readonly maxBytes: number;
+}
+
+/** Reads the documents above an image's layers. What it returns is verified, parsed, and remembered by digest. */
+export class DocumentReader {
+  /** The reference that everything hangs on: what messages start with. */
+  readonly reference: string;
+  readonly #source: ReadOnlyTarget;
+  readonly #options: DocumentReaderOptions;
+  readonly #read = new Map<string, Promise<ReadDocument>>();
+
+  constructor(source: ReadOnlyTarget, reference: string, options: DocumentReaderOptions) {
+    this.#source = source;
+    this.reference = reference;
+    this.#options = options;
+  }
+
+  /**
+   * Resolves the reference and reads what it points at: in one request where the source can.
+   *
+   * @throws RootfsError what the source throws, and as `readVerified` and `parseManifestOrIndex`
+   */
+  async target(): Promise<ReadDocument> {
+    const { signal, onProgress } = this.#options;
+    const parser = loadDocuments();
+    parser.catch(() => {});
+    if (!canFetchReference(this.#source)) {
+      const descriptor = await this.#source.resolve(this.reference, { signal, onProgress });
+      this.#checkPinned(descriptor);
+      return this.#parse(descriptor, await this.#bytes(descriptor), this.reference, parser);
+    }
+    const { descriptor, content } = await this.#source.fetchReference(this.reference, { signal, onProgress });
+    try {
+      this.#checkPinned(descriptor);
+      const bytes = await readVerified(
+        { fetch: async () => content },
+        { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size },
+        this.#options,
+      );
+      return await this.#parse(descriptor, bytes, this.reference, parser);
+    } finally {
+      discard(content);
+    }
+  }
+
+  /** Reads a manifest or an index by its descriptor. @throws RootfsError as `target` */
+  manifest(descriptor: Descriptor): Promise<ReadDocument> {
+    const known = this.#read.get(descriptor.digest);
+    if (known !== undefined) return known;
+    const reading = this.#bytes(descriptor).then((bytes) =>
+      this.#parse(descriptor, bytes, this.#subject(descriptor), loadDocuments()),
+    );
+    this.#read.set(descriptor.digest, reading);
+    return reading;
+  }
+
+  /** Reads an image config by its descriptor. @throws RootfsError as `readVerified` and `parseImageConfig` */
+  async config(descriptor: Descriptor): Promise<ImageDocument<ImageConfig>> {
+    const bytes = await this.#bytes(descriptor);
+    const { parseImageConfig } = await import('../spec/image-config.js');
+    const subject = this.#subject(descriptor);
+    return { descriptor, bytes, value: parseImageConfig(bytes, { subject, maxBytes: this.#options.maxBytes }) };
+  }
+
+  #bytes(descriptor: Descriptor): Promise<Buffer> {
+    return readVerified(this.#source, descriptor, this.#options);
+  }
+
+  async #parse(
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    subject: string,
+    parser: ReturnType<typeof loadDocuments>,
+  ): Promise<ReadDocument> {
+    const { parseManifestOrIndex } = await parser;
+    const { maxBytes } = this.#options;
+    const document = parseManifestOrIndex(bytes, { subject, mediaType: descriptor.mediaType, maxBytes });
+    return { descriptor, bytes, ...document };
+  }
+
+  #subject(descriptor: Descriptor): string {
+    return `${this.reference}: ${descriptor.digest}`;
+  }
+
+  /** A reference that names a digest is a promise: no source may answer it with other content. */
+  #checkPinned(descriptor: Descriptor): void {
+    const pinned = this.reference.slice(this.reference.lastIndexOf('@') + 1);
+    if (!isDigest(pinned) || pinned === descriptor.digest || !/^(?:sha256|sha512):/.test(pinned)) return;
+    throw new RootfsError(
+      'ERR_DIGEST_MISMATCH',
+      `${this.reference}: the source answered with ${descriptor.digest} instead; fetch it again, or ask who runs the source`,
+      { detail: { expected: pinned, found: descriptor.digest } },
+    );
+  }
+}
+
+/** valibot comes with these modules: loaded when the first image is, and while the first request is under way. */
+function loadDocuments(): Promise<typeof import('../spec/image-document.js')> {
+  return import('../spec/image-document.js');
+}
+
+function canFetchReference(source: ReadOnlyTarget): source is ReadOnlyTarget & ReferenceFetcher {
+  return typeof (source as Partial<ReferenceFetcher>).fetchReference === 'function';
+}

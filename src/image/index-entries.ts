@@ -1,0 +1,83 @@
+/** What an index offers, indexes inside it followed: bounded in depth and number, each read once. */
+import { RootfsError } from '../errors.js';
+import { isAttestation } from '../spec/artifact.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { ImageIndex } from '../spec/image-index.js';
+import { isIndexType } from '../spec/media-types.js';
+import { isUnknownPlatform, type Platform } from '../spec/platform.js';
+import { rankPlatform } from '../spec/rank-platform.js';
+import type { DocumentReader } from './document-reader.js';
+
+/** How deep indexes may lie in indexes. */
+export const MAX_INDEX_DEPTH = 8;
+
+/** The most indexes that are read inside one. */
+export const MAX_NESTED_INDEXES = 64;
+
+/** An entry of an index that is no index itself. */
+export interface IndexEntry {
+  readonly descriptor: Descriptor;
+  /** What the entry says it is for; absent where it does not say. */
+  readonly platform?: Platform | undefined;
+  /** Provenance or an SBOM beside the images. */
+  readonly attestation: boolean;
+}
+
+/** The entries of one index, in order, indexes inside it not followed. */
+export function ownEntries(index: ImageIndex): readonly IndexEntry[] {
+  return index.manifests.map((descriptor) => {
+    const { platform } = descriptor;
+    const attestation = isAttestation(descriptor);
+    const says = platform !== undefined && !isUnknownPlatform(platform);
+    return says ? { descriptor, platform, attestation } : { descriptor, attestation };
+  });
+}
+
+/**
+ * The entries of an index, those of the indexes inside it in their place. Indexes inside that say a platform which
+ * cannot serve `wanted` are not read; those that are missing from the source (a partial mirror) are passed over.
+ *
+ * @throws RootfsError `ERR_LIMIT_EXCEEDED` (`MAX_INDEX_DEPTH`, `MAX_NESTED_INDEXES`), and what reading throws
+ */
+export async function allEntries(
+  index: ImageIndex,
+  reader: DocumentReader,
+  wanted?: Platform,
+): Promise<readonly IndexEntry[]> {
+  const seen = new Set<string>();
+  const walk = async (inner: ImageIndex, depth: number): Promise<IndexEntry[]> => {
+    const entries: IndexEntry[] = [];
+    for (const entry of ownEntries(inner)) {
+      const { descriptor, platform } = entry;
+      if (entry.attestation || !isIndexType(descriptor.mediaType)) {
+        entries.push(entry);
+        continue;
+      }
+      if (wanted !== undefined && platform !== undefined && rankPlatform(wanted, platform) === undefined) continue;
+      if (seen.has(descriptor.digest)) continue;
+      seen.add(descriptor.digest);
+      if (depth > MAX_INDEX_DEPTH) throw limit(reader, `indexes lie over ${MAX_INDEX_DEPTH} deep in each other`);
+      if (seen.size > MAX_NESTED_INDEXES) throw limit(reader, `the index holds over ${MAX_NESTED_INDEXES} indexes`);
+      const document = await unlessMissing(reader.manifest(descriptor));
+      if (document?.kind === 'index') entries.push(...(await walk(document.value, depth + 1)));
+    }
+    return entries;
+  };
+  return walk(index, 1);
+}
+
+/** What was read, or `undefined` where the source does not have it. */
+export async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+function limit(reader: DocumentReader, problem: string): RootfsError {
+  return new RootfsError('ERR_LIMIT_EXCEEDED', `${reader.reference}: ${problem}; name the image wanted by its digest`, {
+    detail: { reference: reader.reference },
+  });
+}
