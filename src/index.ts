@@ -15,16 +15,29 @@ export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from '
 // layer
 export type { LayerHandle } from './layer/layer.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
+// registry
 export { closeConnections } from './registry/connections.js';
 export type { CredentialPlaceOptions } from './registry/credential-places.js';
-// registry
 export {
   type CredentialSearchOptions,
   createCredentialSearch,
   type ExplicitCredential,
 } from './registry/credential-search.js';
 export type { Credential, CredentialProvider, CredentialScope, FoundCredential } from './registry/credentials.js';
-export type { Endpoint, EndpointCapability, EndpointResolver, TlsSettings } from './registry/endpoint.js';
+export type {
+  Endpoint,
+  EndpointCapability,
+  EndpointOptions,
+  EndpointResolver,
+  TlsSettings,
+} from './registry/endpoint.js';
+export {
+  createEndpointSearch,
+  type EndpointPlaceOptions,
+  type EndpointSearchOptions,
+} from './registry/endpoint-search.js';
+export { type EndpointExplanation, explainEndpoint } from './registry/explain-endpoint.js';
+export type { RegistriesConfPlaces } from './registry/registries-conf.js';
 export type { RegistryOptions } from './registry/registry-options.js';
 export { createRepository, type RegistryRepository } from './registry/repository.js';
 // rootfs

@@ -33,7 +33,13 @@ export interface Endpoint {
   readonly source: string;
 }
 
+/** What a question for endpoints may add. */
+export interface EndpointOptions extends CallOptions {
+  /** The tag or digest that is wanted, where one is: some mirrors are meant for one of the two only. */
+  readonly reference?: string | undefined;
+}
+
 /** Says which endpoints to ask for a repository, in order. At least one, or an error that says why (`blocked`). */
 export interface EndpointResolver {
-  endpoints(host: string, repository: string, options?: CallOptions): Promise<readonly Endpoint[]>;
+  endpoints(host: string, repository: string, options?: EndpointOptions): Promise<readonly Endpoint[]>;
 }
