@@ -32,6 +32,15 @@ export type ProgressEvent =
       /** The layer was there already; nothing was fetched. */
       readonly cached: boolean;
     }
+  | {
+      /** Entries of a root file system that have been written so far. */
+      readonly type: 'entries:written';
+      readonly entries: number;
+      readonly totalEntries: number;
+      /** Bytes of file data among them. */
+      readonly dataBytes: number;
+      readonly totalDataBytes: number;
+    }
   | { readonly type: 'blob:copied'; readonly digest: string; readonly bytes: number; readonly skipped: boolean }
   | {
       readonly type: 'request:retried';

@@ -1,0 +1,90 @@
+/** Moves file data out of layer tars: small files in runs that are read at once, large ones in chunks. */
+import { ftruncateSync, readSync, writeSync } from 'node:fs';
+import { RootfsError } from '../errors.js';
+import type { DataExtent } from '../rootfs/tree.js';
+
+const BUFFER_BYTES = 1024 * 1024;
+
+let shared: Buffer | undefined;
+
+/** A piece of a layer tar. */
+export interface TarRange {
+  readonly layer: number;
+  readonly tarOffset: number;
+  readonly length: number;
+}
+
+/** Reads from layer tars by one buffer, which all copiers of a thread share: use one after the other. */
+export class DataCopier {
+  readonly #layers: readonly number[];
+  readonly #checkpoint: () => void;
+  readonly #buffer: Buffer;
+  #layer = -1;
+  #start = 0;
+  #end = 0;
+
+  /**
+   * @param layers Descriptors of the layer tars, open for reading.
+   * @param checkpoint Called before every chunk; throws to stop.
+   */
+  constructor(layers: readonly number[], checkpoint: () => void) {
+    shared ??= Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    this.#buffer = shared;
+    this.#layers = layers;
+    this.#checkpoint = checkpoint;
+  }
+
+  /** Reads a run ahead, so that copies within it need no further read. A run longer than the buffer is not read. */
+  prefetch({ layer, tarOffset, length }: TarRange): void {
+    if (length === 0 || length > BUFFER_BYTES || this.#holds(layer, tarOffset, length)) return;
+    this.#layer = -1;
+    readFully(this.#layers[layer] as number, this.#buffer, length, tarOffset);
+    this.#layer = layer;
+    this.#start = tarOffset;
+    this.#end = tarOffset + length;
+  }
+
+  /** Copies a run of a layer to a place in an open file. */
+  copy({ layer, tarOffset, length }: TarRange, into: number, fileOffset: number): void {
+    if (this.#holds(layer, tarOffset, length)) {
+      this.#checkpoint();
+      writeFully(into, this.#buffer, tarOffset - this.#start, length, fileOffset);
+      return;
+    }
+    this.#layer = -1;
+    for (let done = 0; done < length; ) {
+      this.#checkpoint();
+      const chunk = Math.min(BUFFER_BYTES, length - done);
+      readFully(this.#layers[layer] as number, this.#buffer, chunk, tarOffset + done);
+      writeFully(into, this.#buffer, 0, chunk, fileOffset + done);
+      done += chunk;
+    }
+  }
+
+  /** Copies the runs of a sparse file and leaves holes between them. */
+  copySparse(layer: number, extents: readonly DataExtent[], size: number, into: number): void {
+    for (const { fileOffset, tarOffset, length } of extents) this.copy({ layer, tarOffset, length }, into, fileOffset);
+    ftruncateSync(into, size);
+  }
+
+  #holds(layer: number, tarOffset: number, length: number): boolean {
+    return layer === this.#layer && tarOffset >= this.#start && tarOffset + length <= this.#end;
+  }
+}
+
+function readFully(fd: number, into: Buffer, length: number, position: number): void {
+  for (let done = 0; done < length; ) {
+    const read = readSync(fd, into, done, length - done, position + done);
+    if (read === 0) {
+      throw new RootfsError(
+        'ERR_LAYER_INVALID',
+        `layer tar: expected ${length} bytes at ${position}, found ${done}; it was cut while it was read, extract the layer again`,
+      );
+    }
+    done += read;
+  }
+}
+
+function writeFully(fd: number, from: Buffer, offset: number, length: number, position: number): void {
+  for (let done = 0; done < length; ) done += writeSync(fd, from, offset + done, length - done, position + done);
+}

@@ -1,0 +1,177 @@
+/**
+ * Where a root file system is written: beside its destination and moved in place at the end, or, where that cannot
+ * be, in place and emptied on failure.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import { Directory } from '../io/directory.js';
+import { loadNative } from '../io/native.js';
+import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
+
+/** A place to write a tree to. It ends with a `commit` that succeeds, or with `discard`. */
+export interface Destination {
+  /** The absolute path that the tree has after `commit`. */
+  readonly path: string;
+  /** The directory to write in, open. */
+  readonly root: Directory;
+  /** Whether it is written where it stays, so that a failure is seen there until it is cleaned up. */
+  readonly inPlace: boolean;
+  /** Moves the tree to its path. */
+  commit(): void;
+  /** Removes all that was written. A destination that was there before is there again, empty. */
+  discard(): void;
+}
+
+/**
+ * Opens a destination: absent, or an empty directory. A symbolic link to one stands for what it points at. Mount
+ * points, and directories whose parent may not be written, are written in place.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID` (not empty, not a directory, no parent), `ERR_PERMISSION`, `ERR_FILESYSTEM`
+ */
+export function openDestination(dst: string): Destination {
+  if (dst === '' || dst.includes('\0')) {
+    throw new RootfsError('ERR_OPTION_INVALID', `destination ${JSON.stringify(dst)}: expected the path of a directory`);
+  }
+  const { path, exists } = settle(resolve(dst));
+  try {
+    return exists && (isMountPoint(path) || !mayWrite(dirname(path))) ? openInPlace(path) : openBeside(path);
+  } catch (error) {
+    throw wrapSystemError(error, path);
+  }
+}
+
+function settle(given: string): { readonly path: string; readonly exists: boolean } {
+  const stat = lstatSync(given, { throwIfNoEntry: false });
+  if (stat === undefined) {
+    try {
+      return { path: join(realpathSync(dirname(given)), basename(given)), exists: false };
+    } catch (error) {
+      throw new RootfsError('ERR_OPTION_INVALID', `${given}: its parent directory is not there; make it first`, {
+        cause: error,
+        detail: { path: given },
+      });
+    }
+  }
+  let entries: string[] | undefined;
+  let path = given;
+  try {
+    path = realpathSync(given);
+    entries = readdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTDIR' && (error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      throw wrapSystemError(error, given);
+    }
+  }
+  if (entries?.length === 0) return { path, exists: true };
+  const found = entries === undefined ? 'found something that is no directory' : 'found one that is not empty';
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `${given}: expected an empty directory or nothing, ${found}; choose another path`,
+    {
+      detail: { path: given },
+    },
+  );
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isMountPoint(path: string): boolean {
+  if (lstatSync(path).dev !== lstatSync(dirname(path)).dev) return true;
+  try {
+    const mounts = readFileSync('/proc/self/mountinfo', 'latin1').split('\n');
+    const wanted = Buffer.from(path).toString('latin1');
+    return mounts.some((line) => unescapeMount(line.split(' ')[4] ?? '') === wanted);
+  } catch {
+    return false;
+  }
+}
+
+/** The kernel writes blanks, tabs, newlines and backslashes in mount points as three octal digits. */
+function unescapeMount(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}
+
+function openInPlace(path: string): Destination {
+  const root = Directory.open(path);
+  return {
+    path,
+    root,
+    inPlace: true,
+    commit: () => root.close(),
+    discard: () => {
+      try {
+        emptyDirectory(root);
+      } finally {
+        root.close();
+      }
+    },
+  };
+}
+
+function openBeside(path: string): Destination {
+  const parent = Directory.open(dirname(path));
+  const name = Buffer.from(basename(path)).toString('latin1');
+  const working = `.${name.slice(0, 200)}.rootfs-${process.pid}-${randomBytes(6).toString('hex')}`;
+  let root: Directory;
+  try {
+    mkdirSync(parent.at(working), 0o700);
+    root = parent.child(working);
+  } catch (error) {
+    parent.close();
+    throw error;
+  }
+  dropDefaultAcl(root);
+  const close = (): void => {
+    root.close();
+    parent.close();
+  };
+  return {
+    path,
+    root,
+    inPlace: false,
+    commit: () => {
+      try {
+        // An empty directory is replaced in one step; one that has been filled meanwhile is refused.
+        renameSync(parent.at(working), parent.at(name));
+      } catch (error) {
+        throw wrapSystemError(error, path, 'choose a path where nobody else puts things meanwhile');
+      }
+      close();
+    },
+    discard: () => {
+      try {
+        emptyDirectory(root);
+        removeEntry(parent, working);
+      } finally {
+        close();
+      }
+    },
+  };
+}
+
+/** A default ACL of the parent would come down on every file; the image says what its files have. */
+function dropDefaultAcl(directory: Directory): void {
+  try {
+    loadNative()?.removeXattr(`${directory.self}/.`, Buffer.from('system.posix_acl_default'));
+  } catch {
+    // A file system without ACLs.
+  }
+}

@@ -1,0 +1,65 @@
+/** Which id an owner inside the image has outside: `--uid-map` and `--gid-map`. */
+import { RootfsError } from '../errors.js';
+
+/** A run of ids: `size` of them from `containerId` inside the image are those from `hostId` on this machine. */
+export interface IdMap {
+  readonly containerId: number;
+  readonly hostId: number;
+  readonly size: number;
+}
+
+/** Ids are 32 bits; the last one means "no id" to the kernel. */
+const MAX_ID = 0xffff_fffe;
+
+/**
+ * Reads `container:host:size` (decimal), the text form of an `IdMap`; `container:host` means size 1.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export function parseIdMap(text: string): IdMap {
+  const match = /^([0-9]{1,10}):([0-9]{1,10})(?::([0-9]{1,10}))?$/.exec(text);
+  if (match === null) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `id map ${JSON.stringify(text.slice(0, 100))}: expected container:host:size, as in 0:100000:65536`,
+      { detail: { found: text.slice(0, 100) } },
+    );
+  }
+  const map = { containerId: Number(match[1]), hostId: Number(match[2]), size: Number(match[3] ?? 1) };
+  checkIdMaps('id map', [map]);
+  return map;
+}
+
+/**
+ * Checks id maps: whole numbers, sizes of at least 1, ids of 32 bits, no overlap inside the image.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export function checkIdMaps(option: string, maps: readonly IdMap[]): void {
+  const sorted = [...maps].sort((a, b) => a.containerId - b.containerId);
+  for (const [index, map] of sorted.entries()) {
+    const { containerId, hostId, size } = map;
+    const sound =
+      [containerId, hostId, size].every((value) => Number.isInteger(value) && value >= 0) &&
+      size >= 1 &&
+      containerId + size - 1 <= MAX_ID &&
+      hostId + size - 1 <= MAX_ID;
+    const before = sorted[index - 1];
+    if (sound && (before === undefined || before.containerId + before.size <= containerId)) continue;
+    const why = sound ? 'maps overlap inside the image' : 'expected ids of 0 to 4294967294 and a size of at least 1';
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `${option} ${containerId}:${hostId}:${size}: ${why}; give maps as container:host:size`,
+      { detail: { option, containerId, hostId, size } },
+    );
+  }
+}
+
+/** The id outside, or `undefined` where no map holds it. Without maps every id is its own. */
+export function mapId(maps: readonly IdMap[] | undefined, id: number): number | undefined {
+  if (maps === undefined || maps.length === 0) return id;
+  for (const map of maps) {
+    if (id >= map.containerId && id - map.containerId < map.size) return map.hostId + (id - map.containerId);
+  }
+  return undefined;
+}

@@ -1,0 +1,65 @@
+/** What this process may do to files: change owners, make devices. Asked once, before anything is planned. */
+import { readFileSync } from 'node:fs';
+import { type IdMap, mapId } from './id-map.js';
+
+/** The powers of this process. */
+export interface Powers {
+  /** Root outside of any user namespace: whoever runs as this expects everything kept. */
+  readonly root: boolean;
+  /** The effective user and group id. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Bits of the permission mask: what a new file does not get. */
+  readonly umask: number;
+  /** Whether a file may be given to this user and group. An ordinary user stands for root and gives to nobody. */
+  mayOwn(uid: number, gid: number): boolean;
+}
+
+const CAP_CHOWN = 1n << 0n;
+
+/** Reads the powers of this process. Where /proc says nothing, the effective user id alone decides. */
+export function readPowers(): Powers {
+  const uid = process.geteuid?.() ?? 0;
+  const gid = process.getegid?.() ?? 0;
+  const umask = process.umask();
+  const uidMaps = readKernelMap('/proc/self/uid_map');
+  const gidMaps = readKernelMap('/proc/self/gid_map');
+  const outermost = uidMaps === undefined || coversAll(uidMaps);
+  const capabilities = readCapabilities();
+  const mayChown = capabilities === undefined ? uid === 0 : (capabilities & CAP_CHOWN) !== 0n;
+  return {
+    root: uid === 0 && outermost,
+    uid,
+    gid,
+    umask,
+    mayOwn: (wantedUid, wantedGid) => {
+      if (!mayChown) return uid === 0 && wantedUid === uid && wantedGid === gid;
+      return mapId(uidMaps, wantedUid) !== undefined && mapId(gidMaps, wantedGid) !== undefined;
+    },
+  };
+}
+
+function coversAll(maps: readonly IdMap[]): boolean {
+  return maps.some((map) => map.containerId === 0 && map.hostId === 0 && map.size === 0xffff_ffff);
+}
+
+function readKernelMap(path: string): IdMap[] | undefined {
+  try {
+    return readFileSync(path, 'latin1')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/).map(Number))
+      .filter((fields) => fields.length === 3)
+      .map(([containerId = 0, hostId = 0, size = 0]) => ({ containerId, hostId, size }));
+  } catch {
+    return undefined;
+  }
+}
+
+function readCapabilities(): bigint | undefined {
+  try {
+    const hex = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+    return hex === undefined ? undefined : BigInt(`0x${hex}`);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * The system calls that Node lacks, through libc: extended attributes, device nodes, FIFOs, nanosecond times, mounts.
+ *
+ * This file knows libc and nothing of images. It is the only one that touches koffi, which is an optional dependency:
+ * `loadNative` answers `undefined` where it is missing, and `nativeMissing` says why. Works in worker threads.
+ */
+import { createRequire } from 'node:module';
+import { getSystemErrorName } from 'node:util';
+
+/** A path: text is UTF-8, a buffer is taken as it is. Neither may hold a NUL. */
+export type NativePath = string | Uint8Array;
+
+/** A moment for the kernel: whole seconds since the epoch (may be negative) and 0 to 999,999,999 nanoseconds. */
+export interface NativeTime {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** Flags of `mount`, as Linux numbers them. */
+export const MountFlag = {
+  readOnly: 1,
+  noSuid: 2,
+  noDev: 4,
+  noExec: 8,
+  remount: 32,
+  bind: 4096,
+  recursive: 16384,
+  private: 1 << 18,
+} as const;
+
+/**
+ * The calls. Each is synchronous and throws what Node's own would: an `Error` with `code` (`EPERM`, …), `errno`,
+ * `syscall` and `path`. A last component that is a symbolic link is never followed unless a call says so.
+ */
+export interface Native {
+  /** Sets an extended attribute; the name is bytes. */
+  setXattr(path: NativePath, name: Uint8Array, value: Uint8Array): void;
+  /** Sets an extended attribute of what a symbolic link points at: for the links of /proc/self/fd. */
+  setFollowedXattr(path: NativePath, name: Uint8Array, value: Uint8Array): void;
+  /** Sets an extended attribute of an open file. */
+  setFileXattr(fd: number, name: Uint8Array, value: Uint8Array): void;
+  /** Reads an extended attribute, or `undefined` where there is none of that name. */
+  getXattr(path: NativePath, name: Uint8Array): Buffer | undefined;
+  /** Lists the names of extended attributes. */
+  listXattrs(path: NativePath): Buffer[];
+  /** Removes an extended attribute; one that is not there is success. */
+  removeXattr(path: NativePath, name: Uint8Array): void;
+  /** Makes a device node. */
+  makeDevice(path: NativePath, type: 'char' | 'block', mode: number, major: number, minor: number): void;
+  /** Makes a FIFO. */
+  makeFifo(path: NativePath, mode: number): void;
+  /** Sets access and modification time to `time`. With `follow`, of what a symbolic link points at. */
+  setTimes(path: NativePath, time: NativeTime, follow?: boolean): void;
+  /** Sets access and modification time of an open file to `time`. */
+  setFileTimes(fd: number, time: NativeTime): void;
+  /** Mounts. `flags` of `MountFlag`, `data` as the file system reads it, at most 4,095 bytes. */
+  mount(source: string, target: string, type: string, flags: number, data: string): void;
+  /** Unmounts; with `detach` at once for new users, and really when the last one has gone. */
+  unmount(target: string, detach?: boolean): void;
+}
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+const S_IFCHR = 0o020000;
+const S_IFBLK = 0o060000;
+const ENODATA = 61;
+const ERANGE = 34;
+const XATTR_MAX = 65536;
+
+let loaded: { readonly native?: Native; readonly missing?: string } | undefined;
+
+/**
+ * The native calls, or `undefined` where this machine has none: not Linux, not 64 bits, koffi not installed or not
+ * loadable, or `ROOTFS_NATIVE=0` in the environment. Loads once a thread, at the first call.
+ */
+export function loadNative(): Native | undefined {
+  loaded ??= load();
+  return loaded.native;
+}
+
+/** Why `loadNative` answers `undefined`, as a clause; `undefined` where it does not. */
+export function nativeMissing(): string | undefined {
+  loaded ??= load();
+  return loaded.missing;
+}
+
+function load(): { readonly native?: Native; readonly missing?: string } {
+  if (process.env['ROOTFS_NATIVE'] === '0') return { missing: 'ROOTFS_NATIVE=0 is set' };
+  if (process.platform !== 'linux') return { missing: `${process.platform} is not Linux` };
+  if (process.arch === 'arm' || process.arch === 'ia32') return { missing: `${process.arch} is not a 64-bit machine` };
+  try {
+    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+    return { native: bind(koffi) };
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    return { missing: `the package koffi could not be loaded (${reason})` };
+  }
+}
+
+function bind(koffi: typeof import('koffi')): Native {
+  const libc = koffi.load(null);
+  const lsetxattr = libc.func('int lsetxattr(const void *path, const void *name, const void *value, size_t n, int f)');
+  const setxattr = libc.func('int setxattr(const void *path, const void *name, const void *value, size_t n, int f)');
+  const fsetxattr = libc.func('int fsetxattr(int fd, const void *name, const void *value, size_t n, int f)');
+  const lgetxattr = libc.func('int64_t lgetxattr(const void *path, const void *name, void *value, size_t n)');
+  const llistxattr = libc.func('int64_t llistxattr(const void *path, void *list, size_t n)');
+  const lremovexattr = libc.func('int lremovexattr(const void *path, const void *name)');
+  const mknod = libc.func('int mknod(const void *path, uint32_t mode, uint64_t dev)');
+  const mkfifo = libc.func('int mkfifo(const void *path, uint32_t mode)');
+  const utimensat = libc.func('int utimensat(int dir, const void *path, const void *times, int flags)');
+  const futimens = libc.func('int futimens(int fd, const void *times)');
+  const mount = libc.func(
+    'int mount(const void *from, const void *to, const void *type, uint64_t f, const void *data)',
+  );
+  const umount2 = libc.func('int umount2(const void *target, int flags)');
+
+  const check = (result: number, syscall: string, path?: NativePath): void => {
+    if (result !== 0) throw systemError(koffi.errno(), syscall, path);
+  };
+
+  // Reads a value whose length only the kernel knows: a buffer that nearly always suffices, then one that always does.
+  const readAll = (call: (into: Buffer) => number, syscall: string, path: NativePath): Buffer | undefined => {
+    for (const size of [1024, XATTR_MAX]) {
+      const into = Buffer.allocUnsafe(size);
+      const length = call(into);
+      if (length >= 0) return into.subarray(0, length);
+      const errno = koffi.errno();
+      if (errno === ENODATA) return undefined;
+      if (errno !== ERANGE || size === XATTR_MAX) throw systemError(errno, syscall, path);
+    }
+    return undefined;
+  };
+
+  return {
+    setXattr: (path, name, value) =>
+      check(lsetxattr(cString(path), cString(name), value, value.length, 0), 'lsetxattr', path),
+    setFollowedXattr: (path, name, value) =>
+      check(setxattr(cString(path), cString(name), value, value.length, 0), 'setxattr', path),
+    setFileXattr: (fd, name, value) => check(fsetxattr(fd, cString(name), value, value.length, 0), 'fsetxattr'),
+    getXattr: (path, name) =>
+      readAll((into) => Number(lgetxattr(cString(path), cString(name), into, into.length)), 'lgetxattr', path),
+    listXattrs: (path) => {
+      const list = readAll((into) => Number(llistxattr(cString(path), into, into.length)), 'llistxattr', path);
+      const names: Buffer[] = [];
+      for (let at = 0; list !== undefined && at < list.length; ) {
+        const end = list.indexOf(0, at);
+        names.push(Buffer.from(list.subarray(at, end)));
+        at = end + 1;
+      }
+      return names;
+    },
+    removeXattr: (path, name) => {
+      if (lremovexattr(cString(path), cString(name)) === 0) return;
+      const errno = koffi.errno();
+      if (errno !== ENODATA) throw systemError(errno, 'lremovexattr', path);
+    },
+    makeDevice: (path, type, mode, major, minor) => {
+      const kind = type === 'char' ? S_IFCHR : S_IFBLK;
+      check(mknod(cString(path), kind | (mode & 0o7777), deviceNumber(major, minor)), 'mknod', path);
+    },
+    makeFifo: (path, mode) => check(mkfifo(cString(path), mode & 0o7777), 'mkfifo', path),
+    setTimes: (path, time, follow = false) =>
+      check(utimensat(AT_FDCWD, cString(path), timespecs(time), follow ? 0 : AT_SYMLINK_NOFOLLOW), 'utimensat', path),
+    setFileTimes: (fd, time) => check(futimens(fd, timespecs(time)), 'futimens'),
+    mount: (source, target, type, flags, data) =>
+      check(mount(cString(source), cString(target), cString(type), flags, cString(data)), 'mount', target),
+    unmount: (target, detach = false) =>
+      check(umount2(cString(target), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)), 'umount2', target),
+  };
+}
+
+/** The bytes of a path or name with the NUL that ends it; one inside would cut it short and is refused. */
+function cString(text: NativePath): Buffer {
+  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+  if (bytes.includes(0)) throw systemError(22, 'cString', text);
+  const out = Buffer.allocUnsafe(bytes.length + 1);
+  out.set(bytes);
+  out[bytes.length] = 0;
+  return out;
+}
+
+/** How glibc and musl pack a device number: 32 bits of each, interleaved. */
+function deviceNumber(major: number, minor: number): bigint {
+  const a = BigInt(major >>> 0);
+  const b = BigInt(minor >>> 0);
+  return ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn);
+}
+
+function timespecs(time: NativeTime): Buffer {
+  const words = new BigInt64Array(4);
+  words[0] = words[2] = BigInt(time.seconds);
+  words[1] = words[3] = BigInt(time.nanoseconds);
+  return Buffer.from(words.buffer);
+}
+
+function systemError(errno: number, syscall: string, path?: NativePath): NodeJS.ErrnoException {
+  const code = getSystemErrorName(-errno);
+  const where = path === undefined ? '' : ` '${typeof path === 'string' ? path : Buffer.from(path).toString()}'`;
+  const error: NodeJS.ErrnoException = new Error(`${code}: ${syscall}${where}`);
+  error.code = code;
+  error.errno = -errno;
+  error.syscall = syscall;
+  if (where !== '') error.path = where.slice(2, -1);
+  return error;
+}

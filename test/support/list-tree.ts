@@ -1,0 +1,78 @@
+/** What stands on disk, path by path, for comparisons. */
+import { createHash } from 'node:crypto';
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { loadNative } from '../../src/io/native.js';
+
+/** One path on disk; `links` names the first path (by bytes) of its inode where there are several. */
+export interface DiskEntry {
+  readonly type: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: string;
+  readonly size?: number;
+  readonly sha256?: string;
+  readonly target?: string;
+  readonly rdev?: string;
+  readonly xattrs?: Readonly<Record<string, string>>;
+  readonly linkOf?: string;
+}
+
+const TYPES: Readonly<Record<number, string>> = {
+  16807: 'file',
+  9604: 'directory',
+  21609: 'symlink',
+  4802: 'char',
+  14406: 'block',
+  2401: 'fifo',
+  26411: 'socket',
+};
+
+/** Lists everything below `root` (which is `.`), paths as latin1. Content is read unless `content` is false. */
+export function listTree(
+  root: string,
+  { content = true }: { readonly content?: boolean } = {},
+): Record<string, DiskEntry> {
+  const found: Record<string, DiskEntry> = {};
+  const inodes = new Map<string, string>();
+  const visit = (path: Buffer, shown: string): void => {
+    const stat = lstatSync(path, { bigint: true });
+    const type = TYPES[Number(stat.mode) & 0o170000] ?? 'unknown';
+    const key = `${stat.dev}:${stat.ino}`;
+    const first = inodes.get(key);
+    if (type !== 'directory' && stat.nlink > 1n && first === undefined) inodes.set(key, shown);
+    const xattrs = readXattrs(path);
+    found[shown] = {
+      type,
+      mode: Number(stat.mode) & 0o7777,
+      uid: Number(stat.uid),
+      gid: Number(stat.gid),
+      mtime: String(stat.mtimeNs),
+      ...(type === 'file' ? { size: Number(stat.size) } : {}),
+      ...(type === 'file' && content ? { sha256: createHash('sha256').update(readFileSync(path)).digest('hex') } : {}),
+      ...(type === 'symlink' ? { target: readlinkSync(path, { encoding: 'buffer' }).toString('latin1') } : {}),
+      ...(type === 'char' || type === 'block' ? { rdev: String(stat.rdev) } : {}),
+      ...(xattrs === undefined ? {} : { xattrs }),
+      ...(first === undefined ? {} : { linkOf: first }),
+    };
+    if (type !== 'directory') return;
+    const names = readdirSync(path, { encoding: 'buffer' }).sort(Buffer.compare);
+    for (const name of names) {
+      const child = Buffer.concat([path, Buffer.from('/'), name]);
+      visit(child, shown === '.' ? name.toString('latin1') : `${shown}/${name.toString('latin1')}`);
+    }
+  };
+  visit(Buffer.from(root), '.');
+  return found;
+}
+
+function readXattrs(path: Buffer): Record<string, string> | undefined {
+  const native = loadNative();
+  const names = native?.listXattrs(path) ?? [];
+  if (names.length === 0) return undefined;
+  return Object.fromEntries(
+    names
+      .map((name) => [name.toString('latin1'), native?.getXattr(path, name)?.toString('hex') ?? ''] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+}
