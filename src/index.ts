@@ -8,6 +8,16 @@ export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content
 export { MemoryStore } from './content/memory.js';
 // ground
 export { type ErrorCode, type ErrorDetail, RegistryError, type RegistryErrorEntry, RootfsError } from './errors.js';
+// export
+export { type IdMap, parseIdMap } from './export/id-map.js';
+export { unpack } from './export/unpack.js';
+export {
+  type Loss,
+  UNPACK_LIMITS,
+  type UnpackLimits,
+  type UnpackOptions,
+  type UnpackResult,
+} from './export/unpack-options.js';
 // image
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export type { Image, ImageDocument } from './image/image.js';
