@@ -1,7 +1,7 @@
 /** Turns a merged tree into the plan of an unpack: who is written, with which owner and attributes, and what is lost. */
 import { RootfsError } from '../errors.js';
 import { isEntryName } from '../io/directory.js';
-import type { LayerTar } from '../rootfs/layer-tar.js';
+import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { mapId } from './id-map.js';
 import { OwnershipRecords, ROOTLESS_XATTR, rootlessXattr } from './ownership-file.js';

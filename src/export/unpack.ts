@@ -11,7 +11,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { report } from '../progress.js';
-import type { LayerTar } from '../rootfs/layer-tar.js';
+import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
 import type { OwnershipRecords } from './ownership-file.js';

@@ -1,7 +1,7 @@
 /** Merged trees made by hand, one layer, also such as no merge would make. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LayerTar } from '../../src/rootfs/layer-tar.js';
+import type { LayerTar } from '../../src/rootfs/merge.js';
 import type { DataExtent, Inode, InodeType, MergedTree } from '../../src/rootfs/tree.js';
 
 /** One entry: its path (latin1), and what differs from a plain one. */

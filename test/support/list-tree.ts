@@ -18,15 +18,16 @@ export interface DiskEntry {
   readonly linkOf?: string;
 }
 
-const TYPES: Readonly<Record<number, string>> = {
-  16807: 'file',
-  9604: 'directory',
-  21609: 'symlink',
-  4802: 'char',
-  14406: 'block',
-  2401: 'fifo',
-  26411: 'socket',
-};
+// A Map: biome 2.6 rewrites octal keys of an object literal to wrong numbers.
+const TYPES: ReadonlyMap<number, string> = new Map([
+  [0o100000, 'file'],
+  [0o040000, 'directory'],
+  [0o120000, 'symlink'],
+  [0o020000, 'char'],
+  [0o060000, 'block'],
+  [0o010000, 'fifo'],
+  [0o140000, 'socket'],
+]);
 
 /** Lists everything below `root` (which is `.`), paths as latin1. Content is read unless `content` is false. */
 export function listTree(
@@ -37,7 +38,7 @@ export function listTree(
   const inodes = new Map<string, string>();
   const visit = (path: Buffer, shown: string): void => {
     const stat = lstatSync(path, { bigint: true });
-    const type = TYPES[Number(stat.mode) & 0o170000] ?? 'unknown';
+    const type = TYPES.get(Number(stat.mode) & 0o170000) ?? 'unknown';
     const key = `${stat.dev}:${stat.ino}`;
     const first = inodes.get(key);
     if (type !== 'directory' && stat.nlink > 1n && first === undefined) inodes.set(key, shown);
