@@ -1,8 +1,9 @@
 /** rootfs-kit: container images to root file systems. The public face; it holds no code of its own. */
 
 // content
-export { BlobDir, type BlobDirOptions, type FindOptions, type FoundBlob } from './content/blob-dir.js';
+export { BlobDir, type BlobDirOptions, type FoundBlob } from './content/blob-dir.js';
 export type { BlobFacts, BlobRecord } from './content/blob-record.js';
+export type { FindOptions } from './content/blob-trust.js';
 export type * from './content/content.js';
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
 export { MemoryStore } from './content/memory.js';

@@ -5,31 +5,30 @@
  * brought to disk. It knows digests and files. It does not know images, layers, registries or who writes into it;
  * many processes may do so at once.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { chmod, link, lstat, open, rename, stat, unlink } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { type FileHandle, link, lstat, open, rename, unlink } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { discard, discardOnError } from '../io/discard.js';
 import { withLock } from '../io/lock.js';
-import { processMark } from '../io/process-mark.js';
-import { Verifier } from '../io/verify.js';
-import { report } from '../progress.js';
+import { Verifier, verifyChunks } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, requireVerifiable } from '../spec/digest.js';
+import type { Digest } from '../spec/digest.js';
 import {
   absentBlob,
-  hashFile,
   isAbsent,
   makeFolder,
   openRegularFile,
+  requireFolder,
   resolveRange,
   streamBlob,
   syncFolder,
 } from './blob-file.js';
-import { addFacts, type BlobFacts, type BlobRecord, readRecord, writeRecord } from './blob-record.js';
+import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
+import { addFacts, type BlobFacts, type BlobRecord } from './blob-record.js';
+import { BlobTrust, type FindOptions } from './blob-trust.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
 import { sweepIngest } from './sweep-ingest.js';
 
@@ -43,12 +42,6 @@ export interface BlobDirOptions {
   readonly records?: boolean | undefined;
 }
 
-/** Options of `BlobDir.find`. */
-export interface FindOptions extends CallOptions {
-  /** `'cached'` (default) believes a blob that is as `meta/` says; `'always'` hashes it again. */
-  readonly verify?: 'cached' | 'always' | undefined;
-}
-
 /** A blob that is here and can be trusted. */
 export interface FoundBlob {
   /** Absolute path of a regular file. */
@@ -58,26 +51,16 @@ export interface FoundBlob {
 }
 
 const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL']);
-const NOT_WRITABLE = 'give a folder that can be written';
-
-function ingestName(digest: Digest): string {
-  const { algorithm, encoded } = requireVerifiable(digest);
-  return `${algorithm}-${encoded}`;
-}
-
 /** A folder of blobs. Nothing is kept open between calls, so there is nothing to close. */
 export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
-  /** Absolute path of the root. */
-  readonly root: string;
-  readonly #blobs: string;
+  readonly #places: BlobPlaces;
+  readonly #trust: BlobTrust;
   readonly #sync: boolean;
-  readonly #records: boolean;
 
   private constructor(root: string, options: BlobDirOptions) {
-    this.root = root;
-    this.#blobs = join(root, options.blobs ?? '');
+    this.#places = new BlobPlaces(root, options.blobs ?? '');
+    this.#trust = new BlobTrust(this.#places, options.records !== false);
     this.#sync = options.fsync !== 'none';
-    this.#records = options.records !== false;
   }
 
   /**
@@ -95,38 +78,33 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
       throw new RootfsError('ERR_OPTION_INVALID', `blobs: ${JSON.stringify(blobs)} is no folder name; use '' or blobs`);
     }
     const path = resolve(root);
-    const found = await stat(path).catch((error: unknown) => {
-      if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, 'give a folder');
-      throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; create it first`, {
-        cause: error,
-        detail: { path },
-      });
-    });
-    if (!found.isDirectory()) {
-      throw new RootfsError('ERR_FILESYSTEM', `${path}: not a folder; give a folder`, { detail: { path } });
-    }
+    await requireFolder(path);
     return new BlobDir(path, options);
+  }
+
+  /** Absolute path of the root. */
+  get root(): string {
+    return this.#places.root;
   }
 
   /** Where the blob lies once it is here. @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` */
   path(digest: Digest): string {
-    const { algorithm, encoded } = requireVerifiable(digest);
-    return join(this.#blobs, algorithm, encoded);
+    return this.#places.blob(digest);
   }
 
   /** The folder of temporaries, partials and locks. Made by `temporaryPath` and `prepare`. */
   get ingestFolder(): string {
-    return join(this.root, 'ingest');
+    return this.#places.ingestFolder;
   }
 
   /** Where the bytes of a broken transfer wait to be continued. It belongs to whoever holds `lockPath`. */
   partialPath(digest: Digest): string {
-    return join(this.ingestFolder, `${ingestName(digest)}.partial`);
+    return this.#places.ingest(digest, 'partial');
   }
 
   /** The lock of a transfer. */
   lockPath(digest: Digest): string {
-    return join(this.ingestFolder, `${ingestName(digest)}.lock`);
+    return this.#places.ingest(digest, 'lock');
   }
 
   /**
@@ -136,23 +114,15 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
    * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
    */
   temporaryPath(): string {
-    try {
-      mkdirSync(this.ingestFolder, { recursive: true });
-    } catch (error) {
-      throw wrapSystemError(error, this.ingestFolder, NOT_WRITABLE);
-    }
-    return join(this.ingestFolder, `tmp-${processMark()}-${randomBytes(8).toString('hex')}`);
+    return this.#places.temporary();
   }
 
-  /** Makes the folders that writing needs, to fail before the first byte is fetched. @throws as `temporaryPath` */
+  /** Proves that writing works, to fail before the first byte is fetched. @throws as `temporaryPath` */
   async prepare(): Promise<void> {
-    const probe = this.temporaryPath();
-    try {
-      await (await open(probe, 'wx', 0o600)).close();
-      await unlink(probe);
-    } catch (error) {
+    const { path, file } = await this.#places.createTemporary();
+    await closeAfter(file, () => unlink(path)).catch((error: unknown) => {
       throw wrapSystemError(error, this.root, NOT_WRITABLE);
-    }
+    });
   }
 
   /**
@@ -170,11 +140,11 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
     const path = this.path(digest);
     try {
       const mtimeNs = await this.#seal(temporaryPath, size);
-      if ((await this.#judge(digest, {})) === undefined) {
-        await makeFolder(join(path, '..'), this.#sync);
-        await this.#remember(digest, { size, mtimeNs }, record);
+      if ((await this.#trust.judge(digest, {})) === undefined) {
+        await makeFolder(dirname(path), this.#sync);
+        await this.#trust.remember(digest, { size, mtimeNs }, record);
         await this.#giveName(temporaryPath, digest, path);
-        if (this.#sync) await syncFolder(join(path, '..'));
+        if (this.#sync) await syncFolder(dirname(path));
       } else {
         await this.note(digest, record);
       }
@@ -197,20 +167,18 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async find(digest: Digest, options: FindOptions = {}): Promise<FoundBlob | undefined> {
     const path = this.path(digest);
     try {
-      const size = await this.#judge(digest, options);
+      const size = await this.#trust.judge(digest, options);
       return size === undefined ? undefined : { path, size };
     } catch (error) {
-      if (options.signal?.aborted) throw options.signal.reason;
+      throwIfAborted(options.signal);
       throw wrapSystemError(error, path);
     }
   }
 
   /** What is remembered of a blob; `undefined` where nothing is. Says nothing about whether the blob is here. */
   async record(digest: Digest): Promise<BlobRecord | undefined> {
-    if (!this.#records) return undefined;
-    const path = this.#recordPath(digest);
-    return readRecord(path).catch((error: unknown) => {
-      throw wrapSystemError(error, path);
+    return this.#trust.record(digest).catch((error: unknown) => {
+      throw wrapSystemError(error, this.#places.record(digest));
     });
   }
 
@@ -220,7 +188,11 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
     if (record === undefined) return;
     const next = addFacts(record, facts);
     if (next.compressed.length === record.compressed.length && facts.labels === undefined) return;
-    await this.#write(digest, next);
+    await this.#trust.write(digest, next).catch((error: unknown) => {
+      // In a store that cannot be written the fact is not remembered; nothing depends on it.
+      const wrapped = wrapSystemError(error, this.#places.record(digest));
+      if (wrapped.code !== 'ERR_PERMISSION') throw wrapped;
+    });
   }
 
   /**
@@ -230,7 +202,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async sweep(): Promise<readonly string[]> {
     return sweepIngest(this.ingestFolder, {
       isHere: async (digest) => (await lstat(this.path(digest)).catch(() => undefined)) !== undefined,
-      records: join(this.root, 'meta'),
+      records: this.#places.recordsFolder,
     });
   }
 
@@ -267,33 +239,24 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
     const temporary = await discardOnError(content, async () => {
       new Verifier(expected);
       const present = await this.find(expected.digest, options);
-      return present?.size === expected.size ? undefined : this.temporaryPath();
+      return present?.size === expected.size ? undefined : this.#places.createTemporary();
     });
     if (temporary === undefined) return discard(content);
-    const verifier = new Verifier(expected);
     try {
-      const file = await open(temporary, 'wx', 0o600);
-      await closeAfter(file, async () => {
-        for await (const chunk of content) {
-          if (options.signal?.aborted) throw options.signal.reason;
-          verifier.update(chunk);
-          for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
-        }
-        verifier.end();
-      });
+      await closeAfter(temporary.file, () => writeVerified(temporary.file, content, expected, options.signal));
     } catch (error) {
-      await unlink(temporary).catch(() => {});
-      if (options.signal?.aborted) throw options.signal.reason;
+      await unlink(temporary.path).catch(() => {});
+      throwIfAborted(options.signal);
       throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, this.path(expected.digest));
     }
-    await this.commitFile(temporary, expected.digest, expected.size);
+    await this.commitFile(temporary.path, expected.digest, expected.size);
   }
 
   /** Removes a blob and what is remembered of it; see `Deleter`. */
   async delete(target: Descriptor | Digest, _options?: CallOptions): Promise<void> {
     const digest = typeof target === 'string' ? target : target.digest;
     const path = this.path(digest);
-    for (const name of [path, ...(this.#records ? [this.#recordPath(digest)] : [])]) {
+    for (const name of [path, ...(this.#trust.keepsRecords ? [this.#places.record(digest)] : [])]) {
       await unlink(name).catch((error: unknown) => {
         if (!isAbsent(error)) throw wrapSystemError(error, name);
       });
@@ -328,92 +291,22 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
       } catch (error) {
         const errno = systemErrorCode(error) ?? '';
         if (errno !== 'EEXIST' && !NO_HARD_LINKS.has(errno)) throw error;
-        if ((await this.#judge(digest, { verify: 'always' })) !== undefined) return;
+        if ((await this.#trust.judge(digest, { verify: 'always' })) !== undefined) return;
         if (errno !== 'EEXIST') break;
       }
     }
-    await withLock(this.#commitLock(digest), () => rename(temporaryPath, path));
+    await withLock(this.#places.ingest(digest, 'commit.lock'), () => rename(temporaryPath, path));
   }
+}
 
-  async #judge(digest: Digest, options: FindOptions): Promise<number | undefined> {
-    const path = this.path(digest);
-    const named = await lstat(path, { bigint: true }).catch((error: unknown) => {
-      if (isAbsent(error)) return undefined;
-      throw error;
-    });
-    if (named === undefined) return undefined;
-    if (!named.isFile()) return this.#reject(digest, path, named, 'not a regular file', options);
-    const record = await this.record(digest);
-    const size = Number(named.size);
-    const asRecorded = (named.mode & 0o7777n) === 0o444n && record?.size === size && record.mtimeNs === named.mtimeNs;
-    if (asRecorded && options.verify !== 'always') return size;
-    const opened = await openRegularFile(path);
-    if (opened === undefined) return undefined;
-    const { algorithm } = requireVerifiable(digest);
-    const found = await closeAfter(opened.file, () =>
-      hashFile(opened.file, algorithm, { offset: 0, size: Number.MAX_SAFE_INTEGER }, options.signal),
-    );
-    if (found !== digest) return this.#reject(digest, path, named, `its bytes hash to ${found}`, options);
-    if (!asRecorded) await this.#heal(digest, path, named);
-    return size;
-  }
-
-  /** Good bytes whose mode or record is not as it should be; in a store that cannot be written they stay so. */
-  async #heal(digest: Digest, path: string, named: { size: bigint; mode: bigint; mtimeNs: bigint }): Promise<void> {
-    if (!this.#records) return;
-    try {
-      if ((named.mode & 0o7777n) !== 0o444n) await chmod(path, 0o444);
-      await this.#remember(digest, { size: Number(named.size), mtimeNs: named.mtimeNs }, {});
-    } catch (error) {
-      if (wrapSystemError(error, path).code !== 'ERR_PERMISSION') throw error;
-    }
-  }
-
-  async #reject(
-    digest: Digest,
-    path: string,
-    bad: { dev: bigint; ino: bigint; isDirectory(): boolean },
-    reason: string,
-    options: CallOptions,
-  ): Promise<undefined> {
-    if (bad.isDirectory()) {
-      throw new RootfsError('ERR_FILESYSTEM', `${path}: a folder stands where a blob belongs; remove it`, {
-        detail: { path },
-      });
-    }
-    report(options.onProgress, { type: 'warning:raised', message: `${path}: ${reason}; it is removed and made again` });
-    try {
-      await makeFolder(this.ingestFolder, false);
-      await withLock(this.#commitLock(digest), async () => {
-        const now = await lstat(path, { bigint: true }).catch(() => undefined);
-        if (now?.ino === bad.ino && now.dev === bad.dev) await unlink(path);
-      });
-    } catch (error) {
-      // In a store that cannot be written the bad blob stays; it counts as absent all the same.
-      if (wrapSystemError(error, path).code !== 'ERR_PERMISSION') throw error;
-    }
-    return undefined;
-  }
-
-  async #remember(digest: Digest, seen: Pick<BlobRecord, 'size' | 'mtimeNs'>, facts: BlobFacts): Promise<void> {
-    if (!this.#records) return;
-    const now = Date.now();
-    const old = await readRecord(this.#recordPath(digest));
-    const fresh: BlobRecord = { compressed: [], labels: {}, createdAt: now, ...old, ...seen, updatedAt: now };
-    await this.#write(digest, addFacts(fresh, facts));
-  }
-
-  async #write(digest: Digest, record: BlobRecord): Promise<void> {
-    const path = this.#recordPath(digest);
-    await writeRecord(path, this.temporaryPath(), record, this.#sync);
-  }
-
-  #commitLock(digest: Digest): string {
-    return join(this.ingestFolder, `${ingestName(digest)}.commit.lock`);
-  }
-
-  #recordPath(digest: Digest): string {
-    const { algorithm, encoded } = requireVerifiable(digest);
-    return join(this.root, 'meta', algorithm, `${encoded}.json`);
+async function writeVerified(
+  file: FileHandle,
+  content: AsyncIterable<Uint8Array>,
+  expected: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for await (const chunk of verifyChunks(content, expected)) {
+    throwIfAborted(signal);
+    for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
   }
 }

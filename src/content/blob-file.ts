@@ -1,7 +1,7 @@
 /** Reading a blob that is (part of) a local file: guarded opening, exact ranges, hashing. */
 import { createHash } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
@@ -164,4 +164,18 @@ export async function makeFolder(path: string, sync: boolean): Promise<void> {
   const first = await mkdir(path, { recursive: true });
   if (first === undefined || !sync) return;
   for (let at = path; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
+}
+
+/** Checks that a folder is there. @throws RootfsError `ERR_NOT_FOUND`, `ERR_FILESYSTEM`, `ERR_PERMISSION` */
+export async function requireFolder(path: string): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, 'give a folder');
+    throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; create it first`, {
+      cause: error,
+      detail: { path },
+    });
+  });
+  if (!found.isDirectory()) {
+    throw new RootfsError('ERR_FILESYSTEM', `${path}: not a folder; give a folder`, { detail: { path } });
+  }
 }

@@ -1,5 +1,5 @@
 /** What a store remembers of a blob beside its bytes: `meta/<algorithm>/<encoded>.json`. */
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemErrorCode } from '../errors.js';
 import { closeAfter } from '../io/close-after.js';
@@ -41,14 +41,22 @@ export async function readRecord(path: string): Promise<BlobRecord | undefined> 
   return text.length > MAX_RECORD_BYTES ? undefined : parse(text);
 }
 
-/** Writes a record so that readers see the old one or the new one. @param temporary A free name on the same disk. */
-export async function writeRecord(path: string, temporary: string, record: BlobRecord, sync: boolean): Promise<void> {
+/**
+ * Writes a record so that readers see the old one or the new one.
+ *
+ * @param file A new open file under the name `temporary` on the same disk; closed and moved, or removed.
+ */
+export async function writeRecord(
+  path: string,
+  temporary: string,
+  file: FileHandle,
+  record: BlobRecord,
+): Promise<void> {
   const text = JSON.stringify({ ...record, mtimeNs: String(record.mtimeNs) });
-  const file = await open(temporary, 'wx', 0o644);
   try {
     await closeAfter(file, async () => {
       await file.writeFile(`${text}\n`);
-      if (sync) await file.sync();
+      await file.chmod(0o644);
     });
     await rename(temporary, path).catch(async (error: unknown) => {
       if (systemErrorCode(error) !== 'ENOENT') throw error;

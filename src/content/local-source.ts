@@ -1,0 +1,64 @@
+/** What local forms have in common: each blob is a piece of a regular file, or bytes that were made when it was opened. */
+import { lstat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { wrapSystemError } from '../errors.js';
+import { abortStream, throwIfAborted } from '../io/abort.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
+import { absentBlob, isAbsent, openRegularFile, resolveRange, streamBlob } from './blob-file.js';
+import type { BlobLocation, BlobPath, CallOptions, FetchOptions, ReadOnlyStorage } from './content.js';
+
+/** Where the bytes of a digest are: a piece of a file, or memory. */
+export type Located = BlobLocation | Buffer;
+
+/** A store whose blobs lie in local files. A form says where each blob lies; reading is done here. */
+export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
+  /** What errors name: the file or folder that was opened. */
+  abstract readonly place: string;
+
+  /** Where a blob lies; `undefined` where this source does not have it. A file need not be checked here. */
+  protected abstract locate(digest: Digest): Promise<Located | undefined>;
+
+  /** Opens the raw bytes of a blob; see `Fetcher`. They are not verified. */
+  async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
+    requireVerifiable(target.digest);
+    const range = resolveRange(options.range, target);
+    throwIfAborted(options.signal);
+    const located = await this.locate(target.digest);
+    if (located === undefined) throw absentBlob(target.digest, this.place);
+    if (Buffer.isBuffer(located)) {
+      const bytes = located.subarray(range?.start ?? 0, range?.end ?? target.size + 1);
+      return abortStream(Readable.from(bytes.length === 0 ? [] : [bytes], { objectMode: false }), options.signal);
+    }
+    const opened = await openRegularFile(located.path);
+    if (opened === undefined) throw absentBlob(target.digest, this.place);
+    const size = Math.max(0, Math.min(located.size, opened.stat.size - located.offset));
+    return streamBlob(opened.file, { offset: located.offset, size }, target, options);
+  }
+
+  /** Whether the blob is here. */
+  async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
+    requireVerifiable(target.digest);
+    throwIfAborted(options.signal);
+    const located = await this.locate(target.digest);
+    if (located === undefined || Buffer.isBuffer(located)) return located !== undefined;
+    const found = await lstat(located.path).catch((error: unknown) => {
+      if (isAbsent(error)) return undefined;
+      throw wrapSystemError(error, located.path);
+    });
+    return found?.isFile() === true;
+  }
+
+  /** Where the blob lies in a regular file; see `BlobPath`. */
+  async blobPath(target: Descriptor, options: CallOptions = {}): Promise<BlobLocation | undefined> {
+    requireVerifiable(target.digest);
+    throwIfAborted(options.signal);
+    const located = await this.locate(target.digest);
+    if (located === undefined || Buffer.isBuffer(located)) return undefined;
+    const opened = await openRegularFile(located.path);
+    if (opened === undefined) return undefined;
+    await opened.file.close();
+    const size = Math.max(0, Math.min(located.size, opened.stat.size - located.offset));
+    return { path: located.path, offset: located.offset, size };
+  }
+}
