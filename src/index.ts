@@ -7,6 +7,7 @@ export type { FindOptions } from './content/blob-trust.js';
 export type * from './content/content.js';
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
 export { MemoryStore } from './content/memory.js';
+export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
 // ground
 export { type ErrorCode, type ErrorDetail, RegistryError, type RegistryErrorEntry, RootfsError } from './errors.js';
 // export

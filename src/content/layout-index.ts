@@ -1,0 +1,171 @@
+/**
+ * What the `index.json` of an OCI layout calls by which name: pure but for reading nested indexes through its caller.
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md#indexjson-file
+ */
+import { createHash } from 'node:crypto';
+import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import { Annotation } from '../spec/annotations.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest } from '../spec/digest.js';
+import { type ImageIndex, parseIndex } from '../spec/image-index.js';
+import { isIndexType, MediaType } from '../spec/media-types.js';
+import { normalizeReference } from '../spec/reference.js';
+import type { CallOptions } from './content.js';
+
+/** The most bytes of `index.json` that are read: 16 MiB, as many entries as an index may have. */
+export const MAX_LAYOUT_INDEX_BYTES = 16 * 1024 * 1024;
+/** How deep indexes may lie in each other while a digest is searched. */
+export const MAX_INDEX_DEPTH = 8;
+/** How many nested indexes are read while a digest is searched. */
+export const MAX_INDEXES = 256;
+
+/** Reads a nested index, verified. */
+export type ReadDocument = (target: Descriptor, options: CallOptions) => Promise<Buffer>;
+
+/** What a reference means here. */
+export interface ResolvedEntry {
+  readonly descriptor: Descriptor;
+  /** The bytes, where they are no blob of the layout: `index.json` itself, or an index made of some of its entries. */
+  readonly bytes?: Buffer | undefined;
+}
+
+/** One reading of `index.json`. */
+export class LayoutIndex {
+  readonly #index: ImageIndex;
+  readonly #bytes: Buffer;
+  readonly #place: string;
+
+  /**
+   * @param place What errors name: the layout's folder or archive.
+   * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LIMIT_EXCEEDED`
+   */
+  constructor(bytes: Buffer, place: string) {
+    this.#bytes = bytes;
+    this.#place = place;
+    this.#index = parseIndex(bytes, { subject: `${place}: index.json`, maxBytes: MAX_LAYOUT_INDEX_BYTES });
+  }
+
+  /** The index as it was read. */
+  get value(): ImageIndex {
+    return this.#index;
+  }
+
+  /** Each name once, in the order of the entries. */
+  names(): readonly string[] {
+    return [...new Set(this.#index.manifests.map(nameOf).filter((name) => name !== undefined))];
+  }
+
+  /**
+   * Finds what a reference means: a tag (`org.opencontainers.image.ref.name` first, then containerd's full name), a
+   * digest with or without `@` (also of a manifest that only a nested index lists), or nothing: then the layout must
+   * hold one image. Several entries of one image for different platforms are one index.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (several images fit; the message lists them)
+   */
+  async resolve(reference: string, read: ReadDocument, options: CallOptions = {}): Promise<ResolvedEntry> {
+    const text = reference.startsWith('@') ? reference.slice(1) : reference;
+    // The grammar of digests lets `alpine:3` through: only what can be verified is one here.
+    if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
+      return { descriptor: await this.#byDigest(text, read, options) };
+    }
+    const entries = text === '' ? this.#index.manifests : this.#byName(text);
+    const distinct = [...new Map(entries.map((entry) => [entry.digest, entry])).values()];
+    const [first] = distinct;
+    if (first === undefined) throw this.#notFound(reference);
+    if (distinct.length === 1) return { descriptor: first };
+    const names = new Set(distinct.map(nameOf));
+    const images = distinct.filter((entry) => !isIndexType(entry.mediaType) && entry.platform !== undefined);
+    if (names.size === 1 && images.length === distinct.length) return this.#asIndex(distinct);
+    throw new RootfsError(
+      'ERR_REFERENCE_INVALID',
+      `${this.#place}: ${reference === '' ? 'it holds several images' : `${reference} fits several images`}; say which: ${this.#choices(distinct)}`,
+      { detail: { place: this.#place, reference, choices: distinct.map((entry) => nameOf(entry) ?? entry.digest) } },
+    );
+  }
+
+  #byName(name: string): readonly Descriptor[] {
+    const entries = this.#index.manifests;
+    for (const key of [Annotation.refName, Annotation.containerdImageName]) {
+      const found = entries.filter((entry) => entry.annotations?.[key] === name);
+      if (found.length > 0) return found;
+    }
+    const canonical = normalized(name);
+    if (canonical === undefined) return [];
+    return entries.filter((entry) =>
+      [Annotation.containerdImageName, Annotation.refName].some((key) => {
+        const full = entry.annotations?.[key];
+        // A bare tag is no full name: `v1` must not be found as docker.io/library/v1.
+        return full !== undefined && /[/:@]/.test(full) && normalized(full) === canonical;
+      }),
+    );
+  }
+
+  async #byDigest(digest: Digest, read: ReadDocument, options: CallOptions): Promise<Descriptor> {
+    let level: readonly Descriptor[] = this.#index.manifests;
+    const seen = new Set<Digest>();
+    for (let depth = 0; depth <= MAX_INDEX_DEPTH && level.length > 0; depth++) {
+      const found = level.find((entry) => entry.digest === digest);
+      if (found !== undefined) return found;
+      const next: Descriptor[] = [];
+      for (const entry of level) {
+        throwIfAborted(options.signal);
+        if (!isIndexType(entry.mediaType) || seen.has(entry.digest) || seen.size >= MAX_INDEXES) continue;
+        seen.add(entry.digest);
+        try {
+          next.push(...parseIndex(await read(entry, options), { subject: entry.digest }).manifests);
+        } catch (error) {
+          // One index that is missing or broken does not hide what the others list.
+          throwIfAborted(options.signal);
+          if (!(error instanceof RootfsError)) throw error;
+        }
+      }
+      level = next;
+    }
+    throw this.#notFound(digest);
+  }
+
+  #asIndex(entries: readonly Descriptor[]): ResolvedEntry {
+    const whole = entries.length === this.#index.manifests.length;
+    const made = { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: entries };
+    const bytes = whole ? this.#bytes : Buffer.from(JSON.stringify(made));
+    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    return { descriptor: { mediaType: MediaType.ociIndex, digest, size: bytes.length }, bytes };
+  }
+
+  #notFound(reference: string): RootfsError {
+    const names = this.names();
+    const offer =
+      this.#index.manifests.length === 0
+        ? 'it is empty'
+        : names.length === 0
+          ? 'its entries have no names, ask by digest'
+          : `it has ${listed(names)}`;
+    const what = reference === '' ? 'no image' : `no image ${reference}`;
+    return new RootfsError('ERR_NOT_FOUND', `${this.#place}: ${what} here; ${offer}`, {
+      detail: { place: this.#place, reference, names },
+    });
+  }
+
+  #choices(entries: readonly Descriptor[]): string {
+    return listed(entries.map((entry) => nameOf(entry) ?? `@${entry.digest}`));
+  }
+}
+
+function nameOf(entry: Descriptor): string | undefined {
+  return entry.annotations?.[Annotation.refName] ?? entry.annotations?.[Annotation.containerdImageName];
+}
+
+function normalized(text: string): string | undefined {
+  try {
+    return normalizeReference(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 20).join(', ');
+  return names.length > 20 ? `${shown} and ${names.length - 20} more` : shown;
+}

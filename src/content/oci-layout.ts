@@ -1,0 +1,243 @@
+/**
+ * An OCI image layout: a folder with `oci-layout`, `index.json` and `blobs/`, as a store with names.
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+ */
+import { lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import { closeAfter } from '../io/close-after.js';
+import { readLimited } from '../io/limit.js';
+import { withLock } from '../io/lock.js';
+import { Annotation } from '../spec/annotations.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
+import { parseImageLayout } from '../spec/image-layout.js';
+import { BlobDir } from './blob-dir.js';
+import { absentBlob, isAbsent, openRegularFile, requireFolder, streamBlob, syncFolder } from './blob-file.js';
+import { BlobPlaces } from './blob-places.js';
+import type { CallOptions, Deleter, TagLister, Target } from './content.js';
+import { readVerified } from './fetch-verified.js';
+import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
+import { LocalSource, type Located } from './local-source.js';
+
+/** Options of `OciLayout.open`. */
+export interface OciLayoutOptions {
+  /** Makes the folder and an empty layout in it where there is none. Default false. */
+  readonly create?: boolean | undefined;
+  /** Whether each blob and each change of a name is brought to disk; see `BlobDirOptions.fsync`. */
+  readonly fsync?: 'layer' | 'none' | undefined;
+}
+
+const LAYOUT_FILE = 'oci-layout';
+const EMPTY_INDEX = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
+const NAME = /^[A-Za-z0-9._:@/+-]{1,1024}$/;
+
+/**
+ * An OCI image layout on disk. Blobs come in as `BlobDir` promises; `index.json` is replaced as a whole, under a lock
+ * that other programs do not know. Nothing is kept open between calls.
+ */
+export class OciLayout extends LocalSource implements Target, TagLister, Deleter {
+  override readonly place: string;
+  readonly #blobs: BlobDir;
+  readonly #places: BlobPlaces;
+  readonly #sync: boolean;
+  readonly #made = new Map<Digest, Buffer>();
+
+  private constructor(blobs: BlobDir, sync: boolean) {
+    super();
+    this.place = blobs.root;
+    this.#blobs = blobs;
+    this.#places = new BlobPlaces(blobs.root, 'blobs');
+    this.#sync = sync;
+  }
+
+  /**
+   * Opens the layout in a folder.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND` (no folder), `ERR_LAYOUT_INVALID` (no layout, another version, a link where
+   *   a folder belongs), `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+   */
+  static async open(folder: string, options: OciLayoutOptions = {}): Promise<OciLayout> {
+    const root = resolve(folder);
+    if (options.create === true) {
+      await mkdir(root, { recursive: true }).catch((error: unknown) => {
+        throw wrapSystemError(error, root, 'give a folder that can be written');
+      });
+    }
+    await requireFolder(root);
+    const blobs = await BlobDir.open(root, { blobs: 'blobs', fsync: options.fsync, records: false });
+    const layout = new OciLayout(blobs, options.fsync !== 'none');
+    const version = await readSmallFile(join(root, LAYOUT_FILE));
+    if (version !== undefined) parseImageLayout(version, { subject: root });
+    else if (options.create === true) await layout.#create();
+    else {
+      throw new RootfsError(
+        'ERR_LAYOUT_INVALID',
+        `${root}: not an OCI layout, ${LAYOUT_FILE} is missing; give a folder that holds one`,
+        { detail: { path: root } },
+      );
+    }
+    for (const name of ['blobs', 'blobs/sha256', 'blobs/sha512']) await refuseLink(join(root, name));
+    return layout;
+  }
+
+  /** Finds an image; see `LayoutIndex.resolve` for what a reference may be. @throws RootfsError also `ERR_NOT_FOUND` */
+  async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
+    throwIfAborted(options.signal);
+    const index = await this.#readIndex();
+    const { descriptor, bytes } = await index.resolve(
+      reference,
+      (nested, nestedOptions) => readVerified(this, nested, nestedOptions),
+      options,
+    );
+    if (bytes !== undefined) this.#made.set(descriptor.digest, bytes);
+    return descriptor;
+  }
+
+  /** Stores a blob; see `Pusher` and `BlobDir.push`. */
+  async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: CallOptions = {}): Promise<void> {
+    await this.#tidy(() => this.#blobs.push(expected, content, options));
+  }
+
+  /**
+   * Names content that is here; see `Tagger`. An empty reference or a digest gives an entry without a name, so that
+   * the content can be found by its digest.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (a name that the specification's grammar refuses)
+   */
+  async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
+    const name = reference === '' || reference.replace(/^@/, '') === target.digest ? undefined : reference;
+    if (name !== undefined && !NAME.test(name)) {
+      throw new RootfsError(
+        'ERR_REFERENCE_INVALID',
+        `${JSON.stringify(name)}: not a name for an entry of a layout; use letters, digits and . _ : @ / + -`,
+        { detail: { reference: name } },
+      );
+    }
+    if (!(await this.exists(target, options))) throw absentBlob(target.digest, this.place);
+    await this.#change((entries) => {
+      const others = entries.filter((entry) => {
+        const named = entry.annotations?.[Annotation.refName];
+        return named === undefined ? entry.digest !== target.digest : named !== name;
+      });
+      if (name === undefined && others.some((entry) => entry.digest === target.digest)) return others;
+      const { [Annotation.refName]: _old, ...annotations } = target.annotations ?? {};
+      const all = name === undefined ? annotations : { ...annotations, [Annotation.refName]: name };
+      const { data: _data, annotations: _annotations, ...rest } = target;
+      return [...others, Object.keys(all).length === 0 ? rest : { ...rest, annotations: all }];
+    }, options);
+  }
+
+  /** The names of the entries, each once, in their order. */
+  async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+    throwIfAborted(options.signal);
+    yield* (await this.#readIndex()).names();
+  }
+
+  /** Removes a blob and the entries that point at it; see `Deleter`. What it refers to stays. */
+  async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
+    const digest = typeof target === 'string' ? target : target.digest;
+    requireVerifiable(digest);
+    await this.#change((entries) => {
+      const others = entries.filter((entry) => entry.digest !== digest);
+      return others.length === entries.length ? entries : others;
+    }, options);
+    await this.#blobs.delete(digest);
+  }
+
+  protected override async locate(digest: Digest): Promise<Located | undefined> {
+    const made = this.#made.get(digest);
+    if (made !== undefined) return made;
+    const path = this.#blobs.path(digest);
+    const found = await lstat(path).catch((error: unknown) => {
+      if (isAbsent(error)) return undefined;
+      throw wrapSystemError(error, path);
+    });
+    return found === undefined ? undefined : { path, offset: 0, size: found.size };
+  }
+
+  async #readIndex(): Promise<LayoutIndex> {
+    const path = join(this.place, 'index.json');
+    const bytes = await readSmallFile(path);
+    if (bytes !== undefined) return new LayoutIndex(bytes, this.place);
+    throw new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: index.json is missing; copy the image there again`, {
+      detail: { path },
+    });
+  }
+
+  async #create(): Promise<void> {
+    await this.#tidy(async () => {
+      const index = join(this.place, 'index.json');
+      if ((await lstat(index).catch(() => undefined)) === undefined) await this.#replace(index, EMPTY_INDEX);
+      await this.#replace(join(this.place, LAYOUT_FILE), { imageLayoutVersion: '1.0.0' });
+    });
+  }
+
+  async #change(
+    change: (entries: readonly Descriptor[]) => readonly Descriptor[],
+    options: CallOptions,
+  ): Promise<void> {
+    const lock = join(this.place, 'index.json.lock');
+    await this.#tidy(() =>
+      withLock(
+        lock,
+        async () => {
+          const { value } = await this.#readIndex();
+          const manifests = change(value.manifests);
+          if (manifests !== value.manifests)
+            await this.#replace(join(this.place, 'index.json'), { ...value, manifests });
+        },
+        options,
+      ),
+    );
+  }
+
+  async #replace(path: string, value: object): Promise<void> {
+    const temporary = await this.#places.createTemporary();
+    try {
+      await closeAfter(temporary.file, async () => {
+        await temporary.file.writeFile(JSON.stringify(value));
+        await temporary.file.chmod(0o644);
+        if (this.#sync) await temporary.file.sync();
+      });
+      await rename(temporary.path, path);
+      if (this.#sync) await syncFolder(this.place);
+    } catch (error) {
+      await unlink(temporary.path).catch(() => {});
+      throw wrapSystemError(error, path);
+    }
+  }
+
+  /** Other programs read this folder: an empty `ingest/` does not stay. */
+  async #tidy<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      await rmdir(this.#blobs.ingestFolder).catch(() => {});
+    }
+  }
+}
+
+async function readSmallFile(path: string): Promise<Buffer | undefined> {
+  const opened = await openRegularFile(path);
+  if (opened === undefined) return undefined;
+  const { size } = opened.stat;
+  const digest = 'sha256:';
+  return readLimited(
+    await streamBlob(opened.file, { offset: 0, size }, { digest, size }),
+    MAX_LAYOUT_INDEX_BYTES,
+    path,
+  );
+}
+
+async function refuseLink(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined || found.isDirectory()) return;
+  throw new RootfsError(
+    'ERR_LAYOUT_INVALID',
+    `${path}: not a folder; blobs are not read through a link, copy them into the layout`,
+    { detail: { path } },
+  );
+}

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import type { Fetcher } from '../../src/content/content.js';
+import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { describe } from '../../src/testing/testing.js';
+
+const bytes = Buffer.from('{"a":"document"}');
+const target = describe('application/json', bytes);
+
+function sourceOf(content: Buffer): Fetcher & { asked: number } {
+  return {
+    asked: 0,
+    async fetch() {
+      this.asked++;
+      return Readable.from([content]);
+    },
+  };
+}
+
+test('data inside the descriptor is used without asking, after it was checked', async () => {
+  const source = sourceOf(Buffer.from('not this'));
+  const inside: Descriptor = { ...target, data: bytes.toString('base64') };
+  assert.deepEqual(await readVerified(source, inside), bytes);
+  assert.deepEqual(Buffer.concat(await (await fetchVerified(source, inside)).toArray()), bytes);
+  assert.equal(source.asked, 0);
+});
+
+test('data that is not what the descriptor names is refused', async () => {
+  const cases: [string, string][] = [
+    [Buffer.from('{"b":"document"}').toString('base64'), 'ERR_DIGEST_MISMATCH'],
+    [Buffer.concat([bytes, bytes]).toString('base64'), 'ERR_SIZE_MISMATCH'],
+    ['', 'ERR_DIGEST_MISMATCH'],
+    ['not base64!', 'ERR_DIGEST_MISMATCH'],
+  ];
+  for (const [data, code] of cases) {
+    await assert.rejects(readVerified(sourceOf(bytes), { ...target, data }), { code });
+  }
+});
+
+test('too large a document is refused before it is asked for', async () => {
+  const source = sourceOf(bytes);
+  await assert.rejects(readVerified(source, { ...target, size: 5 * 1024 * 1024 }), { code: 'ERR_LIMIT_EXCEEDED' });
+  await assert.rejects(readVerified(source, target, { maxBytes: 3 }), { code: 'ERR_LIMIT_EXCEEDED' });
+  await assert.rejects(readVerified(source, target, { maxBytes: -3 }), { code: 'ERR_OPTION_INVALID' });
+  assert.equal(source.asked, 0);
+});
+
+test('an algorithm that cannot be verified is refused before it is asked for', async () => {
+  const source = sourceOf(bytes);
+  await assert.rejects(fetchVerified(source, { ...target, digest: 'blake3:00' }), { code: 'ERR_DIGEST_UNSUPPORTED' });
+  await assert.rejects(fetchVerified(source, { ...target, digest: 'sha256:short' }), { code: 'ERR_DIGEST_INVALID' });
+  assert.equal(source.asked, 0);
+});
+
+test('a source that gives other bytes is found', async () => {
+  await assert.rejects(readVerified(sourceOf(Buffer.from('{"a":"dokument"}')), target), {
+    code: 'ERR_DIGEST_MISMATCH',
+  });
+  await assert.rejects(readVerified(sourceOf(Buffer.alloc(0)), target), { code: 'ERR_DIGEST_MISMATCH' });
+});

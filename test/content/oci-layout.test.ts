@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { readVerified } from '../../src/content/fetch-verified.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { parseIndex } from '../../src/spec/image-index.js';
+import { describe, image, index, writeLayout } from '../../src/testing/testing.js';
+import { tempDir } from '../support/temp-dir.js';
+import { contractImage, pushBuilt, readContract, writeContract } from './target-contract.js';
+
+readContract('OCI layout', async (t, built) => {
+  const dir = tempDir(t);
+  await writeLayout(dir, { v1: built, other: image().build() });
+  return { target: await OciLayout.open(dir), reference: 'v1' };
+});
+
+writeContract('OCI layout', (t) => OciLayout.open(join(tempDir(t), 'new', 'layout'), { create: true }));
+
+async function withEntries(t: TestContext, entries: readonly Partial<Descriptor>[]): Promise<OciLayout> {
+  const dir = tempDir(t);
+  const built = contractImage();
+  await writeLayout(dir, built);
+  const manifests = entries.map((entry) => ({ ...built.descriptor, ...entry }));
+  writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+  return OciLayout.open(dir);
+}
+
+const A = `sha256:${'a'.repeat(64)}` as const;
+const B = `sha256:${'b'.repeat(64)}` as const;
+const named = (name: string): Partial<Descriptor> => ({ annotations: { 'org.opencontainers.image.ref.name': name } });
+const full = (name: string): Partial<Descriptor> => ({ annotations: { 'io.containerd.image.name': name } });
+
+test('no reference: one image is that one, also under two names; several are listed; none is said', async (t) => {
+  assert.equal((await (await withEntries(t, [{ digest: A }])).resolve('')).digest, A);
+  assert.equal((await (await withEntries(t, [named('a'), named('b')])).resolve('')).size > 0, true);
+  await assert.rejects((await withEntries(t, [named('one'), { digest: B }])).resolve(''), (error: Error) => {
+    return 'code' in error && error.code === 'ERR_REFERENCE_INVALID' && /one, @sha256:b+/.test(error.message);
+  });
+  await assert.rejects((await withEntries(t, [])).resolve(''), { code: 'ERR_NOT_FOUND' });
+});
+
+test('names: ref.name first, then containerd names, as given and normalised', async (t) => {
+  const layout = await withEntries(t, [
+    { digest: A, ...full('docker.io/library/alpine:3') },
+    { digest: B, ...named('3') },
+    { ...named('registry.example/team/app:1') },
+  ]);
+  assert.equal((await layout.resolve('3')).digest, B);
+  assert.equal((await layout.resolve('alpine:3')).digest, A);
+  assert.equal((await layout.resolve('docker.io/library/alpine:3')).digest, A);
+  assert.equal((await layout.resolve('registry.example/team/app:1')).digest, contractImage().descriptor.digest);
+  await assert.rejects(layout.resolve('alpine'), (error: Error) =>
+    /it has docker.io\/library\/alpine:3, 3, /.test(error.message),
+  );
+  const tags: string[] = [];
+  for await (const tag of layout.tags()) tags.push(tag);
+  assert.deepEqual(tags, ['docker.io/library/alpine:3', '3', 'registry.example/team/app:1']);
+});
+
+test('a bare tag is not found under the name of a repository', async (t) => {
+  const layout = await withEntries(t, [
+    { digest: A, ...named('v1') },
+    { digest: B, ...named('v2') },
+  ]);
+  await assert.rejects(layout.resolve('docker.io/library/v1'), { code: 'ERR_NOT_FOUND' });
+});
+
+test('one name for several platforms is one index', async (t) => {
+  const dir = tempDir(t);
+  const amd = image()
+    .platform('linux/amd64')
+    .layer((layer) => layer.file('a', 'amd'))
+    .build();
+  const arm = image()
+    .platform('linux/arm64')
+    .layer((layer) => layer.file('a', 'arm'))
+    .build();
+  await writeLayout(dir, index().add(amd).add(arm).build());
+  const manifests = [amd, arm].map(({ descriptor, platform }) => ({ ...descriptor, platform }));
+  writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+  const layout = await OciLayout.open(dir);
+  const whole = await layout.resolve('');
+  assert.deepEqual(await readVerified(layout, whole), readFileSync(join(dir, 'index.json')));
+  assert.equal(await layout.blobPath(whole), undefined);
+
+  const other = image().platform('linux/s390x').build();
+  const both = manifests.map((entry) => ({ ...entry, ...named('both') }));
+  writeFileSync(
+    join(dir, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, manifests: [...both, { ...other.descriptor, ...named('other') }] }),
+  );
+  const part = await layout.resolve('both');
+  assert.deepEqual(
+    parseIndex(await readVerified(layout, part)).manifests.map(({ digest }) => digest),
+    [amd.descriptor.digest, arm.descriptor.digest],
+  );
+});
+
+test('a digest is found through nested indexes, with and without @; a broken one hides nothing', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  const inner = index().add(built).build();
+  const broken = { mediaType: inner.descriptor.mediaType, digest: B, size: 7 };
+  const outer = index().entry(broken).add(inner).build();
+  await writeLayout(dir, { nested: outer });
+  const layout = await OciLayout.open(dir);
+  for (const reference of [built.descriptor.digest, `@${built.descriptor.digest}`]) {
+    assert.equal((await layout.resolve(reference)).digest, built.descriptor.digest);
+  }
+  await assert.rejects(layout.resolve(A), { code: 'ERR_NOT_FOUND' });
+});
+
+test('indexes that hold each other too deep end in ERR_NOT_FOUND', async (t) => {
+  const dir = tempDir(t);
+  let built = index().add(contractImage()).build();
+  for (let depth = 0; depth < 12; depth++) built = index().add(built).build();
+  await writeLayout(dir, built);
+  await assert.rejects((await OciLayout.open(dir)).resolve(contractImage().descriptor.digest), {
+    code: 'ERR_NOT_FOUND',
+  });
+});
+
+test('folders that are no layout', async (t) => {
+  const dir = tempDir(t);
+  await assert.rejects(OciLayout.open(dir), { code: 'ERR_LAYOUT_INVALID' });
+  await assert.rejects(OciLayout.open(join(dir, 'missing')), { code: 'ERR_NOT_FOUND' });
+  writeFileSync(join(dir, 'file'), '');
+  await assert.rejects(OciLayout.open(join(dir, 'file')), { code: 'ERR_FILESYSTEM' });
+  await assert.rejects(OciLayout.open(join(dir, 'file'), { create: true }), { code: 'ERR_FILESYSTEM' });
+  for (const text of ['', '{', '[]', '{}', '{"imageLayoutVersion":2}', '{"imageLayoutVersion":"2.0.0"}']) {
+    writeFileSync(join(dir, 'oci-layout'), text);
+    await assert.rejects(OciLayout.open(dir), { code: 'ERR_LAYOUT_INVALID' }, text);
+  }
+  writeFileSync(join(dir, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  await assert.rejects((await OciLayout.open(dir)).resolve(''), { code: 'ERR_LAYOUT_INVALID' });
+  for (const text of ['', 'null', '{"schemaVersion":2,"manifests":[{"digest":"x"}]}', '{"manifests":{}}']) {
+    writeFileSync(join(dir, 'index.json'), text);
+    await assert.rejects((await OciLayout.open(dir)).resolve(''), { code: 'ERR_MANIFEST_INVALID' }, text);
+  }
+});
+
+test('a missing blob is named with its folder', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  await writeLayout(dir, built);
+  const { digest } = built.config.rootfs.diff_ids.length > 0 ? built.layers[0]!.descriptor : built.descriptor;
+  unlinkSync(join(dir, 'blobs', 'sha256', digest.slice(7)));
+  await assert.rejects((await OciLayout.open(dir)).fetch(built.layers[0]!.descriptor), (error: Error) => {
+    return (
+      'code' in error && error.code === 'ERR_NOT_FOUND' && error.message.includes(digest) && error.message.includes(dir)
+    );
+  });
+});
+
+test('links are refused: a blob, a folder of blobs, the documents', async (t) => {
+  const built = contractImage();
+  const layer = built.layers[0]!.descriptor;
+  const fresh = async (): Promise<string> => {
+    const dir = tempDir(t);
+    await writeLayout(dir, built);
+    return dir;
+  };
+  const swap = (path: string): void => {
+    renameSync(path, `${path}.real`);
+    symlinkSync(`${path}.real`, path);
+  };
+  const one = await fresh();
+  swap(join(one, 'blobs', 'sha256', layer.digest.slice(7)));
+  await assert.rejects((await OciLayout.open(one)).fetch(layer), { code: 'ERR_LAYOUT_INVALID' });
+  assert.equal(await (await OciLayout.open(one)).exists(layer), false);
+  for (const name of ['blobs', 'blobs/sha256', 'oci-layout']) {
+    const dir = await fresh();
+    swap(join(dir, name));
+    await assert.rejects(OciLayout.open(dir), { code: 'ERR_LAYOUT_INVALID' }, name);
+  }
+  const two = await fresh();
+  swap(join(two, 'index.json'));
+  await assert.rejects((await OciLayout.open(two)).resolve(''), { code: 'ERR_LAYOUT_INVALID' });
+});
+
+test('blobs of any mode and documents of mode 0600 are read', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  await writeLayout(dir, built);
+  for (const name of readdirSync(join(dir, 'blobs', 'sha256'))) chmodSync(join(dir, 'blobs', 'sha256', name), 0o600);
+  chmodSync(join(dir, 'index.json'), 0o600);
+  const layout = await OciLayout.open(dir);
+  assert.deepEqual(await readVerified(layout, await layout.resolve('')), built.manifestBytes);
+});
+
+test('a written layout holds what the specification names, and nothing else', async (t) => {
+  const dir = tempDir(t);
+  const layout = await OciLayout.open(dir, { create: true });
+  assert.deepEqual(readdirSync(dir).sort(), ['index.json', 'oci-layout']);
+  await pushBuilt(layout, contractImage(), 'v1');
+  assert.deepEqual(readdirSync(dir).sort(), ['blobs', 'index.json', 'oci-layout']);
+  await assert.rejects(layout.tag(contractImage().descriptor, 'no spaces'), { code: 'ERR_REFERENCE_INVALID' });
+});
+
+test('a name replaces the nameless entry of the same content, and foreign entries stay as they are', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  const layout = await OciLayout.open(dir, { create: true });
+  await pushBuilt(layout, built, '');
+  const foreign = { mediaType: 'application/x.other', digest: A, size: 1, 'x-unknown': { kept: true } };
+  const read = (): { manifests: unknown[] } => JSON.parse(readFileSync(join(dir, 'index.json'), 'utf8'));
+  writeFileSync(join(dir, 'index.json'), JSON.stringify({ ...read(), manifests: [...read().manifests, foreign] }));
+  await layout.tag({ ...built.descriptor, annotations: { mine: 'yes' } }, 'v1');
+  assert.deepEqual(read().manifests, [
+    foreign,
+    { ...built.descriptor, annotations: { mine: 'yes', 'org.opencontainers.image.ref.name': 'v1' } },
+  ]);
+  await layout.tag(built.descriptor, built.descriptor.digest);
+  assert.equal(read().manifests.length, 2);
+});
+
+test('tags given at once are all kept', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  const layout = await OciLayout.open(dir, { create: true, fsync: 'none' });
+  await pushBuilt(layout, built, 'v0');
+  await Promise.all(Array.from({ length: 12 }, (_, at) => layout.tag(built.descriptor, `v${at + 1}`)));
+  const tags: string[] = [];
+  for await (const tag of layout.tags()) tags.push(tag);
+  assert.equal(tags.length, 13);
+  assert.deepEqual(readdirSync(dir).sort(), ['blobs', 'index.json', 'oci-layout']);
+});
+
+test('a damaged blob is replaced by a push, without a record beside it', async (t) => {
+  const dir = tempDir(t);
+  const bytes = Buffer.from('blob');
+  const blob = describe('application/octet-stream', bytes);
+  const layout = await OciLayout.open(dir, { create: true });
+  mkdirSync(join(dir, 'blobs', 'sha256'), { recursive: true });
+  writeFileSync(join(dir, 'blobs', 'sha256', blob.digest.slice(7)), 'blub');
+  await layout.push(blob, Readable.from([bytes]));
+  assert.deepEqual(await readVerified(layout, blob), bytes);
+  assert.deepEqual(readdirSync(dir).sort(), ['blobs', 'index.json', 'oci-layout']);
+});

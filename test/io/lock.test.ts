@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { tryLock, withLock } from '../../src/io/lock.js';
+import { isMarkAlive, processMark } from '../../src/io/process-mark.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const NOBODY = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+
+test('one holds it, the next one gets it afterwards; giving it back twice does nothing', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  const release = await tryLock(path);
+  assert.ok(release);
+  assert.equal(await tryLock(path), undefined);
+  await release();
+  const next = await tryLock(path);
+  assert.ok(next);
+  await release();
+  assert.ok(existsSync(path), 'it stays with its new holder');
+  await next();
+  assert.equal(existsSync(path), false);
+});
+
+test('many wait for their turn, one works at a time', async (t) => {
+  const folder = tempDir(t);
+  let inside = 0;
+  let turns = 0;
+  const work = async (): Promise<void> => {
+    assert.equal(++inside, 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    inside--;
+    turns++;
+  };
+  await Promise.all(Array.from({ length: 8 }, () => withLock(join(folder, 'x.lock'), work)));
+  assert.equal(turns, 8);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test("a dead holder's lock is taken over at once, by one of many", async (t) => {
+  const folder = tempDir(t);
+  const path = join(folder, 'x.lock');
+  writeFileSync(path, `${NOBODY} 00\n`);
+  const all = await Promise.all(Array.from({ length: 6 }, () => tryLock(path)));
+  const got = all.filter((release) => release !== undefined);
+  assert.equal(got.length, 1);
+  await got[0]?.();
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('a lock of another machine is respected until it is silent for a minute', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  writeFileSync(path, '00000000-1-1 00\n');
+  assert.equal(await tryLock(path), undefined);
+  utimesSync(path, new Date(Date.now() - 90_000), new Date(Date.now() - 90_000));
+  assert.ok(await tryLock(path));
+});
+
+test('a file that is no lock counts as one until it is old', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  writeFileSync(path, '');
+  assert.equal(await tryLock(path), undefined);
+  utimesSync(path, 1, 1);
+  assert.ok(await tryLock(path));
+});
+
+test("waiting ends with the caller's own reason", async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  const release = await tryLock(path);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const waiting = withLock(path, async () => assert.fail('never held'), { signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(waiting, (error) => error === reason);
+  await release?.();
+});
+
+test('what the work throws comes out, and the lock is given back', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  await assert.rejects(
+    withLock(path, async () => Promise.reject(new Error('mine'))),
+    /mine/,
+  );
+  assert.equal(existsSync(path), false);
+});
+
+test('a folder that is not there is said', async (t) => {
+  await assert.rejects(tryLock(join(tempDir(t), 'missing', 'x.lock')), { code: 'ERR_FILESYSTEM' });
+});
+
+test('marks: this process lives, one that ended does not, another machine is unknown', async () => {
+  assert.equal(isMarkAlive(processMark()), true);
+  assert.equal(isMarkAlive(NOBODY), false);
+  assert.equal(isMarkAlive('00000000-1-1'), undefined);
+  assert.equal(isMarkAlive('nonsense'), undefined);
+  const child = spawn(process.execPath, ['-e', 'process.stdin.resume()']);
+  const mark = processMark().replace(/-\d+-\d+$/, `-${child.pid}-0`);
+  assert.equal(isMarkAlive(mark), true);
+  child.kill('SIGKILL');
+  await new Promise((resolve) => child.once('exit', resolve));
+  assert.equal(isMarkAlive(mark), false);
+});
+
+test("a number that was given to another process is not its former owner's life", () => {
+  if (process.platform !== 'linux') return;
+  const mark = processMark();
+  assert.equal(isMarkAlive(mark.replace(/\d+$/, (start) => String(Number(start) - 1))), false);
+});
