@@ -16,7 +16,7 @@ import { readVerified } from '../../src/content/fetch-verified.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { parseIndex } from '../../src/spec/image-index.js';
-import { describe, image, index, writeLayout } from '../../src/testing/testing.js';
+import { type BuiltImage, describe, image, index, writeLayout } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, pushBuilt, readContract, writeContract } from './target-contract.js';
 
@@ -35,6 +35,12 @@ async function withEntries(t: TestContext, entries: readonly Partial<Descriptor>
   const manifests = entries.map((entry) => ({ ...built.descriptor, ...entry }));
   writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
   return OciLayout.open(dir);
+}
+
+function firstLayer(built: BuiltImage): Descriptor {
+  const [layer] = built.layers;
+  assert.ok(layer);
+  return layer.descriptor;
 }
 
 const A = `sha256:${'a'.repeat(64)}` as const;
@@ -155,9 +161,10 @@ test('a missing blob is named with its folder', async (t) => {
   const dir = tempDir(t);
   const built = contractImage();
   await writeLayout(dir, built);
-  const { digest } = built.config.rootfs.diff_ids.length > 0 ? built.layers[0]!.descriptor : built.descriptor;
+  const layer = firstLayer(built);
+  const { digest } = layer;
   unlinkSync(join(dir, 'blobs', 'sha256', digest.slice(7)));
-  await assert.rejects((await OciLayout.open(dir)).fetch(built.layers[0]!.descriptor), (error: Error) => {
+  await assert.rejects((await OciLayout.open(dir)).fetch(layer), (error: Error) => {
     return (
       'code' in error && error.code === 'ERR_NOT_FOUND' && error.message.includes(digest) && error.message.includes(dir)
     );
@@ -166,7 +173,7 @@ test('a missing blob is named with its folder', async (t) => {
 
 test('links are refused: a blob, a folder of blobs, the documents', async (t) => {
   const built = contractImage();
-  const layer = built.layers[0]!.descriptor;
+  const layer = firstLayer(built);
   const fresh = async (): Promise<string> => {
     const dir = tempDir(t);
     await writeLayout(dir, built);
