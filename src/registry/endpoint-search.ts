@@ -21,7 +21,7 @@ import {
   registriesConfPlaces,
   relocate,
 } from './registries-conf.js';
-import { environmentValue, readOptionalFile } from './settings-file.js';
+import { environmentValue } from './settings-file.js';
 
 /** Where the files about registries are looked for. What is not given is the machine's own. */
 export interface EndpointPlaceOptions {
@@ -61,7 +61,7 @@ const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.%]+\]
  * file that another one names), `ERR_PERMISSION`, `ERR_FILESYSTEM`, each with the path, and the caller's abort reason
  */
 export function createEndpointSearch(options: EndpointSearchOptions = {}): EndpointResolver {
-  if (options.caFile === '') throw invalid('caFile', '', 'a path; name a PEM file or leave the option out');
+  checkOptions(options);
   return {
     async endpoints(host: string, repository: string, call: EndpointOptions = {}): Promise<readonly Endpoint[]> {
       call.signal?.throwIfAborted();
@@ -92,7 +92,6 @@ class EndpointSearch {
   readonly #certsDirs: readonly string[];
   readonly #places: RegistriesConfPlaces;
   readonly #env: NodeJS.ProcessEnv;
-  #systemAuthorities: Promise<readonly string[]> | undefined;
 
   constructor(options: EndpointSearchOptions, call: EndpointOptions) {
     this.#options = options;
@@ -141,7 +140,7 @@ class EndpointSearch {
     const { url } = entry;
     const scheme = url.protocol === 'http:' ? 'http' : 'https';
     const tls = scheme === 'http' ? undefined : (entry.tls ?? (await this.#certs(canonicalHost(url.host)))?.tls);
-    return [await this.#endpoint({ scheme, tls }, { host: url.host, repository, source: file.path }, entry, host)];
+    return [this.#endpoint({ scheme, tls }, { host: url.host, repository, source: file.path }, entry, host)];
   }
 
   async #fromMirror(mirror: MirrorRule, rule: RegistryRule, host: string, name: string): Promise<Endpoint[]> {
@@ -152,7 +151,7 @@ class EndpointSearch {
     const capabilities = mirror.pullFrom === 'digest-only' ? (['pull'] as const) : PULL;
     const certs = await this.#certs(place.host);
     const spoken = speak(place.host, mirror.insecure, certs, undefined, {});
-    return await Promise.all(spoken.map((how) => this.#endpoint(how, place, { capabilities }, host)));
+    return spoken.map((how) => this.#endpoint(how, place, { capabilities }, host));
   }
 
   /** The registry itself, wherever files have moved it, with what the options say about it. */
@@ -174,7 +173,7 @@ class EndpointSearch {
       const own = server.tls ?? (await this.#certs(canonicalHost(server.url.host)))?.tls;
       const tls = scheme === 'http' ? undefined : mergeTls(own, ca, this.#options.tlsVerify);
       const place = { host: server.url.host, repository, source: (file as HostsFile).path };
-      return [await this.#endpoint({ scheme, tls }, place, server, host)];
+      return [this.#endpoint({ scheme, tls }, place, server, host)];
     }
     const moved =
       rule?.location === undefined ? undefined : splitName(relocate(rule, rule.location, `${host}/${repository}`));
@@ -186,7 +185,7 @@ class EndpointSearch {
     const source = sources.length === 0 ? 'default' : [...new Set(sources)].join(', ');
     const spoken = speak(place.host, rule?.insecure, fromFile, ca, this.#options);
     const entry = { capabilities: server?.capabilities ?? ALL, headers: server?.headers };
-    return await Promise.all(spoken.map((how) => this.#endpoint(how, { ...place, source }, entry, undefined)));
+    return spoken.map((how) => this.#endpoint(how, { ...place, source }, entry, undefined));
   }
 
   #serverScheme(url: URL): 'http' | 'https' {
@@ -196,15 +195,14 @@ class EndpointSearch {
     return url.protocol === 'http:' ? 'http' : 'https';
   }
 
-  async #endpoint(
+  #endpoint(
     { scheme, tls }: Spoken,
     { host, repository, source }: Place,
     entry: Partial<HostEntry> & Pick<HostEntry, 'capabilities'>,
     standsFor: string | undefined,
-  ): Promise<Endpoint> {
+  ): Endpoint {
     const path = entry.url === undefined || entry.url.pathname === '/' ? '' : entry.url.pathname;
     const isItself = standsFor === undefined || canonicalHost(host) === canonicalHost(standsFor);
-    const whole = scheme === 'http' ? undefined : mergeAuthorities(tls, await this.#authorities());
     return {
       baseUrl: `${scheme}://${apiHost(canonicalHost(host))}${path}`,
       ...(entry.overridePath === true ? { overridePath: true } : {}),
@@ -212,7 +210,7 @@ class EndpointSearch {
       ...(isItself ? {} : { mirrorOf: standsFor }),
       credentialHost: canonicalHost(host),
       capabilities: entry.capabilities,
-      ...(whole === undefined ? {} : { tls: whole }),
+      ...(tls === undefined ? {} : { tls }),
       ...(entry.headers === undefined ? {} : { headers: entry.headers }),
       source,
     };
@@ -220,20 +218,6 @@ class EndpointSearch {
 
   #certs(host: string): Promise<CertsFolder | undefined> {
     return findCerts(this.#certsDirs, host);
-  }
-
-  #authorities(): Promise<readonly string[]> {
-    this.#systemAuthorities ??= this.#readSystemAuthorities();
-    return this.#systemAuthorities;
-  }
-
-  async #readSystemAuthorities(): Promise<readonly string[]> {
-    const path = environmentValue(this.#env, 'SSL_CERT_FILE');
-    if (path === undefined) return [];
-    const text = await readOptionalFile(path);
-    if (text !== undefined) return [text];
-    this.#warn(`${path}: no such file, but SSL_CERT_FILE names it; going on without it`);
-    return [];
   }
 
   #warn(message: string): void {
@@ -264,13 +248,9 @@ function mergeTls(
   ca: string | undefined,
   verify: boolean | undefined,
 ): TlsSettings | undefined {
-  const merged = ca === undefined ? tls : mergeAuthorities(tls, [ca]);
+  const merged = ca === undefined ? tls : { ...tls, ca: [...(tls?.ca ?? []), ca] };
   if (verify === undefined) return merged;
   return verify && merged?.skipVerify === undefined ? merged : { ...merged, skipVerify: !verify };
-}
-
-function mergeAuthorities(tls: TlsSettings | undefined, more: readonly string[]): TlsSettings | undefined {
-  return more.length === 0 ? tls : { ...tls, ca: [...(tls?.ca ?? []), ...more] };
 }
 
 function splitName(name: string): { readonly host: string; readonly repository: string } {
@@ -289,6 +269,14 @@ function withoutRepeats(endpoints: readonly Endpoint[]): readonly Endpoint[] {
           endpoint.capabilities.some((capability) => !earlier.capabilities.includes(capability)),
       ),
   );
+}
+
+function checkOptions(options: EndpointSearchOptions): void {
+  if (options.caFile === '') throw invalid('caFile', '', 'a path; name a PEM file or leave the option out');
+  for (const name of ['plainHttp', 'tlsVerify'] as const) {
+    const value: unknown = options[name];
+    if (value !== undefined && typeof value !== 'boolean') throw invalid(name, String(value), 'true or false');
+  }
 }
 
 function invalid(option: string, value: string, expected: string): RootfsError {

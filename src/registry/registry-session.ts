@@ -268,7 +268,9 @@ function lowerCase(headers: Readonly<Record<string, string>> | undefined): Recor
 }
 
 function combined(failures: readonly { endpoint: Endpoint; error: RootfsError }[]): RootfsError {
-  const deciding = failures.find(({ endpoint }) => endpoint.mirrorOf === undefined) ?? failures.at(-1);
+  // A registry without TLS proof is listed as https and as http: an answer says more than a failed handshake.
+  const own = failures.filter(({ endpoint }) => endpoint.mirrorOf === undefined);
+  const deciding = own.find(({ error }) => error instanceof RegistryError) ?? own[0] ?? failures.at(-1);
   if (deciding === undefined) throw new RootfsError('ERR_INTERNAL', 'no endpoint was asked');
   const mirrors = failures.filter((failure) => failure !== deciding);
   if (mirrors.length === 0) return deciding.error;

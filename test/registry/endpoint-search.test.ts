@@ -114,26 +114,11 @@ test('bad hosts and options are refused, an abort is answered with its reason', 
   for (const host of ['', '..', '../x', 'a/b', 'a b', 'a:b', 'http://x', '-a', `${'a'.repeat(9)}:123456`]) {
     assert.equal((await refusal(ask(options, host))).code, 'ERR_OPTION_INVALID', host);
   }
-  assert.throws(() => createEndpointSearch({ caFile: '' }), { code: 'ERR_OPTION_INVALID' });
+  const wrong = [{ caFile: '' }, { plainHttp: 'yes' }, { tlsVerify: 0 }] as unknown as EndpointSearchOptions[];
+  for (const each of wrong) assert.throws(() => createEndpointSearch(each), { code: 'ERR_OPTION_INVALID' });
   const reason = new Error('enough');
   const signal = AbortSignal.abort(reason);
   await assert.rejects(createEndpointSearch(options).endpoints('a.example', 'b', { signal }), reason);
-});
-
-test('SSL_CERT_FILE adds authorities wherever https is spoken', async (t) => {
-  const dir = tempDir(t);
-  const path = put(join(dir, 'bundle.pem'), CA);
-  const env = { SSL_CERT_FILE: path };
-  assert.deepEqual((await ask({ ...machine(dir), env }, 'reg.example'))[0]?.tls, { ca: [CA] });
-  assert.equal((await ask({ ...machine(dir), env }, 'localhost'))[0]?.tls, undefined);
-  const warnings: string[] = [];
-  const options: EndpointSearchOptions = {
-    ...machine(dir),
-    env: { SSL_CERT_FILE: join(dir, 'gone.pem') },
-    onProgress: (event) => event.type === 'warning:raised' && warnings.push(event.message),
-  };
-  assert.equal((await ask(options, 'reg.example'))[0]?.tls, undefined);
-  assert.match(warnings.join(), /gone\.pem/);
 });
 
 test('certs.d: the first folder that is there, authorities and a pair', async (t) => {
