@@ -1,0 +1,104 @@
+/**
+ * Bytes, time and the system, without meaning: this room knows files, workers, locks, limits and digests of streams.
+ * It must not know what the bytes are: no media type, no layer, no registry.
+ *
+ * This file: many things at once, and an end that is one.
+ */
+import { RootfsError } from '../errors.js';
+
+/** Options of `mapConcurrently`. */
+export interface MapOptions {
+  /** How many mappers run at once: 1 or more. */
+  readonly concurrency: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Maps items with at most `concurrency` mappers at once; results come in the order of the items.
+ *
+ * At the first failure the signal given to every mapper aborts (its reason is that failure), no further mapper starts,
+ * and when each running one has ended the FIRST failure is thrown. The same happens when the caller's signal aborts;
+ * then its reason is thrown. So nothing runs on after this has settled.
+ */
+export async function mapConcurrently<T, R>(
+  items: readonly T[],
+  mapper: (item: T, signal: AbortSignal, index: number) => Promise<R>,
+  options: MapOptions,
+): Promise<R[]> {
+  const { concurrency, signal } = options;
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
+    throw new RootfsError('ERR_OPTION_INVALID', `concurrency must be a whole number of 1 or more, not ${concurrency}`);
+  }
+  signal?.throwIfAborted();
+  const { default: pMap } = await import('p-map');
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted === true) abort();
+  const running = new Set<Promise<unknown>>();
+  try {
+    return await pMap(
+      items,
+      async (item, index) => {
+        controller.signal.throwIfAborted();
+        const mapped = mapper(item, controller.signal, index);
+        running.add(mapped);
+        try {
+          return await mapped;
+        } catch (error) {
+          controller.abort(error);
+          throw error;
+        } finally {
+          running.delete(mapped);
+        }
+      },
+      { concurrency },
+    );
+  } catch (error) {
+    controller.abort(error);
+    await Promise.allSettled(running);
+    throw controller.signal.reason;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+/** A number of permits, given out in the order they are asked for. */
+export class Semaphore {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(permits: number) {
+    this.#free = permits;
+  }
+
+  /** Waits for a permit and takes it. @returns a function that gives it back; a second call does nothing */
+  async acquire(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted();
+    if (this.#free > 0) this.#free--;
+    else await this.#queue(signal);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    };
+  }
+
+  #queue(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const given = (): void => {
+        signal?.removeEventListener('abort', aborted);
+        resolve();
+      };
+      const aborted = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(given), 1);
+        reject(signal?.reason);
+      };
+      this.#waiting.push(given);
+      signal?.addEventListener('abort', aborted, { once: true });
+    });
+  }
+}
