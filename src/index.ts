@@ -25,7 +25,12 @@ export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export type { Image, ImageDocument } from './image/image.js';
 export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from './image/list-platforms.js';
 // layer
+export { extractLayer } from './layer/extract-layer.js';
+export { extractLayers } from './layer/extract-layers.js';
+export type { ExtractOptions, LayerLimits } from './layer/extract-options.js';
+export { type FetchLayerOptions, fetchLayer } from './layer/fetch-layer.js';
 export type { LayerHandle } from './layer/layer.js';
+export type { LayerSource } from './layer/layer-input.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 // registry
 export { closeConnections } from './registry/connections.js';
@@ -56,6 +61,7 @@ export { createRepository, type RegistryRepository } from './registry/repository
 export { type FindNodeOptions, findNode } from './rootfs/find-node.js';
 export { type LayerTar, type MergeOptions, mergeLayers } from './rootfs/merge.js';
 export type { MergeLimits } from './rootfs/merge-limits.js';
+export { openRootFS } from './rootfs/open-rootfs.js';
 export type { RootFS } from './rootfs/rootfs.js';
 export * from './rootfs/tree.js';
 export { type WalkedNode, walkTree } from './rootfs/walk-tree.js';

@@ -6,7 +6,7 @@
  * zeros behind the last member (padding, allowed) are told from anything else (refused).
  */
 import { RootfsError } from '../errors.js';
-import type { Inflater, InflateOutput } from './inflater.js';
+import type { InflateOutput, Inflater } from './inflater.js';
 import { nativeBinding, type ZlibBinding } from './zlib-binding.js';
 
 const Z_NO_FLUSH = 0;

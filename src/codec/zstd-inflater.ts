@@ -1,7 +1,7 @@
 /** zstd, many frames: with the decoder inside Node where there is one (22.15 and later), else with fzstd. */
 import * as zlib from 'node:zlib';
 import { RootfsError } from '../errors.js';
-import { copyToOutput, type Inflater, type InflateOutput } from './inflater.js';
+import { copyToOutput, type InflateOutput, type Inflater } from './inflater.js';
 import { Xxh64 } from './xxh64.js';
 import { nativeBinding } from './zlib-binding.js';
 import { MAX_ZSTD_WINDOW_BYTES, type ZstdFrame, ZstdFrameWalker } from './zstd-frames.js';

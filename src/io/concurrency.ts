@@ -77,6 +77,17 @@ export class Semaphore {
     signal?.throwIfAborted();
     if (this.#free > 0) this.#free--;
     else await this.#queue(signal);
+    return this.#giveBack();
+  }
+
+  /** Takes a permit if one is free now. @returns a function that gives it back, or `undefined` */
+  tryAcquire(): (() => void) | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free--;
+    return this.#giveBack();
+  }
+
+  #giveBack(): () => void {
     let held = true;
     return () => {
       if (!held) return;

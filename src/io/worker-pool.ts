@@ -158,10 +158,14 @@ export class WorkerPool<Task, Result> {
       const { job } = member;
       member.job = undefined;
       job?.reject(
-        new RootfsError('ERR_INTERNAL', `worker ${this.#options.name}: it ended before its task (${reason}); try again`, {
-          detail: { worker: this.#options.name },
-          cause,
-        }),
+        new RootfsError(
+          'ERR_INTERNAL',
+          `worker ${this.#options.name}: it ended before its task (${reason}); try again`,
+          {
+            detail: { worker: this.#options.name },
+            cause,
+          },
+        ),
       );
       this.#dispatch();
     };

@@ -32,9 +32,15 @@ export function isStopped(flag: Int32Array): boolean {
   return Atomics.load(flag, 0) !== 0;
 }
 
-/** Throws when a task was told to stop. The pool replaces the error by the reason it was stopped for. */
+/** Throws when a task was told to stop. Whoever stopped it knows the reason: see `isStopError`. */
 export function throwIfStopped(flag: Int32Array): void {
-  if (isStopped(flag)) throw new RootfsError('ERR_INTERNAL', 'task: stopped');
+  if (isStopped(flag))
+    throw new RootfsError('ERR_INTERNAL', 'task: it was told to stop', { detail: { stopped: true } });
+}
+
+/** Whether an error says no more than that a task was told to stop. */
+export function isStopError(error: unknown): boolean {
+  return error instanceof RootfsError && error.code === 'ERR_INTERNAL' && error.detail['stopped'] === true;
 }
 
 /** Serves the tasks of a pool in this worker, one after the other. The entry file of a pool calls it once. */

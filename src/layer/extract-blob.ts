@@ -1,0 +1,209 @@
+/** One layer that is not in the store: its blob is fetched, uncompressed, checked on both sides and put there. */
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { mapConcurrently } from '../io/concurrency.js';
+import { report } from '../progress.js';
+import type { Digest } from '../spec/digest.js';
+import { requireVerifiable } from '../spec/digest.js';
+import type { ImageLayer } from '../spec/image-layer.js';
+import type { ExtractRun } from './extract-run.js';
+import { LayerControl } from './layer-control.js';
+import { isDamage, isResumable, wrapSourceError } from './layer-failure.js';
+import { openLocalInput } from './layer-input.js';
+import { watchLayer } from './layer-progress.js';
+import type { LayerInput, LayerOutcome, LayerWork } from './layer-task.js';
+import { layerPool, runSplit, runWhole } from './layer-workers.js';
+import type { ExtractedLayer } from './open-layer.js';
+import { MEMORY_SPOOL_BYTES, openFileSpool, openMemorySpool, type Spool, type SpoolPlace } from './spool.js';
+
+/** Smaller blobs are not worth two workers. */
+const SPLIT_MIN_BYTES = 4 * 1024 ** 2;
+
+/**
+ * Extracts one layer into the store.
+ *
+ * Bytes that an earlier run left are continued. When they turn out wrong, they are dropped and the layer is fetched
+ * from its first byte, once. A failure leaves nothing but a partial that a later run can continue, if that.
+ *
+ * @param place Where a blob that is not small is spooled.
+ * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DIFFID_MISMATCH`, `ERR_DECOMPRESS`,
+ *   `ERR_LIMIT_EXCEEDED`, `ERR_MEDIA_TYPE_UNSUPPORTED`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; what the
+ *   source throws; the signal's reason
+ */
+export async function extractBlob(
+  run: ExtractRun,
+  layer: ImageLayer,
+  place: SpoolPlace,
+  signal: AbortSignal,
+): Promise<ExtractedLayer> {
+  let resumedBytes = 0;
+  const attempt = (from: SpoolPlace): Promise<ExtractedLayer> =>
+    extractOnce(run, layer, from, signal, (bytes) => {
+      resumedBytes = bytes;
+    });
+  try {
+    return await attempt(place);
+  } catch (error) {
+    if (resumedBytes === 0 || signal.aborted || !isDamage(error)) throw error;
+    report(run.settings.onProgress, {
+      type: 'warning:raised',
+      message: `${layer.descriptor.digest}: ${resumedBytes} bytes of an earlier run were of no use; fetching all of it`,
+    });
+    return attempt({ ...place, resume: false });
+  }
+}
+
+async function extractOnce(
+  run: ExtractRun,
+  layer: ImageLayer,
+  place: SpoolPlace,
+  signal: AbortSignal,
+  onResume: (bytes: number) => void,
+): Promise<ExtractedLayer> {
+  const { store } = run;
+  const { descriptor } = layer;
+  const control = new LayerControl();
+  const unwatch = watchLayer(run.settings.onProgress, descriptor, control);
+  const temporary = store.temporaryPath();
+  try {
+    const outcome = await withTarFile(temporary, async (tar) => {
+      const work = (input: LayerInput, ended: AbortSignal): Promise<LayerOutcome> =>
+        runWork(run, layer, control, input, tar.fd, ended);
+      const local = await openLocalInput(run.source, descriptor, control, signal);
+      if (local !== undefined) return work(local.input, signal).finally(() => local.close());
+      const spool =
+        descriptor.size <= MEMORY_SPOOL_BYTES
+          ? openMemorySpool(descriptor, control)
+          : await openFileSpool(place, descriptor, control);
+      onResume(spool.resumedBytes);
+      return fetchAndWork(run, layer, spool, work, signal);
+    });
+    requireDiffId(layer, outcome);
+    const path = await store.commitFile(temporary, outcome.diffId, outcome.tarBytes, {
+      compressed: [descriptor.digest],
+    });
+    return { diffId: outcome.diffId, path, tarBytes: outcome.tarBytes };
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    if (signal.aborted) throw signal.reason;
+    throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, store.root);
+  } finally {
+    unwatch();
+  }
+}
+
+async function withTarFile(path: string, work: (file: FileHandle) => Promise<LayerOutcome>): Promise<LayerOutcome> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Transfer and work side by side. A failure of either ends the other, and decides what becomes of the spool. */
+async function fetchAndWork(
+  run: ExtractRun,
+  layer: ImageLayer,
+  spool: Spool,
+  work: (input: LayerInput, signal: AbortSignal) => Promise<LayerOutcome>,
+  signal: AbortSignal,
+): Promise<LayerOutcome> {
+  const { digest } = layer.descriptor;
+  const { onProgress, parallelRanges } = run.settings;
+  const transfer = async (ended: AbortSignal): Promise<undefined> => {
+    const release = await run.transfers.acquire(ended);
+    try {
+      await spool.fill(run.source, { signal: ended, onProgress, parallelRanges });
+    } catch (error) {
+      if (ended.aborted) throw ended.reason;
+      throw wrapSourceError(error, digest);
+    } finally {
+      release();
+    }
+    return undefined;
+  };
+  const extract = async (ended: AbortSignal): Promise<LayerOutcome> => {
+    await reachedOrAborted(spool.ready, ended);
+    return work(spool.input, ended);
+  };
+  try {
+    const [, outcome] = await mapConcurrently([transfer, extract], (part, ended) => part(ended), {
+      concurrency: 2,
+      signal,
+    });
+    await spool.end(false);
+    return outcome as LayerOutcome;
+  } catch (error) {
+    await spool.end(isResumable(signal.aborted ? signal.reason : error)).catch(() => {});
+    throw error;
+  }
+}
+
+async function reachedOrAborted(ready: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    void ready.then(() => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    });
+  });
+}
+
+/** Waits for a worker, or takes two where the layer is large and the others leave cores idle. */
+async function runWork(
+  run: ExtractRun,
+  layer: ImageLayer,
+  control: LayerControl,
+  input: LayerInput,
+  tarFd: number,
+  signal: AbortSignal,
+): Promise<LayerOutcome> {
+  const { settings } = run;
+  const { digest, size, mediaType } = layer.descriptor;
+  const release = await run.work.acquire(signal);
+  let releaseSecond: (() => void) | undefined;
+  const abort = (): void => control.stop();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    signal.throwIfAborted();
+    run.pending.delete(digest);
+    const pool = layerPool(settings.workers);
+    const algorithm = layer.diffId === undefined ? 'sha256' : requireVerifiable(layer.diffId).algorithm;
+    const { maxLayerSize: maxBytes, maxRatio } = settings;
+    const work: LayerWork = {
+      ...{ digest, size, mediaType, input, algorithm, tarFd, maxBytes, maxRatio },
+      control: control.memory,
+    };
+    const split =
+      input.kind === 'file' && size >= SPLIT_MIN_BYTES && size >= sum(run.pending.values()) && pool.idle >= 2;
+    if (split) releaseSecond = run.work.tryAcquire();
+    return releaseSecond === undefined
+      ? await runWhole(pool, work, control, signal)
+      : await runSplit(pool, work, control, signal);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', abort);
+    releaseSecond?.();
+    release();
+  }
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}
+
+function requireDiffId(layer: ImageLayer, outcome: { readonly diffId: Digest; readonly tarBytes: number }): void {
+  if (layer.diffId === undefined || layer.diffId === outcome.diffId) return;
+  throw new RootfsError(
+    'ERR_DIFFID_MISMATCH',
+    `${layer.descriptor.digest}: its uncompressed bytes are ${outcome.diffId}, the image's config promises ${layer.diffId}; ask who publishes it`,
+    { detail: { digest: layer.descriptor.digest, expected: layer.diffId, found: outcome.diffId } },
+  );
+}

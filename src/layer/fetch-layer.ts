@@ -1,0 +1,121 @@
+/** One layer as a stream of its uncompressed tar, without a store. */
+import { Readable } from 'node:stream';
+import { requireLayerType } from '../codec/detect-compression.js';
+import { type InflateOutput, type Inflater, openInflater } from '../codec/inflater.js';
+import type { CallOptions, Fetcher } from '../content/content.js';
+import { fetchVerified } from '../content/fetch-verified.js';
+import { RootfsError } from '../errors.js';
+import { abortStream } from '../io/abort.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type LayerLimits, layerLimits } from './extract-options.js';
+
+/** Options of `fetchLayer`. */
+export interface FetchLayerOptions extends CallOptions, LayerLimits {}
+
+const PREFIX_BYTES = 16;
+const BUFFER_BYTES = 64 * 1024;
+/** Compressed bytes that are inflated at once; few, because a bomb makes 32,768 times as many of them. */
+const SLICE_BYTES = 4 * 1024;
+
+/**
+ * Opens the uncompressed tar stream of one layer.
+ *
+ * The compressed side is checked against `layer` (digest, then size) before the end is reported; the uncompressed
+ * side is not: `extractLayer` does that with the diffID. The caller owns the stream and must end or destroy it.
+ * Inflating happens in this thread.
+ *
+ * @param layer Descriptor of the compressed blob; `size` in bytes.
+ * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED`, `ERR_OPTION_INVALID`, what the source throws; from the stream also
+ *   `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DECOMPRESS`, `ERR_LIMIT_EXCEEDED`
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md
+ */
+export async function fetchLayer(
+  source: Fetcher,
+  layer: Descriptor,
+  options: FetchLayerOptions = {},
+): Promise<Readable> {
+  const limits = layerLimits(options);
+  requireLayerType(layer.mediaType, layer.digest);
+  const compressed = await fetchVerified(source, layer, options);
+  const tar = Readable.from(inflateChunks(compressed, layer, limits), {
+    objectMode: false,
+    highWaterMark: 256 * 1024,
+  });
+  return abortStream(tar, options.signal);
+}
+
+async function* inflateChunks(
+  compressed: Readable,
+  layer: Descriptor,
+  limits: { readonly maxLayerSize: number; readonly maxRatio: number },
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const output = new PendingOutput();
+  let inflater: Inflater | undefined;
+  let early: Uint8Array = new Uint8Array(0);
+  const open = (prefix: Uint8Array): Promise<Inflater> =>
+    openInflater({
+      ...{ subject: layer.digest, mediaType: layer.mediaType, prefix, output },
+      ...{ maxBytes: limits.maxLayerSize, maxRatio: limits.maxRatio },
+    });
+  try {
+    let damage: unknown;
+    for await (const chunk of compressed as AsyncIterable<Uint8Array>) {
+      let bytes = chunk;
+      if (inflater === undefined) {
+        bytes = early.length === 0 ? chunk : Buffer.concat([early, chunk]);
+        early = bytes;
+        if (bytes.length < PREFIX_BYTES) continue;
+        inflater = await open(bytes);
+      }
+      // A stream that cannot be inflated is read to its end: that it is not the promised one is the truer reason.
+      if (damage !== undefined) continue;
+      try {
+        for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+          inflater.push(bytes.subarray(at, at + SLICE_BYTES));
+          yield* output.take();
+        }
+      } catch (error) {
+        if (!(error instanceof RootfsError) || error.code !== 'ERR_DECOMPRESS') throw error;
+        damage = error;
+      }
+    }
+    if (damage !== undefined) throw damage;
+    if (inflater === undefined) {
+      inflater = await open(early);
+      inflater.push(early);
+    }
+    inflater.finish();
+    yield* output.take();
+  } finally {
+    inflater?.close();
+  }
+}
+
+/** Keeps what came out until it is taken. Nothing handed out is written to again. */
+class PendingOutput implements InflateOutput {
+  #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  #start = 0;
+  #end = 0;
+  #full: Uint8Array[] = [];
+
+  space(): Uint8Array {
+    return this.#buffer.subarray(this.#end);
+  }
+
+  filled(length: number): void {
+    this.#end += length;
+    if (this.#end < BUFFER_BYTES) return;
+    this.#full.push(this.#buffer.subarray(this.#start));
+    this.#buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    this.#start = 0;
+    this.#end = 0;
+  }
+
+  take(): readonly Uint8Array[] {
+    const taken = this.#full;
+    this.#full = [];
+    if (this.#end > this.#start) taken.push(this.#buffer.subarray(this.#start, this.#end));
+    this.#start = this.#end;
+    return taken;
+  }
+}

@@ -1,0 +1,146 @@
+/** One blob in several ranges at once, for sources where one connection is slower than the line. */
+import type { Fetcher } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { abortStream } from '../io/abort.js';
+import { mapConcurrently } from '../io/concurrency.js';
+import type { ProgressListener } from '../progress.js';
+import type { Descriptor } from '../spec/descriptor.js';
+
+/** Length of one range. */
+export const RANGE_BYTES = 8 * 1024 ** 2;
+
+/** How many ranges, counted from the first unfinished one, may be under way or finished ahead, per connection. */
+const WINDOW_PER_CONNECTION = 2;
+
+/** Options of `fetchRanges`. */
+export interface FetchRangesOptions {
+  /** The first byte to fetch. */
+  readonly start: number;
+  /** How many ranges at once: 2 or more. */
+  readonly parallel: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener | undefined;
+  /** Takes bytes and their place. Called from several ranges at once, within one range in order. */
+  write(chunk: Uint8Array, position: number): Promise<void>;
+  /** Hears how many bytes from the blob's first one on have no gap, each time it is more; one call at a time. */
+  gapless(bytes: number): Promise<void>;
+}
+
+/**
+ * Fetches a blob from `start` to its end in ranges. Ranges are begun in order, and none further than a bounded window
+ * ahead of the first that is unfinished, so that a reader at the front is never far behind.
+ *
+ * @throws what the source, `write` or `gapless` throws, the first of it, once every range has ended; RootfsError
+ *   `ERR_REGISTRY` when a range is not as long as it must be
+ */
+export async function fetchRanges(source: Fetcher, target: Descriptor, options: FetchRangesOptions): Promise<void> {
+  const count = Math.ceil((target.size - options.start) / RANGE_BYTES);
+  const progress = new GaplessCounter(target, options, count);
+  const window = options.parallel * WINDOW_PER_CONNECTION;
+  await mapConcurrently(
+    Array.from({ length: count }, (_, index) => index),
+    async (index, signal) => {
+      await progress.reach(index - window, signal);
+      await fetchRange(source, target, { ...options, signal }, index, progress);
+    },
+    { concurrency: options.parallel, signal: options.signal },
+  );
+  await progress.told;
+}
+
+async function fetchRange(
+  source: Fetcher,
+  target: Descriptor,
+  options: FetchRangesOptions,
+  index: number,
+  progress: GaplessCounter,
+): Promise<void> {
+  const start = options.start + index * RANGE_BYTES;
+  const end = Math.min(start + RANGE_BYTES, target.size);
+  const { signal, onProgress } = options;
+  const stream = abortStream(await source.fetch(target, { range: { start, end }, signal, onProgress }), signal);
+  let position = start;
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    if (position + chunk.length > end) throw wrongLength(target, start, end, 'more');
+    await options.write(chunk, position);
+    position += chunk.length;
+    progress.advance(index, position);
+  }
+  if (position !== end) throw wrongLength(target, start, end, `${position - start}`);
+}
+
+function wrongLength(target: Descriptor, start: number, end: number, found: string): RootfsError {
+  return new RootfsError(
+    'ERR_REGISTRY',
+    `${target.digest}: ${end - start} bytes from byte ${start} on were asked for and ${found} came; try again without parallel ranges`,
+    { detail: { digest: target.digest, start, end } },
+  );
+}
+
+/** Knows how far each range is and tells how far there is no gap. */
+class GaplessCounter {
+  readonly #options: FetchRangesOptions;
+  readonly #size: number;
+  /** How far each range is that lies ahead of the first unfinished one; the position after its last byte. */
+  readonly #ahead = new Map<number, number>();
+  readonly #count: number;
+  #first = 0;
+  #waiting: { readonly index: number; readonly go: () => void }[] = [];
+  #position: number;
+  #toTell: number | undefined;
+  told: Promise<void> = Promise.resolve();
+
+  constructor(target: Descriptor, options: FetchRangesOptions, count: number) {
+    this.#options = options;
+    this.#size = target.size;
+    this.#count = count;
+    this.#position = options.start;
+  }
+
+  advance(index: number, position: number): void {
+    this.#ahead.set(index, position);
+    while (this.#first < this.#count) {
+      const at = this.#ahead.get(this.#first);
+      if (at === undefined) break;
+      this.#position = at;
+      if (at < this.#end(this.#first)) break;
+      this.#ahead.delete(this.#first++);
+    }
+    this.#tell();
+    const ready = this.#waiting.filter((waiter) => waiter.index < this.#first);
+    this.#waiting = this.#waiting.filter((waiter) => waiter.index >= this.#first);
+    for (const waiter of ready) waiter.go();
+  }
+
+  /** Waits until the range `index` (and all before it) is finished. */
+  async reach(index: number, signal: AbortSignal): Promise<void> {
+    if (index < this.#first) return;
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => reject(signal.reason);
+      const go = (): void => {
+        signal.removeEventListener('abort', abort);
+        resolve();
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      this.#waiting.push({ index, go });
+    });
+  }
+
+  #end(index: number): number {
+    return Math.min(this.#options.start + (index + 1) * RANGE_BYTES, this.#size);
+  }
+
+  #tell(): void {
+    const busy = this.#toTell !== undefined;
+    this.#toTell = this.#position;
+    if (busy) return;
+    this.told = this.told.then(async () => {
+      while (this.#toTell !== undefined) {
+        const bytes = this.#toTell;
+        await this.#options.gapless(bytes);
+        if (this.#toTell === bytes) this.#toTell = undefined;
+      }
+    });
+    this.told.catch(() => {});
+  }
+}

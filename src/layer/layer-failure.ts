@@ -1,0 +1,50 @@
+/** What a failure means for what was fetched so far, and how foreign errors are told. */
+import { type ErrorCode, RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import type { Digest } from '../spec/digest.js';
+
+const ON_THE_WAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_NETWORK',
+  'ERR_TIMEOUT',
+  'ERR_TLS',
+  'ERR_RATE_LIMITED',
+  'ERR_REGISTRY',
+  'ERR_UNAUTHORIZED',
+  'ERR_DENIED',
+]);
+
+const NETWORK_ERRNO = /^(?:ECONN|ENET|EHOST|ENOTFOUND$|EAI_|EPIPE$|ETIMEDOUT$|EPROTO$|UND_ERR_|ERR_STREAM_PREMATURE)/;
+
+const DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_DIGEST_MISMATCH',
+  'ERR_SIZE_MISMATCH',
+  'ERR_DIFFID_MISMATCH',
+  'ERR_DECOMPRESS',
+  'ERR_RANGE_INVALID',
+  'ERR_MEDIA_TYPE_UNSUPPORTED',
+  'ERR_LIMIT_EXCEEDED',
+]);
+
+/**
+ * Whether what was fetched so far may be continued by a later run: after a failure on the way and after an abort (its
+ * reason is the caller's, not ours), not when bytes were wrong and not when this machine is in the way.
+ */
+export function isResumable(error: unknown): boolean {
+  return error instanceof RootfsError ? ON_THE_WAY.has(error.code) : true;
+}
+
+/** Whether a failure may come from bytes that an earlier run left, so that starting from the first byte can help. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof RootfsError && DAMAGE.has(error.code);
+}
+
+/** What a source threw, as one of our errors: sources are also written by others. */
+export function wrapSourceError(error: unknown, digest: Digest): RootfsError {
+  if (error instanceof RootfsError) return error;
+  const errno = systemErrorCode(error);
+  if (errno !== undefined && !NETWORK_ERRNO.test(errno)) return wrapSystemError(error, digest);
+  const reason = error instanceof Error ? error.message : String(error);
+  return new RootfsError('ERR_NETWORK', `${digest}: it could not be fetched (${reason}); try again`, {
+    cause: error,
+    detail: { digest, ...(errno === undefined ? {} : { errno }) },
+  });
+}

@@ -1,0 +1,92 @@
+/** The workers of this room: one pool for the process, and how one layer is put on one or two of them. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { RootfsError } from '../errors.js';
+import { WorkerPool } from '../io/worker-pool.js';
+import { isStopError } from '../io/worker-task.js';
+import { createRing } from './chunk-ring.js';
+import type { LayerControl } from './layer-control.js';
+import type { LayerOutcome, LayerTask, LayerWork } from './layer-task.js';
+
+type LayerPool = WorkerPool<LayerTask, LayerOutcome | undefined>;
+
+let pool: LayerPool | undefined;
+
+/** The pool of this process; made at the first call. @param workers The least number of workers it may have. */
+export function layerPool(workers: number): LayerPool {
+  pool ??= new WorkerPool(workerEntry(), { name: 'rootfs-layer', size: workers });
+  pool.grow(workers);
+  return pool;
+}
+
+/** Ends the idle workers of this process; the next layer starts new ones. They never keep a process alive. */
+export async function closeLayerWorkers(): Promise<void> {
+  await pool?.close();
+}
+
+/** Runs a layer in one worker. When it has settled, nothing touches the layer's files any more. */
+export async function runWhole(
+  workers: LayerPool,
+  work: LayerWork,
+  control: LayerControl,
+  signal: AbortSignal,
+): Promise<LayerOutcome> {
+  return outcome(await workers.run({ kind: 'whole', ...work }, { flag: control.flag, signal }));
+}
+
+/**
+ * Runs a layer in two workers, both of which must be idle: one inflates, the other hashes and writes.
+ *
+ * When it has settled, nothing touches the layer's files any more.
+ */
+export async function runSplit(
+  workers: LayerPool,
+  work: LayerWork,
+  control: LayerControl,
+  signal: AbortSignal,
+): Promise<LayerOutcome> {
+  const ring = createRing();
+  const stopOnFailure = (error: unknown): never => {
+    if (!isDamage(error)) control.stop();
+    throw error;
+  };
+  const [inflated, written] = await Promise.allSettled([
+    workers.run({ kind: 'inflate', ring, ...work }, { flag: control.flag, signal }).catch(stopOnFailure),
+    workers.run({ kind: 'write', ring, ...work }, { flag: control.flag, signal }).catch(stopOnFailure),
+  ]);
+  // What the writing side says of the compressed bytes outranks that they could not be inflated.
+  if (written.status === 'rejected' && !isStopError(written.reason)) throw written.reason;
+  if (inflated.status === 'rejected') throw inflated.reason;
+  if (written.status === 'rejected') throw written.reason;
+  return outcome(written.value);
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof RootfsError && error.code === 'ERR_DECOMPRESS';
+}
+
+function outcome(value: LayerOutcome | undefined): LayerOutcome {
+  if (value !== undefined) return value;
+  throw new RootfsError('ERR_INTERNAL', 'worker rootfs-layer: it answered nothing; report this');
+}
+
+/**
+ * The worker's file: beside this one, or, when a bundler has moved this one, inside the installed package. A bundle
+ * that is shipped without the package needs a copy of the file beside it.
+ */
+function workerEntry(): URL {
+  const beside = new URL('./extract-worker.js', import.meta.url);
+  if (existsSync(beside)) return beside;
+  try {
+    const manifest = createRequire(import.meta.url).resolve('rootfs-kit/package.json');
+    return pathToFileURL(join(dirname(manifest), 'dist/src/layer/extract-worker.js'));
+  } catch (error) {
+    throw new RootfsError(
+      'ERR_INTERNAL',
+      `${beside.pathname}: the worker file is missing; bundle with rootfs-kit as an external package`,
+      { cause: error },
+    );
+  }
+}

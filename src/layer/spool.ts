@@ -1,0 +1,258 @@
+/**
+ * Where the compressed bytes of a layer arrive: a file in `ingest/` that a worker reads while it grows, or memory for
+ * a small blob.
+ *
+ * Network and work are apart: a transfer only fills the file, a worker never holds a connection. The file is also
+ * what a later run continues from.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open, readFile, unlink, writeFile } from 'node:fs/promises';
+import type { Fetcher, ParallelFetcher } from '../content/content.js';
+import { wrapSystemError } from '../errors.js';
+import { abortStream, throwIfAborted } from '../io/abort.js';
+import type { ProgressListener } from '../progress.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { fetchRanges } from './fetch-ranges.js';
+import type { LayerControl } from './layer-control.js';
+import type { LayerInput } from './layer-task.js';
+
+/** Blobs up to this many bytes stay in memory. */
+export const MEMORY_SPOOL_BYTES = 1024 ** 2;
+
+/** Blobs with more bytes left than this are fetched in ranges, where the source says that it helps: 32 MiB. */
+export const PARALLEL_MIN_BYTES = 32 * 1024 ** 2;
+
+/** Bytes gathered before they are written. */
+const BATCH_BYTES = 512 * 1024;
+
+/** How often the length of the part without a gap is noted. */
+const NOTE_BYTES = 4 * 1024 ** 2;
+
+/** How a spool is filled. */
+export interface FillOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener | undefined;
+  /** Most ranges at once. */
+  readonly parallelRanges: number;
+}
+
+/** The compressed bytes of one layer on their way in. */
+export interface Spool {
+  readonly input: LayerInput;
+  /** Bytes that were here already, from an earlier run. */
+  readonly resumedBytes: number;
+  /** Settles when a worker may begin: some bytes are here, in memory all of them. Never rejects; may never settle. */
+  readonly ready: Promise<void>;
+  /** Brings the rest in and advances the layer's control. @throws what the source throws, system errors, the reason */
+  fill(source: Fetcher & Partial<ParallelFetcher>, options: FillOptions): Promise<void>;
+  /** Closes the spool. With `keep` the bytes without a gap stay for a later run, where there is such a place. */
+  end(keep: boolean): Promise<void>;
+}
+
+/** Opens a spool in memory. */
+export function openMemorySpool(target: Descriptor, control: LayerControl): Spool {
+  // One byte more than promised: a longer body is seen.
+  const bytes = new Uint8Array(new SharedArrayBuffer(target.size + 1));
+  const ready = new Signpost();
+  let used = 0;
+  return {
+    get input(): LayerInput {
+      return { kind: 'memory', bytes: bytes.subarray(0, used) };
+    },
+    resumedBytes: 0,
+    ready: ready.reached,
+    async fill(source, { signal, onProgress }) {
+      const stream = abortStream(await source.fetch(target, { signal, onProgress }), signal);
+      for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+        const part = chunk.subarray(0, bytes.length - used);
+        bytes.set(part, used);
+        used += part.length;
+        control.available = used;
+        if (used === bytes.length) break;
+      }
+      throwIfAborted(signal);
+      control.finish();
+      ready.reach();
+    },
+    async end() {},
+  };
+}
+
+/** A promise that is kept from outside. */
+class Signpost {
+  reach: () => void = () => {};
+  readonly reached = new Promise<void>((resolve) => {
+    this.reach = resolve;
+  });
+}
+
+/** Where a file spool lies. */
+export interface SpoolPlace {
+  readonly path: string;
+  /** Whether the file belongs to the digest, under its lock, and outlives this process; else it is a temporary. */
+  readonly partial: boolean;
+  /** Whether bytes that are there already are continued. */
+  readonly resume: boolean;
+}
+
+/** Opens a spool in a file. @throws RootfsError `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM` */
+export async function openFileSpool(place: SpoolPlace, target: Descriptor, control: LayerControl): Promise<Spool> {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | (place.partial ? 0 : constants.O_EXCL);
+  try {
+    const file = await open(place.path, flags, 0o600);
+    try {
+      const present = place.partial && place.resume ? await usableBytes(file, place.path, target.size) : 0;
+      await file.truncate(present);
+      if (place.partial) await unlink(gaplessPath(place.path)).catch(() => {});
+      control.available = present;
+      return new FileSpool(place, file, target, control, present);
+    } catch (error) {
+      await file.close().catch(() => {});
+      throw error;
+    }
+  } catch (error) {
+    throw wrapSystemError(error, place.path);
+  }
+}
+
+/** Beside a partial that is written in several places at once stands how much of it has no gap. */
+function gaplessPath(path: string): string {
+  return `${path}.gapless`;
+}
+
+async function usableBytes(file: FileHandle, path: string, size: number): Promise<number> {
+  const present = (await file.stat()).size;
+  const gapless = await readFile(gaplessPath(path), 'latin1').catch(() => undefined);
+  const usable = gapless === undefined ? present : Math.min(present, Number(/^\d{1,15}\n/.exec(gapless)?.[0] ?? 0));
+  return usable > size ? 0 : usable;
+}
+
+class FileSpool implements Spool {
+  readonly input: LayerInput;
+  readonly resumedBytes: number;
+  readonly #ready = new Signpost();
+  readonly #place: SpoolPlace;
+  readonly #file: FileHandle;
+  readonly #target: Descriptor;
+  readonly #control: LayerControl;
+
+  constructor(place: SpoolPlace, file: FileHandle, target: Descriptor, control: LayerControl, present: number) {
+    this.#place = place;
+    this.#file = file;
+    this.#target = target;
+    this.#control = control;
+    this.resumedBytes = present;
+    this.input = { kind: 'file', fd: file.fd, offset: 0 };
+    if (present > 0) this.#ready.reach();
+  }
+
+  get ready(): Promise<void> {
+    return this.#ready.reached;
+  }
+
+  async fill(source: Fetcher & Partial<ParallelFetcher>, options: FillOptions): Promise<void> {
+    const left = this.#target.size - this.resumedBytes;
+    if (left > 0) {
+      const ranges = left > PARALLEL_MIN_BYTES ? (source.fetchParallelism?.(this.#target) ?? 1) : 1;
+      const parallel = Math.min(ranges, options.parallelRanges);
+      if (parallel > 1) await this.#fillRanges(source, parallel, options);
+      else await this.#fillOnce(source, options);
+    }
+    throwIfAborted(options.signal);
+    this.#control.finish();
+    this.#ready.reach();
+  }
+
+  #advance(bytes: number): void {
+    this.#control.available = bytes;
+    this.#ready.reach();
+  }
+
+  async #fillOnce(source: Fetcher, { signal, onProgress }: FillOptions): Promise<void> {
+    const start = this.resumedBytes;
+    const range = start === 0 ? {} : { range: { start } };
+    const stream = abortStream(await source.fetch(this.#target, { signal, onProgress, ...range }), signal);
+    let position = start;
+    let batch: Uint8Array[] = [];
+    let batchBytes = 0;
+    let writing: Promise<void> = Promise.resolve();
+    const flush = async (): Promise<void> => {
+      // The write of one batch and the arrival of the next overlap; never more than two batches are in memory.
+      await writing;
+      const [chunks, at, length] = [batch, position, batchBytes];
+      position += length;
+      batch = [];
+      batchBytes = 0;
+      writing = this.#write(chunks, at, length);
+      writing.catch(() => {});
+    };
+    try {
+      for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+        batch.push(chunk);
+        batchBytes += chunk.length;
+        if (batchBytes >= BATCH_BYTES || stream.readableLength === 0) await flush();
+        if (position + batchBytes > this.#target.size) break;
+      }
+      await flush();
+    } finally {
+      await writing;
+    }
+  }
+
+  async #write(chunks: readonly Uint8Array[], position: number, length: number): Promise<void> {
+    if (length === 0) return;
+    const { bytesWritten } = await this.#file.writev(chunks, position).catch((error: unknown) => {
+      throw wrapSystemError(error, this.#place.path);
+    });
+    if (bytesWritten < length) {
+      await this.#writeAll(Buffer.concat(chunks).subarray(bytesWritten), position + bytesWritten);
+    }
+    this.#advance(position + length);
+  }
+
+  async #writeAll(chunk: Uint8Array, position: number): Promise<void> {
+    try {
+      for (let done = 0; done < chunk.length; ) {
+        done += (await this.#file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
+      }
+    } catch (error) {
+      throw wrapSystemError(error, this.#place.path);
+    }
+  }
+
+  async #fillRanges(source: Fetcher, parallel: number, { signal, onProgress }: FillOptions): Promise<void> {
+    // Noted before the first gap can arise, then now and then: bytes past the note are fetched again by a later run.
+    let noted = this.resumedBytes;
+    await this.#noteGapless(noted);
+    await fetchRanges(source, this.#target, {
+      start: this.resumedBytes,
+      parallel,
+      signal,
+      onProgress,
+      write: (chunk, position) => this.#writeAll(chunk, position),
+      gapless: async (bytes) => {
+        this.#advance(bytes);
+        if (bytes - noted < NOTE_BYTES) return;
+        noted = bytes;
+        await this.#noteGapless(bytes);
+      },
+    });
+  }
+
+  async #noteGapless(bytes: number): Promise<void> {
+    if (this.#place.partial) await writeFile(gaplessPath(this.#place.path), `${bytes}\n`);
+  }
+
+  async end(keep: boolean): Promise<void> {
+    const { path, partial } = this.#place;
+    const bytes = Math.min(this.#control.available, this.#target.size);
+    const kept = keep && partial && bytes > 0;
+    try {
+      if (kept) await this.#file.truncate(bytes);
+      else await unlink(path);
+      if (partial) await unlink(gaplessPath(path)).catch(() => {});
+    } finally {
+      await this.#file.close();
+    }
+  }
+}

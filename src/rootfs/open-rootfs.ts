@@ -1,0 +1,43 @@
+/** From an image to open layers: what is in the store is opened, what is missing is extracted. */
+import type { Image } from '../image/image.js';
+import { extractLayers } from '../layer/extract-layers.js';
+import type { ExtractOptions } from '../layer/extract-options.js';
+import type { LayerHandle } from '../layer/layer.js';
+import type { LayerSource } from '../layer/layer-input.js';
+import type { RootFS } from './rootfs.js';
+
+/**
+ * Opens the layers of an image, base first, in the store `dst`, which must exist.
+ *
+ * Layers that are there are opened; what is missing is fetched from `source`, verified and extracted. The handles are
+ * read-only and at position 0 either way. When it fails, nothing stays open.
+ *
+ * @throws RootfsError as `extractLayers`; what the source throws; the signal's reason
+ */
+export async function openRootFS(
+  source: LayerSource,
+  image: Image,
+  dst: string,
+  options: ExtractOptions = {},
+): Promise<RootFS> {
+  return new OpenRootFS(image, await extractLayers(source, image.layers, dst, options));
+}
+
+class OpenRootFS implements RootFS {
+  readonly image: Image;
+  readonly layers: readonly LayerHandle[];
+
+  constructor(image: Image, layers: readonly LayerHandle[]) {
+    this.image = image;
+    this.layers = layers;
+  }
+
+  async close(): Promise<void> {
+    const closed = await Promise.allSettled(this.layers.map((layer) => layer.close()));
+    for (const result of closed) if (result.status === 'rejected') throw result.reason;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
