@@ -1,6 +1,6 @@
 /** What can be said to the verbs that extract, with its defaults, checked. */
 import { availableParallelism } from 'node:os';
-import { DEFAULT_MAX_LAYER_BYTES, DEFAULT_MAX_RATIO } from '../codec/inflater.js';
+import { DEFAULT_MAX_LAYER_BYTES, DEFAULT_MAX_RATIO } from '../codec/open-inflater.js';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 

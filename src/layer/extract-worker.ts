@@ -4,7 +4,8 @@
  * A stream that cannot be inflated is still read and hashed to its end: that the blob is not the promised one is the
  * truer reason, and the only one where the bytes were changed on the way.
  */
-import { type InflateOutput, type Inflater, openInflater } from '../codec/inflater.js';
+import type { InflateOutput, Inflater } from '../codec/inflater.js';
+import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError } from '../errors.js';
 import { Verifier } from '../io/verify.js';
 import { serveTasks } from '../io/worker-task.js';

@@ -1,7 +1,8 @@
 /** One layer as a stream of its uncompressed tar, without a store. */
 import { Readable } from 'node:stream';
 import { requireLayerType } from '../codec/detect-compression.js';
-import { type InflateOutput, type Inflater, openInflater } from '../codec/inflater.js';
+import type { InflateOutput, Inflater } from '../codec/inflater.js';
+import { openInflater } from '../codec/open-inflater.js';
 import type { CallOptions, Fetcher } from '../content/content.js';
 import { fetchVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
