@@ -34,6 +34,26 @@ export async function listen(server: Server): Promise<Listening> {
   };
 }
 
+/**
+ * A TCP server before a TLS server: what begins as TLS is handed on, anything else gets the 400 in plain text that
+ * registries and nginx give to plain http on their TLS port.
+ */
+export function frontOf(tls: Server): Server {
+  tls.on('tlsClientError', (_, socket: Socket) => socket.destroy());
+  return createServer((socket) => {
+    socket.once('data', (first: Buffer) => {
+      socket.pause();
+      if (first[0] === 0x16) {
+        socket.unshift(first);
+        tls.emit('connection', socket);
+      } else {
+        const text = 'Client sent an HTTP request to an HTTPS server.\n';
+        socket.end(`HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: ${text.length}\r\n\r\n${text}`);
+      }
+    });
+  });
+}
+
 /** A port of 127.0.0.1 on which nobody listens: it was open a moment ago and is closed. Connections are refused. */
 export async function closedPort(): Promise<number> {
   const { port, close } = await listen(createServer());

@@ -6,6 +6,12 @@ export interface Answer {
   /** Lower-case names. `content-length` is set from the body unless a fault says otherwise. */
   readonly headers: Map<string, string | readonly string[]>;
   body: Buffer;
+  /** The blob that `body` is a range of. */
+  whole?: Buffer | undefined;
+  /** No `content-length`: the body comes chunked. */
+  chunked: boolean;
+  /** After `body` more bytes follow for as long as the client reads. */
+  endless: boolean;
 }
 
 /** An answer with these headers; `undefined` ones are left out. */
@@ -16,7 +22,13 @@ export function answer(
 ): Answer {
   const list = new Map<string, string | readonly string[]>();
   for (const [name, value] of Object.entries(headers)) if (value !== undefined) list.set(name, value);
-  return { status, headers: list, body: Buffer.from(body) };
+  return {
+    status,
+    headers: list,
+    body: typeof body === 'string' ? Buffer.from(body) : body,
+    chunked: false,
+    endless: false,
+  };
 }
 
 /** A JSON answer. */

@@ -36,11 +36,10 @@ export function getBlob(bytes: Buffer, digest: string, range: string | undefined
   if (wanted === undefined) return answer(200, headers, bytes);
   if (wanted === 'outside') return answer(416, { ...headers, 'content-range': `bytes */${bytes.length}` });
   const { start, end } = wanted;
-  return answer(
-    206,
-    { ...headers, 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` },
-    bytes.subarray(start, end),
-  );
+  const contentRange = `bytes ${start}-${end - 1}/${bytes.length}`;
+  const part = answer(206, { ...headers, 'content-range': contentRange }, bytes.subarray(start, end));
+  part.whole = bytes;
+  return part;
 }
 
 /** A `Range` header as a half-open range; `undefined` when it is to be ignored (several ranges, another unit). */

@@ -7,115 +7,267 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Descriptor } from '../spec/descriptor.js';
-import type { Digest } from '../spec/digest.js';
 import type { Built } from './built.js';
-import { type Listening, listen } from './listen.js';
-import { type Answer, answer, failure } from './registry-answer.js';
+import { type Certificate, createCertificate } from './certificate.js';
+import { type ConnectionState, deliver } from './delivery.js';
+import type { Fault } from './fault.js';
+import { type FaultPlace, faultAnswer, nextHop } from './fault-answer.js';
+import { changeAnswer } from './fault-change.js';
+import { FaultScript, type ScriptedFault, type Struck } from './fault-script.js';
+import { frontOf, type Listening, listen } from './listen.js';
+import { type Answer, answer } from './registry-answer.js';
+import { Gate } from './registry-auth.js';
 import { RegistryContent } from './registry-content.js';
-import { getBlob, getManifest, listReferrers, listRepositories, listTags } from './registry-pull.js';
-import { deleteBlob, deleteManifest, putManifest, upload } from './registry-push.js';
+import { handle } from './registry-handler.js';
+import type { RegistryOptions } from './registry-options.js';
 import { type Route, routeOf } from './registry-route.js';
-import { RequestLog, type RequestRecord } from './request-log.js';
+import { type Origin, RequestLog, type RequestRecord } from './request-log.js';
 
-/** Options of `startRegistry`. */
-export interface RegistryOptions {
-  /** Largest page of tags, repositories and referrers. Default: no pages. */
-  readonly pageSize?: number | undefined;
-  /** A manifest whose media type the `Accept` header does not name is 404, as docker-registry has it. Default false. */
-  readonly strictAccept?: boolean | undefined;
-  /** Whether the referrers API exists; without it clients fall back to tags. Default true. */
-  readonly referrers?: boolean | undefined;
+/** An error as object stores write it. */
+function storageError(status: number, code: string): Answer {
+  return answer(status, { 'content-type': 'application/xml' }, `<Error><Code>${code}</Code></Error>`);
 }
 
-/** A running test registry. */
+const LISTS: ReadonlySet<string> = new Set(['tags', 'catalog', 'referrers']);
+
+/** A running test registry. `startRegistry` makes one. */
 export class TestRegistry implements AsyncDisposable {
-  readonly #options: RegistryOptions;
-  readonly #content = new RegistryContent();
-  readonly #listening: Listening[] = [];
-  readonly #connections = new WeakMap<object, number>();
-  #opened = 0;
   /** What was asked, and the sums over it. */
   readonly log = new RequestLog();
+  /** What the registry holds, added or pushed. */
+  readonly content = new RegistryContent();
+  /** The certificate of the https ports; `undefined` for http. The self-signed one is its own authority. */
+  readonly certificate: Certificate | undefined;
+  readonly #options: RegistryOptions;
+  readonly #script = new FaultScript();
+  readonly #gate: Gate;
+  readonly #ports = new Map<Origin | 'plain-storage', Listening>();
+  readonly #connections = new WeakMap<object, ConnectionState>();
+  #opened = 0;
 
   /** Use `startRegistry`. */
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#gate = new Gate(options.auth);
+    this.certificate = options.tls === 'self-signed' ? createCertificate() : options.tls;
+    for (const fault of options.faults ?? []) this.#script.add(fault);
   }
 
   /** `127.0.0.1:<port>`: what stands before the repository in a reference. */
   get host(): string {
-    return `127.0.0.1:${this.#listening[0]?.port ?? 0}`;
+    return this.#host('registry');
   }
 
   /** Scheme and host. */
   get url(): string {
-    return `http://${this.host}`;
+    return this.#url('registry');
   }
 
-  /** Puts an image, an index or a document into a repository and returns its descriptor; without a tag it is reached by digest. */
+  /** Scheme and host of the second origin, where redirects go. */
+  get storageUrl(): string {
+    return this.#url('storage');
+  }
+
+  /** Scheme and host of the other token server (`auth.server: 'other'`). */
+  get tokenUrl(): string {
+    return this.#url('token');
+  }
+
+  /** Puts an image, an index or a document into a repository; without a tag it is reached by its digest. */
   add(repository: string, tag: string | undefined, built: Built): Descriptor {
-    this.#content.add(repository, tag, built);
+    this.content.add(repository, tag, built);
     return built.descriptor;
   }
 
-  /** What the registry holds, pushed or added. */
-  get content(): RegistryContent {
-    return this.#content;
+  /** Adds a fault to the script; the returned handle counts how often it struck and takes it out again. */
+  fault(fault: Fault): ScriptedFault {
+    return this.#script.add(fault);
   }
 
-  /** Opens the ports; called once by `startRegistry`. */
+  /** Takes all faults out: the registry is healthy from here on. */
+  clearFaults(): void {
+    this.#script.clear();
+  }
+
+  /** Voids every token given out so far. */
+  expireTokens(): void {
+    this.#gate.expire();
+  }
+
+  /** Opens the ports; called once, by `startRegistry`. */
   async start(): Promise<void> {
-    const server = createServer((request, response) => void this.#serve(request, response));
-    this.#listening.push(await listen(server));
+    const origins = ['registry', 'storage', 'token'] as const;
+    await Promise.all(origins.map((origin) => this.#open(origin, origin, this.certificate)));
+    if (this.certificate !== undefined) await this.#open('plain-storage', 'storage', undefined);
   }
 
-  /** Closes the port and every connection; answers that are under way break. A second call does nothing. */
+  /** Closes the ports and every connection; answers under way break. A second call does nothing. */
   async close(): Promise<void> {
-    await Promise.all(this.#listening.splice(0).map((listening) => listening.close()));
+    await Promise.all([...this.#ports.values()].map((port) => port.close()));
   }
 
+  /** The same as `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', this.url);
-    const route = routeOf(decodeURIComponent(url.pathname));
-    const record = this.#record(request, route);
-    response.on('close', () => {
-      record.done = true;
-    });
-    const method = request.method ?? 'GET';
-    const body = await readAll(request);
-    if (body === undefined) return;
-    const reply = this.#answer(method, url, route, request, body);
-    record.status = reply.status;
-    for (const [name, value] of reply.headers) response.setHeader(name, value);
-    response.setHeader('content-length', reply.body.length);
-    response.statusCode = reply.status;
-    if (method === 'HEAD') {
-      response.end();
-      return;
+  async #open(name: Origin | 'plain-storage', origin: Origin, certificate: Certificate | undefined): Promise<void> {
+    const serve = (request: IncomingMessage, response: ServerResponse): void =>
+      void this.#serve(origin, request, response).catch((error: unknown) => response.destroy(error as Error));
+    const tls = this.#options.tls;
+    const ca = typeof tls === 'object' ? tls.clientCa : undefined;
+    const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
+    if (certificate === undefined) {
+      this.#ports.set(name, await listen(createServer({ keepAliveTimeout: 60_000 }, serve)));
+    } else {
+      const server = createTlsServer({ ...certificate, ...client, keepAliveTimeout: 60_000 }, serve);
+      this.#ports.set(name, await listen(frontOf(server)));
     }
-    record.bytesSent = reply.body.length;
-    response.end(reply.body);
   }
 
-  #record(request: IncomingMessage, route: Route): RequestRecord {
+  #host(name: Origin | 'plain-storage'): string {
+    return `127.0.0.1:${this.#ports.get(name)?.port ?? 0}`;
+  }
+
+  #url(name: Origin): string {
+    return `${this.certificate === undefined ? 'http' : 'https'}://${this.#host(name)}`;
+  }
+
+  async #serve(origin: Origin, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const method = request.method ?? 'GET';
+    const url = new URL(request.url ?? '/', this.#url(origin));
+    const inner = url.pathname.startsWith('/storage/') ? url.pathname.slice('/storage'.length) : undefined;
+    const route = routeOf(decodePath(inner ?? url.pathname));
+    const connection = this.#connection(request);
+    const record = this.#record(
+      origin,
+      request,
+      inner === undefined ? route : { ...route, kind: 'storage' },
+      connection,
+    );
+    response.once('close', () => {
+      record.done = true;
+    });
+    const asked = { ...record, ranged: request.headers.range !== undefined };
+    const early = this.#script.strike(asked, true);
+    let struck = early;
+    let reply: Answer | undefined;
+    if (early.instead === undefined) {
+      reply = this.#turnAway(origin, method, url, route, inner !== undefined, request.headers.authorization, record);
+      if (reply === undefined) {
+        const late = this.#script.strike(asked, false);
+        struck = {
+          instead: late.instead,
+          changes: [...early.changes, ...late.changes],
+          delivery: [...early.delivery, ...late.delivery],
+        };
+      }
+    }
+    const hangUp = struck.instead?.do === 'hang-up' ? (struck.instead.after ?? 0) : undefined;
+    const body = await readBody(request, hangUp);
+    if (body === undefined || hangUp !== undefined) {
+      request.socket.destroy();
+      return;
+    }
+    if (struck.instead?.do === 'silence') return;
+    const path = `${inner ?? url.pathname}${url.search}`;
+    reply ??= this.#reply(struck, method, url, route, request, body, path);
+    for (const change of struck.changes) {
+      reply = changeAnswer(reply, change, this.#place(path, route), request.headers.range);
+    }
+    await deliver(response, reply, struck.delivery, record, connection);
+  }
+
+  /** The answer for those who may not come in; `undefined` for the others. */
+  #turnAway(
+    origin: Origin,
+    method: string,
+    url: URL,
+    route: Route,
+    stored: boolean,
+    authorization: string | undefined,
+    record: RequestRecord,
+  ): Answer | undefined {
+    if (origin === 'storage' && authorization !== undefined) {
+      this.log.leaked.push(record);
+      return storageError(400, 'InvalidArgument');
+    }
+    if (stored) {
+      const open = url.searchParams.get('signature') === 'good' || LISTS.has(route.kind);
+      return open ? undefined : storageError(403, 'AccessDenied');
+    }
+    if (route.kind === 'token') {
+      if (origin !== this.#tokenOrigin()) return answer(404);
+      if (/^bearer /i.test(authorization ?? '')) this.log.leaked.push(record);
+      return undefined;
+    }
+    if (origin !== 'registry') return answer(404);
+    return this.#gate.check(route, method, authorization, this.#realm());
+  }
+
+  #tokenOrigin(): Origin {
+    const auth = this.#options.auth;
+    return auth?.kind === 'bearer' && auth.server === 'other' ? 'token' : 'registry';
+  }
+
+  #realm(): string {
+    const auth = this.#options.auth;
+    const given = auth?.kind === 'bearer' ? auth.realm?.replaceAll('{storage}', this.storageUrl) : undefined;
+    return given ?? `${this.#url(this.#tokenOrigin())}/token`;
+  }
+
+  #reply(
+    struck: Struck,
+    method: string,
+    url: URL,
+    route: Route,
+    request: IncomingMessage,
+    body: Buffer,
+    path: string,
+  ): Answer {
+    const { instead } = struck;
+    if (instead !== undefined && instead.do !== 'hang-up' && instead.do !== 'silence') {
+      if (instead.do !== 'expire-tokens') return faultAnswer(instead, this.#place(path, route));
+      this.expireTokens();
+      return this.#gate.challengeFor(route, method, this.#realm());
+    }
+    if (route.kind === 'token') return this.#gate.token(method, url, request.headers.authorization, body.toString());
+    const hop = url.pathname.startsWith('/storage/') ? nextHop(url) : undefined;
+    return hop ?? handle(this.content, { method, url, route, headers: request.headers, body }, this.#options);
+  }
+
+  #place(path: string, route: Route): FaultPlace {
+    const plain = this.certificate === undefined ? 'storage' : 'plain-storage';
+    return {
+      path,
+      url: this.url,
+      storageUrl: this.storageUrl,
+      plainStorageUrl: `http://${this.#host(plain)}`,
+      repository: route.repository ?? '',
+      reference: route.reference ?? '',
+    };
+  }
+
+  #connection(request: IncomingMessage): ConnectionState {
     let connection = this.#connections.get(request.socket);
     if (connection === undefined) {
       this.#opened += 1;
-      connection = this.#opened;
+      connection = { number: this.#opened, sent: 0, freeAt: 0 };
       this.#connections.set(request.socket, connection);
     }
+    return connection;
+  }
+
+  #record(origin: Origin, request: IncomingMessage, route: Route, connection: ConnectionState): RequestRecord {
     const record: RequestRecord = {
       method: request.method ?? 'GET',
       url: request.url ?? '/',
-      origin: 'registry',
+      origin,
       ...route,
       headers: request.headers,
-      connection,
+      connection: connection.number,
       status: 0,
       bytesSent: 0,
       done: false,
@@ -123,65 +275,27 @@ export class TestRegistry implements AsyncDisposable {
     this.log.requests.push(record);
     return record;
   }
+}
 
-  #answer(method: string, url: URL, route: Route, request: IncomingMessage, body: Buffer): Answer {
-    const { repository = '', reference = '' } = route;
-    const { pageSize, strictAccept } = this.#options;
-    const reading = method === 'GET' || method === 'HEAD';
-    switch (route.kind) {
-      case 'ping':
-        return answer(
-          200,
-          { 'content-type': 'application/json', 'docker-distribution-api-version': 'registry/2.0' },
-          '{}',
-        );
-      case 'catalog':
-        return listRepositories(this.#content, url, pageSize);
-      case 'tags':
-        return listTags(this.#content, repository, url, pageSize);
-      case 'upload': {
-        const contentRange = request.headers['content-range'];
-        return upload(this.#content, { method, url, repository, id: reference, contentRange, body });
-      }
-      case 'manifest':
-        if (method === 'PUT') {
-          return putManifest(this.#content, repository, reference, request.headers['content-type'], body);
-        }
-        if (method === 'DELETE') return deleteManifest(this.#content, repository, reference);
-        if (reading) {
-          return getManifest(
-            this.#content,
-            repository,
-            reference,
-            strictAccept === true ? (request.headers.accept ?? '') : undefined,
-          );
-        }
-        break;
-      case 'blob': {
-        if (method === 'DELETE') return deleteBlob(this.#content, repository, reference);
-        const bytes = this.#content.blob(repository, reference as Digest);
-        if (reading && bytes === undefined)
-          return failure(404, 'BLOB_UNKNOWN', 'blob unknown to registry', { digest: reference });
-        if (reading && bytes !== undefined)
-          return getBlob(bytes, reference, method === 'GET' ? request.headers.range : undefined);
-        break;
-      }
-      case 'referrers':
-        if (this.#options.referrers !== false)
-          return listReferrers(this.#content, repository, reference, url, pageSize);
-        return answer(404, { 'content-type': 'text/plain' }, '404 page not found');
-      default:
-        return answer(404, { 'content-type': 'text/plain' }, '404 page not found');
-    }
-    return failure(405, 'UNSUPPORTED', 'the operation is unsupported');
+function decodePath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
   }
 }
 
-/** The whole body of a request, or `undefined` when the client went away. */
-async function readAll(request: IncomingMessage): Promise<Buffer | undefined> {
+/** The body of a request, all of it or the first `limit` bytes; `undefined` when the client went away. */
+async function readBody(request: IncomingMessage, limit = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
+  let length = 0;
+  if (limit === 0) return Buffer.alloc(0);
   try {
-    for await (const chunk of request) chunks.push(chunk as Buffer);
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length >= limit) break;
+    }
   } catch {
     return undefined;
   }
@@ -189,9 +303,9 @@ async function readAll(request: IncomingMessage): Promise<Buffer | undefined> {
 }
 
 /**
- * Starts a registry on a port of 127.0.0.1 that the system chooses. The caller closes it.
+ * Starts a registry on ports of 127.0.0.1 that the system chooses. The caller closes it.
  *
- * @throws the system's own error when no port can be opened.
+ * @throws RootfsError `ERR_OPTION_INVALID` for a fault that there is not; the system's own error when no port opens.
  */
 export async function startRegistry(options: RegistryOptions = {}): Promise<TestRegistry> {
   const registry = new TestRegistry(options);
