@@ -54,9 +54,12 @@ export {
   type EndpointSearchOptions,
 } from './registry/endpoint-search.js';
 export { type EndpointExplanation, explainEndpoint } from './registry/explain-endpoint.js';
+export { type GetTokenOptions, getToken } from './registry/get-token.js';
 export type { RegistriesConfPlaces } from './registry/registries-conf.js';
+export { createRegistry, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';
 export { createRepository, type RegistryRepository } from './registry/repository.js';
+export type { RegistryToken } from './registry/token-request.js';
 // rootfs
 export { type FindNodeOptions, findNode } from './rootfs/find-node.js';
 export { type LayerTar, type MergeOptions, mergeLayers } from './rootfs/merge.js';

@@ -107,8 +107,8 @@ export class Authorizer {
     return found;
   }
 
-  /** Gets a token for a target whose challenge is known; `undefined` when it asks for none. */
-  async currentToken(target: AuthorizationTarget): Promise<RegistryToken | undefined> {
+  /** The token in use for a target; `undefined` when it asks for none. */
+  currentToken(target: AuthorizationTarget): RegistryToken | undefined {
     const place = this.#place(target);
     if (place.fixedToken !== undefined) return { token: place.fixedToken, expiresAt: Number.POSITIVE_INFINITY };
     return place.tokens.get(scopeKey(target.scopes));

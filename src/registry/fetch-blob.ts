@@ -4,8 +4,10 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
  */
 import { Readable } from 'node:stream';
+import { resolveRange } from '../content/blob-file.js';
 import type { FetchOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { abortStream } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
 import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
@@ -34,8 +36,8 @@ const HURRY_BYTES = 64 * 1024;
  */
 export async function fetchBlob(target: Descriptor, context: BlobContext, options: FetchOptions): Promise<Readable> {
   const { session, subject } = context;
-  const window = blobWindow(target, options, subject);
-  if (window.start === window.limit) return Readable.from([]);
+  const window = blobWindow(target, options);
+  if (window.start === window.limit) return Readable.from([], { objectMode: false });
   const { signal } = options;
   const own = new AbortController();
   const onAbort = (): void => own.abort(signal?.reason);
@@ -82,8 +84,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
           throw error;
         }
       },
-      budget,
-      (endpoint) => context.distrusted.has(endpoint.baseUrl),
+      { budget, distrusted: context.distrusted },
     );
 
   let first: OpenBody;
@@ -93,7 +94,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     closed();
     throw error;
   }
-  return new BlobStream(first, window, {
+  const stream = new BlobStream(first, window, {
     closed,
     async broken(error, gained) {
       if (gained > 0) budget.progressed();
@@ -112,21 +113,14 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       );
     },
   });
+  return abortStream(stream, signal);
 }
 
-function blobWindow(target: Descriptor, options: FetchOptions, subject: Subject): BlobWindow {
-  const { range } = options;
+function blobWindow(target: Descriptor, options: FetchOptions): BlobWindow {
+  const range = resolveRange(options.range, target);
   // One byte more than promised: a longer body is seen and not read.
   if (range === undefined) return { start: 0, end: target.size, limit: target.size + 1 };
-  const { start, end = target.size } = range;
-  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > target.size) {
-    throw new RootfsError(
-      'ERR_RANGE_INVALID',
-      `${subject.name}: the range from ${start} to ${end} does not lie inside its ${target.size} bytes`,
-      { detail: { start, end, size: target.size } },
-    );
-  }
-  return { start, end, limit: end };
+  return { ...range, limit: range.end };
 }
 
 /** A changed ETag means other bytes: not a continuation of what was delivered. */

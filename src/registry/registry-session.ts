@@ -14,6 +14,7 @@ import { shownUrl } from './network-error.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
 import type { RegistrySettings } from './registry-options.js';
 import { isTransient, RetryBudget } from './retry-budget.js';
+import type { RegistryToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
 
 /** One request to the API of an endpoint. */
@@ -28,6 +29,18 @@ export interface ApiRequest {
   readonly subject: Subject;
   /** Statuses that are answers; every other one is thrown as a RegistryError. */
   readonly accept: readonly number[];
+}
+
+/** Which endpoints are asked, and how often. */
+export interface EndpointChoice {
+  /** A budget that the caller keeps; else one for this call. */
+  readonly budget?: RetryBudget | undefined;
+  /** Base URLs that are asked only when there is no other. */
+  readonly distrusted?: ReadonlySet<string> | undefined;
+  /** The registry itself before its mirrors: a cache knows only what passed through it. */
+  readonly registryFirst?: boolean | undefined;
+  /** Only the endpoint with this base URL. */
+  readonly only?: string | undefined;
 }
 
 /** How long an endpoint that could not be reached is asked last, in milliseconds. */
@@ -95,12 +108,12 @@ export class RegistrySession {
     subject: string,
     call: CallOptions,
     attempt: (endpoint: Endpoint) => Promise<T>,
-    budget: RetryBudget = this.budget(subject, call),
-    skip: (endpoint: Endpoint) => boolean = () => false,
+    choice: EndpointChoice = {},
   ): Promise<T> {
+    const budget = choice.budget ?? this.budget(subject, call);
     for (;;) {
       try {
-        return await this.#oneRound(capability, call, attempt, skip);
+        return await this.#oneRound(capability, call, attempt, choice);
       } catch (error) {
         await budget.next(error);
       }
@@ -111,10 +124,13 @@ export class RegistrySession {
     capability: EndpointCapability,
     call: CallOptions,
     attempt: (endpoint: Endpoint) => Promise<T>,
-    skip: (endpoint: Endpoint) => boolean,
+    { distrusted, registryFirst, only }: EndpointChoice,
   ): Promise<T> {
-    const all = await this.endpoints(capability, call);
-    const wanted = all.filter((endpoint) => !skip(endpoint));
+    const usable = await this.endpoints(capability, call);
+    const all = registryFirst === true ? [...usable].sort((a, b) => mirrorRank(a) - mirrorRank(b)) : usable;
+    const wanted = all.filter(({ baseUrl }) =>
+      only === undefined ? distrusted?.has(baseUrl) !== true : baseUrl === only,
+    );
     const failures: { endpoint: Endpoint; error: RootfsError }[] = [];
     for (const endpoint of wanted.length > 0 ? wanted : all) {
       try {
@@ -213,9 +229,9 @@ export class RegistrySession {
     }
   }
 
-  /** Token and challenge bookkeeping, for `getToken`. */
-  get authorizer(): Authorizer {
-    return this.#authorizer;
+  /** The bearer token that the last request like this one showed, or `undefined` where none was asked for. */
+  currentToken(endpoint: Endpoint, request: Pick<ApiRequest, 'scopes' | 'subject'>): RegistryToken | undefined {
+    return this.#authorizer.currentToken({ origin: new URL(endpoint.baseUrl).origin, endpoint, ...request });
   }
 
   #headers(
@@ -261,6 +277,10 @@ export function apiUrl(endpoint: Endpoint, path: string | URL): URL {
   const url = new URL(`${endpoint.baseUrl}${prefix}/${path}`);
   if (endpoint.mirrorOf !== undefined) url.searchParams.set('ns', endpoint.mirrorOf);
   return url;
+}
+
+function mirrorRank(endpoint: Endpoint): number {
+  return endpoint.mirrorOf === undefined ? 0 : 1;
 }
 
 function lowerCase(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {

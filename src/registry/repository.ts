@@ -8,20 +8,30 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
 import { Readable } from 'node:stream';
+import { resolveRange } from '../content/blob-file.js';
 import type {
   CallOptions,
+  Deleter,
   FetchOptions,
+  Mounter,
   ParallelFetcher,
-  ReadOnlyTarget,
   ReferenceFetcher,
+  Referrers,
+  TagLister,
+  Target,
 } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
+import { abortStream } from '../io/abort.js';
+import { discard, discardOnError } from '../io/discard.js';
+import { verifyBytes } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { isLoopbackHost, parseReference, type Reference } from '../spec/reference.js';
+import { addReferrer, subjectOf } from './add-referrer.js';
 import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import { fetchBlob } from './fetch-blob.js';
+import { listReferrers } from './list-referrers.js';
 import {
   descriptorFromBytes,
   descriptorFromHead,
@@ -31,6 +41,10 @@ import {
   MAX_MANIFEST_BYTES,
   wrongManifest,
 } from './manifest-answer.js';
+import { mountBlob } from './mount-blob.js';
+import { listNames } from './paged-list.js';
+import { pushBlob, type UploadContext } from './push-blob.js';
+import { putManifest, readManifest } from './push-manifest.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
@@ -40,6 +54,9 @@ const PARALLEL_BYTES = 32 * 1024 * 1024;
 
 /** Ranges at once under `auto`. */
 const PARALLEL_RANGES = 4;
+
+/** How many pushed manifests are kept at hand for tagging. */
+const REMEMBERED_MANIFESTS = 4;
 
 /** HEAD refusals after which GET is tried. */
 const HEAD_REFUSED = [400, 403, 405, 406, 415, 500, 501];
@@ -56,7 +73,9 @@ export function createRepository(name: string | Reference, options: RegistryOpti
 }
 
 /** One repository. Made by `createRepository`. Safe for concurrent use. */
-export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, ParallelFetcher {
+export class RegistryRepository
+  implements Target, ReferenceFetcher, ParallelFetcher, Mounter, TagLister, Referrers, Deleter
+{
   /** The registry as in a reference: `docker.io`, `localhost:5000`. */
   readonly registry: string;
   /** The repository's path at the registry. */
@@ -65,6 +84,10 @@ export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, Par
   readonly #ranges = new Map<string, boolean>();
   readonly #servedBy = new Map<Digest, Set<string>>();
   readonly #distrusted = new Map<Digest, Set<string>>();
+  /** Blobs that were asked for a moment ago and were not there: pushing them needs no second question. */
+  readonly #absent = new Set<Digest>();
+  /** The manifests pushed last, for tagging them. */
+  readonly #manifests = new Map<Digest, Buffer>();
   #lastEndpoint: string | undefined;
 
   constructor(registry: string, repository: string, options: RegistryOptions) {
@@ -120,7 +143,7 @@ export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, Par
   ): Promise<{ descriptor: Descriptor; content: Readable }> {
     const asked = this.#ask(reference);
     const { descriptor, bytes } = await this.#getManifest(asked, this.#subject('manifest', asked.name), options);
-    return { descriptor, content: Readable.from([bytes]) };
+    return { descriptor, content: Readable.from([bytes], { objectMode: false }) };
   }
 
   /**
@@ -148,14 +171,14 @@ export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, Par
     }
     const asked = { key: target.digest, digest: target.digest, name };
     const { bytes } = await this.#getManifest(asked, this.#subject('manifest', name), options);
-    const { start = 0, end = target.size } = options.range ?? {};
-    if (options.range !== undefined && (start < 0 || start > end || end > bytes.length)) {
-      throw new RootfsError('ERR_RANGE_INVALID', `${name}: the range from ${start} to ${end} does not lie inside it`, {
-        detail: { start, end, size: bytes.length },
+    const { start, end } = resolveRange(options.range, target) ?? { start: 0, end: target.size + 1 };
+    const wanted = bytes.subarray(start, end);
+    if (options.range !== undefined && wanted.length < end - start) {
+      throw new RootfsError('ERR_SIZE_MISMATCH', `${name}: ${target.size} bytes were expected, ${bytes.length} came`, {
+        detail: { digest: target.digest, expectedBytes: target.size, receivedBytes: bytes.length },
       });
     }
-    const wanted = bytes.subarray(start, options.range === undefined ? target.size + 1 : end);
-    return Readable.from(wanted.length === 0 ? [] : [wanted]);
+    return abortStream(Readable.from(wanted.length === 0 ? [] : [wanted], { objectMode: false }), options.signal);
   }
 
   /** Whether the content is here, by one HEAD. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
@@ -181,8 +204,9 @@ export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, Par
       });
       return true;
     } catch (error) {
-      if (error instanceof RegistryError && error.code === 'ERR_NOT_FOUND') return false;
-      throw error;
+      if (!(error instanceof RegistryError) || error.code !== 'ERR_NOT_FOUND') throw error;
+      this.#absent.add(target.digest);
+      return false;
     }
   }
 
@@ -217,6 +241,126 @@ export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, Par
     return distrusted.size > before;
   }
 
+  /**
+   * Stores content: manifests and indexes under their digest, everything else as a blob. What is there is success.
+   *
+   * Digest and size are checked here before the registry is asked to keep anything. An upload whose connection breaks
+   * goes on from what the registry confirms; from further back only where `content` can be iterated again. A manifest
+   * with a `subject` is added to the list of referrers where the registry does not do that itself.
+   *
+   * @throws RegistryError, RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_UNSUPPORTED` (read-only),
+   * `ERR_LIMIT_EXCEEDED` (413; a manifest over 4 MiB), `ERR_UNAUTHORIZED`, `ERR_DENIED`, and as `resolve`
+   */
+  async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: CallOptions = {}): Promise<void> {
+    const name = `${this.#name}@${expected.digest}`;
+    await discardOnError(content, async () => {
+      requireVerifiable(expected.digest);
+      if (isManifestContent(expected.mediaType)) return;
+      if (!this.#absent.delete(expected.digest) && (await this.exists(expected, options))) discard(content);
+      else await pushBlob(expected, content, this.#upload(name), options);
+    });
+    if (!isManifestContent(expected.mediaType)) return;
+    const bytes = await readManifest(expected, content, name);
+    await this.#putManifest(expected, bytes, expected.digest, name, options);
+    this.#rememberManifest(expected.digest, bytes);
+  }
+
+  /**
+   * Points a tag at a manifest that is here: the same bytes, the same media type.
+   *
+   * @param reference A tag, or a full reference to this repository with a tag.
+   * @throws RegistryError, RootfsError as `push`; `ERR_REFERENCE_INVALID` for a digest
+   */
+  async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
+    const asked = this.#ask(reference);
+    if (asked.digest !== undefined) {
+      throw new RootfsError('ERR_REFERENCE_INVALID', `${reference}: a digest cannot be a tag; give a name`, {
+        detail: { reference },
+      });
+    }
+    const subject = this.#subject('manifest', `${this.#name}@${target.digest}`);
+    const key = { key: target.digest, digest: target.digest, name: subject.name };
+    const bytes = this.#manifests.get(target.digest) ?? (await this.#getManifest(key, subject, options)).bytes;
+    verifyBytes(bytes, { digest: target.digest, size: bytes.length }, subject.name);
+    await this.#putManifest(target, bytes, asked.key, asked.name, options);
+  }
+
+  /**
+   * Makes a blob of another repository of this registry a blob of this one, without moving its bytes.
+   *
+   * @returns false where the registry does not do it, or not for us; the caller pushes then.
+   * @throws RootfsError `ERR_REFERENCE_INVALID` for a repository name that is none; as `resolve`
+   */
+  async mount(target: Descriptor, fromRepository: string, options: CallOptions = {}): Promise<boolean> {
+    requireVerifiable(target.digest);
+    const from = parseReference(`${this.registry}/${fromRepository}`).repository;
+    return mountBlob(target, from, this.#upload(`${this.#name}@${target.digest}`), options);
+  }
+
+  /** The tags of this repository, in the registry's order, each once. @throws RegistryError, RootfsError as `resolve` */
+  tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+    return listNames(
+      this.#session,
+      'tags',
+      {
+        path: (endpoint) => `${endpoint.repository}/tags/list`,
+        scopes: (endpoint) => this.#pullScopes(endpoint),
+        subject: this.#subject('tags', this.#name),
+      },
+      options,
+    );
+  }
+
+  /**
+   * The manifests whose `subject` is `target`: by the registry's API, else by the tag that stands in for it.
+   *
+   * @throws RegistryError, RootfsError as `resolve`
+   */
+  referrers(
+    target: Descriptor,
+    artifactType?: string,
+    options: CallOptions = {},
+  ): AsyncGenerator<Descriptor, void, undefined> {
+    requireVerifiable(target.digest);
+    const subject = this.#subject('referrers', `${this.#name}@${target.digest}`);
+    const readTag = (tag: string): Promise<Buffer | undefined> => this.#readTag(tag, options);
+    return listReferrers(this.#session, target.digest, artifactType, subject, readTag, options);
+  }
+
+  /**
+   * Removes content. A bare digest is looked for among the manifests, then among the blobs. Not there is success.
+   *
+   * @throws RegistryError `ERR_UNSUPPORTED` where the registry does not allow deletion; as `resolve`
+   */
+  async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
+    const digest = typeof target === 'string' ? target : target.digest;
+    requireVerifiable(digest);
+    this.#manifests.delete(digest);
+    const places =
+      typeof target === 'string'
+        ? (['manifests', 'blobs'] as const)
+        : ([isManifestContent(target.mediaType) ? 'manifests' : 'blobs'] as const);
+    for (const place of places) {
+      const subject = this.#subject(place === 'manifests' ? 'manifest' : 'blob', `${this.#name}@${digest}`);
+      const deleted = await this.#session.onEndpoints('push', subject.name, options, async (endpoint) => {
+        const response = await this.#session.request(
+          endpoint,
+          {
+            method: 'DELETE',
+            path: `${endpoint.repository}/${place}/${digest}`,
+            scopes: [repositoryScope(endpoint.repository, 'pull', 'push', 'delete')],
+            subject,
+            accept: [200, 202, 204, 404],
+          },
+          options,
+        );
+        response.body.discard();
+        return response.status !== 404;
+      });
+      if (deleted) return;
+    }
+  }
+
   get #name(): string {
     return `${this.registry}/${this.repository}`;
   }
@@ -228,6 +372,52 @@ export class RegistryRepository implements ReadOnlyTarget, ReferenceFetcher, Par
     const served = this.#servedBy.get(digest) ?? new Set<string>();
     served.add(endpoint.baseUrl);
     this.#servedBy.set(digest, served);
+  }
+
+  #upload(name: string): UploadContext {
+    return { session: this.#session, subject: this.#subject('upload', name) };
+  }
+
+  async #putManifest(
+    target: Descriptor,
+    bytes: Buffer,
+    key: string,
+    name: string,
+    options: CallOptions,
+  ): Promise<void> {
+    const kept = await putManifest(target, bytes, key, this.#upload(name), options);
+    const subject = kept ? undefined : subjectOf(bytes);
+    if (subject === undefined || key !== target.digest) return;
+    await addReferrer(
+      {
+        read: (tag) => this.#readTag(tag, options),
+        write: async (index, content, tag) => {
+          await putManifest(index, content, tag, this.#upload(`${this.#name}:${tag}`), options);
+        },
+      },
+      subject,
+      target,
+      bytes,
+    );
+  }
+
+  #rememberManifest(digest: Digest, bytes: Buffer): void {
+    this.#manifests.set(digest, bytes);
+    for (const oldest of this.#manifests.keys()) {
+      if (this.#manifests.size <= REMEMBERED_MANIFESTS) break;
+      this.#manifests.delete(oldest);
+    }
+  }
+
+  async #readTag(tag: string, options: CallOptions): Promise<Buffer | undefined> {
+    const name = `${this.#name}:${tag}`;
+    try {
+      const asked = { key: tag, digest: undefined, name };
+      return (await this.#getManifest(asked, this.#subject('manifest', name), options)).bytes;
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === 'ERR_NOT_FOUND') return undefined;
+      throw error;
+    }
   }
 
   async #getManifest(

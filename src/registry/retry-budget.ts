@@ -24,6 +24,8 @@ const HOPELESS = new Set(['ENOTFOUND', 'ECONNREFUSED']);
 
 /** Whether a failure may go away by itself: a broken or silent connection, or a status that says so. */
 export function isTransient(error: unknown): boolean {
+  // With `retryAt` somebody has decided that the wait is too long.
+  if (error instanceof RootfsError && error.detail['retryAt'] !== undefined) return false;
   if (error instanceof RegistryError) return TRANSIENT.has(error.status);
   return error instanceof RootfsError && (error.code === 'ERR_NETWORK' || error.code === 'ERR_TIMEOUT');
 }

@@ -1,0 +1,100 @@
+/**
+ * The manifests that name another one as their subject: by the API, or by the tag that stands in for it.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
+ */
+import type { CallOptions } from '../content/content.js';
+import { RegistryError, RootfsError } from '../errors.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest } from '../spec/digest.js';
+import { MediaType } from '../spec/media-types.js';
+import type { Subject } from './answer-error.js';
+import { listPages } from './paged-list.js';
+import type { RegistrySession } from './registry-session.js';
+import { repositoryScope } from './scopes.js';
+
+/** The tag under which referrers are kept where the registry has no API for them: `sha256-<hex>`. */
+export function referrersTag(digest: Digest): string {
+  return digest.replace(':', '-').slice(0, 128);
+}
+
+/** Reads a manifest under a tag; `undefined` when there is none. */
+export type ReadTag = (tag: string) => Promise<Buffer | undefined>;
+
+/** Yields each referrer of `digest` once, only those of `artifactType` where one is given. */
+export async function* listReferrers(
+  session: RegistrySession,
+  digest: Digest,
+  artifactType: string | undefined,
+  subject: Subject,
+  readTag: ReadTag,
+  call: CallOptions,
+): AsyncGenerator<Descriptor, void, undefined> {
+  const seen = new Set<string>();
+  const fresh = (value: unknown): Descriptor[] =>
+    descriptorsOf(value, subject).filter((found) => {
+      if (seen.has(found.digest) || (artifactType !== undefined && found.artifactType !== artifactType)) return false;
+      seen.add(found.digest);
+      return true;
+    });
+  const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
+  const pages = listPages(
+    session,
+    {
+      path: (endpoint) => `${endpoint.repository}/referrers/${digest}${query}`,
+      scopes: (endpoint) => [repositoryScope(endpoint.repository, 'pull')],
+      accept: MediaType.ociIndex,
+      subject,
+      mayBeAbsent: true,
+    },
+    call,
+  );
+  try {
+    let answered = false;
+    for await (const page of pages) {
+      if (page === undefined) break;
+      answered = true;
+      yield* fresh(page.value);
+    }
+    if (answered) return;
+  } catch (error) {
+    // Registries from before version 1.1 refuse the path in various ways.
+    if (!(error instanceof RegistryError) || ![400, 404, 405, 406, 501].includes(error.status)) throw error;
+  }
+  const bytes = await readTag(referrersTag(digest));
+  if (bytes !== undefined) yield* fresh(parse(bytes, subject));
+}
+
+/** The descriptors of an index of referrers; entries that are none are passed over. */
+export function descriptorsOf(value: unknown, subject: Subject): Descriptor[] {
+  const list = (value as { manifests?: unknown } | null)?.manifests;
+  if (list === undefined || list === null) return [];
+  if (!Array.isArray(list)) {
+    throw new RootfsError('ERR_REGISTRY', `${subject.name}: the list of referrers is no image index`, {
+      detail: { subject: subject.name },
+    });
+  }
+  return list.filter((entry): entry is Descriptor => {
+    if (typeof entry !== 'object' || entry === null) return false;
+    const { mediaType, digest, size } = entry as Record<string, unknown>;
+    return (
+      typeof mediaType === 'string' &&
+      typeof digest === 'string' &&
+      isDigest(digest) &&
+      typeof size === 'number' &&
+      Number.isSafeInteger(size) &&
+      size >= 0
+    );
+  });
+}
+
+function parse(bytes: Buffer, subject: Subject): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    throw new RootfsError('ERR_MANIFEST_INVALID', `${subject.name}: the list of referrers is not JSON`, {
+      cause: error,
+      detail: { subject: subject.name },
+    });
+  }
+}

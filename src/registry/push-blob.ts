@@ -1,0 +1,296 @@
+/**
+ * Uploads a blob: small ones in one PUT, larger ones streamed, or in pieces where that is asked for.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#push
+ */
+import type { CallOptions } from '../content/content.js';
+import { RegistryError, RootfsError } from '../errors.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { Subject } from './answer-error.js';
+import type { Endpoint } from './endpoint.js';
+import { redirectTarget } from './redirect.js';
+import type { ApiRequest, RegistrySession } from './registry-session.js';
+import { isTransient, type RetryBudget } from './retry-budget.js';
+import { repositoryScope } from './scopes.js';
+import { ContentFailure, UploadContent } from './upload-content.js';
+import type { WireResponse } from './wire.js';
+
+/** What an upload needs to know. */
+export interface UploadContext {
+  readonly session: RegistrySession;
+  readonly subject: Subject;
+}
+
+/** Blobs up to this size are held in memory and sent in one PUT, in bytes. */
+const SMALL_BYTES = 4 * 1024 * 1024;
+
+/** How long a cancelled upload is given to be cleaned up at the registry, in milliseconds. */
+const CANCEL_MS = 2_000;
+
+/** Scopes of a push to an endpoint. */
+export function pushScopes(endpoint: Endpoint): readonly string[] {
+  return [repositoryScope(endpoint.repository, 'pull', 'push')];
+}
+
+/**
+ * Stores a blob. Nothing becomes visible unless digest and size were right here and at the registry.
+ *
+ * A broken connection goes on from what the registry confirms; a session that the registry lost starts again where
+ * the content can be read again.
+ *
+ * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_UNSUPPORTED` (read-only), `ERR_LIMIT_EXCEEDED`
+ * (413), `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`, `ERR_REGISTRY`
+ */
+export async function pushBlob(
+  target: Descriptor,
+  source: AsyncIterable<Uint8Array>,
+  context: UploadContext,
+  call: CallOptions,
+): Promise<void> {
+  const { session, subject } = context;
+  const content = new UploadContent(source, target, subject.name);
+  const piece = session.settings.uploadChunkBytes;
+  const whole = target.size <= Math.min(SMALL_BYTES, piece ?? SMALL_BYTES);
+  try {
+    if (whole) await content.verify();
+    const budget = session.budget(subject.name, call);
+    await session.onEndpoints(
+      'push',
+      subject.name,
+      call,
+      async (endpoint) => {
+        const upload = new Upload(endpoint, target, content, context, call);
+        try {
+          if (whole) await upload.putWhole();
+          else await upload.stream(piece ?? target.size, budget);
+        } catch (error) {
+          if (!isTransient(error) && call.signal?.aborted !== true) await upload.cancel();
+          throw error;
+        }
+      },
+      { budget },
+    );
+  } catch (error) {
+    throw error instanceof ContentFailure ? error.cause : error;
+  } finally {
+    await content.close();
+  }
+}
+
+/** Ends an upload session that is not wanted; what goes wrong there is of no interest. */
+export async function cancelUpload(
+  location: URL,
+  endpoint: Endpoint,
+  { session, subject }: UploadContext,
+  onProgress: CallOptions['onProgress'],
+): Promise<void> {
+  try {
+    const request = { method: 'DELETE' as const, path: location, scopes: pushScopes(endpoint), subject };
+    const call = { signal: AbortSignal.timeout(CANCEL_MS), onProgress };
+    const response = await session.request(endpoint, { ...request, accept: [200, 202, 204, 404, 405] }, call);
+    response.body.discard();
+  } catch {
+    // Registries remove stale uploads by themselves.
+  }
+}
+
+/** The URL that an upload goes on at. @throws RootfsError `ERR_REGISTRY` where the answer names none */
+export function uploadLocation(response: WireResponse, subject: Subject): URL {
+  const location = response.headers.get('location');
+  if (location !== undefined) return redirectTarget(response.url, sameScheme(response.url, location));
+  throw new RootfsError(
+    'ERR_REGISTRY',
+    `${subject.name}: ${response.url.host} opened an upload without saying where (no Location header); check that this is a registry`,
+    { detail: { status: response.status } },
+  );
+}
+
+/** A registry behind a proxy that speaks TLS for it names itself with http: the host is the same, the way is ours. */
+function sameScheme(from: URL, location: string): string {
+  if (from.protocol !== 'https:' || !URL.canParse(location)) return location;
+  const to = new URL(location);
+  return to.protocol === 'http:' && to.hostname === from.hostname && (to.port === '' || to.port === from.port)
+    ? `${from.origin}${to.pathname}${to.search}`
+    : location;
+}
+
+/** One upload at one endpoint. */
+class Upload {
+  readonly #endpoint: Endpoint;
+  readonly #target: Descriptor;
+  readonly #content: UploadContent;
+  readonly #context: UploadContext;
+  readonly #call: CallOptions;
+  #location: URL | undefined;
+  #offset = 0;
+
+  constructor(
+    endpoint: Endpoint,
+    target: Descriptor,
+    content: UploadContent,
+    context: UploadContext,
+    call: CallOptions,
+  ) {
+    this.#endpoint = endpoint;
+    this.#target = target;
+    this.#content = content;
+    this.#context = context;
+    this.#call = call;
+  }
+
+  /** One POST, one PUT with everything. */
+  async putWhole(): Promise<void> {
+    const { size } = this.#target;
+    await this.#start();
+    await this.#commit(size);
+  }
+
+  /** One POST, PATCH requests of `piece` bytes each, one empty PUT. */
+  async stream(piece: number, budget: RetryBudget): Promise<void> {
+    const { size } = this.#target;
+    await this.#start();
+    let reached = 0;
+    let failure: { readonly error: unknown } | undefined;
+    while (this.#offset < size) {
+      try {
+        if (failure !== undefined) await this.#findPlace(failure.error);
+        failure = undefined;
+        await this.#patch(Math.min(size, this.#offset + piece), piece < size);
+      } catch (error) {
+        this.#content.throwIfFailed();
+        failure = { error };
+        const lost = error instanceof RegistryError && (error.status === 404 || error.status === 416);
+        await budget.next(lost && this.#content.canReadFrom(0) ? retryable(error) : error);
+      }
+      if (this.#offset > reached) {
+        reached = this.#offset;
+        budget.progressed();
+      }
+    }
+    await this.#content.verify();
+    await this.#commit(0);
+  }
+
+  /** Tells the registry that this upload will not go on. */
+  async cancel(): Promise<void> {
+    const location = this.#location;
+    this.#location = undefined;
+    if (location !== undefined) await cancelUpload(location, this.#endpoint, this.#context, this.#call.onProgress);
+  }
+
+  async #start(): Promise<void> {
+    const path = `${this.#endpoint.repository}/blobs/uploads/`;
+    const response = await this.#request({ method: 'POST', path, accept: [202] });
+    this.#location = uploadLocation(response, this.#context.subject);
+    this.#offset = 0;
+  }
+
+  async #patch(end: number, inPieces: boolean): Promise<void> {
+    const start = this.#offset;
+    const response = await this.#request({
+      method: 'PATCH',
+      path: this.#here(),
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-length': String(end - start),
+        ...(inPieces || start > 0 ? { 'content-range': `${start}-${end - 1}` } : {}),
+      },
+      body: () => this.#content.slice(start, end),
+      accept: [200, 201, 202, 204],
+    });
+    const confirmed = confirmedBytes(response);
+    if (confirmed !== undefined && confirmed !== end) {
+      throw new RootfsError(
+        'ERR_NETWORK',
+        `${this.#context.subject.name}: ${response.url.host} holds ${confirmed} bytes after ${end} were sent`,
+        { detail: { confirmed, sent: end } },
+      );
+    }
+    if (response.headers.get('location') !== undefined) {
+      this.#location = uploadLocation(response, this.#context.subject);
+    }
+    this.#offset = end;
+  }
+
+  /** After a failure: asks how far the registry got; opens a new session where it knows nothing any more. */
+  async #findPlace(cause: unknown): Promise<void> {
+    let status: WireResponse | undefined;
+    try {
+      status = await this.#request({ method: 'GET', path: this.#here(), accept: [200, 202, 204] });
+    } catch (error) {
+      // Only an answer says that the session is gone; silence is the budget's business.
+      if (!(error instanceof RegistryError) || isTransient(error)) throw error;
+    }
+    const confirmed = status === undefined ? undefined : confirmedBytes(status);
+    // "0-0" is said of nothing and of one byte: a new session is certain.
+    if (status !== undefined && confirmed !== undefined && confirmed > 1 && this.#content.canReadFrom(confirmed)) {
+      if (status.headers.get('location') !== undefined) {
+        this.#location = uploadLocation(status, this.#context.subject);
+      }
+      this.#offset = confirmed;
+      return;
+    }
+    if (!this.#content.canReadFrom(0)) throw cause;
+    await this.cancel();
+    await this.#start();
+  }
+
+  /** @param length How many bytes of the content, from its start, go along. */
+  async #commit(length: number): Promise<void> {
+    const url = this.#here();
+    const mark = url.search === '' ? '?' : '&';
+    const path = new URL(`${url.href}${mark}digest=${encodeURIComponent(this.#target.digest)}`);
+    const withBody: Pick<ApiRequest, 'body' | 'headers'> =
+      length === 0
+        ? { headers: {} }
+        : {
+            headers: { 'content-type': 'application/octet-stream', 'content-length': String(length) },
+            body: () => this.#content.slice(0, length),
+          };
+    try {
+      await this.#request({ method: 'PUT', path, ...withBody, accept: [200, 201, 202, 204] });
+    } catch (error) {
+      this.#content.throwIfFailed();
+      // The answer may be what got lost.
+      const unclear = isTransient(error) || (error instanceof RegistryError && error.status === 404);
+      if (!unclear || !(await this.#isThere())) throw error;
+    }
+  }
+
+  async #isThere(): Promise<boolean> {
+    const path = `${this.#endpoint.repository}/blobs/${this.#target.digest}`;
+    try {
+      return (await this.#request({ method: 'HEAD', path, accept: [200, 404] })).status === 200;
+    } catch {
+      return false;
+    }
+  }
+
+  #here(): URL {
+    if (this.#location === undefined) throw new RootfsError('ERR_INTERNAL', 'the upload has no place');
+    return this.#location;
+  }
+
+  /** Sends a request whose answer's body is of no interest. */
+  async #request(request: Omit<ApiRequest, 'scopes' | 'subject'>): Promise<WireResponse> {
+    const { session, subject } = this.#context;
+    const response = await session.request(
+      this.#endpoint,
+      { ...request, scopes: pushScopes(this.#endpoint), subject },
+      this.#call,
+    );
+    response.body.discard();
+    return response;
+  }
+}
+
+/** How many bytes the registry says it holds: `Range: 0-LAST`. */
+function confirmedBytes(response: WireResponse): number | undefined {
+  const last = /^(?:bytes[= ])?0-(\d{1,16})$/.exec(response.headers.get('range') ?? '')?.[1];
+  return last === undefined ? undefined : Number(last) + 1;
+}
+
+/** A lost session as something that another attempt may mend. */
+function retryable(error: RegistryError): RootfsError {
+  return new RootfsError('ERR_NETWORK', error.message, { cause: error, detail: error.detail });
+}

@@ -1,0 +1,73 @@
+/**
+ * Stores manifests, by digest or under a tag.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests
+ */
+import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { readLimited } from '../io/limit.js';
+import { verifyBytes } from '../io/verify.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { isDigest } from '../spec/digest.js';
+import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
+import { pushScopes, type UploadContext } from './push-blob.js';
+
+/**
+ * Reads a manifest to be pushed, verified.
+ *
+ * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_LIMIT_EXCEEDED` (over 4 MiB)
+ */
+export async function readManifest(
+  target: Descriptor,
+  content: AsyncIterable<Uint8Array>,
+  subject: string,
+): Promise<Buffer> {
+  const bytes = await readLimited(content, MAX_MANIFEST_BYTES, subject);
+  verifyBytes(bytes, target, subject);
+  return bytes;
+}
+
+/**
+ * Puts verified bytes under a tag or their digest, with their media type.
+ *
+ * @param key A tag, or the digest of `target`.
+ * @returns Whether the registry said that it keeps the manifest's `subject` (`OCI-Subject`).
+ * @throws RootfsError `ERR_DIGEST_MISMATCH` when the registry says that it stored something else; RegistryError
+ */
+export async function putManifest(
+  target: Descriptor,
+  bytes: Uint8Array,
+  key: string,
+  { session, subject }: UploadContext,
+  call: CallOptions,
+): Promise<boolean> {
+  return session.onEndpoints('push', subject.name, call, async (endpoint) => {
+    const response = await session.request(
+      endpoint,
+      {
+        method: 'PUT',
+        path: `${endpoint.repository}/manifests/${key}`,
+        headers: { 'content-type': target.mediaType, 'content-length': String(bytes.byteLength) },
+        body: () => bytes,
+        scopes: pushScopes(endpoint),
+        subject,
+        accept: [200, 201, 202, 204],
+      },
+      call,
+    );
+    response.body.discard();
+    const stored = response.headers.get('docker-content-digest');
+    if (stored !== undefined && isDigest(stored) && stored !== target.digest && sameAlgorithm(stored, target.digest)) {
+      throw new RootfsError(
+        'ERR_DIGEST_MISMATCH',
+        `${subject.name}: ${response.url.host} says that it stored ${stored} where ${target.digest} was sent; do not use what it has there`,
+        { detail: { expected: target.digest, found: stored } },
+      );
+    }
+    return response.headers.get('oci-subject') !== undefined;
+  });
+}
+
+function sameAlgorithm(a: string, b: string): boolean {
+  return a.slice(0, a.indexOf(':')) === b.slice(0, b.indexOf(':'));
+}

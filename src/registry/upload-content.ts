@@ -1,0 +1,156 @@
+/** Content on its way up: read once, checked as it is read, and replayed where an upload has to go back. */
+import { RootfsError } from '../errors.js';
+import { type ExpectedContent, Verifier } from '../io/verify.js';
+
+/** How many bytes behind the reading position are kept for going back. */
+const WINDOW_BYTES = 16 * 1024 * 1024;
+
+/** Carries a failure of the content itself past everything that would try the registry again. */
+export class ContentFailure extends Error {}
+
+/**
+ * Content that can be read from several offsets, one reader at a time.
+ *
+ * Going back further than the window needs content that can be iterated again: an object whose
+ * `[Symbol.asyncIterator]()` gives a new iterator each time, which generators and streams do not.
+ */
+export class UploadContent {
+  readonly #content: AsyncIterable<Uint8Array>;
+  readonly #subject: string;
+  readonly #verifier: Verifier;
+  /** Bytes that the verifier has seen: each byte once, however often it is read. */
+  #verified = 0;
+  #iterator: AsyncIterator<Uint8Array> | undefined;
+  #position = 0;
+  #window: { readonly offset: number; readonly chunk: Uint8Array }[] = [];
+  #advancing: Promise<boolean> | undefined;
+  #ended = false;
+  #judged = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(content: AsyncIterable<Uint8Array>, expected: ExpectedContent, subject: string) {
+    this.#content = content;
+    this.#subject = subject;
+    this.#verifier = new Verifier(expected, subject);
+  }
+
+  /** Throws a `ContentFailure` when the content itself failed or its bytes are wrong: no registry can mend that. */
+  throwIfFailed(): void {
+    if (this.#failure !== undefined) throw new ContentFailure('the content failed', { cause: this.#failure.error });
+  }
+
+  /** Whether reading can start (again) at `offset`. */
+  canReadFrom(offset: number): boolean {
+    const kept = this.#window[0]?.offset ?? this.#position;
+    return (offset >= kept && offset <= this.#position) || isRepeatable(this.#content);
+  }
+
+  /**
+   * The bytes of `[start, end)`.
+   *
+   * @throws RootfsError `ERR_SIZE_MISMATCH`, `ERR_DIGEST_MISMATCH` for content that is shorter or longer than it
+   * should be, `ERR_UNSUPPORTED` where it would have to be read again and cannot; what the content itself throws
+   */
+  async *slice(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+    await this.#rewind(start);
+    let at = start;
+    while (at < end) {
+      const part = this.#window.find(({ offset, chunk }) => offset <= at && at < offset + chunk.byteLength);
+      if (part !== undefined) {
+        const wanted = part.chunk.subarray(at - part.offset, Math.min(part.chunk.byteLength, end - part.offset));
+        at += wanted.byteLength;
+        yield wanted;
+      } else if (!(await this.#advance())) {
+        this.#judge();
+      }
+    }
+  }
+
+  /** Judges the whole content, which must have been read. @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` */
+  async verify(): Promise<void> {
+    while (await this.#advance());
+    this.#judge();
+  }
+
+  /** Ends the content's iterator; what it held is let go. */
+  async close(): Promise<void> {
+    this.#window = [];
+    const iterator = this.#iterator;
+    this.#iterator = undefined;
+    try {
+      await iterator?.return?.();
+    } catch {
+      // Whoever closes has a result or an error already.
+    }
+  }
+
+  async #rewind(offset: number): Promise<void> {
+    const kept = this.#window[0]?.offset ?? this.#position;
+    if (offset >= kept && offset <= this.#position) return;
+    if (offset < kept) {
+      if (!isRepeatable(this.#content)) {
+        throw new RootfsError(
+          'ERR_UNSUPPORTED',
+          `${this.#subject}: the upload was lost and its content cannot be read again from byte ${offset}; push again`,
+          { detail: { offset, kept } },
+        );
+      }
+      await this.#advancing?.catch(() => undefined);
+      await this.close();
+      this.#position = 0;
+      this.#ended = false;
+    }
+    while (this.#position < offset && (await this.#advance()));
+  }
+
+  #judge(): void {
+    if (this.#judged) return;
+    try {
+      this.#verifier.end();
+      this.#judged = true;
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
+    }
+  }
+
+  /** Reads one more chunk into the window; readers that were given up share the read with their successor. */
+  #advance(): Promise<boolean> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure.error);
+    this.#advancing ??= this.#readOne()
+      .catch((error: unknown) => {
+        this.#failure = { error };
+        throw error;
+      })
+      .finally(() => {
+        this.#advancing = undefined;
+      });
+    return this.#advancing;
+  }
+
+  async #readOne(): Promise<boolean> {
+    if (this.#ended) return false;
+    this.#iterator ??= this.#content[Symbol.asyncIterator]();
+    const { done, value } = await this.#iterator.next();
+    if (done === true) {
+      this.#ended = true;
+      return false;
+    }
+    if (value.byteLength === 0) return true;
+    const end = this.#position + value.byteLength;
+    if (end > this.#verified) {
+      this.#verifier.update(value.subarray(Math.max(0, this.#verified - this.#position)));
+      this.#verified = end;
+    }
+    this.#window.push({ offset: this.#position, chunk: value });
+    this.#position = end;
+    while (this.#window.length > 1 && end - (this.#window[1]?.offset ?? end) >= WINDOW_BYTES) this.#window.shift();
+    return true;
+  }
+}
+
+/** Whether content gives a new iterator each time it is asked, from the start. */
+function isRepeatable(content: AsyncIterable<Uint8Array>): boolean {
+  const stream = content as { pipe?: unknown; next?: unknown; getReader?: unknown };
+  return stream.pipe === undefined && stream.next === undefined && stream.getReader === undefined;
+}
