@@ -9,7 +9,15 @@ export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content
 export { MemoryStore } from './content/memory.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
 // ground
-export { type ErrorCode, type ErrorDetail, RegistryError, type RegistryErrorEntry, RootfsError } from './errors.js';
+export {
+  type ErrorCode,
+  type ErrorDetail,
+  RegistryError,
+  type RegistryErrorEntry,
+  RootfsError,
+  systemErrorCode,
+  wrapSystemError,
+} from './errors.js';
 // export
 export { type IdMap, parseIdMap } from './export/id-map.js';
 export { unpack } from './export/unpack.js';
@@ -31,6 +39,7 @@ export type { ExtractOptions, LayerLimits } from './layer/extract-options.js';
 export { type FetchLayerOptions, fetchLayer } from './layer/fetch-layer.js';
 export type { LayerHandle } from './layer/layer.js';
 export type { LayerSource } from './layer/layer-input.js';
+export { type OpenedSource, type OpenOptions, openSource, splitTransport, type Transport } from './open.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 // registry
 export { closeConnections } from './registry/connections.js';

@@ -1,0 +1,26 @@
+/** The table of commands. A command's module is loaded when it runs, when its help is shown, or to complete its flags. */
+import type { CommandEntry } from './command.js';
+
+/** Every command, in the order `--help` shows them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'extract',
+    summary: 'Fetch, verify and write the layers of an image as uncompressed tars',
+    load: async () => (await import('./commands/extract.js')).extract,
+  },
+  {
+    name: 'inspect',
+    summary: 'Show config, platform and layers of an image',
+    load: async () => (await import('./commands/inspect.js')).inspect,
+  },
+  {
+    name: 'digest',
+    summary: 'Print the digest an image name points at',
+    load: async () => (await import('./commands/digest.js')).digest,
+  },
+  {
+    name: 'completion',
+    summary: 'Print the completion script for bash, zsh or fish',
+    load: async () => (await import('./commands/completion.js')).completion,
+  },
+];

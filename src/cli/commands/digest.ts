@@ -1,0 +1,34 @@
+/** `rootfs digest IMAGE`: what the name points at. */
+import { fetchImage } from '../../index.js';
+import type { Command } from '../command.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+
+/** The command. */
+export const digest: Command = {
+  positionals: [IMAGE_POSITIONAL],
+  options: IMAGE_OPTIONS,
+  examples: [
+    ['$0 digest debian:12', 'the digest of the index (or manifest) the tag points at'],
+    ['$0 digest --platform linux/arm64 debian:12', "the digest of that platform's manifest"],
+  ],
+  run: async (args, context) => {
+    const platform = platformOf(args);
+    const opened = await openImageSource(args, context);
+    try {
+      const { signal, onProgress } = context;
+      const found =
+        platform === undefined
+          ? await opened.source.resolve(opened.reference, { signal, onProgress })
+          : (await fetchImage(opened.source, opened.reference, { platform, signal, onProgress })).manifest.descriptor;
+      const { digest, mediaType, size } = found;
+      await context.write(
+        args['json'] === true
+          ? `${JSON.stringify({ reference: opened.name, digest, mediaType, size })}\n`
+          : `${digest}\n`,
+      );
+    } finally {
+      await opened.close();
+    }
+    return undefined;
+  },
+};

@@ -1,0 +1,39 @@
+/** Completion: the words that may stand next on a command line, for the scripts of `rootfs completion`. */
+import type { Command } from './command.js';
+import { COMMANDS } from './commands.js';
+import { GLOBAL_OPTIONS } from './options.js';
+
+function flags(options: Command['options']): string[] {
+  return Object.entries(options).flatMap(([name, option]) =>
+    option.hidden === true
+      ? []
+      : option.type === 'boolean' && option.default === true
+        ? [`--no-${name}`]
+        : [`--${name}`],
+  );
+}
+
+/**
+ * Says what may complete the last word.
+ *
+ * @param words What stands after `rootfs`, the last one unfinished (perhaps empty).
+ * @returns the candidates; none means that the shell should offer files.
+ */
+export async function complete(words: readonly string[]): Promise<string[]> {
+  const last = words.at(-1) ?? '';
+  const before = words.slice(0, -1);
+  const entry = COMMANDS.find((one) => before.includes(one.name));
+  const starts = (candidates: readonly string[]): string[] => candidates.filter((one) => one.startsWith(last)).sort();
+  if (entry === undefined) {
+    if (last.startsWith('-')) return starts(['--help', '--version', ...flags(GLOBAL_OPTIONS)]);
+    return starts(COMMANDS.map((one) => one.name));
+  }
+  const command = await entry.load();
+  const options = { ...command.options, ...GLOBAL_OPTIONS };
+  const previous = before.at(-1)?.replace(/^--/, '') ?? '';
+  const choices = options[previous]?.choices;
+  if (before.at(-1)?.startsWith('--') === true && Array.isArray(choices)) return starts(choices.map(String));
+  if (last.startsWith('-')) return starts(['--help', ...flags(options)]);
+  const shells = entry.name === 'completion' ? ['bash', 'zsh', 'fish'] : [];
+  return starts(shells);
+}

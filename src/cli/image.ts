@@ -1,0 +1,54 @@
+/** What every command that reads an image does first: open the source, fetch what stands above the layers. */
+import type { Options } from 'yargs';
+import {
+  fetchImage,
+  hostPlatform,
+  type Image,
+  type OpenedSource,
+  openSource,
+  type Platform,
+  parsePlatform,
+} from '../index.js';
+import type { Arguments, Context } from './command.js';
+import { PLATFORM_OPTIONS, platformText, REGISTRY_OPTIONS, registryArguments, required } from './options.js';
+
+/** Options of every command that reads an image. */
+export const IMAGE_OPTIONS: Readonly<Record<string, Options>> = { ...PLATFORM_OPTIONS, ...REGISTRY_OPTIONS };
+
+/** The positional argument IMAGE. */
+export const IMAGE_POSITIONAL = {
+  name: 'image',
+  describe: 'A registry reference or a local source',
+  required: true,
+} as const;
+
+/** The platform that was asked for; `undefined` when none was. */
+export function platformOf(args: Arguments): Platform | undefined {
+  const host = hostPlatform();
+  const text = platformText(args, host.os, host.architecture);
+  return text === undefined ? undefined : parsePlatform(text);
+}
+
+/** Opens the source that IMAGE names. The caller closes it. */
+export async function openImageSource(args: Arguments, context: Context): Promise<OpenedSource> {
+  const text = required(args, 'image', 'IMAGE');
+  const { signal, onProgress } = context;
+  return openSource(text, { ...(await registryArguments(args)), signal, onProgress });
+}
+
+/** Opens the source, fetches the image for the platform asked for, hands both to `use`, closes the source. */
+export async function withImage<T>(
+  args: Arguments,
+  context: Context,
+  use: (image: Image, opened: OpenedSource) => Promise<T>,
+): Promise<T> {
+  const platform = platformOf(args);
+  const opened = await openImageSource(args, context);
+  try {
+    const { signal, onProgress } = context;
+    const image = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
+    return await use(image, opened);
+  } finally {
+    await opened.close();
+  }
+}

@@ -1,0 +1,155 @@
+/** Options that several commands share, each declared once, and how they become the library's options. */
+import { readFile } from 'node:fs/promises';
+import type { Options } from 'yargs';
+import { RootfsError } from '../index.js';
+import type { Arguments } from './command.js';
+import { parseDuration } from './quantity.js';
+
+/** Options of every command. */
+export const GLOBAL_OPTIONS: Readonly<Record<string, Options>> = {
+  json: { type: 'boolean', describe: 'One JSON value on stdout; errors as JSON on stderr', group: 'Output:' },
+  quiet: { alias: 'q', type: 'boolean', describe: 'No progress and no notes', group: 'Output:' },
+  progress: {
+    choices: ['auto', 'bars', 'plain', 'json', 'none'],
+    default: 'auto',
+    describe: 'Progress on stderr: bars on a terminal, plain lines elsewhere',
+    group: 'Output:',
+  },
+  debug: { type: 'boolean', describe: 'Add the stack to an error', group: 'Output:' },
+};
+
+/** Options of every command that picks one platform. */
+export const PLATFORM_OPTIONS: Readonly<Record<string, Options>> = {
+  platform: { type: 'string', describe: 'os/arch[/variant]; default: linux on this processor', group: 'Image:' },
+  os: { type: 'string', describe: 'The operating system part of --platform', group: 'Image:' },
+  arch: { type: 'string', describe: 'The processor part of --platform', group: 'Image:' },
+};
+
+/** Options of every command that may talk to a registry. */
+export const REGISTRY_OPTIONS: Readonly<Record<string, Options>> = {
+  'plain-http': { type: 'boolean', describe: 'Speak http (default only for loopback hosts)', group: 'Registry:' },
+  'tls-verify': { type: 'boolean', describe: 'Check the server certificate (default true)', group: 'Registry:' },
+  'ca-file': { type: 'string', describe: 'PEM file of authorities to trust besides the system', group: 'Registry:' },
+  creds: { type: 'string', describe: 'USER:PASSWORD (visible to other users of this machine)', group: 'Registry:' },
+  username: { alias: 'u', type: 'string', describe: 'User name', group: 'Registry:' },
+  'password-stdin': { type: 'boolean', describe: 'Read the password from stdin', group: 'Registry:' },
+  timeout: { type: 'string', default: '30s', describe: 'Longest silence of a server', group: 'Registry:' },
+  retry: { type: 'number', default: 5, describe: 'Attempts in a row without progress', group: 'Registry:' },
+};
+
+/** Who we say we are, from `--creds` or `--username --password-stdin`. */
+export interface ExplicitCredential {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Options for opening a source, from the command line. */
+export interface RegistryArguments {
+  readonly plainHttp?: boolean | undefined;
+  readonly tlsVerify?: boolean | undefined;
+  readonly caFile?: string | undefined;
+  readonly credential?: ExplicitCredential | undefined;
+  readonly timeoutMs: number;
+  readonly retry: number;
+}
+
+/** A string option, or `undefined` when it was not given. */
+export function text(args: Arguments, name: string): string | undefined {
+  const value = args[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** A boolean option, or `undefined` when it was not given. */
+export function flag(args: Arguments, name: string): boolean | undefined {
+  const value = args[name];
+  return typeof value === 'boolean' ? value : undefined;
+}
+
+/** A whole number of at least `least`. @throws RootfsError `ERR_OPTION_INVALID` */
+export function whole(args: Arguments, name: string, least: number): number | undefined {
+  const value = args[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
+    throw new RootfsError('ERR_OPTION_INVALID', `--${name} takes a whole number from ${least} up`);
+  }
+  return value;
+}
+
+/** A positional argument or a required option. @throws RootfsError `ERR_OPTION_INVALID` */
+export function required(args: Arguments, name: string, shown: string): string {
+  const value = text(args, name);
+  if (value === undefined || value === '') throw new RootfsError('ERR_OPTION_INVALID', `${shown} is required`);
+  return value;
+}
+
+/** The platform asked for, as text, from `--platform` or `--os` and `--arch`; `undefined` when none was. */
+export function platformText(args: Arguments, hostOs: string, hostArch: string): string | undefined {
+  const platform = text(args, 'platform');
+  const os = text(args, 'os');
+  const arch = text(args, 'arch');
+  if (os === undefined && arch === undefined) return platform;
+  if (platform !== undefined) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      '--platform already says os and arch; give it alone, or --os and --arch',
+    );
+  }
+  return `${os ?? hostOs}/${arch ?? hostArch}`;
+}
+
+async function readPassword(): Promise<string> {
+  if (process.stdin.isTTY) {
+    throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: stdin is a terminal; pipe the password in');
+  }
+  let password = '';
+  process.stdin.setEncoding('utf8');
+  for await (const chunk of process.stdin) {
+    password += String(chunk);
+    if (password.length > 65_536)
+      throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: more than 64 KiB came in');
+  }
+  return password.replace(/\r?\n$/, '');
+}
+
+async function explicitCredential(args: Arguments): Promise<ExplicitCredential | undefined> {
+  const creds = text(args, 'creds');
+  const username = text(args, 'username');
+  const fromStdin = flag(args, 'password-stdin') === true;
+  if (creds !== undefined) {
+    if (username !== undefined || fromStdin) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        '--creds already says who; give it alone, or --username and --password-stdin',
+      );
+    }
+    const colon = creds.indexOf(':');
+    if (colon < 1)
+      throw new RootfsError('ERR_OPTION_INVALID', '--creds takes USER:PASSWORD; there is no colon in what was given');
+    return { username: creds.slice(0, colon), password: creds.slice(colon + 1) };
+  }
+  if (username === undefined && !fromStdin) return undefined;
+  if (username === undefined || !fromStdin) {
+    throw new RootfsError('ERR_OPTION_INVALID', '--username and --password-stdin go together; give both');
+  }
+  return { username, password: await readPassword() };
+}
+
+/** Reads the registry options; the password comes from stdin where that was asked for. */
+export async function registryArguments(args: Arguments): Promise<RegistryArguments> {
+  const caFile = text(args, 'ca-file');
+  if (caFile !== undefined) {
+    await readFile(caFile).catch((error: unknown) => {
+      throw new RootfsError('ERR_OPTION_INVALID', `--ca-file ${caFile}: cannot be read; name a PEM file`, {
+        cause: error,
+      });
+    });
+  }
+  return {
+    plainHttp: flag(args, 'plain-http'),
+    tlsVerify: flag(args, 'tls-verify'),
+    caFile,
+    credential: await explicitCredential(args),
+    timeoutMs: parseDuration('timeout', args['timeout'] ?? '30s'),
+    retry: whole(args, 'retry', 0) ?? 5,
+  };
+}

@@ -1,0 +1,36 @@
+/** How an error is told: one or two lines for people, one JSON value for scripts, the stack only when asked for. */
+import { inspect } from 'node:util';
+import { RootfsError } from '../index.js';
+import { ExitCode, exitCodeOf } from './exit-code.js';
+
+/** How to tell it. */
+export interface PrintErrorOptions {
+  readonly json: boolean;
+  readonly debug: boolean;
+  readonly write: (text: string) => void;
+}
+
+// A terminal must not obey what a registry or an image put into a message.
+const CONTROL = /[^\P{Cc}\t\n]/gu;
+
+function printable(text: string): string {
+  return text.replace(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+/** Tells an error on stderr and returns the exit code it stands for. */
+export function printError(error: unknown, options: PrintErrorOptions): number {
+  const known = error instanceof RootfsError;
+  const shown = known
+    ? error
+    : new RootfsError('ERR_INTERNAL', `internal error: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+  if (options.json) options.write(`${JSON.stringify({ error: shown.toJSON() })}\n`);
+  else {
+    const hint = known ? '' : '; this is a defect of rootfs, --debug shows where';
+    options.write(`rootfs: ${printable(shown.message)}${hint} [${shown.code}]\n`);
+  }
+  if (options.debug)
+    options.write(`${printable(inspect(error, { depth: 4 }).replaceAll('\n', '\u2028')).replaceAll('\u2028', '\n')}\n`);
+  return known ? exitCodeOf(shown.code) : ExitCode.failure;
+}

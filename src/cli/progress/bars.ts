@@ -1,0 +1,88 @@
+/** Progress on a terminal: one bar for each running layer and one for the whole. */
+import cliProgress from 'cli-progress';
+import pc from 'picocolors';
+import { formatSize } from '../quantity.js';
+import type { ProgressDisplay } from './progress.js';
+import { Totals } from './totals.js';
+
+const MAX_BARS = 8;
+
+/** Makes the display. Colours obey NO_COLOR. */
+export function bars(): ProgressDisplay {
+  const colors = pc.createColors(pc.isColorSupported && process.env['NO_COLOR'] === undefined);
+  const totals = new Totals();
+  const multi = new cliProgress.MultiBar(
+    {
+      stream: process.stderr,
+      clearOnComplete: true,
+      hideCursor: true,
+      forceRedraw: true,
+      fps: 10,
+      barsize: 24,
+      autopadding: true,
+      format: `${colors.cyan('{bar}')} {percentage}% {name} {size}`,
+      gracefulExit: false,
+    },
+    cliProgress.Presets.rect,
+  );
+  const running = new Map<string, cliProgress.SingleBar>();
+  let total: cliProgress.SingleBar | undefined;
+  let ended = false;
+  const log = (line: string): void => {
+    if (ended || total === undefined) process.stderr.write(`${line}\n`);
+    else multi.log(`${line}\n`);
+  };
+  const drawTotal = (): void => {
+    const bytes = totals.fetchedBytes;
+    total?.update(bytes, {
+      name: `${totals.layersDone}/${totals.layers} layers`,
+      size: `${formatSize(bytes)} of ${formatSize(totals.compressedBytes)}`,
+    });
+  };
+  return {
+    listen: (event) => {
+      if (ended) return;
+      totals.add(event);
+      switch (event.type) {
+        case 'layers:planned':
+          total = multi.create(Math.max(1, event.compressedBytes), 0, { name: '', size: '' });
+          break;
+        case 'layer:started':
+          if (running.size < MAX_BARS) {
+            const name = event.digest.replace(/^[a-z0-9]+:/, '').slice(0, 12);
+            running.set(
+              event.digest,
+              multi.create(Math.max(1, event.compressedBytes), 0, { name, size: formatSize(event.compressedBytes) }),
+            );
+          }
+          break;
+        case 'layer:progressed':
+          running.get(event.digest)?.update(event.fetchedBytes);
+          drawTotal();
+          break;
+        case 'layer:finished': {
+          const bar = running.get(event.digest);
+          if (bar !== undefined) multi.remove(bar);
+          running.delete(event.digest);
+          drawTotal();
+          break;
+        }
+        case 'warning:raised':
+          log(`rootfs: warning: ${event.message}`);
+          break;
+        case 'request:retried':
+          log(
+            `rootfs: ${event.subject}: ${event.reason}; attempt ${event.attempt} in ${Math.round(event.waitMs / 100) / 10} s`,
+          );
+          break;
+        default:
+      }
+    },
+    note: log,
+    end: () => {
+      if (ended) return;
+      ended = true;
+      multi.stop();
+    },
+  };
+}

@@ -1,0 +1,8 @@
+/** Progress for programs: every event as one line of JSON on stderr. */
+import type { ProgressDisplay } from './progress.js';
+
+/** Makes the display. */
+export function jsonLines(): ProgressDisplay {
+  const write = (value: unknown): void => void process.stderr.write(`${JSON.stringify(value)}\n`);
+  return { listen: write, note: (line) => write({ type: 'note:written', message: line }), end: () => {} };
+}

@@ -1,0 +1,32 @@
+/** Progress without a terminal: a line when something starts or goes wrong, and one every few seconds. */
+import { formatSize } from '../quantity.js';
+import type { ProgressDisplay } from './progress.js';
+import { Totals } from './totals.js';
+
+const EVERY_MS = 3000;
+
+/** Makes the display. */
+export function plainLines(): ProgressDisplay {
+  const totals = new Totals();
+  const write = (line: string): void => void process.stderr.write(`rootfs: ${line}\n`);
+  let last = Date.now();
+  const sum = (): string =>
+    `${totals.layersDone} of ${totals.layers} layers, ${formatSize(totals.fetchedBytes)} of ${formatSize(totals.compressedBytes)} fetched`;
+  return {
+    listen: (event) => {
+      totals.add(event);
+      if (event.type === 'image:resolved') write(`${event.reference} is ${event.digest}`);
+      else if (event.type === 'warning:raised') write(`warning: ${event.message}`);
+      else if (event.type === 'request:retried') {
+        write(
+          `${event.subject}: ${event.reason}; attempt ${event.attempt} in ${Math.round(event.waitMs / 100) / 10} s`,
+        );
+      } else if (event.type === 'layer:progressed' && Date.now() - last >= EVERY_MS) {
+        last = Date.now();
+        write(sum());
+      }
+    },
+    note: (line) => void process.stderr.write(`${line}\n`),
+    end: () => {},
+  };
+}

@@ -1,0 +1,31 @@
+/** Progress on stderr: picks the display and keeps it out of the way of data and notes. */
+import type { ProgressListener } from '../../index.js';
+
+/** A display of progress. */
+export interface ProgressDisplay {
+  readonly listen: ProgressListener;
+  /** Writes one line for people without tearing the display. */
+  note(line: string): void;
+  /** Takes the display off the terminal; a second call does nothing. */
+  end(): void;
+}
+
+/** Makes the display that `--progress` names. `auto`: bars on a terminal, plain lines elsewhere, none with `--quiet`. */
+export async function createProgress(kind: unknown, quiet: boolean, json: boolean): Promise<ProgressDisplay> {
+  const terminal = process.stderr.isTTY === true;
+  const chosen = kind === 'auto' || kind === undefined ? (terminal && !json ? 'bars' : 'plain') : kind;
+  if (quiet || chosen === 'none') return silent(quiet);
+  if (chosen === 'json') return (await import('./json-lines.js')).jsonLines();
+  if (chosen === 'bars') return (await import('./bars.js')).bars();
+  return (await import('./plain-lines.js')).plainLines();
+}
+
+function silent(quiet: boolean): ProgressDisplay {
+  return {
+    listen: (event) => {
+      if (!quiet && event.type === 'warning:raised') process.stderr.write(`rootfs: warning: ${event.message}\n`);
+    },
+    note: (line) => void process.stderr.write(`${line}\n`),
+    end: () => {},
+  };
+}

@@ -1,0 +1,34 @@
+/** What all displays count: bytes to fetch, bytes fetched, layers done. */
+import type { ProgressEvent } from '../../index.js';
+
+/** The running sums of one command. */
+export class Totals {
+  layers = 0;
+  layersDone = 0;
+  layersCached = 0;
+  compressedBytes = 0;
+  tarBytes = 0;
+  readonly #fetched = new Map<string, number>();
+
+  /** Takes one event into account. */
+  add(event: ProgressEvent): void {
+    if (event.type === 'layers:planned') {
+      this.layers = event.layers;
+      this.compressedBytes = event.compressedBytes;
+    } else if (event.type === 'layer:progressed') {
+      this.#fetched.set(event.digest, event.fetchedBytes);
+    } else if (event.type === 'layer:finished') {
+      this.#fetched.set(event.digest, event.compressedBytes);
+      this.layersDone += 1;
+      this.tarBytes += event.tarBytes;
+      if (event.cached) this.layersCached += 1;
+    }
+  }
+
+  /** Compressed bytes that are here. */
+  get fetchedBytes(): number {
+    let sum = 0;
+    for (const bytes of this.#fetched.values()) sum += bytes;
+    return sum;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * `npm run bench [-- CASE...]`: ratios against current peers, run in turn on the same input, medians, the load printed.
+ *
+ * Nothing here is asserted: machines are noisy. The table is markdown, to be quoted with the machine it came from.
+ */
+import { availableParallelism, cpus, loadavg } from 'node:os';
+import { extractCases } from './cases/extract.js';
+import type { Sample } from './measure.js';
+import { openPlace, type Place } from './place.js';
+
+/** A line of the table: what was done, ours, the peer's, and what else there is to say. */
+export interface Row {
+  readonly what: string;
+  readonly ours: Sample;
+  readonly peer: Sample;
+  readonly peerName: string;
+  readonly note?: string | undefined;
+}
+
+/** A benchmark: the inputs it needs, and how it runs. */
+export interface Case {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  run(place: Place, rounds: number): Promise<readonly Row[]>;
+}
+
+const CASES: readonly Case[] = [...extractCases];
+
+function cells(row: Row): string[] {
+  const s = (value: number): string => `${value.toFixed(2)} s`;
+  const mb = (value: number): string => `${Math.round(value / 1e6)} MB`;
+  return [
+    row.what,
+    s(row.ours.wall),
+    `${s(row.peer.wall)} (${row.peerName})`,
+    `${(row.peer.wall / row.ours.wall).toFixed(2)}x`,
+    `${(row.ours.cpu / row.peer.cpu).toFixed(2)}x`,
+    `${mb(row.ours.peak)} / ${mb(row.peer.peak)}`,
+    row.note ?? '',
+  ];
+}
+
+const rounds = Number(process.env['ROOTFS_BENCH_ROUNDS'] ?? 5);
+const wanted = process.argv.slice(2);
+const chosen = CASES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+if (chosen.length === 0) {
+  console.error(`no such case; there are: ${CASES.map(({ name }) => name).join(' ')}`);
+  process.exit(2);
+}
+const place = openPlace([...new Set(chosen.flatMap(({ inputs }) => inputs))]);
+try {
+  console.log(
+    `${cpus()[0]?.model}, ${availableParallelism()} cores, Node ${process.version}, load ${loadavg()[0]?.toFixed(2)}, ${rounds} rounds\n`,
+  );
+  console.log('| what | rootfs | peer | faster | processor time | peak memory ours / peer | |');
+  console.log('|---|---|---|---|---|---|---|');
+  for (const one of chosen) {
+    for (const row of await one.run(place, rounds)) console.log(`| ${cells(row).join(' | ')} |`);
+  }
+} finally {
+  place.clear();
+}

@@ -1,0 +1,53 @@
+/** What the benchmark works with: inputs, peers, a registry, fresh folders on tmpfs or on disk. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const repository = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** The command under test. */
+export const ROOTFS: readonly string[] = [process.execPath, join(repository, 'bin', 'rootfs.js')];
+
+/** The benchmark's working place. */
+export interface Place {
+  /** Folder with the peers' commands of today: skopeo, umoci, crane. */
+  readonly peers: string;
+  /** Folder with the input layouts; see `make-input`. */
+  readonly input: string;
+  /** A path that does not exist yet, on tmpfs. */
+  fresh(): string;
+  /** The same, made. */
+  freshFolder(): string;
+  /** Removes everything that `fresh` gave. */
+  clear(): void;
+}
+
+/** Opens the working place; peers and inputs are made when they are missing. */
+export function openPlace(names: readonly string[]): Place {
+  const base = process.env['ROOTFS_BENCH_DIR'] ?? '/dev/shm/rootfs-kit-bench';
+  mkdirSync(base, { recursive: true });
+  const { type } = statfsSync(base);
+  if (type !== 0x01021994) console.log(`note: ${base} is no tmpfs; the disk is measured too`);
+  const peers = join(base, 'peers');
+  const input = join(base, 'input');
+  execFileSync(join(repository, 'test/bench/peers'), [peers], { stdio: 'inherit' });
+  execFileSync(join(repository, 'test/bench/make-input'), [input, ...names], { stdio: 'inherit' });
+  const runs = mkdtempSync(join(base, 'runs-'));
+  let count = 0;
+  const fresh = (): string => {
+    count += 1;
+    return join(runs, String(count));
+  };
+  return {
+    peers: join(peers, 'bin'),
+    input,
+    fresh,
+    freshFolder: () => {
+      const path = fresh();
+      mkdirSync(path);
+      return path;
+    },
+    clear: () => rmSync(runs, { recursive: true, force: true }),
+  };
+}

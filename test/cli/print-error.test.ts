@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { printError } from '../../src/cli/print-error.js';
+import { RootfsError } from '../../src/index.js';
+
+function told(error: unknown, options: { json?: boolean; debug?: boolean } = {}): { text: string; code: number } {
+  let text = '';
+  const code = printError(error, {
+    json: options.json === true,
+    debug: options.debug === true,
+    write: (part) => {
+      text += part;
+    },
+  });
+  return { text, code };
+}
+
+test('an error is one line with its code, and its exit code', () => {
+  const error = new RootfsError('ERR_NOT_FOUND', 'manifest for x/y:z not found; check the tag');
+  assert.deepEqual(told(error), {
+    text: 'rootfs: manifest for x/y:z not found; check the tag [ERR_NOT_FOUND]\n',
+    code: 3,
+  });
+});
+
+test('a terminal does not obey what an image put into a message', () => {
+  const { text } = told(new RootfsError('ERR_NOT_FOUND', 'layer \u001b[2J\u0007 not found'));
+  assert.equal(text, 'rootfs: layer \\x1b[2J\\x07 not found [ERR_NOT_FOUND]\n');
+});
+
+test('as JSON it is one value with code, message, detail and cause', () => {
+  const error = new RootfsError('ERR_NETWORK', 'no answer', { detail: { host: 'h' }, cause: new Error('reset') });
+  const { text, code } = told(error, { json: true });
+  assert.equal(code, 6);
+  assert.deepEqual(JSON.parse(text), {
+    error: { code: 'ERR_NETWORK', message: 'no answer', detail: { host: 'h' }, cause: 'reset' },
+  });
+});
+
+test('the stack comes with --debug, the cause with it', () => {
+  const { text } = told(new RootfsError('ERR_NETWORK', 'no answer', { cause: new Error('reset by peer') }), {
+    debug: true,
+  });
+  assert.match(text, /\n {4}at /);
+  assert.match(text, /reset by peer/);
+});
+
+test('what is no error of ours is called a defect', () => {
+  const { text, code } = told(new TypeError('x is undefined'));
+  assert.equal(code, 1);
+  assert.match(text, /internal error: x is undefined/);
+  assert.match(text, /--debug/);
+});
