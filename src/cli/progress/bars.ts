@@ -2,7 +2,7 @@
 import cliProgress from 'cli-progress';
 import pc from 'picocolors';
 import { formatSize } from '../quantity.js';
-import type { ProgressDisplay } from './progress.js';
+import type { ProgressDisplay } from './display.js';
 import { Totals } from './totals.js';
 
 const MAX_BARS = 8;

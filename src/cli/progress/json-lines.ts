@@ -1,5 +1,5 @@
 /** Progress for programs: every event as one line of JSON on stderr. */
-import type { ProgressDisplay } from './progress.js';
+import type { ProgressDisplay } from './display.js';
 
 /** Makes the display. */
 export function jsonLines(): ProgressDisplay {

@@ -1,6 +1,6 @@
 /** Progress without a terminal: a line when something starts or goes wrong, and one every few seconds. */
 import { formatSize } from '../quantity.js';
-import type { ProgressDisplay } from './progress.js';
+import type { ProgressDisplay } from './display.js';
 import { Totals } from './totals.js';
 
 const EVERY_MS = 3000;

@@ -1,14 +1,5 @@
 /** Progress on stderr: picks the display and keeps it out of the way of data and notes. */
-import type { ProgressListener } from '../../index.js';
-
-/** A display of progress. */
-export interface ProgressDisplay {
-  readonly listen: ProgressListener;
-  /** Writes one line for people without tearing the display. */
-  note(line: string): void;
-  /** Takes the display off the terminal; a second call does nothing. */
-  end(): void;
-}
+import type { ProgressDisplay } from './display.js';
 
 /** Makes the display that `--progress` names. `auto`: bars on a terminal, plain lines elsewhere, none with `--quiet`. */
 export async function createProgress(kind: unknown, quiet: boolean, json: boolean): Promise<ProgressDisplay> {
