@@ -64,6 +64,7 @@ export {
 } from './registry/endpoint-search.js';
 export { type EndpointExplanation, explainEndpoint } from './registry/explain-endpoint.js';
 export { type GetTokenOptions, getToken } from './registry/get-token.js';
+export { eraseCredential, type KeptCredential, type LoginOptions, storeCredential } from './registry/login.js';
 export type { RegistriesConfPlaces } from './registry/registries-conf.js';
 export { createRegistry, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';

@@ -53,7 +53,11 @@ export function parseAuthDocument(text: string, source: string): Record<string, 
  * @throws RootfsError `ERR_CREDENTIALS` that names `source` and holds nothing of the text
  */
 export function parseAuthFile(text: string, source: string): AuthFile {
-  const document = parseAuthDocument(text, source);
+  return readAuthDocument(parseAuthDocument(text, source), source);
+}
+
+/** Looks at the object that an auth file holds. @throws RootfsError `ERR_CREDENTIALS` as `parseAuthFile` */
+export function readAuthDocument(document: Record<string, unknown>, source: string): AuthFile {
   const store = document['credsStore'];
   if (store !== undefined && store !== null && typeof store !== 'string') {
     throw credentialsError(source, 'credsStore is no string', "expected a helper's name, as in secretservice");

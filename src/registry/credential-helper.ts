@@ -27,6 +27,16 @@ export type HelperAnswer =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** Checks how long a helper may take. @throws RootfsError `ERR_OPTION_INVALID` */
+export function checkHelperTimeout(timeoutMs: number | undefined): void {
+  if (timeoutMs === undefined || (timeoutMs > 0 && timeoutMs <= 0x7fffffff)) return;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `helperTimeoutMs: ${String(timeoutMs)} is not a number of milliseconds above 0; give one, as in 30000`,
+    { detail: { option: 'helperTimeoutMs', value: String(timeoutMs) } },
+  );
+}
+
 /**
  * Asks a helper for the credential of `server`. A user named `<token>` means that the secret is an identity token.
  *

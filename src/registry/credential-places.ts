@@ -1,6 +1,7 @@
 /** Where credentials are looked for, in order, and where a login is written. It knows the environment, no content. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { RootfsError } from '../errors.js';
 import { environmentValue } from './settings-file.js';
 
 /** What decides where credentials are kept. All of it is the process's own unless given. */
@@ -19,6 +20,14 @@ export interface CredentialPlaceOptions {
 export type CredentialPlace =
   | { readonly kind: 'text'; readonly source: string; readonly text: string }
   | { readonly kind: 'file'; readonly source: string; readonly path: string; readonly required: boolean };
+
+/** Checks what was given. @throws RootfsError `ERR_OPTION_INVALID` */
+export function checkCredentialPlaces({ authFile }: CredentialPlaceOptions): void {
+  if (authFile !== '') return;
+  throw new RootfsError('ERR_OPTION_INVALID', 'authFile: "" is not a path; name a file or leave the option out', {
+    detail: { option: 'authFile' },
+  });
+}
 
 /** The places to search, in order; each path once. */
 export function credentialPlaces(options: CredentialPlaceOptions): readonly CredentialPlace[] {

@@ -16,9 +16,14 @@ import {
   type NamedHelper,
   parseAuthFile,
 } from './auth-file.js';
-import { askHelper, type HelperAnswer } from './credential-helper.js';
+import { askHelper, checkHelperTimeout, type HelperAnswer } from './credential-helper.js';
 import { canonicalHost, credentialKeys } from './credential-key.js';
-import { type CredentialPlace, type CredentialPlaceOptions, credentialPlaces } from './credential-places.js';
+import {
+  type CredentialPlace,
+  type CredentialPlaceOptions,
+  checkCredentialPlaces,
+  credentialPlaces,
+} from './credential-places.js';
 import type { Credential, CredentialProvider, CredentialScope, FoundCredential } from './credentials.js';
 import { readOptionalFile } from './settings-file.js';
 
@@ -54,7 +59,8 @@ export interface CredentialSearchOptions extends CredentialPlaceOptions {
  * naming it and never its content, and the caller's own abort reason
  */
 export function createCredentialSearch(options: CredentialSearchOptions = {}): CredentialProvider {
-  checkOptions(options);
+  checkCredentialPlaces(options);
+  checkHelperTimeout(options.helperTimeoutMs);
   return {
     async credential(scope: CredentialScope, call: CallOptions = {}): Promise<FoundCredential | undefined> {
       call.signal?.throwIfAborted();
@@ -140,17 +146,5 @@ class Search {
       type: 'warning:raised',
       message: `docker-credential-${helper.name}, named in ${file.source}: ${problem}; going on without it`,
     });
-  }
-}
-
-function checkOptions({ helperTimeoutMs, authFile }: CredentialSearchOptions): void {
-  const refuse = (option: string, value: unknown, expected: string): RootfsError =>
-    new RootfsError('ERR_OPTION_INVALID', `${option}: ${JSON.stringify(value)} is not ${expected}`, {
-      detail: { option, value: String(value) },
-    });
-  if (authFile === '') throw refuse('authFile', authFile, 'a path; name a file or leave the option out');
-  if (helperTimeoutMs === undefined) return;
-  if (!(helperTimeoutMs > 0 && helperTimeoutMs <= 0x7fffffff)) {
-    throw refuse('helperTimeoutMs', helperTimeoutMs, 'a number of milliseconds above 0, as in 30000');
   }
 }

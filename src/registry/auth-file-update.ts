@@ -1,0 +1,89 @@
+/** Changing an auth file: one writer at a time, all of the change or none of it, readable by its owner only. */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, mkdir, open, readlink, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { withLock } from '../io/lock.js';
+import { parseAuthDocument } from './auth-file.js';
+import { readOptionalFile } from './settings-file.js';
+
+/**
+ * Reads the JSON object of an auth file, has it changed in place, and writes it back if `change` says so.
+ *
+ * A linked file is followed and stays a link. What `change` leaves alone stays as it is. The new file has mode 0600 and,
+ * where root changes somebody's file, that somebody's owner.
+ *
+ * @throws RootfsError `ERR_CREDENTIALS` (what is there is no auth file), `ERR_PERMISSION`, `ERR_FILESYSTEM`,
+ * `ERR_NO_SPACE`; what `change` throws; the signal's reason. After a failure the file is as it was.
+ */
+export async function updateAuthFile(
+  path: string,
+  change: (document: Record<string, unknown>) => Promise<boolean> | boolean,
+  signal?: AbortSignal,
+): Promise<void> {
+  const target = await followLinks(resolve(path));
+  const folder = dirname(target);
+  let made: string | undefined;
+  try {
+    made = await mkdir(folder, { recursive: true, mode: 0o700 });
+    const update = async (): Promise<void> => {
+      const document = parseAuthDocument((await readOptionalFile(target)) ?? '', path);
+      if (await change(document)) await replaceFile(target, `${JSON.stringify(document, null, '\t')}\n`);
+    };
+    await withLock(`${target}.lock`, update, { signal });
+  } catch (error) {
+    for (let empty = folder; made !== undefined && empty.length >= made.length; empty = dirname(empty)) {
+      await rmdir(empty).catch(() => {});
+    }
+    signal?.throwIfAborted();
+    throw wrapSystemError(error, path);
+  }
+}
+
+async function followLinks(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
+  }
+  try {
+    // A link to a file that is not there yet: the file is made, the link stays.
+    return resolve(dirname(path), await readlink(path));
+  } catch {
+    return path;
+  }
+}
+
+async function replaceFile(target: string, text: string): Promise<void> {
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    try {
+      await keepOwner(file, target);
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, target);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+  const folder = await open(dirname(target), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function keepOwner(file: FileHandle, target: string): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  try {
+    const { uid, gid } = await stat(target);
+    await file.chown(uid, gid);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  }
+}
