@@ -6,8 +6,10 @@ import { discard } from '../io/discard.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
 import type { ImageConfig } from '../spec/image-config.js';
+import type { ManifestOrIndex } from '../spec/image-document.js';
 import type { ImageIndex } from '../spec/image-index.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
+import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { ImageDocument } from './image.js';
 
 /** A manifest or an index that was read. */
@@ -94,8 +96,10 @@ export class DocumentReader {
   ): Promise<ReadDocument> {
     const { parseManifestOrIndex } = await parser;
     const { maxBytes } = this.#options;
-    const document = parseManifestOrIndex(bytes, { subject, mediaType: descriptor.mediaType, maxBytes });
-    return { descriptor, bytes, ...document };
+    const { mediaType } = descriptor;
+    const document = parseManifestOrIndex(bytes, { subject, mediaType, maxBytes });
+    const known = document.kind === 'index' ? isIndexType(mediaType) : isManifestType(mediaType);
+    return { descriptor: known ? descriptor : { ...descriptor, mediaType: typeOf(document) }, bytes, ...document };
   }
 
   #subject(descriptor: Descriptor): string {
@@ -112,6 +116,11 @@ export class DocumentReader {
       { detail: { expected: pinned, found: descriptor.digest } },
     );
   }
+}
+
+/** What a document is that was announced as nothing in particular: stores look manifests up by this type. */
+function typeOf({ kind, value }: ManifestOrIndex): string {
+  return value.mediaType ?? (kind === 'index' ? MediaType.ociIndex : MediaType.ociManifest);
 }
 
 /** valibot comes with these modules: loaded when the first image is, and while the first request is under way. */

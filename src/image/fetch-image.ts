@@ -20,7 +20,7 @@ import {
 import { rankPlatform } from '../spec/rank-platform.js';
 import { DocumentReader } from './document-reader.js';
 import type { Image, ImageDocument } from './image.js';
-import { type PickedManifest, pickManifest } from './pick-manifest.js';
+import { pickManifest } from './pick-manifest.js';
 
 /** Options of `fetchImage`. */
 export interface FetchImageOptions extends CallOptions {
@@ -64,7 +64,7 @@ export async function fetchImage(
     refuseArtifact(reference, manifest.value);
     const config = picked?.config ?? (await reader.config(manifest.value.config));
     const layers = layersOf(reference, manifest.value, config.value);
-    const platform = settlePlatform(config.value, picked);
+    const platform = settlePlatform(config.value, picked?.platform ?? target.descriptor.platform);
     if (picked === undefined) checkSingle(reference, wanted, platform, asked !== undefined, warn);
     else if (normalizePlatform(picked.platform).architecture !== normalizePlatform(wanted).architecture) {
       warn(
@@ -125,11 +125,10 @@ function layersOf(reference: string, manifest: ImageManifest, config: ImageConfi
   });
 }
 
-/** The config knows best; the index's entry fills in what it leaves out. */
-function settlePlatform(config: ImageConfig, picked: PickedManifest | undefined): Platform {
+/** The config knows best; the index's entry, a layout's too, fills in what it leaves out. */
+function settlePlatform(config: ImageConfig, entry: Platform | undefined): Platform {
   const own = platformOf(config);
-  if (picked === undefined) return own;
-  const { platform: entry } = picked;
+  if (entry === undefined || isUnknownPlatform(entry)) return own;
   const architecture = own.architecture === '' ? entry.architecture : own.architecture;
   const same = normalizePlatform(own).architecture === normalizePlatform(entry).architecture;
   const variant = own.variant ?? (same || own.architecture === '' ? entry.variant : undefined);

@@ -294,6 +294,29 @@ test('the index fills in what the config leaves out', async () => {
   assert.equal(formatPlatform((await fetchImage(source, 'other', { platform: v7 })).platform), 'linux/amd64');
 });
 
+test('what a name points at fills in what the config leaves out, and has the type that its bytes show', async () => {
+  const source = new DocumentSource();
+  source.name('layout', { ...source.image({}), platform: ARM64 });
+  assert.deepEqual((await fetchImage(source, 'layout', { platform: ARM64 })).platform, ARM64);
+  await fails(fetchImage(source, 'layout', { platform: 'linux/s390x' }), 'ERR_PLATFORM_NOT_FOUND');
+  source.name('generic', { ...source.image(AMD64), mediaType: 'application/octet-stream' });
+  source.name(
+    'docker',
+    source.add('text/plain', {
+      schemaVersion: 2,
+      mediaType: MediaType.dockerManifestList,
+      manifests: [source.image(AMD64, 1, { platform: AMD64 })],
+    }),
+  );
+  const generic = await fetchImage(source, 'generic', { platform: AMD64 });
+  assert.equal(generic.target.mediaType, MediaType.ociManifest);
+  assert.equal(generic.manifest.descriptor.mediaType, MediaType.ociManifest);
+  assert.equal(
+    (await fetchImage(source, 'docker', { platform: AMD64 })).target.mediaType,
+    MediaType.dockerManifestList,
+  );
+});
+
 test('as many diffIDs as layers, or no image', async () => {
   const source = new DocumentSource();
   const config = source.add(MediaType.ociConfig, { ...AMD64, rootfs: { type: 'layers', diff_ids: [someDigest(0)] } });
