@@ -3,7 +3,7 @@ import { ftruncateSync, readSync, writeSync } from 'node:fs';
 import { RootfsError } from '../errors.js';
 import type { DataExtent } from '../rootfs/tree.js';
 
-const BUFFER_BYTES = 1024 * 1024;
+const BUFFER_BYTES = 256 * 1024;
 
 let shared: Buffer | undefined;
 

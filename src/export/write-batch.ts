@@ -43,7 +43,7 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const WORKING_FILE_MODE = 0o600;
 /** Gaps between files up to this many bytes are read along: headers, mostly. */
 const MAX_GAP = 64 * 1024;
-const MAX_RUN = 1024 * 1024;
+const MAX_RUN = 256 * 1024;
 
 /**
  * Writes one batch.

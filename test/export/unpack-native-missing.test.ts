@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { unpack } from '../../src/export/unpack.js';
+import { loadNative } from '../../src/io/native.js';
+import { runTestsAs } from '../support/as-user.js';
+import { handTree } from '../support/hand-tree.js';
+import { listTree } from '../support/list-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const root = process.geteuid?.() === 0;
+const bare = loadNative() === undefined;
+const missing = root && bare ? false : 'needs root, and no native calls: run below';
+
+test('all of this without native calls', { skip: root && !bare ? false : 'needs root and koffi' }, () => {
+  const run = runTestsAs('self', [new URL(import.meta.url)], { ROOTFS_NATIVE: '0' });
+  assert.equal(run.status, 0, run.output);
+  assert.equal(run.pass, 3, run.output);
+});
+
+test('as root, what would be lost is named and nothing is written', { skip: missing }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [
+    { path: 'dev/null', type: 'char', rdev: [1, 3] },
+    { path: 'pipe', type: 'fifo' },
+    { path: 'a', content: 'a', xattrs: { 'user.a': 'b' } },
+    { path: 'b', content: 'b', nanoseconds: 5 },
+    { path: 'c', content: 'c' },
+  ]);
+  await assert.rejects(
+    unpack(tree, layers, join(folder, 'root')),
+    (error: Error & { code?: string; detail?: object }) => {
+      assert.equal(error.code, 'ERR_WOULD_LOSE');
+      assert.match(
+        error.message,
+        /ROOTFS_NATIVE=0.*devices of 1 .*dev\/null.*fifos of 1 .*xattrs of 1 .*times of 1 .*koffi/,
+      );
+      return true;
+    },
+  );
+  assert.deepEqual(readdirSync(folder), ['layer.tar']);
+  const result = await unpack(tree, layers, join(folder, 'root'), { allowLoss: true });
+  assert.deepEqual(result.losses.map(({ what, entries }) => [what, entries]).sort(), [
+    ['devices', 1],
+    ['fifos', 1],
+    ['times', 1],
+    ['xattrs', 1],
+  ]);
+  assert.deepEqual(readdirSync(join(folder, 'root')).sort(), ['a', 'b', 'c', 'dev']);
+});
+
+test('as root, a tree that loses nothing needs no native calls', { skip: missing }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [
+    { path: 'bin', type: 'directory', mode: 0o555, uid: 2, gid: 3, seconds: 17 },
+    { path: 'bin/su', content: 'su', mode: 0o6755, uid: 4, gid: 5, seconds: 18 },
+    { path: 'bin/x', linkTo: 'bin/su' },
+    { path: 'bin/l', target: 'su', uid: 6, gid: 7, seconds: 19 },
+  ]);
+  await unpack(tree, layers, join(folder, 'root'));
+  const found = listTree(join(folder, 'root'), { content: false });
+  const facts = ({ mode, uid, gid, mtime }: NonNullable<(typeof found)[string]>): unknown[] => [mode, uid, gid, mtime];
+  assert.deepEqual(facts(found['bin'] as never), [0o555, 2, 3, '17000000000']);
+  assert.deepEqual(facts(found['bin/su'] as never), [0o6755, 4, 5, '18000000000']);
+  assert.deepEqual(facts(found['bin/l'] as never), [0o777, 6, 7, '19000000000']);
+  assert.equal(found['bin/x']?.linkOf, 'bin/su');
+});
+
+test('links to devices that are lost are lost too', { skip: missing }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [
+    { path: 'null', type: 'char', rdev: [1, 3] },
+    { path: 'z/also', linkTo: 'null' },
+  ]);
+  const result = await unpack(tree, layers, join(folder, 'root'), { allowLoss: true });
+  assert.deepEqual(
+    result.losses.map(({ what, entries }) => [what, entries]),
+    [['devices', 2]],
+  );
+  assert.equal(lstatSync(join(folder, 'root', 'z')).nlink, 2);
+});
