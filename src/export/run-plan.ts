@@ -1,8 +1,11 @@
 /** Carries out a plan phase by phase, in worker threads where that pays. */
 import { setImmediate } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
+import { mapConcurrently } from '../io/concurrency.js';
+import { WorkerPool } from '../io/worker-pool.js';
 import { report } from '../progress.js';
 import type { PlanBatch, UnpackPlan } from './unpack-plan.js';
+import type { UnpackTask } from './unpack-worker.js';
 import { type BatchResult, type WriteContext, writeBatch } from './write-batch.js';
 
 /** How a plan is run. */
@@ -31,22 +34,49 @@ export async function runPlan(plan: UnpackPlan, options: RunPlanOptions): Promis
     const totals = { totalEntries: plan.entries, totalDataBytes: plan.dataBytes };
     report(onProgress, { type: 'entries:written', entries, dataBytes, ...totals });
   };
-  const here = async (batches: readonly PlanBatch[]): Promise<void> => {
-    for (const batch of batches) {
-      // One turn of the loop for each batch, so that an abort is heard and timers run.
-      await setImmediate();
-      signal?.throwIfAborted();
-      done(
-        batch,
-        writeBatch(batch, write, () => undefined),
-      );
+  const workers = worthWorkers(plan) ? options.workers : 0;
+  const phase = async (batches: readonly PlanBatch[], concurrency: number): Promise<void> => {
+    if (workers === 0) {
+      for (const batch of batches) {
+        // One turn of the loop for each batch, so that an abort is heard and timers run.
+        await setImmediate();
+        signal?.throwIfAborted();
+        done(
+          batch,
+          writeBatch(batch, write, () => undefined),
+        );
+      }
+      return;
     }
+    const crew = unpackWorkers(workers);
+    await mapConcurrently(
+      batches,
+      async (batch, siblings) => done(batch, await crew.run({ batch, context: write }, { signal: siblings })),
+      { concurrency, signal },
+    );
   };
-  await here(plan.contents);
-  await here(plan.links);
-  await here(plan.directories);
+  await phase(plan.contents, Math.max(1, workers));
+  await phase(plan.links, Math.max(1, workers));
+  // From the deepest up: a directory's times are set when nothing in it changes any more.
+  await phase(plan.directories, 1);
   const root = writeBatch({ segments: [plan.root], entries: 0, dataBytes: 0 }, write, () => undefined);
   records.push(...root.records);
   losses.push(...root.losses);
   return { records, losses };
+}
+
+/** Starting a worker takes as long as writing some hundred files. */
+const WORTH_ENTRIES = 1000;
+const WORTH_BYTES = 32 * 1024 * 1024;
+
+function worthWorkers({ entries, dataBytes }: UnpackPlan): boolean {
+  return entries >= WORTH_ENTRIES || dataBytes >= WORTH_BYTES;
+}
+
+let pool: WorkerPool<UnpackTask, BatchResult> | undefined;
+
+function unpackWorkers(size: number): WorkerPool<UnpackTask, BatchResult> {
+  pool ??= new WorkerPool(new URL('./unpack-worker.js', import.meta.url), { name: 'unpack', size });
+  pool.grow(size);
+  return pool;
 }

@@ -125,7 +125,7 @@ test('a directory whose parent may not be written is filled in place, and emptie
   const opened = Directory.open(dst);
   emptyDirectory(opened);
   opened.close();
-  const bad = handTree(folder, [...entries, { path: `z/${'n'.repeat(256)}`, content: 'z' }]);
+  const bad = handTree(tempDir(t), [...entries, { path: `z/${'n'.repeat(256)}`, content: 'z' }]);
   await assert.rejects(unpack(bad.tree, bad.layers, dst), { code: 'ERR_FILESYSTEM' });
   assert.deepEqual(readdirSync(dst), []);
   const ownershipFile = join(folder, 'owners');
