@@ -1,5 +1,5 @@
 /** The name this library gives itself on the wire. */
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
 let cached: string | undefined;
 
@@ -11,11 +11,10 @@ export function defaultUserAgent(): string {
 
 function versionSuffix(): string {
   try {
-    const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-    const manifest = JSON.parse(text) as { name?: unknown; version?: unknown };
-    if (manifest.name === 'rootfs-kit' && typeof manifest.version === 'string') return `/${manifest.version}`;
+    const { version } = createRequire(import.meta.url)('rootfs-kit/package.json') as { version?: unknown };
+    if (typeof version === 'string') return `/${version}`;
   } catch {
-    // a bundle has no package.json beside it
+    // code that was bundled and shipped without the package
   }
   return '';
 }

@@ -1,4 +1,5 @@
 /** `rootfs extract --dst DIR IMAGE`: the layers of an image as uncompressed tars. */
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { openRootFS, RootfsError, wrapSystemError } from '../../index.js';
 import type { Command } from '../command.js';
@@ -8,6 +9,8 @@ import { required } from '../options.js';
 import { formatSize } from '../quantity.js';
 
 async function makeFolder(path: string): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there?.isDirectory() === true) return;
   const { ensureDir } = await import('fs-extra/esm');
   try {
     await ensureDir(path);
