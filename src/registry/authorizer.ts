@@ -40,7 +40,8 @@ export class Authorizer {
   readonly #settings: RegistrySettings;
   readonly #connections: Connections;
   readonly #places = new Map<string, Place>();
-  readonly #found = new Map<string, Promise<FoundCredential | undefined>>();
+  readonly #found = new Map<string, FoundCredential | undefined>();
+  readonly #lookups = new SharedCalls<FoundCredential | undefined>();
   readonly #requests = new SharedCalls<RegistryToken>();
   readonly #warned = new Set<string>();
 
@@ -92,18 +93,17 @@ export class Authorizer {
   }
 
   /** The credential for a target, looked up once; `undefined` for nobody, and always for a foreign origin. */
-  credential(target: AuthorizationTarget, call: CallOptions): Promise<FoundCredential | undefined> {
+  async credential(target: AuthorizationTarget, call: CallOptions): Promise<FoundCredential | undefined> {
     const { endpoint } = target;
     const provider = this.#settings.credentials;
-    if (endpoint === undefined || provider === undefined) return Promise.resolve(undefined);
+    if (endpoint === undefined || provider === undefined) return undefined;
     const scope = { host: endpoint.credentialHost, repository: endpoint.repository || undefined };
     const key = `${scope.host}/${scope.repository ?? ''}`;
-    let found = this.#found.get(key);
-    if (found === undefined) {
-      found = provider.credential(scope, call);
-      this.#found.set(key, found);
-      found.catch(() => this.#found.delete(key));
-    }
+    if (this.#found.has(key)) return this.#found.get(key);
+    const found = await this.#lookups.join(key, call.signal, (signal) =>
+      provider.credential(scope, { signal, onProgress: call.onProgress }),
+    );
+    this.#found.set(key, found);
     return found;
   }
 

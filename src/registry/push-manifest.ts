@@ -5,27 +5,9 @@
  */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
-import { readLimited } from '../io/limit.js';
-import { verifyBytes } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
-import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
 import { pushScopes, type UploadContext } from './push-blob.js';
-
-/**
- * Reads a manifest to be pushed, verified.
- *
- * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_LIMIT_EXCEEDED` (over 4 MiB)
- */
-export async function readManifest(
-  target: Descriptor,
-  content: AsyncIterable<Uint8Array>,
-  subject: string,
-): Promise<Buffer> {
-  const bytes = await readLimited(content, MAX_MANIFEST_BYTES, subject);
-  verifyBytes(bytes, target, subject);
-  return bytes;
-}
 
 /**
  * Puts verified bytes under a tag or their digest, with their media type.

@@ -10,10 +10,13 @@ import { answerError, printable, type Subject } from './answer-error.js';
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
 import { Connections } from './connections.js';
 import type { Endpoint, EndpointCapability } from './endpoint.js';
-import { shownUrl } from './network-error.js';
+import { shownUrl, TLS_PORT } from './network-error.js';
+import { proxyFor } from './proxy-environment.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
 import type { RegistrySettings } from './registry-options.js';
 import { isTransient, RetryBudget } from './retry-budget.js';
+import { SharedCalls } from './shared-call.js';
+import { speaksTls } from './tls-probe.js';
 import type { RegistryToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
 
@@ -39,12 +42,20 @@ export interface EndpointChoice {
   readonly distrusted?: ReadonlySet<string> | undefined;
   /** The registry itself before its mirrors: a cache knows only what passed through it. */
   readonly registryFirst?: boolean | undefined;
+  /** The tag or digest that is asked for: some mirrors are meant for one of the two. */
+  readonly reference?: string | undefined;
   /** Only the endpoint with this base URL. */
   readonly only?: string | undefined;
 }
 
 /** How long an endpoint that could not be reached is asked last, in milliseconds. */
 const DOWN_MS = 60_000;
+
+/** What plain http fails with at a port that hangs up on it. */
+const HUNG_UP = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+
+/** For how many references the endpoints are remembered. */
+const MAX_KNOWN_REFERENCES = 100;
 
 /** The longest run of challenges that one request answers. */
 const MAX_CHALLENGES = 2;
@@ -59,7 +70,9 @@ export class RegistrySession {
   readonly #downUntil = new Map<string, number>();
   readonly #answered = new Set<string>();
   readonly #told = new Set<string>();
-  #endpoints: Promise<readonly Endpoint[]> | undefined;
+  readonly #probed = new Set<string>();
+  readonly #endpoints = new Map<string | undefined, readonly Endpoint[]>();
+  readonly #resolving = new SharedCalls<readonly Endpoint[]>();
 
   constructor(host: string, repository: string, settings: RegistrySettings) {
     this.settings = settings;
@@ -74,14 +87,20 @@ export class RegistrySession {
    *
    * @throws RootfsError `ERR_UNSUPPORTED` when none may; what the resolver throws
    */
-  async endpoints(capability: EndpointCapability, call: CallOptions): Promise<readonly Endpoint[]> {
-    if (this.#endpoints === undefined) {
-      this.#endpoints = this.settings.endpoints.endpoints(this.#host, this.#repository, call);
-      this.#endpoints.catch(() => {
-        this.#endpoints = undefined;
-      });
+  async endpoints(
+    capability: EndpointCapability,
+    call: CallOptions,
+    reference?: string | undefined,
+  ): Promise<readonly Endpoint[]> {
+    let found = this.#endpoints.get(reference);
+    if (found === undefined) {
+      found = await this.#resolving.join(reference ?? '', call.signal, (signal) =>
+        this.settings.endpoints.endpoints(this.#host, this.#repository, { ...call, signal, reference }),
+      );
+      if (this.#endpoints.size >= MAX_KNOWN_REFERENCES) this.#endpoints.clear();
+      this.#endpoints.set(reference, found);
     }
-    const usable = (await this.#endpoints).filter(({ capabilities }) => capabilities.includes(capability));
+    const usable = found.filter(({ capabilities }) => capabilities.includes(capability));
     if (usable.length === 0) {
       throw new RootfsError(
         'ERR_UNSUPPORTED',
@@ -124,9 +143,9 @@ export class RegistrySession {
     capability: EndpointCapability,
     call: CallOptions,
     attempt: (endpoint: Endpoint) => Promise<T>,
-    { distrusted, registryFirst, only }: EndpointChoice,
+    { distrusted, registryFirst, reference, only }: EndpointChoice,
   ): Promise<T> {
-    const usable = await this.endpoints(capability, call);
+    const usable = await this.endpoints(capability, call, reference);
     const all = registryFirst === true ? [...usable].sort((a, b) => mirrorRank(a) - mirrorRank(b)) : usable;
     const wanted = all.filter(({ baseUrl }) =>
       only === undefined ? distrusted?.has(baseUrl) !== true : baseUrl === only,
@@ -186,7 +205,7 @@ export class RegistrySession {
         },
         this.#connections,
         this.settings.timeoutMs,
-      );
+      ).catch((error: unknown) => this.#explain(error, url, call));
       this.#answered.add(url.origin);
       this.#downUntil.delete(endpoint.baseUrl);
       this.#tellWarnings(response, call);
@@ -252,6 +271,24 @@ export class RegistrySession {
       ...(hasBody && type !== undefined ? { 'content-type': type } : {}),
       ...(authorization === undefined ? {} : { authorization }),
     };
+  }
+
+  /** Plain http that was hung up on, before anything worked there, may have met a port that speaks TLS. */
+  async #explain(error: unknown, url: URL, call: CallOptions): Promise<never> {
+    if (
+      url.protocol === 'http:' &&
+      error instanceof RootfsError &&
+      HUNG_UP.has(String(error.detail['errno'])) &&
+      this.settings.dispatcher === undefined &&
+      !this.#answered.has(url.origin) &&
+      !this.#probed.has(url.origin)
+    ) {
+      this.#probed.add(url.origin);
+      if (proxyFor(url) === undefined && (await speaksTls(url, call.signal))) {
+        throw new RootfsError('ERR_TLS', `${url.host}: ${TLS_PORT.join('; ')}`, { cause: error, detail: error.detail });
+      }
+    }
+    throw error;
   }
 
   #tellWarnings(response: WireResponse, call: CallOptions): void {

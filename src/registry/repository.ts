@@ -20,31 +20,21 @@ import type {
   TagLister,
   Target,
 } from '../content/content.js';
-import { RegistryError, RootfsError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
 import { discard, discardOnError } from '../io/discard.js';
-import { verifyBytes } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { isLoopbackHost, parseReference, type Reference } from '../spec/reference.js';
-import { addReferrer, subjectOf } from './add-referrer.js';
 import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import { fetchBlob } from './fetch-blob.js';
 import { listReferrers } from './list-referrers.js';
-import {
-  descriptorFromBytes,
-  descriptorFromHead,
-  hasDigest,
-  isManifestContent,
-  MANIFEST_ACCEPT,
-  MAX_MANIFEST_BYTES,
-  wrongManifest,
-} from './manifest-answer.js';
+import { isManifestContent } from './manifest-answer.js';
+import { falseIfAbsent, ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
 import { listNames } from './paged-list.js';
 import { pushBlob, type UploadContext } from './push-blob.js';
-import { putManifest, readManifest } from './push-manifest.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
@@ -54,12 +44,6 @@ const PARALLEL_BYTES = 32 * 1024 * 1024;
 
 /** Ranges at once under `auto`. */
 const PARALLEL_RANGES = 4;
-
-/** How many pushed manifests are kept at hand for tagging. */
-const REMEMBERED_MANIFESTS = 4;
-
-/** HEAD refusals after which GET is tried. */
-const HEAD_REFUSED = [400, 403, 405, 406, 415, 500, 501];
 
 /**
  * Opens a repository by name (`ubuntu`, `ghcr.io/user/name`; a tag or digest in it is not used). Nothing is asked of
@@ -81,19 +65,19 @@ export class RegistryRepository
   /** The repository's path at the registry. */
   readonly repository: string;
   readonly #session: RegistrySession;
+  readonly #manifests: ManifestClient;
   readonly #ranges = new Map<string, boolean>();
   readonly #servedBy = new Map<Digest, Set<string>>();
   readonly #distrusted = new Map<Digest, Set<string>>();
   /** Blobs that were asked for a moment ago and were not there: pushing them needs no second question. */
   readonly #absent = new Set<Digest>();
-  /** The manifests pushed last, for tagging them. */
-  readonly #manifests = new Map<Digest, Buffer>();
   #lastEndpoint: string | undefined;
 
   constructor(registry: string, repository: string, options: RegistryOptions) {
     this.registry = registry;
     this.repository = repository;
     this.#session = new RegistrySession(registry, repository, registrySettings(options));
+    this.#manifests = new ManifestClient(this.#session, registry, repository);
   }
 
   /**
@@ -104,31 +88,7 @@ export class RegistryRepository
    * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`
    */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
-    const asked = this.#ask(reference);
-    const subject = this.#subject('manifest', asked.name);
-    const head = await this.#session.onEndpoints(
-      asked.digest === undefined ? 'resolve' : 'pull',
-      subject.name,
-      options,
-      async (endpoint) => {
-        const response = await this.#session.request(
-          endpoint,
-          {
-            method: 'HEAD',
-            path: `${endpoint.repository}/manifests/${asked.key}`,
-            headers: { accept: MANIFEST_ACCEPT },
-            scopes: this.#pullScopes(endpoint),
-            subject,
-            accept: [200, ...HEAD_REFUSED],
-          },
-          options,
-        );
-        response.body.discard();
-        if (response.status === 200) return descriptorFromHead(response.headers, asked.digest);
-        return undefined;
-      },
-    );
-    return head ?? (await this.#getManifest(asked, subject, options)).descriptor;
+    return this.#manifests.resolve(this.#manifests.ask(reference), options);
   }
 
   /**
@@ -141,9 +101,8 @@ export class RegistryRepository
     reference: string,
     options: CallOptions = {},
   ): Promise<{ descriptor: Descriptor; content: Readable }> {
-    const asked = this.#ask(reference);
-    const { descriptor, bytes } = await this.#getManifest(asked, this.#subject('manifest', asked.name), options);
-    return { descriptor, content: Readable.from([bytes], { objectMode: false }) };
+    const { descriptor, bytes } = await this.#manifests.get(this.#manifests.ask(reference), options);
+    return { descriptor, content: abortStream(Readable.from([bytes], { objectMode: false }), options.signal) };
   }
 
   /**
@@ -169,8 +128,7 @@ export class RegistryRepository
         options,
       );
     }
-    const asked = { key: target.digest, digest: target.digest, name };
-    const { bytes } = await this.#getManifest(asked, this.#subject('manifest', name), options);
+    const { bytes } = await this.#manifests.get(this.#manifests.askDigest(target.digest), options);
     const { start, end } = resolveRange(options.range, target) ?? { start: 0, end: target.size + 1 };
     const wanted = bytes.subarray(start, end);
     if (options.range !== undefined && wanted.length < end - start) {
@@ -183,31 +141,23 @@ export class RegistryRepository
 
   /** Whether the content is here, by one HEAD. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
   async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
-    requireVerifiable(target.digest);
-    const manifest = isManifestContent(target.mediaType);
-    const subject = this.#subject(manifest ? 'manifest' : 'blob', `${this.#name}@${target.digest}`);
-    try {
-      await this.#session.onEndpoints('pull', subject.name, options, async (endpoint) => {
-        const response = await this.#session.request(
-          endpoint,
-          {
-            method: 'HEAD',
-            path: `${endpoint.repository}/${manifest ? 'manifests' : 'blobs'}/${target.digest}`,
-            headers: manifest ? { accept: MANIFEST_ACCEPT } : {},
-            scopes: this.#pullScopes(endpoint),
-            subject,
-            accept: [200],
-          },
-          options,
-        );
-        response.body.discard();
-      });
-      return true;
-    } catch (error) {
-      if (!(error instanceof RegistryError) || error.code !== 'ERR_NOT_FOUND') throw error;
-      this.#absent.add(target.digest);
-      return false;
+    if (isManifestContent(target.mediaType)) {
+      return this.#manifests.exists(this.#manifests.askDigest(target.digest), options);
     }
+    requireVerifiable(target.digest);
+    const subject = this.#subject('blob', `${this.#name}@${target.digest}`);
+    const found = await this.#session
+      .onEndpoints('pull', subject.name, options, async (endpoint) => {
+        const path = `${endpoint.repository}/blobs/${target.digest}`;
+        const scopes = [repositoryScope(endpoint.repository, 'pull')];
+        const request = { method: 'HEAD', path, scopes, subject, accept: [200] } as const;
+        const response = await this.#session.request(endpoint, request, options);
+        response.body.discard();
+        return true;
+      })
+      .catch(falseIfAbsent);
+    if (!found) this.#absent.add(target.digest);
+    return found;
   }
 
   /**
@@ -252,17 +202,16 @@ export class RegistryRepository
    * `ERR_LIMIT_EXCEEDED` (413; a manifest over 4 MiB), `ERR_UNAUTHORIZED`, `ERR_DENIED`, and as `resolve`
    */
   async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: CallOptions = {}): Promise<void> {
-    const name = `${this.#name}@${expected.digest}`;
     await discardOnError(content, async () => {
       requireVerifiable(expected.digest);
-      if (isManifestContent(expected.mediaType)) return;
-      if (!this.#absent.delete(expected.digest) && (await this.exists(expected, options))) discard(content);
-      else await pushBlob(expected, content, this.#upload(name), options);
+      if (isManifestContent(expected.mediaType)) {
+        await this.#manifests.push(expected, content, options);
+      } else if (!this.#absent.delete(expected.digest) && (await this.exists(expected, options))) {
+        discard(content);
+      } else {
+        await pushBlob(expected, content, this.#upload(expected.digest), options);
+      }
     });
-    if (!isManifestContent(expected.mediaType)) return;
-    const bytes = await readManifest(expected, content, name);
-    await this.#putManifest(expected, bytes, expected.digest, name, options);
-    this.#rememberManifest(expected.digest, bytes);
   }
 
   /**
@@ -272,17 +221,7 @@ export class RegistryRepository
    * @throws RegistryError, RootfsError as `push`; `ERR_REFERENCE_INVALID` for a digest
    */
   async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
-    const asked = this.#ask(reference);
-    if (asked.digest !== undefined) {
-      throw new RootfsError('ERR_REFERENCE_INVALID', `${reference}: a digest cannot be a tag; give a name`, {
-        detail: { reference },
-      });
-    }
-    const subject = this.#subject('manifest', `${this.#name}@${target.digest}`);
-    const key = { key: target.digest, digest: target.digest, name: subject.name };
-    const bytes = this.#manifests.get(target.digest) ?? (await this.#getManifest(key, subject, options)).bytes;
-    verifyBytes(bytes, { digest: target.digest, size: bytes.length }, subject.name);
-    await this.#putManifest(target, bytes, asked.key, asked.name, options);
+    await this.#manifests.tag(target, reference, options);
   }
 
   /**
@@ -294,7 +233,7 @@ export class RegistryRepository
   async mount(target: Descriptor, fromRepository: string, options: CallOptions = {}): Promise<boolean> {
     requireVerifiable(target.digest);
     const from = parseReference(`${this.registry}/${fromRepository}`).repository;
-    return mountBlob(target, from, this.#upload(`${this.#name}@${target.digest}`), options);
+    return mountBlob(target, from, this.#upload(target.digest), options);
   }
 
   /** The tags of this repository, in the registry's order, each once. @throws RegistryError, RootfsError as `resolve` */
@@ -304,7 +243,7 @@ export class RegistryRepository
       'tags',
       {
         path: (endpoint) => `${endpoint.repository}/tags/list`,
-        scopes: (endpoint) => this.#pullScopes(endpoint),
+        scopes: (endpoint) => [repositoryScope(endpoint.repository, 'pull')],
         subject: this.#subject('tags', this.#name),
       },
       options,
@@ -323,7 +262,7 @@ export class RegistryRepository
   ): AsyncGenerator<Descriptor, void, undefined> {
     requireVerifiable(target.digest);
     const subject = this.#subject('referrers', `${this.#name}@${target.digest}`);
-    const readTag = (tag: string): Promise<Buffer | undefined> => this.#readTag(tag, options);
+    const readTag = (tag: string): Promise<Buffer | undefined> => this.#manifests.readTag(tag, options);
     return listReferrers(this.#session, target.digest, artifactType, subject, readTag, options);
   }
 
@@ -335,7 +274,7 @@ export class RegistryRepository
   async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
     const digest = typeof target === 'string' ? target : target.digest;
     requireVerifiable(digest);
-    this.#manifests.delete(digest);
+    this.#manifests.forget(digest);
     const places =
       typeof target === 'string'
         ? (['manifests', 'blobs'] as const)
@@ -374,113 +313,11 @@ export class RegistryRepository
     this.#servedBy.set(digest, served);
   }
 
-  #upload(name: string): UploadContext {
-    return { session: this.#session, subject: this.#subject('upload', name) };
-  }
-
-  async #putManifest(
-    target: Descriptor,
-    bytes: Buffer,
-    key: string,
-    name: string,
-    options: CallOptions,
-  ): Promise<void> {
-    const kept = await putManifest(target, bytes, key, this.#upload(name), options);
-    const subject = kept ? undefined : subjectOf(bytes);
-    if (subject === undefined || key !== target.digest) return;
-    await addReferrer(
-      {
-        read: (tag) => this.#readTag(tag, options),
-        write: async (index, content, tag) => {
-          await putManifest(index, content, tag, this.#upload(`${this.#name}:${tag}`), options);
-        },
-      },
-      subject,
-      target,
-      bytes,
-    );
-  }
-
-  #rememberManifest(digest: Digest, bytes: Buffer): void {
-    this.#manifests.set(digest, bytes);
-    for (const oldest of this.#manifests.keys()) {
-      if (this.#manifests.size <= REMEMBERED_MANIFESTS) break;
-      this.#manifests.delete(oldest);
-    }
-  }
-
-  async #readTag(tag: string, options: CallOptions): Promise<Buffer | undefined> {
-    const name = `${this.#name}:${tag}`;
-    try {
-      const asked = { key: tag, digest: undefined, name };
-      return (await this.#getManifest(asked, this.#subject('manifest', name), options)).bytes;
-    } catch (error) {
-      if (error instanceof RegistryError && error.code === 'ERR_NOT_FOUND') return undefined;
-      throw error;
-    }
-  }
-
-  async #getManifest(
-    asked: AskedManifest,
-    subject: Subject,
-    options: CallOptions,
-  ): Promise<{ descriptor: Descriptor; bytes: Buffer }> {
-    const capability = asked.digest === undefined ? 'resolve' : 'pull';
-    return this.#session.onEndpoints(capability, subject.name, options, async (endpoint) => {
-      const response = await this.#session.request(
-        endpoint,
-        {
-          method: 'GET',
-          path: `${endpoint.repository}/manifests/${asked.key}`,
-          headers: { accept: MANIFEST_ACCEPT },
-          scopes: this.#pullScopes(endpoint),
-          subject,
-          accept: [200],
-        },
-        options,
-      );
-      const bytes = await response.body.bytes(MAX_MANIFEST_BYTES, `manifest ${subject.name}`);
-      if (asked.digest !== undefined && endpoint.mirrorOf !== undefined && !hasDigest(bytes, asked.digest)) {
-        throw wrongManifest(subject.name, response.url.host, asked.digest, bytes);
-      }
-      return { bytes, descriptor: descriptorFromBytes(bytes, response.headers.get('content-type'), asked.digest) };
-    });
-  }
-
-  #pullScopes(endpoint: Endpoint): readonly string[] {
-    return [repositoryScope(endpoint.repository, 'pull')];
+  #upload(digest: Digest): UploadContext {
+    return { session: this.#session, subject: this.#subject('upload', `${this.#name}@${digest}`) };
   }
 
   #subject(kind: Subject['kind'], name: string): Subject {
     return { kind, name, registry: this.registry, repository: this.#name };
   }
-
-  /** A tag, a digest or a full reference, as the last part of a manifest's path. */
-  #ask(reference: string): AskedManifest {
-    if (isDigest(reference)) {
-      requireVerifiable(reference);
-      return { key: reference, digest: reference, name: `${this.#name}@${reference}` };
-    }
-    if (/^\w[\w.-]{0,127}$/.test(reference)) {
-      return { key: reference, digest: undefined, name: `${this.#name}:${reference}` };
-    }
-    const parsed = parseReference(reference);
-    if (parsed.registry !== this.registry || parsed.repository !== this.repository) {
-      throw new RootfsError(
-        'ERR_REFERENCE_INVALID',
-        `${JSON.stringify(reference)} is not a reference to ${this.#name}; give a tag, a digest or ${this.#name}:TAG`,
-        { detail: { reference, repository: this.#name } },
-      );
-    }
-    const { digest, tag = 'latest' } = parsed;
-    return digest === undefined
-      ? { key: tag, digest, name: `${this.#name}:${tag}` }
-      : { key: digest, digest, name: `${this.#name}@${digest}` };
-  }
-}
-
-interface AskedManifest {
-  readonly key: string;
-  readonly digest: Digest | undefined;
-  readonly name: string;
 }

@@ -1,0 +1,211 @@
+/** The manifests of one repository: asked for, fetched, stored, named. */
+import type { CallOptions } from '../content/content.js';
+import { RegistryError, RootfsError } from '../errors.js';
+import { readLimited } from '../io/limit.js';
+import { verifyBytes } from '../io/verify.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
+import { parseReference } from '../spec/reference.js';
+import { addReferrer, subjectOf } from './add-referrer.js';
+import type { Subject } from './answer-error.js';
+import type { Endpoint } from './endpoint.js';
+import {
+  descriptorFromBytes,
+  descriptorFromHead,
+  hasDigest,
+  MANIFEST_ACCEPT,
+  MAX_MANIFEST_BYTES,
+  wrongManifest,
+} from './manifest-answer.js';
+import { putManifest } from './push-manifest.js';
+import type { ApiRequest, RegistrySession } from './registry-session.js';
+import { repositoryScope } from './scopes.js';
+import type { WireResponse } from './wire.js';
+
+/** A manifest as it is asked for. */
+export interface AskedManifest {
+  /** The last part of its path: a tag or a digest. */
+  readonly key: string;
+  readonly digest: Digest | undefined;
+  /** For people. */
+  readonly name: string;
+}
+
+/** HEAD refusals after which GET is tried. */
+const HEAD_REFUSED = [400, 403, 405, 406, 415, 500, 501];
+
+/** How many pushed manifests are kept at hand for tagging. */
+const REMEMBERED_MANIFESTS = 4;
+
+/** Requests for manifests. One per repository. */
+export class ManifestClient {
+  readonly #session: RegistrySession;
+  readonly #registry: string;
+  readonly #repository: string;
+  readonly #name: string;
+  readonly #pushed = new Map<Digest, Buffer>();
+
+  constructor(session: RegistrySession, registry: string, repository: string) {
+    this.#session = session;
+    this.#registry = registry;
+    this.#repository = repository;
+    this.#name = `${registry}/${repository}`;
+  }
+
+  /**
+   * Reads a tag, a digest or a full reference to this repository; with both, the digest decides.
+   *
+   * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`
+   */
+  ask(reference: string): AskedManifest {
+    if (isDigest(reference)) return this.askDigest(reference);
+    if (/^\w[\w.-]{0,127}$/.test(reference)) return this.#askTag(reference);
+    const parsed = parseReference(reference);
+    if (parsed.registry !== this.#registry || parsed.repository !== this.#repository) {
+      throw new RootfsError(
+        'ERR_REFERENCE_INVALID',
+        `${JSON.stringify(reference)} is not a reference to ${this.#name}; give a tag, a digest or ${this.#name}:TAG`,
+        { detail: { reference, repository: this.#name } },
+      );
+    }
+    return parsed.digest === undefined ? this.#askTag(parsed.tag ?? 'latest') : this.askDigest(parsed.digest);
+  }
+
+  /** Asks by digest. @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` */
+  askDigest(digest: Digest): AskedManifest {
+    requireVerifiable(digest);
+    return { key: digest, digest, name: `${this.#name}@${digest}` };
+  }
+
+  /** What a name points at: by HEAD, or by GET where HEAD is refused or leaves something open. */
+  async resolve(asked: AskedManifest, call: CallOptions): Promise<Descriptor> {
+    const head = await this.#onEndpoints(asked, call, async (endpoint) => {
+      const response = await this.#request('HEAD', endpoint, asked, [200, ...HEAD_REFUSED], call);
+      response.body.discard();
+      return response.status === 200 ? descriptorFromHead(response.headers, asked.digest) : undefined;
+    });
+    return head ?? (await this.get(asked, call)).descriptor;
+  }
+
+  /**
+   * Fetches a manifest, 4 MiB at most. One that was asked for by digest is checked only where a mirror served it: then
+   * the next endpoint can be asked.
+   */
+  get(asked: AskedManifest, call: CallOptions): Promise<{ readonly descriptor: Descriptor; readonly bytes: Buffer }> {
+    return this.#onEndpoints(asked, call, async (endpoint) => {
+      const response = await this.#request('GET', endpoint, asked, [200], call);
+      const bytes = await response.body.bytes(MAX_MANIFEST_BYTES, `manifest ${asked.name}`);
+      if (asked.digest !== undefined && endpoint.mirrorOf !== undefined && !hasDigest(bytes, asked.digest)) {
+        throw wrongManifest(asked.name, response.url.host, asked.digest, bytes);
+      }
+      return { bytes, descriptor: descriptorFromBytes(bytes, response.headers.get('content-type'), asked.digest) };
+    });
+  }
+
+  /** Whether a manifest is there. */
+  async exists(asked: AskedManifest, call: CallOptions): Promise<boolean> {
+    return this.#onEndpoints(asked, call, async (endpoint) => {
+      const response = await this.#request('HEAD', endpoint, asked, [200], call);
+      response.body.discard();
+      return true;
+    }).catch(falseIfAbsent);
+  }
+
+  /** The bytes under a tag, or `undefined` when there is no such tag. */
+  async readTag(tag: string, call: CallOptions): Promise<Buffer | undefined> {
+    try {
+      return (await this.get(this.#askTag(tag), call)).bytes;
+    } catch (error) {
+      falseIfAbsent(error);
+      return undefined;
+    }
+  }
+
+  /**
+   * Stores a manifest under its digest, verified. One with a `subject` is added to the list of referrers where the
+   * registry does not do that itself.
+   */
+  async push(target: Descriptor, content: AsyncIterable<Uint8Array>, call: CallOptions): Promise<void> {
+    const { name } = this.askDigest(target.digest);
+    const bytes = await readLimited(content, MAX_MANIFEST_BYTES, name);
+    verifyBytes(bytes, target, name);
+    const kept = await putManifest(target, bytes, target.digest, this.#upload(name), call);
+    const subject = kept ? undefined : subjectOf(bytes);
+    if (subject !== undefined) await this.#addReferrer(subject, target, bytes, call);
+    this.#pushed.set(target.digest, bytes);
+    for (const oldest of this.#pushed.keys()) {
+      if (this.#pushed.size <= REMEMBERED_MANIFESTS) break;
+      this.#pushed.delete(oldest);
+    }
+  }
+
+  /** Points a tag at a manifest that is here: the same bytes, the same media type. */
+  async tag(target: Descriptor, reference: string, call: CallOptions): Promise<void> {
+    const asked = this.ask(reference);
+    if (asked.digest !== undefined) {
+      throw new RootfsError('ERR_REFERENCE_INVALID', `${reference}: a digest cannot be a tag; give a name`, {
+        detail: { reference },
+      });
+    }
+    const source = this.askDigest(target.digest);
+    const bytes = this.#pushed.get(target.digest) ?? (await this.get(source, call)).bytes;
+    verifyBytes(bytes, { digest: target.digest, size: bytes.length }, source.name);
+    await putManifest(target, bytes, asked.key, this.#upload(asked.name), call);
+  }
+
+  /** Forgets a manifest that was pushed. */
+  forget(digest: Digest): void {
+    this.#pushed.delete(digest);
+  }
+
+  #askTag(tag: string): AskedManifest {
+    return { key: tag, digest: undefined, name: `${this.#name}:${tag}` };
+  }
+
+  #subject(kind: Subject['kind'], name: string): Subject {
+    return { kind, name, registry: this.#registry, repository: this.#name };
+  }
+
+  #upload(name: string): { session: RegistrySession; subject: Subject } {
+    return { session: this.#session, subject: this.#subject('upload', name) };
+  }
+
+  #addReferrer(subject: Digest, target: Descriptor, bytes: Uint8Array, call: CallOptions): Promise<void> {
+    const place = {
+      read: (tag: string): Promise<Buffer | undefined> => this.readTag(tag, call),
+      write: async (index: Descriptor, content: Buffer, tag: string): Promise<void> => {
+        await putManifest(index, content, tag, this.#upload(`${this.#name}:${tag}`), call);
+      },
+    };
+    return addReferrer(place, subject, target, bytes);
+  }
+
+  #onEndpoints<T>(asked: AskedManifest, call: CallOptions, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+    const capability = asked.digest === undefined ? 'resolve' : 'pull';
+    return this.#session.onEndpoints(capability, asked.name, call, attempt, { reference: asked.key });
+  }
+
+  #request(
+    method: ApiRequest['method'],
+    endpoint: Endpoint,
+    asked: AskedManifest,
+    accept: readonly number[],
+    call: CallOptions,
+  ): Promise<WireResponse> {
+    const request: ApiRequest = {
+      method,
+      path: `${endpoint.repository}/manifests/${asked.key}`,
+      headers: { accept: MANIFEST_ACCEPT },
+      scopes: [repositoryScope(endpoint.repository, 'pull')],
+      subject: this.#subject('manifest', asked.name),
+      accept,
+    };
+    return this.#session.request(endpoint, request, call);
+  }
+}
+
+/** `false` for content that is not there; every other failure is thrown. */
+export function falseIfAbsent(error: unknown): false {
+  if (error instanceof RegistryError && error.code === 'ERR_NOT_FOUND') return false;
+  throw error;
+}
