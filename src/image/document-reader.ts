@@ -120,7 +120,7 @@ export class DocumentReader {
 
 /** What a document is that was announced as nothing in particular: stores look manifests up by this type. */
 function typeOf({ kind, value }: ManifestOrIndex): string {
-  return value.mediaType ?? (kind === 'index' ? MediaType.ociIndex : MediaType.ociManifest);
+  return value.mediaType || (kind === 'index' ? MediaType.ociIndex : MediaType.ociManifest);
 }
 
 /** valibot comes with these modules: loaded when the first image is, and while the first request is under way. */

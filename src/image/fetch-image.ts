@@ -1,6 +1,6 @@
 /** From a reference to an image: everything above the layers, verified. */
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { report } from '../progress.js';
@@ -20,6 +20,7 @@ import {
 import { rankPlatform } from '../spec/rank-platform.js';
 import { DocumentReader } from './document-reader.js';
 import type { Image, ImageDocument } from './image.js';
+import { imageFailure } from './image-failure.js';
 import { pickManifest } from './pick-manifest.js';
 
 /** Options of `fetchImage`. */
@@ -82,8 +83,7 @@ export async function fetchImage(
       layers,
     };
   } catch (error) {
-    if (signal?.aborted) throw signal.reason;
-    throw wrapSystemError(error, reference);
+    throw imageFailure(error, reference, signal);
   }
 }
 

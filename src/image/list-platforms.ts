@@ -1,6 +1,5 @@
 /** What a reference offers: for people who choose, and for tools that take everything. */
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
-import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { describeArtifact } from '../spec/artifact.js';
@@ -8,6 +7,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { isUnknownPlatform, type Platform, platformOf } from '../spec/platform.js';
 import { DocumentReader } from './document-reader.js';
+import { imageFailure } from './image-failure.js';
 import { allEntries } from './index-entries.js';
 
 /** One manifest behind a reference. */
@@ -55,8 +55,7 @@ export async function listPlatforms(
     const says = platform !== undefined && !isUnknownPlatform(platform);
     return [offer(target.descriptor, says ? platform : undefined, false)];
   } catch (error) {
-    if (signal?.aborted) throw signal.reason;
-    throw wrapSystemError(error, reference);
+    throw imageFailure(error, reference, signal);
   }
 }
 

@@ -62,8 +62,8 @@ function isImage({ descriptor, attestation }: IndexEntry): boolean {
 
 /** An entry that calls itself an artifact stands back behind those that do not. */
 function isPlainImage(entry: IndexEntry): boolean {
-  const { artifactType } = entry.descriptor;
-  return isImage(entry) && (artifactType === undefined || isConfigType(artifactType));
+  const { artifactType = '' } = entry.descriptor;
+  return isImage(entry) && (artifactType === '' || isConfigType(artifactType));
 }
 
 function best(entries: readonly IndexEntry[], wanted: Platform): Ranked | undefined {
@@ -154,7 +154,7 @@ function nothingFound(
       held.add(describeArtifactType(descriptor.mediaType) ?? `content of type ${descriptor.mediaType}`);
     }
   }
-  if (held.size === 0 && index.artifactType !== undefined) held.add(`an artifact of type ${index.artifactType}`);
+  if (held.size === 0 && (index.artifactType ?? '') !== '') held.add(`an artifact of type ${index.artifactType}`);
   if (held.size > 0) {
     return new RootfsError(
       'ERR_NOT_AN_IMAGE',

@@ -53,14 +53,14 @@ const KNOWN: readonly (readonly [string, string])[] = [
  * extracting them fails and names them.
  */
 export function describeArtifact(manifest: ImageManifest): string | undefined {
-  const { artifactType, config, layers } = manifest;
+  const { artifactType = '', config, layers } = manifest;
   const inLayers = layers.map((layer) => describeArtifactType(layer.mediaType)).find((name) => name !== undefined);
   if (isConfigType(config.mediaType)) {
     return layers.some((layer) => describeLayerType(layer.mediaType) !== undefined) ? undefined : inLayers;
   }
-  const known = describeArtifactType(artifactType ?? '') ?? describeArtifactType(config.mediaType) ?? inLayers;
+  const known = describeArtifactType(artifactType) ?? describeArtifactType(config.mediaType) ?? inLayers;
   if (known !== undefined) return known;
-  if (artifactType !== undefined) return `an artifact of type ${artifactType}`;
+  if (artifactType !== '') return `an artifact of type ${artifactType}`;
   return config.mediaType === MediaType.ociEmpty
     ? 'an artifact of no stated type, with an empty config'
     : `an artifact whose config is of type ${config.mediaType}`;

@@ -10,6 +10,7 @@ import {
   type DocumentKind,
   jsonObject,
   mediaType,
+  optionalMediaType,
   type ParseOptions,
   readJsonObject,
   stringMap,
@@ -69,7 +70,7 @@ export const descriptorSchema: v.GenericSchema<unknown, unknown> = v.pipe(
     urls: v.optional(v.array(v.custom<string>((url) => typeof url === 'string' && URL.canParse(url), 'a URL'))),
     annotations: v.optional(stringMap),
     data: v.optional(v.custom<string>(isBase64, 'base64')),
-    artifactType: v.optional(mediaType),
+    artifactType: optionalMediaType,
     platform: v.optional(platformSchema),
   }),
 );

@@ -26,7 +26,7 @@ const OTHER_MANIFESTS: Readonly<Record<string, string>> = {
  */
 export function documentKind(document: JsonObject, options: ParseManifestOptions = {}): 'manifest' | 'index' {
   const { subject = 'the manifest' } = options;
-  const own = document['mediaType'];
+  const own = document['mediaType'] === '' ? undefined : document['mediaType'];
   const announced = bareMediaType(options.mediaType ?? '');
   const holds = (...fields: string[]): boolean => fields.some((field) => document[field] !== undefined);
   const refuse = (problem: string): RootfsError =>

@@ -9,7 +9,7 @@ import {
   type DocumentKind,
   type JsonObject,
   jsonObject,
-  mediaType,
+  optionalMediaType,
   readJsonObject,
   stringMap,
 } from './json-document.js';
@@ -33,8 +33,8 @@ const schema = v.pipe(
   jsonObject,
   v.looseObject({
     schemaVersion: v.literal(2),
-    mediaType: v.optional(mediaType),
-    artifactType: v.optional(mediaType),
+    mediaType: optionalMediaType,
+    artifactType: optionalMediaType,
     manifests: v.array(descriptorSchema),
     subject: v.optional(descriptorSchema),
     annotations: v.optional(stringMap),

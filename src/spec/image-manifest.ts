@@ -9,7 +9,7 @@ import {
   type DocumentKind,
   type JsonObject,
   jsonObject,
-  mediaType,
+  optionalMediaType,
   readJsonObject,
   stringMap,
 } from './json-document.js';
@@ -39,8 +39,8 @@ const schema = v.pipe(
   jsonObject,
   v.looseObject({
     schemaVersion: v.literal(2),
-    mediaType: v.optional(mediaType),
-    artifactType: v.optional(mediaType),
+    mediaType: optionalMediaType,
+    artifactType: optionalMediaType,
     config: descriptorSchema,
     layers: v.array(descriptorSchema),
     subject: v.optional(descriptorSchema),

@@ -85,7 +85,7 @@ export function checkDocument<T>(
   const path = v.getDotPath(issue) ?? '';
   const field = path === '' ? `the ${kind.name}` : `${path} of the ${kind.name}`;
   const found = issue.received.length > 120 ? `${issue.received.slice(0, 120)}…` : issue.received;
-  const expected = issue.expected === null || issue.type === 'custom' ? issue.message : issue.expected;
+  const expected = issue.message.startsWith('Invalid ') ? issue.expected : issue.message;
   const problem = issue.received === 'undefined' ? 'is missing' : `is wrong: expected ${expected}, found ${found}`;
   throw new RootfsError(kind.code, `${subject}: ${field} ${problem}; ask who publishes it`, {
     detail: { subject, field: path, expected, found },
@@ -109,10 +109,13 @@ export const stringSet: v.GenericSchema<unknown, unknown> = v.custom<Record<stri
 
 /** A media type as RFC 6838 has them. */
 export const mediaType: v.GenericSchema<unknown, unknown> = v.custom<string>(
-  (value) =>
-    typeof value === 'string' &&
-    /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$/.test(value),
+  isMediaType,
   'a media type as in application/json',
+);
+
+/** A media type that may be left out; Go also writes the empty text for that. */
+export const optionalMediaType: v.GenericSchema<unknown, unknown> = v.optional(
+  v.custom<string>((value) => value === '' || isMediaType(value), 'a media type as in application/json'),
 );
 
 /** A list of strings. */
@@ -125,6 +128,13 @@ export function checkLength(list: readonly unknown[], field: string, limit: numb
     'ERR_LIMIT_EXCEEDED',
     `${subject}: ${field} has ${list.length} entries; at most ${limit} are read`,
     { detail: { subject, field, entries: list.length, limit } },
+  );
+}
+
+function isMediaType(value: unknown): boolean {
+  return (
+    typeof value === 'string' &&
+    /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$/.test(value)
   );
 }
 

@@ -526,4 +526,10 @@ test('an abort ends in its own reason, and what a source throws is wrapped', asy
     throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' });
   };
   await fails(fetchImage(broken, 'app'), 'ERR_PERMISSION', /^app: EACCES/);
+  const cause = new TypeError('boom');
+  broken.resolve = async () => {
+    throw cause;
+  };
+  const error = await fails(fetchImage(broken, 'app'), 'ERR_INTERNAL', /^app: the source failed \(boom\)/);
+  assert.equal(error.cause, cause);
 });
