@@ -144,7 +144,7 @@ function readEntry(value: unknown, key: string, source: string): Credential | un
   let password = field('password');
   const auth = field('auth')?.trim();
   if (auth !== undefined && auth !== '') {
-    const text = BASE64.test(auth) ? Buffer.from(auth, 'base64').toString('utf8') : '';
+    const text = BASE64.test(auth) ? decodeUtf8(Buffer.from(auth, 'base64')) : '';
     const colon = text.indexOf(':');
     if (colon < 0) throw wrong('has a field auth that is not the base64 of user:password');
     username = text.slice(0, colon);
@@ -155,7 +155,7 @@ function readEntry(value: unknown, key: string, source: string): Credential | un
   const registryToken = field('registrytoken');
   if (identityToken === undefined && registryToken === undefined) {
     if (username === undefined && password === undefined) return undefined;
-    if (username === '<token>') return { identityToken: password };
+    if (username === '<token>' && password !== undefined && password !== '') return { identityToken: password };
     return { username: username ?? '', password: password ?? '' };
   }
   return {
@@ -164,6 +164,15 @@ function readEntry(value: unknown, key: string, source: string): Credential | un
     ...(identityToken === undefined ? {} : { identityToken }),
     ...(registryToken === undefined ? {} : { registryToken }),
   };
+}
+
+/** Not text is no text: a guess would be a wrong password, shown to the registry until it locks the account. */
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return '';
+  }
 }
 
 function section(document: Record<string, unknown>, name: string, source: string): Record<string, unknown> {

@@ -120,9 +120,7 @@ class EndpointSearch {
     }
     const folder = await findHostFolder(this.#hostsDirs, host);
     const file = folder === undefined ? undefined : await readHostsFile(folder);
-    if (file !== undefined && file.ignored.length > 0) {
-      this.#warn(`${file.path}: proxy is not read from here; set HTTPS_PROXY or HTTP_PROXY`);
-    }
+    for (const warning of file?.warnings ?? []) this.#warn(`${file?.path}: ${warning}`);
     // A folder of containerd's without hosts.toml holds certificates as Docker's does.
     const bare = folder === undefined || file !== undefined ? undefined : await readCertsFolder(folder);
     const found: Endpoint[] = [];
@@ -140,7 +138,9 @@ class EndpointSearch {
     const { url } = entry;
     const scheme = url.protocol === 'http:' ? 'http' : 'https';
     const tls = scheme === 'http' ? undefined : (entry.tls ?? (await this.#certs(canonicalHost(url.host)))?.tls);
-    return [this.#endpoint({ scheme, tls }, { host: url.host, repository, source: file.path }, entry, host)];
+    return [
+      this.#endpoint({ scheme, tls }, { host: url.host, repository, source: file.path }, entry, otherThan(url, host)),
+    ];
   }
 
   async #fromMirror(mirror: MirrorRule, rule: RegistryRule, host: string, name: string): Promise<Endpoint[]> {
@@ -173,7 +173,7 @@ class EndpointSearch {
       const own = server.tls ?? (await this.#certs(canonicalHost(server.url.host)))?.tls;
       const tls = scheme === 'http' ? undefined : mergeTls(own, ca, this.#options.tlsVerify);
       const place = { host: server.url.host, repository, source: (file as HostsFile).path };
-      return [this.#endpoint({ scheme, tls }, place, server, host)];
+      return [this.#endpoint({ scheme, tls }, place, server, otherThan(server.url, host))];
     }
     const moved =
       rule?.location === undefined ? undefined : splitName(relocate(rule, rule.location, `${host}/${repository}`));
@@ -199,15 +199,14 @@ class EndpointSearch {
     { scheme, tls }: Spoken,
     { host, repository, source }: Place,
     entry: Partial<HostEntry> & Pick<HostEntry, 'capabilities'>,
-    standsFor: string | undefined,
+    mirrorOf: string | undefined,
   ): Endpoint {
     const path = entry.url === undefined || entry.url.pathname === '/' ? '' : entry.url.pathname;
-    const isItself = standsFor === undefined || canonicalHost(host) === canonicalHost(standsFor);
     return {
       baseUrl: `${scheme}://${apiHost(canonicalHost(host))}${path}`,
       ...(entry.overridePath === true ? { overridePath: true } : {}),
       repository,
-      ...(isItself ? {} : { mirrorOf: standsFor }),
+      ...(mirrorOf === undefined ? {} : { mirrorOf }),
       credentialHost: canonicalHost(host),
       capabilities: entry.capabilities,
       ...(tls === undefined ? {} : { tls }),
@@ -251,6 +250,11 @@ function mergeTls(
   const merged = ca === undefined ? tls : { ...tls, ca: [...(tls?.ca ?? []), ca] };
   if (verify === undefined) return merged;
   return verify && merged?.skipVerify === undefined ? merged : { ...merged, skipVerify: !verify };
+}
+
+/** The registry that a host of `hosts.toml` stands in for; `undefined` when it is the registry's own host. */
+function otherThan(url: URL, host: string): string | undefined {
+  return canonicalHost(url.host) === canonicalHost(host) ? undefined : host;
 }
 
 function splitName(name: string): { readonly host: string; readonly repository: string } {

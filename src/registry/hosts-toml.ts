@@ -26,8 +26,8 @@ export interface HostsFile {
   readonly path: string;
   readonly hosts: readonly HostEntry[];
   readonly server: HostEntry;
-  /** Keys that this library does not act on and that change where requests go. */
-  readonly ignored: readonly string[];
+  /** What it says and this library does not do, for people. */
+  readonly warnings: readonly string[];
 }
 
 const ALL: readonly EndpointCapability[] = ['pull', 'resolve', 'push'];
@@ -65,15 +65,23 @@ export async function readHostsFile(folder: string): Promise<HostsFile | undefin
   const file = await readTomlFile(path);
   if (file === undefined) return undefined;
   const hosts: HostEntry[] = [];
-  const ignored = file.value('proxy') === undefined ? [] : ['proxy'];
+  const warnings = new Set(notDone(file));
   const table = file.table('host');
   for (const key of table?.keys() ?? []) {
     const entry = table?.table(key);
     if (entry === undefined) continue;
-    if (entry.value('proxy') !== undefined) ignored.push('proxy');
+    for (const warning of notDone(entry)) warnings.add(warning);
     hosts.push(await readEntry(folder, key, entry));
   }
-  return { path, hosts, server: await readEntry(folder, file.string('server'), file), ignored };
+  return { path, hosts, server: await readEntry(folder, file.string('server'), file), warnings: [...warnings] };
+}
+
+function notDone(table: TomlTable): string[] {
+  const client = table.value('client');
+  return [
+    ...(table.value('proxy') === undefined ? [] : ['proxy is not read from here; set HTTPS_PROXY or HTTP_PROXY']),
+    ...(Array.isArray(client) && client.length > 1 ? ['only the first client certificate is used'] : []),
+  ];
 }
 
 async function readEntry(folder: string, server: string | undefined, table: TomlTable): Promise<HostEntry> {
@@ -106,8 +114,7 @@ function readCapabilities(table: TomlTable): readonly EndpointCapability[] {
   const names = table.strings('capabilities');
   const found = names.map((name) => {
     const known = ALL.find((capability) => capability === name.toLowerCase());
-    if (known === undefined)
-      throw table.problem(`capabilities are pull, resolve and push, not ${JSON.stringify(name)}`);
+    if (known === undefined) throw table.problem('capabilities are pull, resolve and push, and one is something else');
     return known;
   });
   return found.length === 0 ? ALL : [...new Set(found)];

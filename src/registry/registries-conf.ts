@@ -169,9 +169,9 @@ function readRule(table: TomlTable): RegistryRule {
   const prefix = written === '' ? location : written;
   if (prefix === '') throw table.problem('a [[registry]] has neither prefix nor location');
   if (location === '' && !prefix.startsWith('*.')) {
-    throw table.problem(`the [[registry]] of ${JSON.stringify(prefix)} has no location`);
+    throw table.problem(`the [[registry]] of ${quoted(prefix)} has no location`);
   }
-  if (!PREFIX.test(prefix)) throw table.problem(`${JSON.stringify(prefix)} is no prefix; expected host[:port][/path]`);
+  if (!PREFIX.test(prefix)) throw table.problem(`${quoted(prefix)} is no prefix; expected host[:port][/path]`);
   // Without a prefix the location only names what the table is about.
   const moved = written === '' || location === prefix || location === '' ? undefined : checkLocation(location, table);
   const digestOnly = table.boolean('mirror-by-digest-only') ?? false;
@@ -189,7 +189,7 @@ function readMirror(table: TomlTable, digestOnly: boolean): MirrorRule {
   const pull = table.string('pull-from-mirror') ?? '';
   const pullFrom = PULLS.find((known) => known === (pull === '' ? 'all' : pull));
   if (pullFrom === undefined) {
-    throw table.problem(`pull-from-mirror is all, digest-only or tag-only, not ${JSON.stringify(pull)}`);
+    throw table.problem('pull-from-mirror is all, digest-only or tag-only, and one is something else');
   }
   if (digestOnly && pull !== '') throw table.problem('pull-from-mirror and mirror-by-digest-only exclude each other');
   const location = checkLocation(trimSlash(table.string('location') ?? ''), table);
@@ -211,7 +211,12 @@ function readOldRules(table: TomlTable): readonly RegistryRule[] {
 
 function checkLocation(location: string, table: TomlTable): string {
   if (LOCATION.test(location)) return location;
-  throw table.problem(`${JSON.stringify(location)} is no location; expected host[:port][/path], without scheme or tag`);
+  throw table.problem(`${quoted(location)} is no location; expected host[:port][/path], without scheme or tag`);
+}
+
+/** A name for a message; one that may hold a password, as a URL does, is not shown. */
+function quoted(name: string): string {
+  return /^[\w.*:/[\]-]{1,300}$/.test(name) ? JSON.stringify(name) : '(not shown)';
 }
 
 function trimSlash(text: string): string {

@@ -200,6 +200,7 @@ test('a file that cannot be read is an error that names it and shows nothing of 
     [{ auths: { 'reg.example': SECRET } }, /reg\.example/],
     [{ auths: { 'reg.example': { auth: `${SECRET}!` } } }, /base64/],
     [{ auths: { 'reg.example': { auth: Buffer.from(SECRET).toString('base64') } } }, /user:password/],
+    [{ auths: { 'reg.example': { auth: Buffer.from('u:\xff\xfe', 'latin1').toString('base64') } } }, /base64/],
     [{ auths: { 'reg.example': { auth: 12 } } }, /auth that is no string/],
     [{ auths: { 'reg.example': { identitytoken: [SECRET] } } }, /identitytoken/],
     [{ credHelpers: { 'reg.example': `../${SECRET}` } }, /helper/],

@@ -300,7 +300,7 @@ test('hosts.toml that makes no sense is refused with its path and without its se
   assert.ok(!JSON.stringify(shown).includes('hunter2'));
 });
 
-test('hosts.toml: a proxy is not taken in silence', async (t) => {
+test('hosts.toml: what is not done is said', async (t) => {
   const dir = tempDir(t);
   put(join(dir, 'containerd/reg.example/hosts.toml'), 'proxy = "http://u:hunter2@proxy.example"');
   const warnings: string[] = [];
@@ -309,6 +309,24 @@ test('hosts.toml: a proxy is not taken in silence', async (t) => {
   await ask({ ...machine(dir), onProgress }, 'reg.example');
   assert.match(warnings.join(), /hosts\.toml: proxy/);
   assert.ok(!warnings.join().includes('hunter2'));
+  const pem = put(join(dir, 'containerd/two.example/both.pem'), CA + KEY);
+  put(join(dir, 'containerd/two.example/hosts.toml'), `[host."https://m.example"]\nclient = ["${pem}", "${pem}"]`);
+  await ask({ ...machine(dir), onProgress }, 'two.example');
+  assert.match(warnings.pop() ?? '', /two\.example\/hosts\.toml: only the first client certificate/);
+});
+
+test('registries.conf: a mirror on the registry’s own host is still a mirror', async (t) => {
+  const dir = tempDir(t);
+  const text = '[[registry]]\nlocation = "reg.example"\n[[registry.mirror]]\nlocation = "reg.example/cache"\n';
+  put(join(dir, 'system/registries.conf'), text);
+  const found = await ask(machine(dir), 'reg.example', 'x');
+  assert.deepEqual(
+    found.map(({ repository, mirrorOf }) => [repository, mirrorOf]),
+    [
+      ['cache/x', 'reg.example'],
+      ['x', undefined],
+    ],
+  );
 });
 
 test('registries.conf: the longest prefix, where it points, its mirrors first', async (t) => {
