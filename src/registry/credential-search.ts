@@ -46,6 +46,9 @@ export interface CredentialSearchOptions extends CredentialPlaceOptions {
   readonly onProgress?: ProgressListener | undefined;
 }
 
+/** The most warnings that are remembered as told. */
+const MAX_TOLD = 1_000;
+
 /**
  * Makes the provider that searches, in this order: `explicit`; `DOCKER_AUTH_CONFIG`; `REGISTRY_AUTH_FILE`;
  * `$XDG_RUNTIME_DIR/containers/auth.json`; `$XDG_CONFIG_HOME/containers/auth.json`; Docker's `config.json`. With
@@ -53,7 +56,7 @@ export interface CredentialSearchOptions extends CredentialPlaceOptions {
  * key does (`host/namespace/repository` before `host`), helpers before `auths`.
  *
  * A helper that is missing, fails or knows nothing is passed over, with a warning; `credsStore`, which is asked for
- * every registry, may know nothing in silence.
+ * every registry, may know nothing in silence. One provider says the same only once.
  *
  * @throws RootfsError `ERR_OPTION_INVALID`; the provider throws `ERR_CREDENTIALS` for a place that cannot be read,
  * naming it and never its content, and the caller's own abort reason
@@ -61,6 +64,7 @@ export interface CredentialSearchOptions extends CredentialPlaceOptions {
 export function createCredentialSearch(options: CredentialSearchOptions = {}): CredentialProvider {
   checkCredentialPlaces(options);
   checkHelperTimeout(options.helperTimeoutMs);
+  const told = new Set<string>();
   return {
     async credential(scope: CredentialScope, call: CallOptions = {}): Promise<FoundCredential | undefined> {
       call.signal?.throwIfAborted();
@@ -69,7 +73,7 @@ export function createCredentialSearch(options: CredentialSearchOptions = {}): C
         if (canonicalHost(given.host) === host)
           return { credential: given.credential, source: given.source ?? '--creds' };
       }
-      const search = new Search(options, call);
+      const search = new Search(options, call, told);
       for (const place of credentialPlaces(options)) {
         const found = await search.lookIn(place, scope);
         if (found !== undefined) return found;
@@ -101,8 +105,10 @@ export async function readCredentialPlace(place: CredentialPlace): Promise<AuthF
 class Search {
   readonly #options: CredentialSearchOptions;
   readonly #call: CallOptions;
+  readonly #told: Set<string>;
 
-  constructor(options: CredentialSearchOptions, call: CallOptions) {
+  constructor(options: CredentialSearchOptions, call: CallOptions, told: Set<string>) {
+    this.#told = told;
     this.#options = options;
     this.#call = call;
   }
@@ -142,9 +148,9 @@ class Search {
   #warn(helper: NamedHelper, file: AuthFile, answer: HelperAnswer, promised: boolean): void {
     if (answer.kind === 'found' || (answer.kind === 'unknown' && !promised)) return;
     const problem = answer.kind === 'unknown' ? `it knows no credentials for ${helper.key}` : answer.reason;
-    report(this.#call.onProgress ?? this.#options.onProgress, {
-      type: 'warning:raised',
-      message: `docker-credential-${helper.name}, named in ${file.source}: ${problem}; going on without it`,
-    });
+    const message = `docker-credential-${helper.name}, named in ${file.source}: ${problem}; going on without it`;
+    if (this.#told.has(message)) return;
+    if (this.#told.size < MAX_TOLD) this.#told.add(message);
+    report(this.#call.onProgress ?? this.#options.onProgress, { type: 'warning:raised', message });
   }
 }
