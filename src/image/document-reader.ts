@@ -11,6 +11,7 @@ import type { ImageIndex } from '../spec/image-index.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
 import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { ImageDocument } from './image.js';
+import { imageName } from './image-name.js';
 
 /** A manifest or an index that was read. */
 export type ReadDocument =
@@ -25,15 +26,17 @@ export interface DocumentReaderOptions extends CallOptions {
 
 /** Reads the documents above an image's layers. What it returns is verified, parsed, and remembered by digest. */
 export class DocumentReader {
-  /** The reference that everything hangs on: what messages start with. */
-  readonly reference: string;
+  /** What messages start with. */
+  readonly name: string;
+  readonly #reference: string;
   readonly #source: ReadOnlyTarget;
   readonly #options: DocumentReaderOptions;
   readonly #read = new Map<string, Promise<ReadDocument>>();
 
   constructor(source: ReadOnlyTarget, reference: string, options: DocumentReaderOptions) {
     this.#source = source;
-    this.reference = reference;
+    this.name = imageName(source, reference);
+    this.#reference = reference;
     this.#options = options;
   }
 
@@ -47,11 +50,11 @@ export class DocumentReader {
     const parser = loadDocuments();
     parser.catch(() => {});
     if (!canFetchReference(this.#source)) {
-      const descriptor = await this.#source.resolve(this.reference, { signal, onProgress });
+      const descriptor = await this.#source.resolve(this.#reference, { signal, onProgress });
       this.#checkPinned(descriptor);
-      return this.#parse(descriptor, await this.#bytes(descriptor), this.reference, parser);
+      return this.#parse(descriptor, await this.#bytes(descriptor), this.name, parser);
     }
-    const { descriptor, content } = await this.#source.fetchReference(this.reference, { signal, onProgress });
+    const { descriptor, content } = await this.#source.fetchReference(this.#reference, { signal, onProgress });
     try {
       this.#checkPinned(descriptor);
       const bytes = await readVerified(
@@ -59,7 +62,7 @@ export class DocumentReader {
         { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size },
         this.#options,
       );
-      return await this.#parse(descriptor, bytes, this.reference, parser);
+      return await this.#parse(descriptor, bytes, this.name, parser);
     } finally {
       discard(content);
     }
@@ -103,16 +106,16 @@ export class DocumentReader {
   }
 
   #subject(descriptor: Descriptor): string {
-    return `${this.reference}: ${descriptor.digest}`;
+    return `${this.name}: ${descriptor.digest}`;
   }
 
   /** A reference that names a digest is a promise: no source may answer it with other content. */
   #checkPinned(descriptor: Descriptor): void {
-    const pinned = this.reference.slice(this.reference.lastIndexOf('@') + 1);
+    const pinned = this.#reference.slice(this.#reference.lastIndexOf('@') + 1);
     if (!isDigest(pinned) || pinned === descriptor.digest || !/^(?:sha256|sha512):/.test(pinned)) return;
     throw new RootfsError(
       'ERR_DIGEST_MISMATCH',
-      `${this.reference}: the source answered with ${descriptor.digest} instead; fetch it again, or ask who runs the source`,
+      `${this.name}: the source answered with ${descriptor.digest} instead; fetch it again, or ask who runs the source`,
       { detail: { expected: pinned, found: descriptor.digest } },
     );
   }

@@ -21,6 +21,7 @@ import { rankPlatform } from '../spec/rank-platform.js';
 import { DocumentReader } from './document-reader.js';
 import type { Image, ImageDocument } from './image.js';
 import { imageFailure } from './image-failure.js';
+import { imageName } from './image-name.js';
 import { pickManifest } from './pick-manifest.js';
 
 /** Options of `fetchImage`. */
@@ -57,19 +58,20 @@ export async function fetchImage(
   const warn = (message: string): void => report(onProgress, { type: 'warning:raised', message });
   try {
     const reader = new DocumentReader(source, reference, { signal, onProgress, maxBytes });
+    const { name } = reader;
     const target = await reader.target();
     const { digest, mediaType } = target.descriptor;
-    report(onProgress, { type: 'image:resolved', reference, digest, mediaType });
+    report(onProgress, { type: 'image:resolved', reference: name, digest, mediaType });
     const picked = target.kind === 'index' ? await pickManifest(target.value, wanted, reader) : undefined;
     const manifest = picked?.manifest ?? (target as ImageDocument<ImageManifest>);
-    refuseArtifact(reference, manifest.value);
+    refuseArtifact(name, manifest.value);
     const config = picked?.config ?? (await reader.config(manifest.value.config));
-    const layers = layersOf(reference, manifest.value, config.value);
+    const layers = layersOf(name, manifest.value, config.value);
     const platform = settlePlatform(config.value, picked?.platform ?? target.descriptor.platform);
-    if (picked === undefined) checkSingle(reference, wanted, platform, asked !== undefined, warn);
+    if (picked === undefined) checkSingle(name, wanted, platform, asked !== undefined, warn);
     else if (normalizePlatform(picked.platform).architecture !== normalizePlatform(wanted).architecture) {
       warn(
-        `${reference}: no image for ${formatPlatform(wanted)}; taking ${formatPlatform(picked.platform)}, which such machines run`,
+        `${name}: no image for ${formatPlatform(wanted)}; taking ${formatPlatform(picked.platform)}, which such machines run`,
       );
     }
     throwIfAborted(signal);
@@ -83,7 +85,7 @@ export async function fetchImage(
       layers,
     };
   } catch (error) {
-    throw imageFailure(error, reference, signal);
+    throw imageFailure(error, imageName(source, reference), signal);
   }
 }
 
@@ -100,23 +102,23 @@ function documentOf<T>({ descriptor, bytes, value }: ImageDocument<T>): ImageDoc
   return { descriptor, bytes, value };
 }
 
-function refuseArtifact(reference: string, manifest: ImageManifest): void {
+function refuseArtifact(name: string, manifest: ImageManifest): void {
   const artifact = describeArtifact(manifest);
   if (artifact === undefined) return;
   throw new RootfsError(
     'ERR_NOT_AN_IMAGE',
-    `${reference}: not an image but ${artifact}; only images have a root file system`,
-    { detail: { reference, found: artifact, configMediaType: manifest.config.mediaType } },
+    `${name}: not an image but ${artifact}; only images have a root file system`,
+    { detail: { image: name, found: artifact, configMediaType: manifest.config.mediaType } },
   );
 }
 
-function layersOf(reference: string, manifest: ImageManifest, config: ImageConfig): readonly ImageLayer[] {
+function layersOf(name: string, manifest: ImageManifest, config: ImageConfig): readonly ImageLayer[] {
   const { diff_ids: diffIds } = config.rootfs;
   if (diffIds.length !== manifest.layers.length) {
     throw new RootfsError(
       'ERR_CONFIG_INVALID',
-      `${reference}: the manifest has ${manifest.layers.length} layers, but the config has ${diffIds.length} diffIDs; ask who publishes it`,
-      { detail: { reference, layers: manifest.layers.length, diffIds: diffIds.length } },
+      `${name}: the manifest has ${manifest.layers.length} layers, but the config has ${diffIds.length} diffIDs; ask who publishes it`,
+      { detail: { image: name, layers: manifest.layers.length, diffIds: diffIds.length } },
     );
   }
   return manifest.layers.map((descriptor, index) => {
@@ -137,7 +139,7 @@ function settlePlatform(config: ImageConfig, entry: Platform | undefined): Platf
 
 /** A manifest that no index led to: nobody has chosen its platform yet. */
 function checkSingle(
-  reference: string,
+  name: string,
   wanted: Platform,
   found: Platform,
   explicit: boolean,
@@ -145,7 +147,7 @@ function checkSingle(
 ): void {
   const want = formatPlatform(wanted);
   if (isUnknownPlatform(found)) {
-    if (explicit) warn(`${reference}: the image does not say its platform; ${want} was asked for`);
+    if (explicit) warn(`${name}: the image does not say its platform; ${want} was asked for`);
     return;
   }
   // A config that leaves its variant out, as most do, makes no statement that could contradict.
@@ -158,9 +160,9 @@ function checkSingle(
   if (!serves && explicit) {
     throw new RootfsError(
       'ERR_PLATFORM_NOT_FOUND',
-      `${reference}: no image for ${want}; the only image there is for ${is}; ask for that, or for no platform`,
-      { detail: { reference, platform: want, platforms: [is] } },
+      `${name}: no image for ${want}; the only image there is for ${is}; ask for that, or for no platform`,
+      { detail: { image: name, platform: want, platforms: [is] } },
     );
   }
-  warn(`${reference}: the image is for ${is}, not for ${want}`);
+  warn(`${name}: the image is for ${is}, not for ${want}`);
 }

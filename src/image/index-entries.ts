@@ -77,7 +77,7 @@ export async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefin
 }
 
 function limit(reader: DocumentReader, problem: string): RootfsError {
-  return new RootfsError('ERR_LIMIT_EXCEEDED', `${reader.reference}: ${problem}; name the image wanted by its digest`, {
-    detail: { reference: reader.reference },
+  return new RootfsError('ERR_LIMIT_EXCEEDED', `${reader.name}: ${problem}; name the image wanted by its digest`, {
+    detail: { image: reader.name },
   });
 }

@@ -8,6 +8,7 @@ import type { Digest } from '../spec/digest.js';
 import { isUnknownPlatform, type Platform, platformOf } from '../spec/platform.js';
 import { DocumentReader } from './document-reader.js';
 import { imageFailure } from './image-failure.js';
+import { imageName } from './image-name.js';
 import { allEntries } from './index-entries.js';
 
 /** One manifest behind a reference. */
@@ -55,7 +56,7 @@ export async function listPlatforms(
     const says = platform !== undefined && !isUnknownPlatform(platform);
     return [offer(target.descriptor, says ? platform : undefined, false)];
   } catch (error) {
-    throw imageFailure(error, reference, signal);
+    throw imageFailure(error, imageName(source, reference), signal);
   }
 }
 

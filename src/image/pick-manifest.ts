@@ -47,7 +47,7 @@ export async function pickManifest(
   const silent = images.filter((entry) => entry.platform === undefined);
   const probed = await probe(silent, wanted, reader);
   if (probed.picked !== undefined) return probed.picked;
-  throw nothingFound(index, wanted, reader.reference, entries, probed);
+  throw nothingFound(index, wanted, reader.name, entries, probed);
 }
 
 interface Ranked {
@@ -86,7 +86,7 @@ async function readManifest(descriptor: Descriptor, reader: DocumentReader): Pro
   if (document.kind === 'manifest') return { descriptor, bytes: document.bytes, value: document.value };
   throw new RootfsError(
     'ERR_MANIFEST_INVALID',
-    `${reader.reference}: ${descriptor.digest} is an index, where an image manifest was announced; ask who publishes it`,
+    `${reader.name}: ${descriptor.digest} is an index, where an image manifest was announced; ask who publishes it`,
     { detail: { digest: descriptor.digest } },
   );
 }
@@ -125,25 +125,25 @@ async function probe(entries: readonly IndexEntry[], wanted: Platform, reader: D
 function nothingFound(
   index: ImageIndex,
   wanted: Platform,
-  reference: string,
+  name: string,
   entries: readonly IndexEntry[],
   { platforms, artifacts }: Probed,
 ): RootfsError {
   const told = entries.filter(isImage).flatMap(({ platform }) => (platform === undefined ? [] : [platform]));
   const offered = [...new Set([...told, ...platforms].map(formatPlatform))];
   const want = formatPlatform(wanted);
-  const detail = { reference, platform: want, platforms: offered };
+  const detail = { image: name, platform: want, platforms: offered };
   if (offered.length > 0) {
     return new RootfsError(
       'ERR_PLATFORM_NOT_FOUND',
-      `${reference}: no image for ${want}; the index offers ${offered.join(', ')}; ask for one of these`,
+      `${name}: no image for ${want}; the index offers ${offered.join(', ')}; ask for one of these`,
       { detail },
     );
   }
   if (entries.some(({ descriptor }) => isSchema1Type(descriptor.mediaType))) {
     return new RootfsError(
       'ERR_SCHEMA1_UNSUPPORTED',
-      `${reference}: the index holds Docker schema 1 manifests only, deprecated since 2017 and not read here; rebuild or re-push the image with a current tool`,
+      `${name}: the index holds Docker schema 1 manifests only, deprecated since 2017 and not read here; rebuild or re-push the image with a current tool`,
       { detail },
     );
   }
@@ -158,10 +158,10 @@ function nothingFound(
   if (held.size > 0) {
     return new RootfsError(
       'ERR_NOT_AN_IMAGE',
-      `${reference}: the index holds no image, but ${[...held].slice(0, 5).join(', ')}; only images have a root file system`,
+      `${name}: the index holds no image, but ${[...held].slice(0, 5).join(', ')}; only images have a root file system`,
       { detail: { ...detail, found: [...held] } },
     );
   }
   const problem = entries.length === 0 ? 'the index is empty' : 'the index names images, but none says its platform';
-  return new RootfsError('ERR_PLATFORM_NOT_FOUND', `${reference}: no image for ${want}; ${problem}`, { detail });
+  return new RootfsError('ERR_PLATFORM_NOT_FOUND', `${name}: no image for ${want}; ${problem}`, { detail });
 }

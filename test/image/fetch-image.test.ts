@@ -501,6 +501,31 @@ test('an entry that is not what the index announced is refused', async () => {
   await fails(fetchImage(source, 'index', { platform: AMD64 }), 'ERR_MANIFEST_INVALID', /holds an index/);
 });
 
+test('messages call an image by its place where it has one, and never by nothing', async () => {
+  const bare = offering(new DocumentSource(), 'linux/amd64');
+  const index = bare.names.get('app') as Descriptor;
+  bare.name('', index);
+  await fails(fetchImage(bare, '', { platform: 'linux/s390x' }), 'ERR_PLATFORM_NOT_FOUND', /^the image: no image/);
+  const placed = Object.assign(bare, { place: '/srv/layout' });
+  placed.name(index.digest, index).name(`@${index.digest}`, index);
+  for (const [reference, name] of [
+    ['', '/srv/layout'],
+    ['app', '/srv/layout:app'],
+    [index.digest, `/srv/layout@${index.digest}`],
+    [`@${index.digest}`, `/srv/layout@${index.digest}`],
+  ] as const) {
+    const events: ProgressEvent[] = [];
+    const onProgress = (event: ProgressEvent): void => void events.push(event);
+    const error = await fails(
+      fetchImage(placed, reference, { platform: 'linux/s390x', onProgress }),
+      'ERR_PLATFORM_NOT_FOUND',
+    );
+    assert.ok(error.message.startsWith(`${name}: no image for linux/s390x`), error.message);
+    assert.equal(error.detail['image'], name);
+    assert.equal(events[0]?.type === 'image:resolved' && events[0].reference, name);
+  }
+});
+
 test('options are checked before anything is asked', async () => {
   const source = new DocumentSource();
   await fails(fetchImage(source, 'app', { platform: 'bogus' }), 'ERR_PLATFORM_INVALID', /bogus/);

@@ -1,0 +1,13 @@
+/** What an image is called in messages. */
+import { isDigest } from '../spec/digest.js';
+
+/**
+ * The name of an image for people: its reference, behind the source's place where the source is one on this machine
+ * (a layout's folder, an archive's file) and says so in `place`. Never empty: a layout's only image needs no reference.
+ */
+export function imageName(source: object, reference: string): string {
+  const place = (source as { readonly place?: unknown }).place;
+  if (typeof place !== 'string' || place === '') return reference === '' ? 'the image' : reference;
+  if (reference === '' || reference.startsWith('@')) return `${place}${reference}`;
+  return `${place}${isDigest(reference) && reference.startsWith('sha') ? '@' : ':'}${reference}`;
+}
