@@ -1,0 +1,212 @@
+/**
+ * An image archive as a file that can be read at any place: in place where it is one, else copied into a temporary
+ * file first (standard input, a pipe, an archive that is compressed as a whole).
+ */
+import { closeSync, mkdtempSync, openSync, writeSync } from 'node:fs';
+import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { openInflater } from '../codec/open-inflater.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import { discard } from '../io/discard.js';
+import { checkByteLimit } from '../io/limit.js';
+import { isMarkAlive, processMark } from '../io/process-mark.js';
+import { MediaType } from '../spec/media-types.js';
+
+/** The most bytes that an archive may have after it was copied or decompressed: 256 GiB. */
+export const MAX_ARCHIVE_BYTES = 256 * 1024 ** 3;
+/** How many times its own length a compressed archive may give, once 1 GiB came out. */
+export const MAX_ARCHIVE_RATIO = 1000;
+
+/** Options of everything that opens an archive. */
+export interface ArchiveOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** What `-` stands for; the process's standard input when absent. */
+  readonly stdin?: AsyncIterable<Uint8Array> | undefined;
+  /** The most bytes of an archive that must be copied first; 256 GiB when absent. */
+  readonly maxArchiveBytes?: number | undefined;
+  /** Where such a copy is made: the system's temporary folder (`TMPDIR`) when absent. */
+  readonly temporaryFolder?: string | undefined;
+}
+
+/** An uncompressed archive in a regular file. */
+export interface ArchiveFile {
+  /** What errors name: the path as it was given. */
+  readonly name: string;
+  readonly path: string;
+  /** Removes the copy, where one was made; a second call does nothing. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens an archive: a path, or `-`.
+ *
+ * @throws RootfsError `ERR_NOT_FOUND`, `ERR_ARCHIVE_INVALID` (a folder, or compressed in a way that is not read),
+ *   `ERR_DECOMPRESS`, `ERR_LIMIT_EXCEEDED`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the abort's reason
+ */
+export async function openArchiveFile(file: string, options: ArchiveOptions = {}): Promise<ArchiveFile> {
+  checkByteLimit('maxArchiveBytes', options.maxArchiveBytes ?? MAX_ARCHIVE_BYTES);
+  throwIfAborted(options.signal);
+  if (file === '-') {
+    const name = 'standard input';
+    return wrapped(name, spoolArchive(options.stdin ?? process.stdin, name, options));
+  }
+  const path = resolve(file);
+  const found = await stat(path).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, file, 'give an archive');
+    throw new RootfsError('ERR_NOT_FOUND', `${file}: there is no such archive; check the path`, {
+      cause: error,
+      detail: { path },
+    });
+  });
+  if (found.isDirectory()) {
+    throw new RootfsError('ERR_ARCHIVE_INVALID', `${file}: a folder, not an archive; try oci:${file} or dir:${file}`, {
+      detail: { path },
+    });
+  }
+  const handle = await open(path, 'r').catch((error: unknown) => {
+    throw wrapSystemError(error, file);
+  });
+  if (found.isFile() && !isCompressed(await firstBytes(handle, file))) {
+    await handle.close();
+    return { name: file, path, async close() {} };
+  }
+  return wrapped(file, spoolArchive(handle.createReadStream({ highWaterMark: CHUNK_BYTES }), file, options));
+}
+
+/** What the source itself throws is the system's here. */
+function wrapped(name: string, work: Promise<ArchiveFile>): Promise<ArchiveFile> {
+  return work.catch((error: unknown) => {
+    throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, name);
+  });
+}
+
+/**
+ * Copies an archive into a temporary file, decompressed. The source is ended whatever happens.
+ *
+ * @throws RootfsError as `openArchiveFile`; what the source throws, as it is
+ */
+export async function spoolArchive(
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+  options: ArchiveOptions = {},
+): Promise<ArchiveFile> {
+  const parent = resolve(options.temporaryFolder ?? tmpdir());
+  let folder: string;
+  try {
+    await sweepSpools(parent);
+    folder = mkdtempSync(join(parent, `${PREFIX}${processMark()}-`));
+  } catch (error) {
+    discard(source);
+    throw wrapSystemError(error, parent, 'set TMPDIR to a folder that can be written');
+  }
+  const path = join(folder, 'archive.tar');
+  const close = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  try {
+    await inflateTo(path, source, name, options);
+  } catch (error) {
+    await close();
+    throwIfAborted(options.signal);
+    throw error;
+  }
+  return { name, path, close };
+}
+
+const PREFIX = 'rootfs-kit-archive-';
+const CHUNK_BYTES = 256 * 1024;
+const MAGIC_BYTES = 16;
+
+async function inflateTo(
+  path: string,
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+  options: ArchiveOptions,
+): Promise<void> {
+  const onDisk = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw wrapSystemError(error, `${name}: its copy ${path}`, 'set TMPDIR to a folder with more space');
+    }
+  };
+  const fd = onDisk(() => openSync(path, 'wx', 0o600));
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  const output = {
+    space: () => buffer,
+    filled: (length: number) => {
+      for (let at = 0; at < length; ) at += onDisk(() => writeSync(fd, buffer, at, length - at));
+    },
+  };
+  const limits = { maxBytes: options.maxArchiveBytes ?? MAX_ARCHIVE_BYTES, maxRatio: MAX_ARCHIVE_RATIO };
+  const start = async (prefix: Uint8Array): Promise<Awaited<ReturnType<typeof openInflater>>> => {
+    refuseUnreadable(prefix, name);
+    return openInflater({ subject: name, mediaType: MediaType.ociLayer, prefix, output, ...limits });
+  };
+  let inflater: Awaited<ReturnType<typeof openInflater>> | undefined;
+  try {
+    let head = Buffer.alloc(0);
+    for await (const chunk of source) {
+      throwIfAborted(options.signal);
+      if (inflater !== undefined) {
+        inflater.push(chunk);
+        continue;
+      }
+      head = Buffer.concat([head, chunk]);
+      if (head.length < MAGIC_BYTES) continue;
+      inflater = await start(head.subarray(0, MAGIC_BYTES));
+      inflater.push(head);
+    }
+    if (inflater === undefined) {
+      inflater = await start(head);
+      inflater.push(head);
+    }
+    inflater.finish();
+  } finally {
+    inflater?.close();
+    closeSync(fd);
+  }
+}
+
+const REFUSED: readonly (readonly [string, string])[] = [
+  ['fd377a585a00', 'xz'],
+  ['425a68', 'bzip2'],
+];
+
+/** gzip and zstd are undone here; a skippable frame may stand first in zstd. */
+function isCompressed(head: Buffer): boolean {
+  const hex = head.toString('hex');
+  const known = /^(?:1f8b|28b52ffd|5[0-9a-f]2a4d18)/.test(hex);
+  return known || REFUSED.some(([magic]) => hex.startsWith(magic));
+}
+
+function refuseUnreadable(prefix: Uint8Array, name: string): void {
+  const hex = Buffer.from(prefix).toString('hex');
+  for (const [magic, compression] of REFUSED) {
+    if (!hex.startsWith(magic)) continue;
+    throw new RootfsError(
+      'ERR_ARCHIVE_INVALID',
+      `${name}: compressed with ${compression}, which is not read; decompress it first, gzip and zstd are read`,
+      { detail: { archive: name, compression } },
+    );
+  }
+}
+
+async function firstBytes(handle: FileHandle, name: string): Promise<Buffer> {
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    await handle.close().catch(() => {});
+    throw wrapSystemError(error, name);
+  }
+}
+
+/** Removes the copies of processes that died. What cannot be removed is somebody else's. */
+async function sweepSpools(parent: string): Promise<void> {
+  for (const entry of await readdir(parent)) {
+    if (!entry.startsWith(PREFIX)) continue;
+    const mark = entry.slice(PREFIX.length).split('-').slice(0, 3).join('-');
+    if (isMarkAlive(mark) === false) await rm(join(parent, entry), { recursive: true, force: true }).catch(() => {});
+  }
+}

@@ -1,0 +1,149 @@
+/** From an entry of a docker-archive's list to a manifest: the image's own where the archive has it, else a made one. */
+import { createHash } from 'node:crypto';
+import { RootfsError } from '../errors.js';
+import { closeAfter } from '../io/close-after.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest } from '../spec/digest.js';
+import { parseManifestOrIndex } from '../spec/image-document.js';
+import { readJsonObject } from '../spec/json-document.js';
+import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
+import type { ArchiveEntries } from './archive-entries.js';
+import { absentBlob, hashFile, openRegularFile } from './blob-file.js';
+import type { BlobLocation, ReadOnlyStorage } from './content.js';
+import type { ArchivedImage } from './docker-image-list.js';
+import { readVerified } from './fetch-verified.js';
+import type { Located } from './local-source.js';
+
+/** A manifest that was made, and where what it names lies. */
+export interface MadeManifest {
+  readonly manifest: { readonly mediaType: string; readonly bytes: Buffer };
+  readonly config: Digest;
+  readonly blobs: ReadonlyMap<Digest, Located>;
+}
+
+/** How many documents of the layout inside an archive are read in search of an image's own manifest. */
+export const MAX_ARCHIVED_DOCUMENTS = 256;
+
+/**
+ * Makes a Docker manifest (schema 2) for an image: the config by the digest of its bytes, the layers as they lie in
+ * the archive. An uncompressed layer is named by its diffID, one under `blobs/` by its name: neither is hashed here,
+ * whoever fetches it verifies it. Other compressed layers are hashed.
+ *
+ * @throws RootfsError as `DockerArchive.resolve`
+ */
+export async function makeManifest(
+  image: ArchivedImage,
+  entries: ArchiveEntries,
+  place: string,
+): Promise<MadeManifest> {
+  const configBytes = await entries.readDocument(image.config);
+  if (configBytes === undefined) throw missing(place, image.config);
+  const config: Digest = `sha256:${createHash('sha256').update(configBytes).digest('hex')}`;
+  const promised = promisedDigest(image.config.replace(/\.json$/, ''));
+  if (promised !== undefined && promised !== config) {
+    throw new RootfsError(
+      'ERR_DIGEST_MISMATCH',
+      `${place}: the bytes of ${image.config} are not what its name says: found ${config}; save the image again`,
+      { detail: { archive: place, expected: promised, found: config } },
+    );
+  }
+  const diffIds = readDiffIds(configBytes, place);
+  const blobs = new Map<Digest, Located>([[config, configBytes]]);
+  const layers: Descriptor[] = [];
+  for (const [at, name] of image.layers.entries()) {
+    const location = entries.find(name);
+    if (location === undefined) throw missing(place, name);
+    const layer = await describeLayer(name, location, diffIds[at], place);
+    blobs.set(layer.digest, location);
+    layers.push(layer);
+  }
+  const mediaType = MediaType.dockerManifest;
+  const document = {
+    schemaVersion: 2,
+    mediaType,
+    config: { mediaType: MediaType.dockerConfig, digest: config, size: configBytes.length },
+    layers,
+  };
+  return { manifest: { mediaType, bytes: Buffer.from(JSON.stringify(document)) }, config, blobs };
+}
+
+/**
+ * The image's own manifest among the documents of the layout inside the archive: one with this config, all of whose
+ * layers are here. `undefined` where there is none.
+ */
+export async function archivedManifest(
+  roots: readonly Descriptor[],
+  made: MadeManifest,
+  archive: ReadOnlyStorage,
+): Promise<Descriptor | undefined> {
+  const pending = [...roots];
+  for (let read = 0; read < MAX_ARCHIVED_DOCUMENTS; read++) {
+    const entry = pending.shift();
+    if (entry === undefined) return undefined;
+    if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) continue;
+    try {
+      const bytes = await readVerified(archive, entry);
+      const document = parseManifestOrIndex(bytes, { subject: entry.digest, mediaType: entry.mediaType });
+      if (document.kind === 'index') pending.push(...document.value.manifests);
+      else if (document.value.config.digest === made.config) {
+        const here = await Promise.all(document.value.layers.map((layer) => archive.exists(layer)));
+        if (here.every(Boolean)) return { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
+      }
+    } catch (error) {
+      // A document that is missing or of another kind: platforms that were not saved, attestations.
+      if (!(error instanceof RootfsError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+async function describeLayer(
+  name: string,
+  location: BlobLocation,
+  diffId: Digest | undefined,
+  place: string,
+): Promise<Descriptor> {
+  const opened = await openRegularFile(location.path);
+  if (opened === undefined) throw absentBlob('sha256:', place);
+  return closeAfter(opened.file, async () => {
+    const head = Buffer.alloc(Math.min(16, location.size));
+    await opened.file.read(head, 0, head.length, location.offset);
+    const mediaType = layerType(head);
+    const plain = mediaType === MediaType.dockerLayer;
+    const inBlobs = /^(?:\.?\/)*blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(name);
+    const named = inBlobs === null ? undefined : `${inBlobs[1]}:${inBlobs[2]}`;
+    const known = (plain ? diffId : undefined) ?? (named !== undefined && isDigest(named) ? named : undefined);
+    return { mediaType, size: location.size, digest: known ?? (await hashFile(opened.file, 'sha256', location)) };
+  });
+}
+
+function layerType(head: Buffer): string {
+  const hex = head.toString('hex');
+  if (hex.startsWith('1f8b')) return MediaType.dockerLayerGzip;
+  return /^(?:28b52ffd|5[0-9a-f]2a4d18)/.test(hex) ? MediaType.dockerLayerZstd : MediaType.dockerLayer;
+}
+
+/** What the name of a config promises: `<hex>.json` (Docker), `blobs/sha256/<hex>`, `sha256:<hex>` (ko, crane). */
+function promisedDigest(name: string): Digest | undefined {
+  const hex = /(?:^|[/:])([0-9a-f]{64})$/.exec(name)?.[1];
+  return hex === undefined ? undefined : `sha256:${hex}`;
+}
+
+/** The diffIDs, as far as they can be read: whoever uses the config checks it. */
+function readDiffIds(bytes: Buffer, place: string): readonly (Digest | undefined)[] {
+  const kind = { name: 'image config', code: 'ERR_CONFIG_INVALID' } as const;
+  const { rootfs } = readJsonObject(bytes, kind, { subject: place });
+  const list = typeof rootfs === 'object' && rootfs !== null ? (rootfs as { diff_ids?: unknown }).diff_ids : undefined;
+  if (!Array.isArray(list)) return [];
+  return list.map((entry) =>
+    typeof entry === 'string' && /^sha(?:256|512):/.test(entry) && isDigest(entry) ? entry : undefined,
+  );
+}
+
+function missing(place: string, name: string): RootfsError {
+  return new RootfsError(
+    'ERR_ARCHIVE_INVALID',
+    `${place}: manifest.json names ${name}, which is not in the archive; save the image again`,
+    { detail: { archive: place, name } },
+  );
+}

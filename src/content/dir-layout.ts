@@ -1,0 +1,128 @@
+/**
+ * An image as a plain folder, as skopeo's `dir:` writes it: `manifest.json`, `version`, and each blob under the
+ * encoded part of its digest. Under `--all` the manifests below an index lie in `<encoded>.manifest.json`.
+ *
+ * @see https://github.com/containers/image/blob/v5.29.0/docs/containers-transports.5.md
+ */
+import { createHash } from 'node:crypto';
+import { lstat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import { limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
+import { parseManifestOrIndex } from '../spec/image-document.js';
+import { MediaType } from '../spec/media-types.js';
+import { isAbsent, openRegularFile, requireFolder, streamBlob } from './blob-file.js';
+import type { CallOptions, ReadOnlyTarget } from './content.js';
+import { LocalSource, type Located } from './local-source.js';
+
+/** The longest `version` file that is looked at, in bytes. */
+const MAX_VERSION_BYTES = 1024;
+
+/** One image in a plain folder. It has no tags. Nothing is kept open between calls. */
+export class DirLayout extends LocalSource implements ReadOnlyTarget {
+  override readonly place: string;
+
+  private constructor(place: string) {
+    super();
+    this.place = place;
+  }
+
+  /**
+   * Opens a folder.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_LAYOUT_INVALID` (no `manifest.json`, another version), `ERR_FILESYSTEM`
+   */
+  static async open(folder: string): Promise<DirLayout> {
+    const place = resolve(folder);
+    await requireFolder(place);
+    const layout = new DirLayout(place);
+    const version = await layout.#read('version', MAX_VERSION_BYTES);
+    if (version !== undefined && !/^Directory Transport Version: 1\.\d{1,9}\s*$/.test(version.toString('latin1'))) {
+      throw layout.#invalid('its version is not 1.x');
+    }
+    if ((await layout.#read('manifest.json')) === undefined) throw layout.#invalid('manifest.json is missing');
+    return layout;
+  }
+
+  /**
+   * Finds the image: without a reference, or by the digest of its manifest or of one below its index.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_LAYOUT_INVALID`, `ERR_MANIFEST_INVALID`
+   */
+  async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
+    throwIfAborted(options.signal);
+    const top = await this.#manifest();
+    const text = reference.startsWith('@') ? reference.slice(1) : reference;
+    if (text === '' || text === top.descriptor.digest) return top.descriptor;
+    if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
+      const bytes = await this.#read(instanceName(text));
+      if (bytes !== undefined) return describe(bytes, text, this.place);
+    }
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${this.place}: no image ${reference} here; a folder of this form holds one image without a tag, ${top.descriptor.digest}`,
+      { detail: { place: this.place, reference } },
+    );
+  }
+
+  protected override async locate(digest: Digest): Promise<Located | undefined> {
+    const { encoded } = requireVerifiable(digest);
+    const names = [encoded, `${digest.replace(':', '-')}`, instanceName(digest), `${encoded}.tar`];
+    for (const name of names) {
+      const path = join(this.place, name);
+      const found = await lstat(path).catch((error: unknown) => {
+        if (isAbsent(error)) return undefined;
+        throw wrapSystemError(error, path);
+      });
+      if (found !== undefined) return { path, offset: 0, size: found.size };
+    }
+    const top = await this.#manifest();
+    return top.descriptor.digest === digest ? top.bytes : undefined;
+  }
+
+  async #manifest(): Promise<{ readonly descriptor: Descriptor; readonly bytes: Buffer }> {
+    const bytes = await this.#read('manifest.json');
+    if (bytes === undefined) throw this.#invalid('manifest.json is missing');
+    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    return { bytes, descriptor: describe(bytes, digest, this.place) };
+  }
+
+  async #read(name: string, maxBytes: number = MAX_DOCUMENT_BYTES): Promise<Buffer | undefined> {
+    const path = join(this.place, name);
+    const opened = await openRegularFile(path);
+    if (opened === undefined) return undefined;
+    const { size } = opened.stat;
+    const stream = await streamBlob(opened.file, { offset: 0, size }, { digest: 'sha256:', size });
+    if (size > maxBytes) {
+      stream.destroy();
+      throw limitError(path, maxBytes);
+    }
+    return readLimited(stream, maxBytes, path);
+  }
+
+  #invalid(reason: string): RootfsError {
+    return new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: ${reason}; give a folder that skopeo's dir: wrote`, {
+      detail: { place: this.place },
+    });
+  }
+}
+
+function instanceName(digest: Digest): string {
+  return `${requireVerifiable(digest).encoded}.manifest.json`;
+}
+
+/** The folder keeps no media type beside the manifest: the document tells its own. */
+function describe(bytes: Buffer, digest: Digest, place: string): Descriptor {
+  const { kind, value } = parseManifestOrIndex(bytes, { subject: place });
+  const own = value.mediaType;
+  const guessed =
+    kind === 'index'
+      ? MediaType.ociIndex
+      : value.config.mediaType === MediaType.dockerConfig
+        ? MediaType.dockerManifest
+        : MediaType.ociManifest;
+  return { mediaType: own ?? guessed, digest, size: bytes.length };
+}

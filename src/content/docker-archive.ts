@@ -1,0 +1,140 @@
+/**
+ * A docker-archive: what `docker save` writes, in all its forms since 1.10, and what other tools write after it.
+ *
+ * Such an archive has no manifest of the specification. Where an OCI layout lies beside `manifest.json` (Docker 25 and
+ * later) and holds the image's own manifest, that one is given; else one is made here, always the same for the same
+ * archive: it names the config, and the layers as they lie in the archive.
+ *
+ * @see https://github.com/moby/moby/blob/v25.0.0/image/spec/spec.md
+ */
+import { createHash } from 'node:crypto';
+import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, isDigest } from '../spec/digest.js';
+import { ArchiveEntries } from './archive-entries.js';
+import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
+import { archivedManifest, type MadeManifest, makeManifest } from './archived-manifest.js';
+import type { CallOptions, ReadOnlyTarget, TagLister } from './content.js';
+import { type ArchivedImage, pickImage, readImageList } from './docker-image-list.js';
+import type { LayoutIndex } from './layout-index.js';
+import { LocalSource, type Located } from './local-source.js';
+import { archivedBlob, readArchivedIndex } from './oci-archive.js';
+
+/** A docker-archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
+export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLister, AsyncDisposable {
+  override readonly place: string;
+  readonly #archive: ArchiveFile;
+  readonly #entries: ArchiveEntries;
+  readonly #images: readonly ArchivedImage[];
+  readonly #layout: LayoutIndex | undefined;
+  readonly #made = new Map<ArchivedImage, Promise<Descriptor>>();
+  readonly #held = new Map<Digest, Located>();
+
+  private constructor(
+    archive: ArchiveFile,
+    entries: ArchiveEntries,
+    images: readonly ArchivedImage[],
+    layout: LayoutIndex | undefined,
+  ) {
+    super();
+    this.place = archive.name;
+    this.#archive = archive;
+    this.#entries = entries;
+    this.#images = images;
+    this.#layout = layout;
+  }
+
+  /**
+   * Opens an archive.
+   *
+   * @param file A path, or `-` for standard input.
+   * @throws RootfsError `ERR_ARCHIVE_INVALID` (no tar, cut, no `manifest.json` that can be read), and as
+   *   `openArchiveFile`
+   */
+  static async open(file: string, options: ArchiveOptions = {}): Promise<DockerArchive> {
+    return DockerArchive.read(await openArchiveFile(file, options), options.signal);
+  }
+
+  /** Reads an archive that is open, and takes it over: it is closed with this, or at once when this throws. */
+  static async read(archive: ArchiveFile, signal?: AbortSignal): Promise<DockerArchive> {
+    try {
+      const entries = await ArchiveEntries.read(archive, signal);
+      const list = await entries.readDocument('manifest.json');
+      if (list === undefined) {
+        const advice = entries.has('oci-layout') ? `try oci-archive:${archive.name}` : 'save the image again';
+        throw new RootfsError('ERR_ARCHIVE_INVALID', `${archive.name}: manifest.json is missing; ${advice}`, {
+          detail: { archive: archive.name },
+        });
+      }
+      const layout = entries.has('oci-layout') ? await readArchivedIndex(archive, entries) : undefined;
+      return new DockerArchive(archive, entries, readImageList(list, archive.name), layout);
+    } catch (error) {
+      await archive.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Finds an image: by one of its names, as saved or normalised; by `@0`, `@1`… in the order of the archive; by the
+   * digest of its manifest; or without a reference, where the archive holds one.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (several images and no reference; the message lists
+   *   them), `ERR_ARCHIVE_INVALID` (the image's config or a layer is missing), `ERR_DIGEST_MISMATCH` (a config whose
+   *   name is another digest), `ERR_CONFIG_INVALID`
+   */
+  async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
+    throwIfAborted(options.signal);
+    const text = reference.startsWith('@') ? reference.slice(1) : reference;
+    if (!/^sha(?:256|512):/.test(text) || !isDigest(text)) {
+      return this.#manifestOf(pickImage(this.#images, reference, this.place));
+    }
+    for (const image of this.#images) {
+      const descriptor = await this.#manifestOf(image);
+      if (descriptor.digest === text) return descriptor;
+      throwIfAborted(options.signal);
+    }
+    throw new RootfsError('ERR_NOT_FOUND', `${this.place}: no image ${text} here; ask for it by its name`, {
+      detail: { archive: this.place, reference },
+    });
+  }
+
+  /** The names of the images, each once, in the archive's order. */
+  async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+    throwIfAborted(options.signal);
+    yield* new Set(this.#images.flatMap((image) => image.tags));
+  }
+
+  /** Removes the copy, where one was made; a second call does nothing. */
+  close(): Promise<void> {
+    return this.#archive.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  protected override async locate(digest: Digest): Promise<Located | undefined> {
+    return this.#held.get(digest) ?? this.#entries.find(archivedBlob(digest));
+  }
+
+  #manifestOf(image: ArchivedImage): Promise<Descriptor> {
+    const known = this.#made.get(image);
+    if (known !== undefined) return known;
+    const made = this.#make(image);
+    this.#made.set(image, made);
+    made.catch(() => this.#made.delete(image));
+    return made;
+  }
+
+  async #make(image: ArchivedImage): Promise<Descriptor> {
+    const made: MadeManifest = await makeManifest(image, this.#entries, this.place);
+    for (const [digest, located] of made.blobs) this.#held.set(digest, located);
+    const own = this.#layout && (await archivedManifest(this.#layout.value.manifests, made, this));
+    if (own !== undefined) return own;
+    const { mediaType, bytes } = made.manifest;
+    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    this.#held.set(digest, bytes);
+    return { mediaType, digest, size: bytes.length };
+  }
+}

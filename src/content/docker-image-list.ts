@@ -1,0 +1,88 @@
+/** The `manifest.json` of a docker-archive: which images it holds, under which names. Pure. */
+import { RootfsError } from '../errors.js';
+import { readJsonObject } from '../spec/json-document.js';
+import { normalizeReference } from '../spec/reference.js';
+
+/** One image of a docker-archive; paths are names in the archive. */
+export interface ArchivedImage {
+  readonly config: string;
+  readonly tags: readonly string[];
+  /** Base first. */
+  readonly layers: readonly string[];
+}
+
+/** The most images of one archive. */
+export const MAX_ARCHIVED_IMAGES = 10_000;
+
+/** Reads the list. @param place What errors name. @throws RootfsError `ERR_ARCHIVE_INVALID`, `ERR_LIMIT_EXCEEDED` */
+export function readImageList(bytes: Uint8Array, place: string): readonly ArchivedImage[] {
+  // The document is a list; as the one member of an object it goes through the same door as all others.
+  const wrapped = Buffer.concat([Buffer.from('{"images":'), bytes, Buffer.from('}')]);
+  const kind = { name: 'manifest.json', code: 'ERR_ARCHIVE_INVALID', lists: ['RepoTags', 'Layers'] } as const;
+  const document = readJsonObject(wrapped, kind, { subject: place, maxBytes: wrapped.length });
+  const { images } = document;
+  if (Object.keys(document).length !== 1 || !Array.isArray(images)) throw invalid(place, 'it is not a list');
+  if (images.length > MAX_ARCHIVED_IMAGES) throw invalid(place, `it lists over ${MAX_ARCHIVED_IMAGES} images`);
+  return images.map((image, at) => {
+    const { Config: config, RepoTags: tags = [], Layers: layers = [] } = (image ?? {}) as Record<string, unknown>;
+    if (typeof config !== 'string' || config === '') throw invalid(place, `image ${at} has no Config`);
+    if (!isStrings(tags)) throw invalid(place, `the RepoTags of image ${at} are no list of names`);
+    if (!isStrings(layers)) throw invalid(place, `the Layers of image ${at} are no list of paths`);
+    return { config, tags, layers };
+  });
+}
+
+/**
+ * Picks an image by a reference, as `DockerArchive.resolve` promises it.
+ *
+ * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID`
+ */
+export function pickImage(images: readonly ArchivedImage[], reference: string, place: string): ArchivedImage {
+  const position = /^@(\d{1,6})$/.exec(reference)?.[1];
+  const found =
+    position === undefined ? byName(images, reference) : images.slice(Number(position), Number(position) + 1);
+  const [image] = found;
+  const choices = images.flatMap((each, at) => (each.tags.length > 0 ? each.tags : [`@${at}`]));
+  const shown = `${choices.slice(0, 20).join(', ')}${choices.length > 20 ? ` and ${choices.length - 20} more` : ''}`;
+  if (image === undefined) {
+    const what = reference === '' ? 'no image' : `no image ${reference}`;
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${place}: ${what} here; ${images.length === 0 ? 'it is empty' : `it has ${shown}`}`,
+      { detail: { archive: place, reference, choices } },
+    );
+  }
+  if (found.length > 1) {
+    throw new RootfsError('ERR_REFERENCE_INVALID', `${place}: it holds several images; say which: ${shown}`, {
+      detail: { archive: place, reference, choices },
+    });
+  }
+  return image;
+}
+
+function byName(images: readonly ArchivedImage[], reference: string): readonly ArchivedImage[] {
+  if (reference === '') return images;
+  const exact = images.filter((image) => image.tags.includes(reference));
+  if (exact.length > 0) return exact.slice(-1);
+  const canonical = normalized(reference);
+  if (canonical === undefined) return [];
+  return images.filter((image) => image.tags.some((tag) => normalized(tag) === canonical)).slice(-1);
+}
+
+function normalized(text: string): string | undefined {
+  try {
+    return normalizeReference(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+}
+
+function invalid(place: string, reason: string): RootfsError {
+  return new RootfsError('ERR_ARCHIVE_INVALID', `${place}: manifest.json: ${reason}; save the image again`, {
+    detail: { archive: place },
+  });
+}

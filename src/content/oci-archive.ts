@@ -1,0 +1,98 @@
+/** An OCI archive: an OCI image layout inside a tar, read in place. */
+import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
+import { parseImageLayout } from '../spec/image-layout.js';
+import { ArchiveEntries } from './archive-entries.js';
+import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
+import type { CallOptions, ReadOnlyTarget, TagLister } from './content.js';
+import { readVerified } from './fetch-verified.js';
+import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
+import { LocalSource, type Located } from './local-source.js';
+
+/** An OCI archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
+export class OciArchive extends LocalSource implements ReadOnlyTarget, TagLister, AsyncDisposable {
+  override readonly place: string;
+  readonly #archive: ArchiveFile;
+  readonly #entries: ArchiveEntries;
+  readonly #index: LayoutIndex;
+  readonly #made = new Map<Digest, Buffer>();
+
+  private constructor(archive: ArchiveFile, entries: ArchiveEntries, index: LayoutIndex) {
+    super();
+    this.place = archive.name;
+    this.#archive = archive;
+    this.#entries = entries;
+    this.#index = index;
+  }
+
+  /**
+   * Opens an archive.
+   *
+   * @param file A path, or `-` for standard input.
+   * @throws RootfsError `ERR_ARCHIVE_INVALID` (no tar, cut, no layout inside), `ERR_LAYOUT_INVALID` (another version),
+   *   `ERR_MANIFEST_INVALID` (its index), and as `openArchiveFile`
+   */
+  static async open(file: string, options: ArchiveOptions = {}): Promise<OciArchive> {
+    const archive = await openArchiveFile(file, options);
+    try {
+      const entries = await ArchiveEntries.read(archive, options.signal);
+      return new OciArchive(archive, entries, await readArchivedIndex(archive, entries));
+    } catch (error) {
+      await archive.close();
+      throw error;
+    }
+  }
+
+  /** Finds an image; see `LayoutIndex.resolve` for what a reference may be. */
+  async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
+    throwIfAborted(options.signal);
+    const { descriptor, bytes } = await this.#index.resolve(
+      reference,
+      (nested, nestedOptions) => readVerified(this, nested, nestedOptions),
+      options,
+    );
+    if (bytes !== undefined) this.#made.set(descriptor.digest, bytes);
+    return descriptor;
+  }
+
+  /** The names of the entries, each once, in their order. */
+  async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
+    throwIfAborted(options.signal);
+    yield* this.#index.names();
+  }
+
+  /** Removes the copy, where one was made; a second call does nothing. */
+  close(): Promise<void> {
+    return this.#archive.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  protected override async locate(digest: Digest): Promise<Located | undefined> {
+    return this.#made.get(digest) ?? this.#entries.find(archivedBlob(digest));
+  }
+}
+
+/** The name of a blob in an archive that holds an OCI layout. */
+export function archivedBlob(digest: Digest): string {
+  const { algorithm, encoded } = requireVerifiable(digest);
+  return `blobs/${algorithm}/${encoded}`;
+}
+
+/** Reads the index of the layout inside an archive. @throws RootfsError as `OciArchive.open` */
+export async function readArchivedIndex(archive: ArchiveFile, entries: ArchiveEntries): Promise<LayoutIndex> {
+  const version = await entries.readDocument('oci-layout', 64 * 1024);
+  const index = await entries.readDocument('index.json', MAX_LAYOUT_INDEX_BYTES);
+  if (version === undefined || index === undefined) {
+    const advice = entries.has('manifest.json') ? `try docker-archive:${archive.name}` : 'give an archive that has one';
+    throw new RootfsError('ERR_ARCHIVE_INVALID', `${archive.name}: no OCI layout inside; ${advice}`, {
+      detail: { archive: archive.name },
+    });
+  }
+  parseImageLayout(version, { subject: archive.name });
+  return new LayoutIndex(index, archive.name);
+}

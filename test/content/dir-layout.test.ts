@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { DirLayout } from '../../src/content/dir-layout.js';
+import { readVerified } from '../../src/content/fetch-verified.js';
+import { type Built, image, index } from '../../src/testing/testing.js';
+import { tempDir } from '../support/temp-dir.js';
+import { contractImage, readContract } from './target-contract.js';
+
+/** As skopeo 1.9 writes it. */
+function writeDir(t: TestContext, built: Built): string {
+  const folder = tempDir(t);
+  for (const [digest, bytes] of built.blobs) {
+    const hex = digest.slice(7);
+    const name = built.documents.has(digest) ? `${hex}.manifest.json` : hex;
+    writeFileSync(join(folder, digest === built.descriptor.digest ? 'manifest.json' : name), bytes);
+  }
+  writeFileSync(join(folder, 'version'), 'Directory Transport Version: 1.1\n');
+  return folder;
+}
+
+readContract('dir', async (t, built) => ({ target: await DirLayout.open(writeDir(t, built)), reference: '' }));
+
+test('an index and the manifests below it', async (t) => {
+  const built = contractImage();
+  const top = index().add(built).build();
+  const folder = await DirLayout.open(writeDir(t, top));
+  assert.equal((await folder.resolve('')).digest, top.descriptor.digest);
+  assert.equal((await folder.resolve('')).mediaType, top.descriptor.mediaType);
+  const below = await folder.resolve(`@${built.descriptor.digest}`);
+  assert.deepEqual(below, built.descriptor);
+  assert.deepEqual(await readVerified(folder, below), built.manifestBytes);
+});
+
+test('a manifest that does not say what it is', async (t) => {
+  const built = image().manifestFields({ mediaType: undefined }).build();
+  const folder = await DirLayout.open(writeDir(t, built));
+  assert.equal((await folder.resolve('')).mediaType, 'application/vnd.oci.image.manifest.v1+json');
+});
+
+test('folders that are none of this form, and links', async (t) => {
+  const empty = tempDir(t);
+  await assert.rejects(DirLayout.open(empty), { code: 'ERR_LAYOUT_INVALID' });
+  await assert.rejects(DirLayout.open(join(empty, 'missing')), { code: 'ERR_NOT_FOUND' });
+  const built = contractImage();
+  const folder = writeDir(t, built);
+  writeFileSync(join(folder, 'version'), 'Directory Transport Version: 2.0\n');
+  await assert.rejects(DirLayout.open(folder), { code: 'ERR_LAYOUT_INVALID' });
+  unlinkSync(join(folder, 'version'));
+  const layout = await DirLayout.open(folder);
+  const layer = built.layers[0]?.descriptor;
+  assert.ok(layer);
+  const path = join(folder, layer.digest.slice(7));
+  unlinkSync(path);
+  symlinkSync('/etc/hostname', path);
+  await assert.rejects(layout.fetch(layer), { code: 'ERR_LAYOUT_INVALID' });
+  unlinkSync(path);
+  await assert.rejects(layout.fetch(layer), { code: 'ERR_NOT_FOUND' });
+  writeFileSync(join(folder, 'manifest.json'), '{"schemaVersion":1,"fsLayers":[]}');
+  await assert.rejects(layout.resolve(''), { code: 'ERR_SCHEMA1_UNSUPPORTED' });
+  unlinkSync(join(folder, 'manifest.json'));
+  mkdirSync(join(folder, 'manifest.json'));
+  await assert.rejects(DirLayout.open(folder), { code: 'ERR_LAYOUT_INVALID' });
+});

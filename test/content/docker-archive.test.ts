@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import type { ArchiveOptions } from '../../src/content/archive-file.js';
+import { DockerArchive } from '../../src/content/docker-archive.js';
+import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
+import { parseManifest } from '../../src/spec/image-manifest.js';
+import { compress, image, LayerBuilder } from '../../src/testing/testing.js';
+import { type ArchivedFixture, type DockerArchiveOptions, dockerArchive } from '../support/archives.js';
+import { tempDir } from '../support/temp-dir.js';
+import { contractImage, readContract } from './target-contract.js';
+
+async function opened(t: TestContext, bytes: Buffer, options: ArchiveOptions = {}): Promise<DockerArchive> {
+  const path = join(tempDir(t), 'image.tar');
+  writeFileSync(path, bytes);
+  const archive = await DockerArchive.open(path, options);
+  t.after(() => archive.close());
+  return archive;
+}
+
+const FORMS: Readonly<Record<string, DockerArchiveOptions>> = {
+  'a folder for each layer': {},
+  'symbolic links to shared layers': { style: 'symlinks' },
+  'hard links to shared layers, manifest.json first': { style: 'hardlinks', manifestFirst: true },
+  './ before every name': { style: 'symlinks', prefix: './' },
+  'blobs/sha256 without a layout': { style: 'blobs', layout: false },
+  'compressed layers and the manifest in a layout': { style: 'blobs', compressed: true },
+  'compressed layers under names of their own': { style: 'crane', compressed: true },
+};
+for (const [name, options] of Object.entries(FORMS)) {
+  readContract(`docker-archive, ${name}`, async (t, built) => ({
+    target: await opened(t, dockerArchive([{ built }], options)),
+    reference: 'example/app:v1',
+  }));
+}
+
+for (const algorithm of ['gzip', 'zstd'] as const) {
+  readContract(`docker-archive, ${algorithm} around it`, async (t, built) => ({
+    target: await opened(t, compress(dockerArchive([{ built }]), algorithm)),
+    reference: '',
+  }));
+}
+
+test('standard input is copied, plain or compressed, and the copy is gone afterwards', async (t) => {
+  const temporaryFolder = tempDir(t);
+  const bytes = dockerArchive([{ built: contractImage() }]);
+  for (const content of [bytes, gzipSync(bytes)]) {
+    const pieces = [content.subarray(0, 3), content.subarray(3, 9), content.subarray(9)];
+    const archive = await DockerArchive.open('-', { stdin: Readable.from(pieces), temporaryFolder });
+    assert.equal(readdirSync(temporaryFolder).length, 1);
+    const manifest = parseManifest(await readVerified(archive, await archive.resolve('')));
+    for (const layer of manifest.layers) for await (const _ of await fetchVerified(archive, layer));
+    await archive.close();
+    await archive.close();
+    assert.deepEqual(readdirSync(temporaryFolder), []);
+  }
+});
+
+test("an image's own manifest is given where its layers are here, else one is made, always the same", async (t) => {
+  const built = contractImage();
+  const own = await opened(t, dockerArchive([{ built }], { style: 'blobs', compressed: true }));
+  assert.deepEqual(await own.resolve(''), built.descriptor);
+  const made = await opened(t, dockerArchive([{ built }], { style: 'blobs' }));
+  const descriptor = await made.resolve('');
+  assert.notEqual(descriptor.digest, built.descriptor.digest);
+  const other = await opened(t, dockerArchive([{ built }]));
+  assert.deepEqual(await other.resolve(''), descriptor);
+  assert.equal((await other.resolve(descriptor.digest)).digest, descriptor.digest);
+  const manifest = parseManifest(await readVerified(made, descriptor));
+  assert.deepEqual(
+    manifest.layers.map(({ digest }) => digest),
+    built.layers.map(({ diffId }) => diffId),
+  );
+});
+
+const second = image()
+  .layer((layer) => layer.file('second', 'image'))
+  .build();
+const BOTH: readonly ArchivedFixture[] = [
+  { built: contractImage(), tags: ['example/app:v1', 'docker.io/library/tool:latest'] },
+  { built: second, tags: ['registry.example:5000/team/app:2'] },
+];
+
+test('names: as saved, normalised, by position; several without a reference are listed', async (t) => {
+  const archive = await opened(t, dockerArchive(BOTH));
+  const [first, other] = [await archive.resolve('@0'), await archive.resolve('@1')];
+  for (const name of ['example/app:v1', 'docker.io/example/app:v1', 'tool', 'tool:latest']) {
+    assert.equal((await archive.resolve(name)).digest, first.digest, name);
+  }
+  assert.equal((await archive.resolve('registry.example:5000/team/app:2')).digest, other.digest);
+  assert.equal((await archive.resolve(other.digest)).digest, other.digest);
+  const tags: string[] = [];
+  for await (const tag of archive.tags()) tags.push(tag);
+  assert.deepEqual(tags, ['example/app:v1', 'docker.io/library/tool:latest', 'registry.example:5000/team/app:2']);
+  await assert.rejects(archive.resolve(''), (error: Error) => {
+    return (
+      'code' in error && error.code === 'ERR_REFERENCE_INVALID' && /example\/app:v1, .*team\/app:2/.test(error.message)
+    );
+  });
+  for (const name of ['app', '@2', `sha256:${'0'.repeat(64)}`]) {
+    await assert.rejects(archive.resolve(name), { code: 'ERR_NOT_FOUND' }, name);
+  }
+});
+
+test('RepoTags: null is an image without a name', async (t) => {
+  const archive = await opened(t, dockerArchive([{ built: contractImage(), tags: null }]));
+  assert.ok(await archive.resolve(''));
+  await assert.rejects(archive.resolve('example/app:v1'), { code: 'ERR_NOT_FOUND', message: /@0/ });
+});
+
+const layerName = (name: string): boolean => name.endsWith('layer.tar');
+const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }>> = {
+  'a layer that is missing': {
+    bytes: dockerArchive([{ built: contractImage() }], { without: layerName }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /manifest.json names .*layer.tar/,
+  },
+  'a config that is missing': {
+    bytes: dockerArchive([{ built: contractImage() }], { without: (name) => /^[0-9a-f]{64}\.json$/.test(name) }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /\.json, which is not/,
+  },
+  'no manifest.json': {
+    bytes: dockerArchive([{ built: contractImage() }], { without: (name) => name === 'manifest.json' }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /manifest.json is missing/,
+  },
+  'a manifest.json that is no list': {
+    bytes: dockerArchive([], { manifest: { Config: 'x' } }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /not a list/,
+  },
+  'a Config that is no name': {
+    bytes: dockerArchive([], { manifest: [{ Config: 7, Layers: [] }] }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /no Config/,
+  },
+  'Layers that are no names': {
+    bytes: dockerArchive([], { manifest: [{ Config: 'x', Layers: [{}] }] }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /Layers of image 0/,
+  },
+  'an entry that is null': {
+    bytes: dockerArchive([], { manifest: [null] }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /Config/,
+  },
+  'no image at all': { bytes: dockerArchive([], { manifest: [] }), code: 'ERR_NOT_FOUND', says: /it is empty/ },
+  'a path that climbs out': {
+    bytes: dockerArchive([], { manifest: [{ Config: '../../../etc/passwd', Layers: [] }] }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /not in the archive/,
+  },
+  'links in a circle': {
+    bytes: new LayerBuilder()
+      .symlink('a', 'b')
+      .symlink('b', 'a')
+      .file('manifest.json', '[{"Config":"a","Layers":[]}]')
+      .tar(),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /loop/,
+  },
+  'a config that is a device': {
+    bytes: new LayerBuilder().device('a', 'char', 1, 5).file('manifest.json', '[{"Config":"a","Layers":[]}]').tar(),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /no file/,
+  },
+  'a config with other bytes than its name says': {
+    bytes: new LayerBuilder()
+      .file(`${'a'.repeat(64)}.json`, '{}')
+      .file('manifest.json', `[{"Config":"${'a'.repeat(64)}.json","Layers":[]}]`)
+      .tar(),
+    code: 'ERR_DIGEST_MISMATCH',
+    says: /not what its name says/,
+  },
+  'a config that is no JSON': {
+    bytes: new LayerBuilder().file('c', 'x').file('manifest.json', '[{"Config":"c","Layers":[]}]').tar(),
+    code: 'ERR_CONFIG_INVALID',
+    says: /not JSON/,
+  },
+  'a config over 4 MiB': {
+    bytes: new LayerBuilder()
+      .file('c', Buffer.alloc(4 * 1024 * 1024 + 1))
+      .file('manifest.json', '[{"Config":"c","Layers":[]}]')
+      .tar(),
+    code: 'ERR_LIMIT_EXCEEDED',
+    says: /4194304/,
+  },
+  'an archive that was cut': {
+    bytes: dockerArchive([{ built: contractImage() }], { manifestFirst: true }).subarray(0, 4000),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /no whole tar/,
+  },
+  'a compressed archive that was cut': {
+    bytes: gzipSync(dockerArchive([{ built: contractImage() }])).subarray(0, 300),
+    code: 'ERR_DECOMPRESS',
+    says: /image.tar/,
+  },
+  'something else': { bytes: Buffer.from('no archive at all'.repeat(100)), code: 'ERR_ARCHIVE_INVALID', says: /tar/ },
+  'an empty file': { bytes: Buffer.alloc(0), code: 'ERR_ARCHIVE_INVALID', says: /manifest.json is missing/ },
+  'xz around it': {
+    bytes: Buffer.concat([Buffer.from('fd377a585a00', 'hex'), Buffer.alloc(100)]),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /xz/,
+  },
+};
+for (const [name, { bytes, code, says }] of Object.entries(BAD)) {
+  test(`${name} is refused, and leaves nothing`, async (t) => {
+    const temporaryFolder = tempDir(t);
+    const work = async (): Promise<void> => {
+      const archive = await opened(t, bytes, { temporaryFolder });
+      await archive.resolve('');
+    };
+    await assert.rejects(work, { code, message: says });
+    assert.deepEqual(readdirSync(temporaryFolder), []);
+  });
+}
+
+test('a flipped byte of each file of an archive in turn ends in a coded error or changes nothing', async (t) => {
+  const built = contractImage();
+  const bytes = dockerArchive([{ built }]);
+  const good = await (await opened(t, bytes)).resolve('');
+  for (let at = 0; at < bytes.length; at += 512) {
+    const damaged = Buffer.from(bytes);
+    damaged[at + 20] = (damaged[at + 20] ?? 0) ^ 4;
+    try {
+      const archive = await opened(t, damaged);
+      const descriptor = await archive.resolve('');
+      const manifest = parseManifest(await readVerified(archive, descriptor));
+      const config = await readVerified(archive, manifest.config);
+      for (const layer of manifest.layers) for await (const _ of await fetchVerified(archive, layer));
+      assert.deepEqual(descriptor, good);
+      assert.deepEqual(config, built.configBytes);
+    } catch (error) {
+      assert.match(String((error as { code?: unknown }).code), /^ERR_[A-Z_]+$/, String(error));
+      assert.notEqual((error as { code?: unknown }).code, 'ERR_ASSERTION', String(error));
+    }
+  }
+});
+
+test('too large an archive on standard input is cut off', async (t) => {
+  const temporaryFolder = tempDir(t);
+  const endless = async function* (): AsyncGenerator<Uint8Array> {
+    for (;;) yield Buffer.alloc(65_536, 'x');
+  };
+  await assert.rejects(DockerArchive.open('-', { stdin: endless(), maxArchiveBytes: 1_000_000, temporaryFolder }), {
+    code: 'ERR_LIMIT_EXCEEDED',
+    message: /^standard input/,
+  });
+  assert.deepEqual(readdirSync(temporaryFolder), []);
+  await assert.rejects(DockerArchive.open('-', { maxArchiveBytes: -1 }), { code: 'ERR_OPTION_INVALID' });
+});
+
+test('paths that are no archive, and an abort', async (t) => {
+  const folder = tempDir(t);
+  await assert.rejects(DockerArchive.open(join(folder, 'missing.tar')), { code: 'ERR_NOT_FOUND' });
+  await assert.rejects(DockerArchive.open(folder), { code: 'ERR_ARCHIVE_INVALID', message: /oci:/ });
+  const reason = new Error('enough');
+  await assert.rejects(
+    DockerArchive.open('-', { stdin: Readable.from([]), signal: AbortSignal.abort(reason) }),
+    (error) => error === reason,
+  );
+  const controller = new AbortController();
+  const slow = async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.alloc(1024);
+    controller.abort(reason);
+    yield Buffer.alloc(1024);
+  };
+  const temporaryFolder = join(folder, 'copies');
+  mkdirSync(temporaryFolder);
+  await assert.rejects(
+    DockerArchive.open('-', { stdin: slow(), signal: controller.signal, temporaryFolder }),
+    (error) => error === reason,
+  );
+  assert.deepEqual(readdirSync(temporaryFolder), []);
+  await assert.rejects(DockerArchive.open('-', { stdin: Readable.from([]), temporaryFolder: join(folder, 'none') }), {
+    code: 'ERR_FILESYSTEM',
+  });
+});
+
+test('copies that a dead process left are swept by the next one', async (t) => {
+  const temporaryFolder = tempDir(t);
+  const bytes = dockerArchive([{ built: contractImage() }]);
+  const archive = await DockerArchive.open('-', { stdin: Readable.from([bytes]), temporaryFolder });
+  const [own = ''] = readdirSync(temporaryFolder);
+  const dead = join(temporaryFolder, own.replace(/-\d+-\d+-/, '-4194303-77-'));
+  mkdirSync(dead);
+  writeFileSync(join(dead, 'archive.tar'), 'left');
+  const next = await DockerArchive.open('-', { stdin: Readable.from([bytes]), temporaryFolder });
+  assert.equal(existsSync(dead), false);
+  assert.ok(existsSync(join(temporaryFolder, own)));
+  await archive.close();
+  await next.close();
+  assert.deepEqual(readdirSync(temporaryFolder), []);
+});
+
+test('a layer whose bytes are not its diffID is found when it is read', async (t) => {
+  const built = contractImage();
+  const bytes = dockerArchive([{ built }]);
+  const at = bytes.indexOf('the base layer');
+  bytes[at] = 0x54;
+  const archive = await opened(t, bytes);
+  const manifest = parseManifest(await readVerified(archive, await archive.resolve('')));
+  await assert.rejects(
+    async () => {
+      for (const layer of manifest.layers) for await (const _ of await fetchVerified(archive, layer));
+    },
+    { code: 'ERR_DIGEST_MISMATCH' },
+  );
+  const sha = createHash('sha256')
+    .update(built.layers[1]?.tar ?? '')
+    .digest('hex');
+  assert.equal(manifest.layers[1]?.digest, `sha256:${sha}`);
+});

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { OciArchive } from '../../src/content/oci-archive.js';
+import { image, index, LayerBuilder } from '../../src/testing/testing.js';
+import { dockerArchive, ociArchive } from '../support/archives.js';
+import { tempDir } from '../support/temp-dir.js';
+import { contractImage, readContract } from './target-contract.js';
+
+async function opened(t: TestContext, bytes: Buffer): Promise<OciArchive> {
+  const path = join(tempDir(t), 'image.tar');
+  writeFileSync(path, bytes);
+  const archive = await OciArchive.open(path);
+  t.after(() => archive.close());
+  return archive;
+}
+
+readContract('OCI archive', async (t, built) => ({
+  target: await opened(t, ociArchive({ v1: built, v2: image().build() })),
+  reference: 'v1',
+}));
+
+readContract('OCI archive, gzip around it, ./ before every name', async (t, built) => ({
+  target: await opened(t, gzipSync(ociArchive({ v1: built }, './'))),
+  reference: '',
+}));
+
+test('an index inside, its images by digest, names and their list', async (t) => {
+  const built = contractImage();
+  const archive = await opened(t, ociArchive({ all: index().add(built).build(), other: image().build() }));
+  assert.equal((await archive.resolve(`@${built.descriptor.digest}`)).digest, built.descriptor.digest);
+  await assert.rejects(archive.resolve(''), { code: 'ERR_REFERENCE_INVALID', message: /all, other/ });
+  const tags: string[] = [];
+  for await (const tag of archive.tags()) tags.push(tag);
+  assert.deepEqual(tags, ['all', 'other']);
+});
+
+test('archives without a layout, or with another version', async (t) => {
+  await assert.rejects(opened(t, dockerArchive([{ built: contractImage() }])), {
+    code: 'ERR_ARCHIVE_INVALID',
+    message: /try docker-archive:/,
+  });
+  const other = new LayerBuilder().file('oci-layout', '{"imageLayoutVersion":"2.0.0"}').file('index.json', '{}');
+  await assert.rejects(opened(t, other.tar()), { code: 'ERR_LAYOUT_INVALID' });
+});
