@@ -1,12 +1,17 @@
 /** rootfs-kit: container images to root file systems. The public face; it holds no code of its own. */
 
 // content
+export type { ArchiveOptions } from './content/archive-file.js';
 export { BlobDir, type BlobDirOptions, type FoundBlob } from './content/blob-dir.js';
 export type { BlobFacts, BlobRecord } from './content/blob-record.js';
 export type { FindOptions } from './content/blob-trust.js';
 export type * from './content/content.js';
+export { DirLayout } from './content/dir-layout.js';
+export { DockerArchive } from './content/docker-archive.js';
+export { type DockerDaemonOptions, openDockerDaemon } from './content/docker-daemon.js';
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
 export { MemoryStore } from './content/memory.js';
+export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
 // ground
 export {

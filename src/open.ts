@@ -113,9 +113,11 @@ async function openRegistry(text: string, options: OpenOptions): Promise<OpenedS
  * Opens the source that `text` names: `docker://NAME` or a bare registry reference, `oci:DIR[:TAG]`, `oci:DIR@DIGEST`,
  * `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker-daemon:REF`, `dir:DIR`.
  *
- * A local source is opened and its shape is checked; a registry is not asked anything yet.
+ * An archive's `FILE` may be `-`, standard input. A local source is opened and its shape is checked (an engine's image
+ * is copied into a temporary file, which `close` removes); a registry is not asked anything yet.
  *
- * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_NOT_FOUND`, `ERR_LAYOUT_INVALID`, `ERR_ARCHIVE_INVALID`
+ * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_NOT_FOUND`, `ERR_LAYOUT_INVALID`, `ERR_ARCHIVE_INVALID`, and what
+ *   the sources' own `open` throws
  */
 export async function openSource(text: string, options: OpenOptions = {}): Promise<OpenedSource> {
   const { transport, rest } = splitTransport(text);
@@ -126,8 +128,37 @@ export async function openSource(text: string, options: OpenOptions = {}): Promi
       `${text}: nothing stands after ${transport}:; name a path, as in ${transport}:./image`,
     );
   }
-  const { path, reference } = await splitPath(rest);
-  const { OciLayout } = await import('./content/oci-layout.js');
-  const layout = await OciLayout.open(path);
-  return { source: layout, reference: reference ?? '', name: text, transport, close: async () => {} };
+  // An engine's image has no path; everything behind the prefix is its name.
+  const { path, reference } = transport === 'docker-daemon' ? { path: rest } : await splitPath(rest);
+  const { source, close } = await openLocal(transport, path, options);
+  return { source, reference: reference ?? '', name: text, transport, close };
+}
+
+interface LocalSource {
+  readonly source: ReadOnlyTarget;
+  close(): Promise<void>;
+}
+
+async function openLocal(
+  transport: Exclude<Transport, 'docker'>,
+  path: string,
+  { signal }: OpenOptions,
+): Promise<LocalSource> {
+  const nothing = async (): Promise<void> => {};
+  const closing = <T extends ReadOnlyTarget & { close(): Promise<void> }>(source: T): LocalSource => ({
+    source,
+    close: () => source.close(),
+  });
+  switch (transport) {
+    case 'oci':
+      return { source: await (await import('./content/oci-layout.js')).OciLayout.open(path), close: nothing };
+    case 'dir':
+      return { source: await (await import('./content/dir-layout.js')).DirLayout.open(path), close: nothing };
+    case 'oci-archive':
+      return closing(await (await import('./content/oci-archive.js')).OciArchive.open(path, { signal }));
+    case 'docker-archive':
+      return closing(await (await import('./content/docker-archive.js')).DockerArchive.open(path, { signal }));
+    case 'docker-daemon':
+      return closing(await (await import('./content/docker-daemon.js')).openDockerDaemon(path, { signal }));
+  }
 }
