@@ -56,7 +56,9 @@ export function describeArtifact(manifest: ImageManifest): string | undefined {
   const { artifactType = '', config, layers } = manifest;
   const inLayers = layers.map((layer) => describeArtifactType(layer.mediaType)).find((name) => name !== undefined);
   if (isConfigType(config.mediaType)) {
-    return layers.some((layer) => describeLayerType(layer.mediaType) !== undefined) ? undefined : inLayers;
+    if (layers.some((layer) => describeLayerType(layer.mediaType) !== undefined)) return undefined;
+    // A generic config type is believed only where a tar lies beside it.
+    if (config.mediaType === MediaType.ociConfig || config.mediaType === MediaType.dockerConfig) return inLayers;
   }
   const known = describeArtifactType(artifactType) ?? describeArtifactType(config.mediaType) ?? inLayers;
   if (known !== undefined) return known;

@@ -98,6 +98,13 @@ const ARTIFACTS: readonly (readonly [string, readonly string[], string | undefin
   [MediaType.dockerConfig, [MediaType.dockerLayerGzip], undefined, undefined],
   ['application/octet-stream', [MediaType.dockerLayerGzip], undefined, undefined],
   [MediaType.ociConfig, [], undefined, undefined],
+  [
+    'application/json',
+    ['application/vnd.example.data'],
+    undefined,
+    'an artifact whose config is of type application/json',
+  ],
+  ['application/json', ['application/wasm'], undefined, 'a WebAssembly module'],
   [MediaType.ociConfig, [`${MediaType.ociLayerGzip}+encrypted`], undefined, undefined],
   [MediaType.ociConfig, ['application/vnd.example.layer'], undefined, undefined],
   [MediaType.ociConfig, [MediaType.ociLayerGzip, 'application/vnd.in-toto+json'], undefined, undefined],
