@@ -111,13 +111,13 @@ function parseServer(server: string, overridePath: boolean, table: TomlTable): U
 }
 
 function readCapabilities(table: TomlTable): readonly EndpointCapability[] {
-  const names = table.strings('capabilities');
-  const found = names.map((name) => {
-    const known = ALL.find((capability) => capability === name.toLowerCase());
-    if (known === undefined) throw table.problem('capabilities are pull, resolve and push, and one is something else');
-    return known;
-  });
-  return found.length === 0 ? ALL : [...new Set(found)];
+  const names = table.strings('capabilities').map((name) => name.toLowerCase());
+  // containerd 2.2 names a fourth; who asks for referrers here asks wherever a name may be resolved.
+  const found = new Set(names.filter((name) => name !== 'referrers'));
+  const known = ALL.filter((capability) => found.delete(capability));
+  if (found.size > 0)
+    throw table.problem('capabilities are pull, resolve, push and referrers, and one is something else');
+  return names.length === 0 ? ALL : known;
 }
 
 async function readTls(folder: string, table: TomlTable): Promise<TlsSettings | undefined> {

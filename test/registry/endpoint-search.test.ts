@@ -211,6 +211,20 @@ test('hosts.toml: hosts in the order of the file, then the server', async (t) =>
   ]);
 });
 
+test('hosts.toml: capabilities, containerd’s newest included', async (t) => {
+  const dir = tempDir(t);
+  for (const [text, expected] of [
+    ['[]', ['pull', 'resolve', 'push']],
+    ['["push", "PULL", "push"]', ['pull', 'push']],
+    ['["referrers"]', []],
+    ['["pull", "referrers"]', ['pull']],
+    ['"resolve"', ['resolve']],
+  ] as const) {
+    put(join(dir, 'containerd/reg.example/hosts.toml'), `[host."https://m.example"]\ncapabilities = ${text}`);
+    assert.deepEqual((await ask(machine(dir), 'reg.example'))[0]?.capabilities, expected, text);
+  }
+});
+
 test('hosts.toml: which folder speaks for a host', async (t) => {
   const dir = tempDir(t);
   const server = (folder: string, name: string): string =>
