@@ -60,6 +60,7 @@ export async function deliver(
   faults: readonly DeliveryFault[],
   record: RequestRecord,
   connection: ConnectionState,
+  onSent: () => void,
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
@@ -72,7 +73,12 @@ export async function deliver(
       response.end();
       return;
     }
-    await writeBody(response, answer, way, record, connection, gone.signal);
+    const count = (bytes: number): void => {
+      record.bytesSent += bytes;
+      connection.sent += bytes;
+      onSent();
+    };
+    await writeBody(response, answer, way, connection, count, gone.signal);
   } catch (error) {
     if (!gone.signal.aborted && !response.destroyed) throw error;
   }
@@ -94,8 +100,8 @@ async function writeBody(
   response: ServerResponse,
   answer: Answer,
   way: Way,
-  record: RequestRecord,
   connection: ConnectionState,
+  count: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const { body } = answer;
@@ -117,8 +123,7 @@ async function writeBody(
     }
     await write(response, piece, signal);
     at += piece.length;
-    record.bytesSent += piece.length;
-    connection.sent += piece.length;
+    count(piece.length);
     if (way.drip !== undefined) await pause(way.drip.everyMs, undefined, { signal });
   }
   if (way.cut <= way.stall && way.cut < whole) response.req.socket.destroy();

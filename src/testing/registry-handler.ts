@@ -37,7 +37,7 @@ export function handle(content: RegistryContent, request: RegistryRequest, optio
       return blob(content, request);
     case 'upload': {
       const contentRange = request.headers['content-range'];
-      return upload(content, { ...request, repository, id: reference, contentRange });
+      return upload(content, { ...request, repository, id: reference, contentRange, mounts: options.mounts !== false });
     }
     case 'referrers':
       if (options.referrers === false) return answer(404, NO_PAGE, '404 page not found\n');

@@ -22,6 +22,8 @@ export interface RegistryOptions {
   readonly pageSize?: number | undefined;
   /** A manifest whose media type the `Accept` header does not name is 404, as docker-registry has it. Default false. */
   readonly strictAccept?: boolean | undefined;
+  /** Whether a blob of another repository can be mounted; without it a mount starts an upload. Default true. */
+  readonly mounts?: boolean | undefined;
   /** Whether the referrers API exists; without it clients fall back to tags. Default true. */
   readonly referrers?: boolean | undefined;
 }

@@ -13,6 +13,8 @@ export interface UploadRequest {
   readonly id: string;
   readonly contentRange: string | undefined;
   readonly body: Buffer;
+  /** Whether blobs of other repositories can be mounted. */
+  readonly mounts: boolean;
 }
 
 /** Starts, continues, finishes, asks after or cancels an upload. */
@@ -38,10 +40,14 @@ export function upload(content: RegistryContent, request: UploadRequest): Answer
   return finish(content, repository, digest ?? '', Buffer.concat(open.chunks));
 }
 
-function start(content: RegistryContent, { url, repository, body }: UploadRequest, digest: string | null): Answer {
+function start(
+  content: RegistryContent,
+  { url, repository, body, mounts }: UploadRequest,
+  digest: string | null,
+): Answer {
   const mount = url.searchParams.get('mount');
   const from = url.searchParams.get('from');
-  if (mount !== null && from !== null && content.blob(from, mount as Digest) !== undefined) {
+  if (mounts && mount !== null && from !== null && content.blob(from, mount as Digest) !== undefined) {
     content.repository(repository).blobs.add(mount as Digest);
     return created(`/v2/${repository}/blobs/${mount}`, mount);
   }

@@ -6,8 +6,7 @@
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Built } from './built.js';
 import { type Certificate, createCertificate } from './certificate.js';
@@ -16,7 +15,7 @@ import type { Fault } from './fault.js';
 import { type FaultPlace, faultAnswer, nextHop } from './fault-answer.js';
 import { changeAnswer } from './fault-change.js';
 import { FaultScript, type ScriptedFault, type Struck } from './fault-script.js';
-import { frontOf, type Listening, listen } from './listen.js';
+import { Origins } from './origins.js';
 import { type Answer, answer } from './registry-answer.js';
 import { Gate } from './registry-auth.js';
 import { RegistryContent } from './registry-content.js';
@@ -43,7 +42,7 @@ export class TestRegistry implements AsyncDisposable {
   readonly #options: RegistryOptions;
   readonly #script = new FaultScript();
   readonly #gate: Gate;
-  readonly #ports = new Map<Origin | 'plain-storage', Listening>();
+  readonly #origins: Origins;
   readonly #connections = new WeakMap<object, ConnectionState>();
   #opened = 0;
 
@@ -52,27 +51,28 @@ export class TestRegistry implements AsyncDisposable {
     this.#options = options;
     this.#gate = new Gate(options.auth);
     this.certificate = options.tls === 'self-signed' ? createCertificate() : options.tls;
+    this.#origins = new Origins(this.certificate);
     for (const fault of options.faults ?? []) this.#script.add(fault);
   }
 
   /** `127.0.0.1:<port>`: what stands before the repository in a reference. */
   get host(): string {
-    return this.#host('registry');
+    return this.#origins.host('registry');
   }
 
   /** Scheme and host. */
   get url(): string {
-    return this.#url('registry');
+    return this.#origins.url('registry');
   }
 
   /** Scheme and host of the second origin, where redirects go. */
   get storageUrl(): string {
-    return this.#url('storage');
+    return this.#origins.url('storage');
   }
 
   /** Scheme and host of the other token server (`auth.server: 'other'`). */
   get tokenUrl(): string {
-    return this.#url('token');
+    return this.#origins.url('token');
   }
 
   /** Puts an image, an index or a document into a repository; without a tag it is reached by its digest. */
@@ -98,14 +98,14 @@ export class TestRegistry implements AsyncDisposable {
 
   /** Opens the ports; called once, by `startRegistry`. */
   async start(): Promise<void> {
-    const origins = ['registry', 'storage', 'token'] as const;
-    await Promise.all(origins.map((origin) => this.#open(origin, origin, this.certificate)));
-    if (this.certificate !== undefined) await this.#open('plain-storage', 'storage', undefined);
+    const { tls } = this.#options;
+    const clientCa = typeof tls === 'object' ? tls.clientCa : undefined;
+    await this.#origins.open((...call) => this.#serve(...call), this.certificate, clientCa);
   }
 
   /** Closes the ports and every connection; answers under way break. A second call does nothing. */
   async close(): Promise<void> {
-    await Promise.all([...this.#ports.values()].map((port) => port.close()));
+    await this.#origins.close();
   }
 
   /** The same as `close`. */
@@ -113,31 +113,9 @@ export class TestRegistry implements AsyncDisposable {
     await this.close();
   }
 
-  async #open(name: Origin | 'plain-storage', origin: Origin, certificate: Certificate | undefined): Promise<void> {
-    const serve = (request: IncomingMessage, response: ServerResponse): void =>
-      void this.#serve(origin, request, response).catch((error: unknown) => response.destroy(error as Error));
-    const tls = this.#options.tls;
-    const ca = typeof tls === 'object' ? tls.clientCa : undefined;
-    const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
-    if (certificate === undefined) {
-      this.#ports.set(name, await listen(createServer({ keepAliveTimeout: 60_000 }, serve)));
-    } else {
-      const server = createTlsServer({ ...certificate, ...client, keepAliveTimeout: 60_000 }, serve);
-      this.#ports.set(name, await listen(frontOf(server)));
-    }
-  }
-
-  #host(name: Origin | 'plain-storage'): string {
-    return `127.0.0.1:${this.#ports.get(name)?.port ?? 0}`;
-  }
-
-  #url(name: Origin): string {
-    return `${this.certificate === undefined ? 'http' : 'https'}://${this.#host(name)}`;
-  }
-
   async #serve(origin: Origin, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const method = request.method ?? 'GET';
-    const url = new URL(request.url ?? '/', this.#url(origin));
+    const url = new URL(request.url ?? '/', this.#origins.url(origin));
     const inner = url.pathname.startsWith('/storage/') ? url.pathname.slice('/storage'.length) : undefined;
     const route = routeOf(decodePath(inner ?? url.pathname));
     const connection = this.#connection(request);
@@ -147,15 +125,19 @@ export class TestRegistry implements AsyncDisposable {
       inner === undefined ? route : { ...route, kind: 'storage' },
       connection,
     );
+    const { authorization = '' } = request.headers;
+    const misplaced = origin === 'storage' || (route.kind === 'token' && /^bearer /i.test(authorization));
+    if (authorization !== '' && misplaced) this.log.leaked.push(record);
     response.once('close', () => {
       record.done = true;
+      this.log.changed();
     });
     const asked = { ...record, ranged: request.headers.range !== undefined };
     const early = this.#script.strike(asked, true);
     let struck = early;
     let reply: Answer | undefined;
     if (early.instead === undefined) {
-      reply = this.#turnAway(origin, method, url, route, inner !== undefined, request.headers.authorization, record);
+      reply = this.#turnAway(origin, method, url, route, inner !== undefined, request.headers.authorization);
       if (reply === undefined) {
         const late = this.#script.strike(asked, false);
         struck = {
@@ -166,7 +148,7 @@ export class TestRegistry implements AsyncDisposable {
       }
     }
     const hangUp = struck.instead?.do === 'hang-up' ? (struck.instead.after ?? 0) : undefined;
-    const body = await readBody(request, hangUp);
+    const body = await readBody(request, record, hangUp);
     if (body === undefined || hangUp !== undefined) {
       request.socket.destroy();
       return;
@@ -177,7 +159,7 @@ export class TestRegistry implements AsyncDisposable {
     for (const change of struck.changes) {
       reply = changeAnswer(reply, change, this.#place(path, route), request.headers.range);
     }
-    await deliver(response, reply, struck.delivery, record, connection);
+    await deliver(response, reply, struck.delivery, record, connection, () => this.log.changed());
   }
 
   /** The answer for those who may not come in; `undefined` for the others. */
@@ -188,19 +170,14 @@ export class TestRegistry implements AsyncDisposable {
     route: Route,
     stored: boolean,
     authorization: string | undefined,
-    record: RequestRecord,
   ): Answer | undefined {
-    if (origin === 'storage' && authorization !== undefined) {
-      this.log.leaked.push(record);
-      return storageError(400, 'InvalidArgument');
-    }
+    if (origin === 'storage' && authorization !== undefined) return storageError(400, 'InvalidArgument');
     if (stored) {
       const open = url.searchParams.get('signature') === 'good' || LISTS.has(route.kind);
       return open ? undefined : storageError(403, 'AccessDenied');
     }
     if (route.kind === 'token') {
       if (origin !== this.#tokenOrigin()) return answer(404);
-      if (/^bearer /i.test(authorization ?? '')) this.log.leaked.push(record);
       return undefined;
     }
     if (origin !== 'registry') return answer(404);
@@ -215,7 +192,7 @@ export class TestRegistry implements AsyncDisposable {
   #realm(): string {
     const auth = this.#options.auth;
     const given = auth?.kind === 'bearer' ? auth.realm?.replaceAll('{storage}', this.storageUrl) : undefined;
-    return given ?? `${this.#url(this.#tokenOrigin())}/token`;
+    return given ?? `${this.#origins.url(this.#tokenOrigin())}/token`;
   }
 
   #reply(
@@ -239,12 +216,11 @@ export class TestRegistry implements AsyncDisposable {
   }
 
   #place(path: string, route: Route): FaultPlace {
-    const plain = this.certificate === undefined ? 'storage' : 'plain-storage';
     return {
       path,
       url: this.url,
       storageUrl: this.storageUrl,
-      plainStorageUrl: `http://${this.#host(plain)}`,
+      plainStorageUrl: this.#origins.plainStorageUrl,
       repository: route.repository ?? '',
       reference: route.reference ?? '',
     };
@@ -269,10 +245,11 @@ export class TestRegistry implements AsyncDisposable {
       headers: request.headers,
       connection: connection.number,
       status: 0,
+      bytesReceived: 0,
       bytesSent: 0,
       done: false,
     };
-    this.log.requests.push(record);
+    this.log.add(record);
     return record;
   }
 }
@@ -286,15 +263,18 @@ function decodePath(path: string): string {
 }
 
 /** The body of a request, all of it or the first `limit` bytes; `undefined` when the client went away. */
-async function readBody(request: IncomingMessage, limit = Number.POSITIVE_INFINITY): Promise<Buffer | undefined> {
+async function readBody(
+  request: IncomingMessage,
+  record: RequestRecord,
+  limit = Number.POSITIVE_INFINITY,
+): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
-  let length = 0;
   if (limit === 0) return Buffer.alloc(0);
   try {
     for await (const chunk of request as AsyncIterable<Buffer>) {
       chunks.push(chunk);
-      length += chunk.length;
-      if (length >= limit) break;
+      record.bytesReceived += chunk.length;
+      if (record.bytesReceived >= limit) break;
     }
   } catch {
     return undefined;

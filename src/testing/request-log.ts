@@ -20,6 +20,8 @@ export interface RequestRecord {
   readonly connection: number;
   /** The status that was sent; 0 while there is none. */
   status: number;
+  /** Bytes of the request's body that have come. */
+  bytesReceived: number;
   /** Bytes of the body that were handed to the connection. */
   bytesSent: number;
   /** The answer has ended, whole or not. */
@@ -32,6 +34,53 @@ export class RequestLog {
   readonly requests: RequestRecord[] = [];
   /** Requests that brought an `Authorization` header to an origin it was not meant for. */
   readonly leaked: RequestRecord[] = [];
+
+  readonly #waiting = new Set<() => void>();
+  #most = 0;
+
+  /** The largest number of requests for blobs that were under way at a time, at the registry and behind redirects. */
+  get mostBlobsAtOnce(): number {
+    return this.#most;
+  }
+
+  /** Adds a request; the registry calls it. */
+  add(record: RequestRecord): void {
+    this.requests.push(record);
+    const open = this.requests.filter(({ done, kind }) => !done && (kind === 'blob' || kind === 'storage'));
+    this.#most = Math.max(this.#most, open.length);
+    this.changed();
+  }
+
+  /** Tells those who wait that a record has changed; the registry calls it. */
+  changed(): void {
+    for (const look of this.#waiting) look();
+  }
+
+  /**
+   * Waits until `condition` holds; it is looked at now, and whenever a request comes, bytes leave or an answer ends.
+   * Rejects with the signal's reason when that aborts first.
+   */
+  until(condition: (log: this) => boolean, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.delete(look);
+        reject(signal?.reason);
+      };
+      const look = (): void => {
+        if (!condition(this)) return;
+        this.#waiting.delete(look);
+        signal?.removeEventListener('abort', leave);
+        resolve();
+      };
+      if (signal?.aborted === true) {
+        leave();
+        return;
+      }
+      signal?.addEventListener('abort', leave, { once: true });
+      this.#waiting.add(look);
+      look();
+    });
+  }
 
   /** Body bytes sent in all. */
   get bytesSent(): number {
@@ -52,9 +101,10 @@ export class RequestLog {
       .reduce((sum, record) => sum + record.bytesSent, 0);
   }
 
-  /** Forgets everything. */
+  /** Forgets every request; those under way are no longer counted. */
   reset(): void {
     this.requests.length = 0;
     this.leaked.length = 0;
+    this.#most = 0;
   }
 }

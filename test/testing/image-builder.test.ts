@@ -4,7 +4,18 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { digestOf, image, index, LayerBuilder, writeLayout, xxh64, zstdFrame } from '../../src/testing/testing.js';
+import {
+  type CompressionOptions,
+  compress,
+  digestOf,
+  image,
+  index,
+  LayerBuilder,
+  paxRecord,
+  writeLayout,
+  xxh64,
+  zstdFrame,
+} from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 
 test('an image names its parts by their digests', () => {
@@ -104,4 +115,71 @@ test('xxh64 agrees with the published values', () => {
   assert.equal(xxh64(Buffer.alloc(0)), 0xef46db3751d8e999n);
   assert.equal(xxh64(Buffer.from('abc')), 0x44bc2cf5ad770999n);
   assert.equal(zstdFrame(Buffer.alloc(0)).length, 9);
+});
+
+test('a layer can be named and stored in every wrong way', () => {
+  const blob = Buffer.from('no tar at all');
+  const built = image()
+    .mediaTypes('docker')
+    .layer((l) => l.file('a'), { missing: true, urls: ['https://example.test/a'] })
+    .layer((l) => l.file('a'), { inline: true, digestAlgorithm: 'sha512', annotations: { a: 'b' } })
+    .layer(blob, { blob, mediaType: 'x/y', diffId: `sha256:${'0'.repeat(64)}`, descriptor: { size: 1 } })
+    .history(false)
+    .manifestFields({ schemaVersion: 3 })
+    .configFields({ os: 'plan9' })
+    .annotations({ who: 'me' })
+    .build();
+  const [first, second, third] = built.manifest.layers;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  assert.equal(first.mediaType, 'application/vnd.docker.image.rootfs.diff.tar.gzip');
+  assert.deepEqual(first.urls, ['https://example.test/a']);
+  assert.ok(!built.blobs.has(first.digest));
+  assert.match(second.digest, /^sha512:/);
+  assert.equal(second.data, built.layers[1]?.blob.toString('base64'));
+  assert.deepEqual([third.mediaType, third.size, third.digest], ['x/y', 1, digestOf(blob)]);
+  assert.equal(built.config.rootfs.diff_ids[2], `sha256:${'0'.repeat(64)}`);
+  const written = JSON.parse(built.manifestBytes.toString());
+  assert.deepEqual([written.schemaVersion, written.annotations], [3, { who: 'me' }]);
+  assert.deepEqual([built.config.os, 'history' in built.config], ['plan9', false]);
+});
+
+test('gzip in several members, padded, stored, with a wrong sum, or cut', () => {
+  const tar = new LayerBuilder().file('a', 'x'.repeat(200_000)).tar();
+  const of = (options: Omit<CompressionOptions, 'algorithm'>): Buffer =>
+    compress(tar, { algorithm: 'gzip', ...options });
+  for (const options of [
+    { members: 3 },
+    { stored: true },
+    { members: 2, stored: true },
+    { level: 0 },
+    { padding: 512 },
+  ]) {
+    assert.deepEqual(gunzipSync(of(options)), tar, JSON.stringify(options));
+  }
+  assert.ok(of({ stored: true }).length > tar.length);
+  assert.throws(() => gunzipSync(of({ checksum: 'wrong' })), { code: 'Z_DATA_ERROR' });
+  assert.throws(() => gunzipSync(of({ cut: 20 })), { code: 'Z_BUF_ERROR' });
+});
+
+test('PAX records stand as they were given', () => {
+  const tar = new LayerBuilder()
+    .file('a', '', {
+      xattrs: { 'user.x': Buffer.from([10, 255]) },
+      pax: [
+        ['path', 'b'],
+        ['path', 'c'],
+      ],
+    })
+    .file('d', '', { xattrs: { 'user.y': 'z' }, xattrStyle: 'libarchive' })
+    .file('e', '', { paxBody: '99 path=short' })
+    .tar();
+  const record = Buffer.concat([Buffer.from('26 SCHILY.xattr.user.x='), Buffer.from([10, 255, 10])]);
+  assert.deepEqual(paxRecord('SCHILY.xattr.user.x', Buffer.from([10, 255])), record);
+  assert.ok(tar.includes(record));
+  assert.ok(tar.includes('9 path=b\n9 path=c\n'));
+  assert.ok(tar.includes('LIBARCHIVE.xattr.user.y=eg\n'));
+  assert.ok(tar.includes('99 path=short\0'));
+  assert.throws(() => new LayerBuilder().file('a', '', { format: 'gnu', xattrs: { 'user.x': 'y' } }), {
+    code: 'ERR_OPTION_INVALID',
+  });
 });

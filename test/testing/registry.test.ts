@@ -1,7 +1,7 @@
 /** The healthy registry over the wire: pull, push, paging, ranges, counters. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digestOf, image, index, startRegistry } from '../../src/testing/testing.js';
+import { digestOf, document, image, index, startRegistry } from '../../src/testing/testing.js';
 
 const built = image()
   .layer((l) => l.file('a', 'x'.repeat(5000)))
@@ -126,4 +126,62 @@ test('referrers are found by subject and type', async () => {
   const none = await fetch(`${url}?artifactType=x/y`);
   assert.equal(none.headers.get('oci-filters-applied'), 'artifactType');
   assert.deepEqual(((await none.json()) as { manifests: unknown[] }).manifests, []);
+});
+
+test('what real registries do not all have can be switched off', async () => {
+  await using registry = await startRegistry({ strictAccept: true, referrers: false, mounts: false });
+  registry.add('app', 'latest', built);
+  const manifest = `${registry.url}/v2/app/manifests/latest`;
+  assert.equal((await fetch(manifest, { headers: { accept: 'application/json' } })).status, 404);
+  assert.equal(
+    (await fetch(manifest, { headers: { accept: `a/b, ${built.descriptor.mediaType};q=0.5` } })).status,
+    200,
+  );
+  assert.equal((await fetch(`${registry.url}/v2/app/referrers/${built.descriptor.digest}`)).status, 404);
+  const mount = `${registry.url}/v2/new/blobs/uploads/?mount=${built.manifest.config.digest}&from=app`;
+  assert.equal((await fetch(mount, { method: 'POST' })).status, 202);
+});
+
+test('referrers come in pages, documents of every kind are served as they are', async () => {
+  await using registry = await startRegistry({ pageSize: 1 });
+  for (const note of ['a', 'b']) {
+    const subject = { subject: built.descriptor, artifactType: 'x/y', annotations: { note } };
+    registry.add('app', undefined, document('application/vnd.oci.image.manifest.v1+json', subject));
+  }
+  const first = await fetch(`${registry.url}/v2/app/referrers/${built.descriptor.digest}?artifactType=x%2Fy`);
+  const link = /^<(.*)>/.exec(first.headers.get('link') ?? '')?.[1];
+  assert.equal(((await first.json()) as { manifests: unknown[] }).manifests.length, 1);
+  const second = await fetch(registry.url + link);
+  assert.equal(second.headers.get('link'), null);
+  assert.equal(
+    ((await second.json()) as { manifests: { annotations: { note: string } }[] }).manifests[0]?.annotations.note,
+    'b',
+  );
+  registry.add('odd', 'latest', document('text/x-odd', 'no json at all'));
+  const odd = await fetch(`${registry.url}/v2/odd/manifests/latest`);
+  assert.deepEqual([odd.headers.get('content-type'), await odd.text()], ['text/x-odd', 'no json at all']);
+});
+
+test('the log counts requests at once and bytes both ways, and can be waited for', async () => {
+  await using registry = await startRegistry({ faults: [{ on: 'blob', times: 3, do: 'silence' }] });
+  registry.add('app', 'latest', built);
+  const url = `${registry.url}/v2/app/blobs/${built.layers[0]?.descriptor.digest}`;
+  const leave = new AbortController();
+  const asked = [1, 2, 3].map(() => assert.rejects(fetch(url, { signal: leave.signal })));
+  await registry.log.until((log) => log.of('blob').length === 3);
+  assert.equal(registry.log.mostBlobsAtOnce, 3);
+  leave.abort();
+  await Promise.all(asked);
+  await registry.log.until((log) => log.requests.every((record) => record.done));
+  await (await fetch(url)).arrayBuffer();
+  assert.equal(registry.log.mostBlobsAtOnce, 3);
+  await fetch(`${registry.url}/v2/app/blobs/uploads/`, { method: 'POST', body: Buffer.alloc(77) });
+  assert.equal(registry.log.of('upload')[0]?.bytesReceived, 77);
+  registry.log.reset();
+  assert.equal(registry.log.requests.length, 0);
+  assert.equal(registry.log.mostBlobsAtOnce, 0);
+  await assert.rejects(
+    registry.log.until(() => false, AbortSignal.abort(new Error('enough'))),
+    /enough/,
+  );
 });
