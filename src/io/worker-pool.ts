@@ -141,6 +141,8 @@ export class WorkerPool<Task, Result> {
   #start(): Member<Task, Result> {
     const worker = new Worker(this.#entry, {
       name: this.#options.name,
+      // Flags of the program are not for its workers: with --input-type, as in one-liners, none would start.
+      execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMb ?? 128, maxYoungGenerationSizeMb: 8 },
     });
     const member: Member<Task, Result> = { worker, job: undefined };

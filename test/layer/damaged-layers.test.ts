@@ -111,18 +111,7 @@ for (const [kind, bytes] of [
       for (const [name, { made, change, code }] of Object.entries(cases(bytes))) {
         const dst = tempDir(t);
         const source = blobSource([made], local ? blobs : undefined, change);
-        await assert.rejects(extractLayer(source, made.layer, dst), (error: Error & { code?: string }) => {
-          assert.equal(error.code, code, `${name}: ${error.stack}`);
-          assert.ok(
-            error.message.startsWith(made.layer.descriptor.digest) ||
-              code.startsWith('ERR_DIGEST_INVALID') ||
-              code === 'ERR_OPTION_INVALID' ||
-              code === 'ERR_DIGEST_MISMATCH' ||
-              code === 'ERR_DIGEST_UNSUPPORTED',
-            error.message,
-          );
-          return true;
-        });
+        await assert.rejects(extractLayer(source, made.layer, dst), { code }, name);
         assert.deepEqual(leftIn(dst), [], name);
         assert.deepEqual(openFilesUnder(dst), [], name);
       }
