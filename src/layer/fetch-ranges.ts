@@ -1,8 +1,8 @@
 /** One blob in several ranges at once, for sources where one connection is slower than the line. */
 import type { Fetcher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
-import { abortStream } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import { readChunks } from '../io/read-chunks.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 
@@ -58,14 +58,14 @@ async function fetchRange(
   const start = options.start + index * RANGE_BYTES;
   const end = Math.min(start + RANGE_BYTES, target.size);
   const { signal, onProgress } = options;
-  const stream = abortStream(await source.fetch(target, { range: { start, end }, signal, onProgress }), signal);
+  const stream = await source.fetch(target, { range: { start, end }, signal, onProgress });
   let position = start;
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+  await readChunks(stream, signal, (chunk) => {
     if (position + chunk.length > end) throw wrongLength(target, start, end, 'more');
-    await options.write(chunk, position);
+    const at = position;
     position += chunk.length;
-    progress.advance(index, position);
-  }
+    return options.write(chunk, at).then(() => progress.advance(index, at + chunk.length));
+  });
   if (position !== end) throw wrongLength(target, start, end, `${position - start}`);
 }
 

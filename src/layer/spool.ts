@@ -9,21 +9,20 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readFile, unlink, writeFile } from 'node:fs/promises';
 import type { Fetcher, ParallelFetcher } from '../content/content.js';
 import { wrapSystemError } from '../errors.js';
-import { abortStream, throwIfAborted } from '../io/abort.js';
+import { throwIfAborted } from '../io/abort.js';
+import { readChunks } from '../io/read-chunks.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { fetchRanges } from './fetch-ranges.js';
 import type { LayerControl } from './layer-control.js';
 import type { LayerInput } from './layer-task.js';
+import { WriteBatches } from './write-batches.js';
 
 /** Blobs up to this many bytes stay in memory. */
 export const MEMORY_SPOOL_BYTES = 1024 ** 2;
 
 /** Blobs with more bytes left than this are fetched in ranges, where the source says that it helps: 32 MiB. */
 export const PARALLEL_MIN_BYTES = 32 * 1024 ** 2;
-
-/** Bytes gathered before they are written. */
-const BATCH_BYTES = 512 * 1024;
 
 /** How often the length of the part without a gap is noted. */
 const NOTE_BYTES = 4 * 1024 ** 2;
@@ -62,14 +61,13 @@ export function openMemorySpool(target: Descriptor, control: LayerControl): Spoo
     resumedBytes: 0,
     ready: ready.reached,
     async fill(source, { signal, onProgress }) {
-      const stream = abortStream(await source.fetch(target, { signal, onProgress }), signal);
-      for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      await readChunks(await source.fetch(target, { signal, onProgress }), signal, (chunk) => {
         const part = chunk.subarray(0, bytes.length - used);
         bytes.set(part, used);
         used += part.length;
         control.available = used;
-        if (used === bytes.length) break;
-      }
+        return used === bytes.length ? 'enough' : undefined;
+      });
       throwIfAborted(signal);
       control.finish();
       ready.reach();
@@ -171,36 +169,19 @@ class FileSpool implements Spool {
   async #fillOnce(source: Fetcher, { signal, onProgress }: FillOptions): Promise<void> {
     const start = this.resumedBytes;
     const range = start === 0 ? {} : { range: { start } };
-    const stream = abortStream(await source.fetch(this.#target, { signal, onProgress, ...range }), signal);
-    let position = start;
-    let batch: Uint8Array[] = [];
-    let batchBytes = 0;
-    let writing: Promise<void> = Promise.resolve();
-    const flush = async (): Promise<void> => {
-      // The write of one batch and the arrival of the next overlap; never more than two batches are in memory.
-      await writing;
-      const [chunks, at, length] = [batch, position, batchBytes];
-      position += length;
-      batch = [];
-      batchBytes = 0;
-      writing = this.#write(chunks, at, length);
-      writing.catch(() => {});
-    };
+    const stream = await source.fetch(this.#target, { signal, onProgress, ...range });
+    const batches = new WriteBatches(start, (chunks, position, length) => this.#write(chunks, position, length));
     try {
-      for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-        batch.push(chunk);
-        batchBytes += chunk.length;
-        if (batchBytes >= BATCH_BYTES || stream.readableLength === 0) await flush();
-        if (position + batchBytes > this.#target.size) break;
-      }
-      await flush();
+      await readChunks(stream, signal, (chunk) => {
+        const full = batches.add(chunk);
+        return batches.end > this.#target.size ? 'enough' : full;
+      });
     } finally {
-      await writing;
+      await batches.drained();
     }
   }
 
   async #write(chunks: readonly Uint8Array[], position: number, length: number): Promise<void> {
-    if (length === 0) return;
     const { bytesWritten } = await this.#file.writev(chunks, position).catch((error: unknown) => {
       throw wrapSystemError(error, this.#place.path);
     });

@@ -1,0 +1,78 @@
+/** Reading a stream to its end without copies, with an end that comes even when the stream itself does not hear. */
+import type { Readable } from 'node:stream';
+import { RootfsError } from '../errors.js';
+
+/** How long a destroyed stream may take to close before it is left to itself, in milliseconds. */
+const CLOSE_GRACE_MS = 500;
+
+/**
+ * Takes a chunk. While the promise it returns is pending no further chunk comes; `'enough'` ends the reading.
+ */
+export type TakeChunk = (chunk: Uint8Array) => Promise<void> | 'enough' | undefined;
+
+/**
+ * Hands each chunk of `stream` to `take`, as it is. Owns the stream: it has ended or is destroyed when this settles.
+ *
+ * An abort is not left to the stream: one whose source hangs (a generator that waits for ever) could not end itself.
+ *
+ * @throws what the stream or `take` throws; the signal's reason; RootfsError `ERR_NETWORK` when the stream closes
+ *   before its end
+ */
+export async function readChunks(stream: Readable, signal: AbortSignal, take: TakeChunk): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+      const settle = (done: () => void): void => {
+        signal.removeEventListener('abort', abort);
+        done();
+      };
+      let taking: Promise<void> | undefined;
+      stream.on('data', (chunk: Uint8Array) => {
+        let answer: ReturnType<TakeChunk>;
+        try {
+          answer = take(chunk);
+        } catch (error) {
+          return settle(() => reject(error));
+        }
+        if (answer === undefined) return;
+        if (answer === 'enough') return settle(resolve);
+        stream.pause();
+        taking = answer;
+        answer.then(
+          () => stream.resume(),
+          (error) => settle(() => reject(error)),
+        );
+      });
+      stream.once('end', () => {
+        void Promise.resolve(taking).then(
+          () => settle(resolve),
+          () => {},
+        );
+      });
+      // Listened to for ever: a destroyed stream may still say something.
+      stream.on('error', (error) => settle(() => reject(error)));
+      stream.once('close', () => {
+        if (stream.readableEnded) return;
+        settle(() => reject(new RootfsError('ERR_NETWORK', 'the stream closed before its end; try again')));
+      });
+      if (signal.aborted) abort();
+    });
+  } catch (error) {
+    await destroyed(stream, error);
+    throw error;
+  }
+  if (!stream.readableEnded) await destroyed(stream);
+}
+
+async function destroyed(stream: Readable, error?: unknown): Promise<void> {
+  if (stream.closed) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, CLOSE_GRACE_MS);
+    stream.once('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    stream.destroy(error instanceof Error ? error : undefined);
+  });
+}
