@@ -4,6 +4,7 @@
  *
  * This file: many things at once, and an end that is one.
  */
+import { setMaxListeners } from 'node:events';
 import { RootfsError } from '../errors.js';
 
 /** Options of `mapConcurrently`. */
@@ -32,6 +33,8 @@ export async function mapConcurrently<T, R>(
   signal?.throwIfAborted();
   const { default: pMap } = await import('p-map');
   const controller = new AbortController();
+  // Every mapper may listen to it, in several places.
+  setMaxListeners(0, controller.signal);
   const abort = (): void => controller.abort(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted === true) abort();
@@ -63,20 +66,30 @@ export async function mapConcurrently<T, R>(
   }
 }
 
-/** A number of permits, given out in the order they are asked for. */
+interface Waiting {
+  readonly priority: number;
+  readonly give: () => void;
+}
+
+/** A number of permits, given out by priority, among equals in the order they are asked for. */
 export class Semaphore {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: Waiting[] = [];
 
   constructor(permits: number) {
     this.#free = permits;
   }
 
-  /** Waits for a permit and takes it. @returns a function that gives it back; a second call does nothing */
-  async acquire(signal?: AbortSignal): Promise<() => void> {
+  /**
+   * Waits for a permit and takes it.
+   *
+   * @param priority Of those who wait, the highest comes first.
+   * @returns a function that gives it back; a second call does nothing
+   */
+  async acquire(signal?: AbortSignal, priority = 0): Promise<() => void> {
     signal?.throwIfAborted();
     if (this.#free > 0) this.#free--;
-    else await this.#queue(signal);
+    else await this.#queue(signal, priority);
     return this.#giveBack();
   }
 
@@ -94,21 +107,25 @@ export class Semaphore {
       held = false;
       const next = this.#waiting.shift();
       if (next === undefined) this.#free++;
-      else next();
+      else next.give();
     };
   }
 
-  #queue(signal: AbortSignal | undefined): Promise<void> {
+  #queue(signal: AbortSignal | undefined, priority: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const given = (): void => {
-        signal?.removeEventListener('abort', aborted);
-        resolve();
+      const waiting: Waiting = {
+        priority,
+        give: () => {
+          signal?.removeEventListener('abort', aborted);
+          resolve();
+        },
       };
       const aborted = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(given), 1);
+        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         reject(signal?.reason);
       };
-      this.#waiting.push(given);
+      const after = this.#waiting.findIndex((other) => other.priority < priority);
+      this.#waiting.splice(after < 0 ? this.#waiting.length : after, 0, waiting);
       signal?.addEventListener('abort', aborted, { once: true });
     });
   }

@@ -109,10 +109,10 @@ async function fetchAndWork(
   work: (input: LayerInput, signal: AbortSignal) => Promise<LayerOutcome>,
   signal: AbortSignal,
 ): Promise<LayerOutcome> {
-  const { digest } = layer.descriptor;
+  const { digest, size } = layer.descriptor;
   const { onProgress, parallelRanges } = run.settings;
   const transfer = async (ended: AbortSignal): Promise<undefined> => {
-    const release = await run.transfers.acquire(ended);
+    const release = await run.transfers.acquire(ended, size);
     try {
       await spool.fill(run.source, { signal: ended, onProgress, parallelRanges });
     } catch (error) {
@@ -163,7 +163,7 @@ async function runWork(
 ): Promise<LayerOutcome> {
   const { settings } = run;
   const { digest, size, mediaType } = layer.descriptor;
-  const release = await run.work.acquire(signal);
+  const release = await run.work.acquire(signal, size);
   let releaseSecond: (() => void) | undefined;
   const abort = (): void => control.stop();
   signal.addEventListener('abort', abort, { once: true });

@@ -141,3 +141,17 @@ test('a semaphore gives its permits out in order, each once', async () => {
   assert.ok(again !== undefined && semaphore.tryAcquire() !== undefined && semaphore.tryAcquire() === undefined);
   await assert.rejects(semaphore.acquire(controller.signal), /not any more/);
 });
+
+test('of those who wait for a permit the highest priority comes first', async () => {
+  const semaphore = new Semaphore(1);
+  const order: number[] = [];
+  const held = await semaphore.acquire();
+  const waiting = [1, 3, 2, 3].map(async (priority, index) => {
+    const release = await semaphore.acquire(undefined, priority);
+    order.push(index);
+    release();
+  });
+  held();
+  await Promise.all(waiting);
+  assert.deepEqual(order, [1, 3, 2, 0]);
+});

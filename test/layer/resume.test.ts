@@ -235,7 +235,10 @@ test('broken ranges leave the part without a gap', async (t) => {
   const breakAt = 11 * 1024 ** 2;
   await assert.rejects(extractLayer(rangeSource(breakAt), wide.layer, dst), { code: 'ERR_NETWORK' });
   const left = readFileSync(await partialOf(dst, wide));
-  assert.ok(left.length > 0 && left.length <= breakAt && left.equals(wide.blob.subarray(0, left.length)), `${left.length} bytes`);
+  assert.ok(
+    left.length > 0 && left.length <= breakAt && left.equals(wide.blob.subarray(0, left.length)),
+    `${left.length} bytes`,
+  );
   assert.equal(readdirSync(`${dst}/ingest`).length, 1);
   const source = rangeSource();
   const handle = await extractLayer(source, wide.layer, dst);
