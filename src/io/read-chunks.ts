@@ -11,7 +11,7 @@ const CLOSE_GRACE_MS = 500;
 export type TakeChunk = (chunk: Uint8Array) => Promise<void> | 'enough' | undefined;
 
 /**
- * Hands each chunk of `stream` to `take`, as it is. Owns the stream: it has ended or is destroyed when this settles.
+ * Hands each chunk of `stream` to `take`, as it is. Owns the stream: it is closed when this settles.
  *
  * An abort is not left to the stream: one whose source hangs (a generator that waits for ever) could not end itself.
  *
@@ -62,7 +62,7 @@ export async function readChunks(stream: Readable, signal: AbortSignal, take: Ta
     await destroyed(stream, error);
     throw error;
   }
-  if (!stream.readableEnded) await destroyed(stream);
+  await destroyed(stream);
 }
 
 async function destroyed(stream: Readable, error?: unknown): Promise<void> {
