@@ -76,6 +76,22 @@ export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
   return createHash(algorithm).update(bytes).digest('hex') === encoded;
 }
 
+/** The error for a page that a portal or proxy put in a manifest's place; `undefined` for anything else. */
+export function webPage(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  name: string,
+  host: string,
+): RootfsError | undefined {
+  const first = bytes.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
+  if (bareMediaType(contentType) !== 'text/html' || first !== 0x3c) return undefined;
+  return new RootfsError(
+    'ERR_REGISTRY',
+    `${name}: ${host} answered with a web page instead of a manifest; check the host, and whether a portal or proxy is in between`,
+    { detail: { host } },
+  );
+}
+
 /** The error for a manifest that is not what its digest promises. */
 export function wrongManifest(name: string, host: string, digest: Digest, bytes: Uint8Array): RootfsError {
   const { algorithm } = requireVerifiable(digest);

@@ -15,6 +15,7 @@ import {
   hasDigest,
   MANIFEST_ACCEPT,
   MAX_MANIFEST_BYTES,
+  webPage,
   wrongManifest,
 } from './manifest-answer.js';
 import { putManifest } from './push-manifest.js';
@@ -95,10 +96,13 @@ export class ManifestClient {
     return this.#onEndpoints(asked, call, async (endpoint) => {
       const response = await this.#request('GET', endpoint, asked, [200], call);
       const bytes = await response.body.bytes(MAX_MANIFEST_BYTES, `manifest ${asked.name}`);
+      const contentType = response.headers.get('content-type');
+      const page = webPage(bytes, contentType, asked.name, response.url.host);
+      if (page !== undefined) throw page;
       if (asked.digest !== undefined && endpoint.mirrorOf !== undefined && !hasDigest(bytes, asked.digest)) {
         throw wrongManifest(asked.name, response.url.host, asked.digest, bytes);
       }
-      return { bytes, descriptor: descriptorFromBytes(bytes, response.headers.get('content-type'), asked.digest) };
+      return { bytes, descriptor: descriptorFromBytes(bytes, contentType, asked.digest) };
     });
   }
 

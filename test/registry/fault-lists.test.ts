@@ -1,0 +1,83 @@
+/** Lists in pages. */
+import assert from 'node:assert/strict';
+import { createRegistry } from '../../src/registry/registry.js';
+import { type Act, runCases } from '../support/fault-case.js';
+
+const listTags: Act = async (repository) => {
+  const tags: string[] = [];
+  for await (const tag of repository.tags()) tags.push(tag);
+  assert.deepEqual(tags, ['a', 'b', 'c', 'd', 'latest']);
+};
+
+runCases('Lists in pages', [
+  { name: 'tags come in pages', act: listTags, server: { pageSize: 2 }, ends: 'whole', requests: 3 },
+  {
+    name: 'pages are linked by absolute URLs',
+    act: listTags,
+    server: { pageSize: 2 },
+    faults: [{ on: 'tags', do: 'paging', as: 'absolute' }],
+    ends: 'whole',
+    requests: 3,
+  },
+  {
+    name: 'pages are linked in the body',
+    act: listTags,
+    server: { pageSize: 2 },
+    faults: [{ on: 'tags', do: 'paging', as: 'json-next' }],
+    ends: 'whole',
+    requests: 3,
+  },
+  {
+    name: 'pages go round in a circle',
+    act: listTags,
+    server: { pageSize: 3 },
+    faults: [{ on: 'tags', do: 'paging', as: 'loop' }],
+    ends: 'whole',
+    requests: 4,
+  },
+  {
+    name: 'the next page is at another origin',
+    act: listTags,
+    server: { pageSize: 2 },
+    faults: [{ on: 'tags', do: 'paging', as: 'other-origin' }],
+    ends: 'ERR_REGISTRY',
+    requests: 1,
+    message: /another origin/,
+  },
+  {
+    name: 'the list is null',
+    act: async (repository) => assert.equal((await repository.tags().next()).done, true),
+    faults: [{ on: 'tags', do: 'paging', as: 'null' }],
+    ends: 'whole',
+    requests: 1,
+  },
+  {
+    name: 'the list is a page',
+    act: listTags,
+    faults: [{ on: 'tags', do: 'html' }],
+    ends: 'ERR_REGISTRY',
+    requests: 1,
+  },
+  {
+    name: 'the list is a number',
+    act: listTags,
+    faults: [{ on: 'tags', do: 'answer', status: 200, body: { tags: 5 } }],
+    ends: 'ERR_REGISTRY',
+    requests: 1,
+  },
+  {
+    name: 'the second page is 503 once',
+    act: listTags,
+    server: { pageSize: 3 },
+    faults: [{ on: 'tags', nth: 2, times: 1, do: 'answer', status: 503 }],
+    ends: 'whole',
+    requests: 3,
+  },
+  {
+    name: 'there is no catalog',
+    act: async (_, __, registry) => void (await createRegistry(registry.host).repositories().next()),
+    faults: [{ on: 'catalog', do: 'answer', status: 404 }],
+    ends: 'ERR_NOT_FOUND',
+    requests: 1,
+  },
+]);

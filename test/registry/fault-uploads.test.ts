@@ -1,0 +1,135 @@
+/** Uploads that are cut, lost and refused. */
+import assert from 'node:assert/strict';
+import { image } from '../../src/testing/testing.js';
+import { type Act, type Case, noise, runCases, user, users } from '../support/fault-case.js';
+
+const pushed = Buffer.from(noise.map((byte) => byte ^ 0x55));
+const pushTarget = image()
+  .layer((l) => l.file('pushed', pushed))
+  .compression('none')
+  .build().layers[0];
+assert.ok(pushTarget !== undefined);
+
+/** Content that can be read again from the start. */
+const again = (bytes: Buffer): AsyncIterable<Uint8Array> => ({
+  async *[Symbol.asyncIterator]() {
+    for (let at = 0; at < bytes.length; at += 50_000) yield bytes.subarray(at, at + 50_000);
+  },
+});
+
+const push: Act = async (repository, _events, registry) => {
+  await repository.push(pushTarget.descriptor, again(pushTarget.blob));
+  assert.deepEqual(registry.content.blob('app', pushTarget.descriptor.digest), pushTarget.blob);
+};
+const pushInPieces: Partial<Case> = { act: push, client: { uploadChunkBytes: 100_000 } };
+
+runCases('Uploads that are cut, lost and refused', [
+  { name: 'a push goes through', act: push, ends: 'whole', requests: 3 },
+  { name: 'a push in pieces goes through', ...pushInPieces, ends: 'whole', requests: 7 },
+  {
+    name: 'a push starts on the second try',
+    act: push,
+    faults: [{ on: 'upload', method: 'POST', times: 1, do: 'answer', status: 503 }],
+    ends: 'whole',
+    requests: 4,
+  },
+  {
+    name: 'a push is cut in its bytes',
+    act: push,
+    faults: [{ on: 'upload', method: 'PUT', times: 1, do: 'hang-up', after: 100_000 }],
+    ends: 'whole',
+    requests: 6,
+  },
+  {
+    name: 'a piece is cut',
+    ...pushInPieces,
+    faults: [{ on: 'upload', method: 'PATCH', nth: 2, times: 1, do: 'hang-up', after: 50_000 }],
+    ends: 'whole',
+    requests: 9,
+  },
+  {
+    name: 'a piece is 500 once',
+    ...pushInPieces,
+    faults: [{ on: 'upload', method: 'PATCH', nth: 3, times: 1, do: 'answer', status: 500 }],
+    ends: 'whole',
+    requests: 9,
+  },
+  {
+    name: 'pieces are 500 always',
+    ...pushInPieces,
+    faults: [{ on: 'upload', method: 'PATCH', do: 'answer', status: 500 }],
+    ends: 'ERR_REGISTRY',
+    requests: 12,
+  },
+  {
+    name: 'the upload is lost half way',
+    ...pushInPieces,
+    faults: [
+      { on: 'upload', method: 'PATCH', nth: 3, times: 1, do: 'answer', status: 404 },
+      { on: 'upload', method: 'GET', times: 1, do: 'answer', status: 404 },
+    ],
+    ends: 'whole',
+    requests: 16,
+  },
+  {
+    name: 'the upload is lost again and again',
+    ...pushInPieces,
+    faults: [
+      { on: 'upload', method: 'PATCH', nth: 3, do: 'answer', status: 404 },
+      { on: 'upload', method: 'GET', do: 'answer', status: 404 },
+    ],
+    ends: 'ERR_NETWORK',
+    requests: 24,
+  },
+  {
+    name: 'the end of an upload is hung up on, once',
+    ...pushInPieces,
+    faults: [{ on: 'upload', method: 'PUT', times: 1, do: 'hang-up' }],
+    ends: 'whole',
+    requests: 16,
+  },
+  {
+    name: 'the content is too large for the registry',
+    act: push,
+    faults: [{ on: 'upload', method: 'PUT', do: 'answer', status: 413 }],
+    ends: 'ERR_LIMIT_EXCEEDED',
+    requests: 4,
+  },
+  {
+    name: 'the registry is read-only',
+    act: push,
+    faults: [{ on: 'upload', do: 'code-only', status: 405, code: 'UNSUPPORTED' }],
+    ends: 'ERR_UNSUPPORTED',
+    requests: 2,
+    message: /takes no uploads/,
+  },
+  {
+    name: 'the digest is rejected at the end',
+    act: push,
+    faults: [{ on: 'upload', method: 'PUT', do: 'code-only', status: 400, code: 'DIGEST_INVALID' }],
+    ends: 'ERR_DIGEST_MISMATCH',
+    requests: 4,
+  },
+  {
+    name: 'an upload has no Location',
+    act: push,
+    faults: [{ on: 'upload', method: 'POST', do: 'headers', remove: ['location'] }],
+    ends: 'ERR_REGISTRY',
+    requests: 2,
+  },
+  {
+    name: 'a push needs more than the token for pulling',
+    act: push,
+    server: { auth: { kind: 'bearer', users } },
+    credential: user,
+    ends: 'whole',
+    requests: 6,
+  },
+  {
+    name: 'a push is not allowed',
+    act: push,
+    server: { auth: { kind: 'bearer' } },
+    ends: 'ERR_UNAUTHORIZED',
+    requests: 10,
+  },
+]);
