@@ -38,14 +38,19 @@ const PLAIN_DIRECTORY: NaiveThing = {
 const join = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
 const parentOf = (path: string): string => path.split('/').slice(0, -1).join('/');
 
-/** Applies layers, base first. */
-export function naiveMerge(layers: readonly (readonly RandomEntry[])[]): NaiveTree {
+/**
+ * Applies layers, base first.
+ *
+ * @param tame Refuses also what umoci 0.4.7 cannot do: a directory where something else is in the way of a path, a
+ *   hard link before its target, one to itself.
+ */
+export function naiveMerge(layers: readonly (readonly RandomEntry[])[], tame = false): NaiveTree {
   const tree: NaiveTree = new Map([['', PLAIN_DIRECTORY]]);
-  for (const layer of layers) applyLayer(tree, layer);
+  for (const layer of layers) applyLayer(tree, layer, tame);
   return tree;
 }
 
-function applyLayer(tree: NaiveTree, layer: readonly RandomEntry[]): void {
+function applyLayer(tree: NaiveTree, layer: readonly RandomEntry[], tame: boolean): void {
   hide(tree, layer);
   const late: { path: string; token: NaiveThing; target: string }[] = [];
   for (const entry of layer) {
@@ -55,12 +60,13 @@ function applyLayer(tree: NaiveTree, layer: readonly RandomEntry[]): void {
       tree.set('', thing(entry));
       continue;
     }
-    const folder = makeFolder(tree, entry.at.slice(0, -1));
+    const folder = makeFolder(tree, entry.at.slice(0, -1), tame);
     const path = join(folder, name);
     if (entry.kind === 'hardlink') {
       const source = linkSource(tree, entry.target);
       const waiting = source !== undefined && late.some(({ token }) => token === tree.get(source));
       if (source !== undefined && tree.get(source)?.kind === 'dir') throw new NaiveRefusal('link to a directory');
+      if (tame && (source === undefined || `${source}/`.startsWith(`${path}/`))) throw new NaiveRefusal('late link');
       if (source === path && !waiting) continue;
       const found = source === undefined || waiting ? undefined : tree.get(source);
       removeAll(tree, path);
@@ -131,12 +137,13 @@ function follow(tree: NaiveTree, parts: readonly string[], stopAt: ReadonlySet<s
   return here;
 }
 
-function makeFolder(tree: NaiveTree, parts: readonly string[]): string {
+function makeFolder(tree: NaiveTree, parts: readonly string[], tame: boolean): string {
   const folder = follow(tree, parts);
   let path = '';
   for (const part of folder.split('/').filter((text) => text !== '')) {
     path = join(path, part);
     if (tree.get(path)?.kind === 'dir') continue;
+    if (tame && tree.has(path)) throw new NaiveRefusal('in the way');
     removeAll(tree, path);
     tree.set(path, PLAIN_DIRECTORY);
   }
