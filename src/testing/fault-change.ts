@@ -92,6 +92,7 @@ function changeRange(right: Answer, as: (ChangeFault & { do: 'range' })['as'], r
 const LINK = /^<([^>]*)>/;
 
 function changePage(right: Answer, as: (ChangeFault & { do: 'paging' })['as'], place: FaultPlace): Answer {
+  if (right.status !== 200) return right;
   const header = right.headers.get('link');
   const next = typeof header === 'string' ? LINK.exec(header)?.[1] : undefined;
   const link = (target: string): void => void right.headers.set('link', `<${target}>; rel="next"`);
@@ -115,7 +116,7 @@ function changePage(right: Answer, as: (ChangeFault & { do: 'paging' })['as'], p
       break;
     case 'endless': {
       const page = Number(new URL(place.path, place.url).searchParams.get('page') ?? 0);
-      value[list] = [`name-${page}`];
+      value[list] = list === 'manifests' ? [] : [`name-${page}`];
       link(`${path}?page=${page + 1}`);
       break;
     }

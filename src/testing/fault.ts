@@ -102,7 +102,7 @@ export type ChangeFault =
     }
   /**
    * Lists. `loop`: the next page is the first. `absolute`: links with scheme and host. `other-origin`: links to the
-   * second origin. `json-next`: `next` in the body, no `Link`. `endless`: always one more name and one more page.
+   * second origin. `json-next`: `next` in the body, no `Link`. `endless`: always one more name (no more referrers) and one more page.
    * `null`: the list is null.
    */
   | {

@@ -128,10 +128,7 @@ export class TestRegistry implements AsyncDisposable {
     const { authorization = '' } = request.headers;
     const misplaced = origin === 'storage' || (route.kind === 'token' && /^bearer /i.test(authorization));
     if (authorization !== '' && misplaced) this.log.leaked.push(record);
-    response.once('close', () => {
-      record.done = true;
-      this.log.changed();
-    });
+    response.once('close', () => this.log.end(record));
     const asked = { ...record, ranged: request.headers.range !== undefined };
     const early = this.#script.strike(asked, true);
     let struck = early;

@@ -36,6 +36,7 @@ export class RequestLog {
   readonly leaked: RequestRecord[] = [];
 
   readonly #waiting = new Set<() => void>();
+  readonly #open = new Set<RequestRecord>();
   #most = 0;
 
   /** The largest number of requests for blobs that were under way at a time, at the registry and behind redirects. */
@@ -46,8 +47,15 @@ export class RequestLog {
   /** Adds a request; the registry calls it. */
   add(record: RequestRecord): void {
     this.requests.push(record);
-    const open = this.requests.filter(({ done, kind }) => !done && (kind === 'blob' || kind === 'storage'));
-    this.#most = Math.max(this.#most, open.length);
+    if (record.kind === 'blob' || record.kind === 'storage') this.#open.add(record);
+    this.#most = Math.max(this.#most, this.#open.size);
+    this.changed();
+  }
+
+  /** Marks the answer of a request as ended; the registry calls it. */
+  end(record: RequestRecord): void {
+    record.done = true;
+    this.#open.delete(record);
     this.changed();
   }
 
@@ -105,6 +113,7 @@ export class RequestLog {
   reset(): void {
     this.requests.length = 0;
     this.leaked.length = 0;
+    this.#open.clear();
     this.#most = 0;
   }
 }

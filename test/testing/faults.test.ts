@@ -308,7 +308,7 @@ test('ranges: ignored, refused, and lies about them', async () => {
 
 test('pages: loops, links of every form, none at all', async () => {
   const page = async (as: string, path = '/v2/app/tags/list') => {
-    await using it = await withFault({ on: 'tags', do: 'paging', as } as Fault, { pageSize: 1 });
+    await using it = await withFault({ on: ['tags', 'referrers'], do: 'paging', as } as Fault, { pageSize: 1 });
     it.registry.add('app', 'older', built);
     const { headers, body } = await exchange(it.registry.url + path);
     return {
@@ -325,6 +325,9 @@ test('pages: loops, links of every form, none at all', async () => {
   assert.deepEqual((await page('endless', '/v2/app/tags/list?page=41')).value.tags, ['name-41']);
   assert.equal((await page('endless', '/v2/app/tags/list?page=41')).link, '</v2/app/tags/list?page=42>; rel="next"');
   assert.equal((await page('null')).value.tags, null);
+  const referrers = await page('endless', `/v2/app/referrers/${digest}`);
+  assert.deepEqual(referrers.value.manifests, []);
+  assert.equal((await page('loop', '/v2/nobody/tags/list')).value.errors[0].code, 'NAME_UNKNOWN');
 });
 
 test('a closed port refuses, and was open a moment ago', async () => {
