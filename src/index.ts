@@ -24,7 +24,9 @@ export {
   wrapSystemError,
 } from './errors.js';
 // export
+export { type FlattenOptions, flatten, flattenTo } from './export/flatten.js';
 export { type IdMap, parseIdMap } from './export/id-map.js';
+export type { PathPatterns } from './export/path-filter.js';
 export { unpack } from './export/unpack.js';
 export {
   type Loss,

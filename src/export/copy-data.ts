@@ -1,9 +1,12 @@
 /** Moves file data out of layer tars: small files in runs that are read at once, large ones in chunks. */
-import { ftruncateSync, readSync, writeSync } from 'node:fs';
-import { RootfsError } from '../errors.js';
+import { ftruncateSync, writeSync } from 'node:fs';
 import type { DataExtent } from '../rootfs/tree.js';
+import { readLayer, SEND_BYTES, sendLayer } from './layer-files.js';
 
 const BUFFER_BYTES = 256 * 1024;
+
+/** Moved in one call; between two of them an abort is heard. */
+const SEND_AT_ONCE = 8 * 1024 * 1024;
 
 let shared: Buffer | undefined;
 
@@ -38,10 +41,23 @@ export class DataCopier {
   prefetch({ layer, tarOffset, length }: TarRange): void {
     if (length === 0 || length > BUFFER_BYTES || this.#holds(layer, tarOffset, length)) return;
     this.#layer = -1;
-    readFully(this.#layers[layer] as number, this.#buffer, length, tarOffset);
+    readLayer(this.#layers[layer] as number, this.#buffer, 0, length, tarOffset);
     this.#layer = layer;
     this.#start = tarOffset;
     this.#end = tarOffset + length;
+  }
+
+  /** Copies a run of a layer to the beginning of a file that is open and new. */
+  copyNew({ layer, tarOffset, length }: TarRange, into: number): void {
+    const fd = this.#layers[layer] as number;
+    let done = 0;
+    while (length - done >= SEND_BYTES && !this.#holds(layer, tarOffset, length)) {
+      this.#checkpoint();
+      const moved = sendLayer(into, fd, tarOffset + done, Math.min(SEND_AT_ONCE, length - done));
+      if (moved === 0) break;
+      done += moved;
+    }
+    if (done < length) this.copy({ layer, tarOffset: tarOffset + done, length: length - done }, into, done);
   }
 
   /** Copies a run of a layer to a place in an open file. */
@@ -55,7 +71,7 @@ export class DataCopier {
     for (let done = 0; done < length; ) {
       this.#checkpoint();
       const chunk = Math.min(BUFFER_BYTES, length - done);
-      readFully(this.#layers[layer] as number, this.#buffer, chunk, tarOffset + done);
+      readLayer(this.#layers[layer] as number, this.#buffer, 0, chunk, tarOffset + done);
       writeFully(into, this.#buffer, 0, chunk, fileOffset + done);
       done += chunk;
     }
@@ -69,19 +85,6 @@ export class DataCopier {
 
   #holds(layer: number, tarOffset: number, length: number): boolean {
     return layer === this.#layer && tarOffset >= this.#start && tarOffset + length <= this.#end;
-  }
-}
-
-function readFully(fd: number, into: Buffer, length: number, position: number): void {
-  for (let done = 0; done < length; ) {
-    const read = readSync(fd, into, done, length - done, position + done);
-    if (read === 0) {
-      throw new RootfsError(
-        'ERR_LAYER_INVALID',
-        `layer tar: expected ${length} bytes at ${position}, found ${done}; it was cut while it was read, extract the layer again`,
-      );
-    }
-    done += read;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Which paths of a tree are wanted: `--include` and `--exclude` globs. Linear in pattern and path, no regexes. */
 import { RootfsError } from '../errors.js';
+import type { MergedTree, TreeNode } from '../rootfs/tree.js';
 
 /** Patterns that choose paths. */
 export interface PathPatterns {
@@ -34,6 +35,33 @@ export function pathFilter(patterns: PathPatterns): PathFilter {
     excludes: (path) => exclude.some((pattern) => matchPath(pattern, path)),
     includes: (path) => include.length === 0 || include.some((pattern) => matchPath(pattern, path)),
   };
+}
+
+/**
+ * The nodes of a tree that patterns choose, the directories above them included; `undefined` where that is all of
+ * them. The root always belongs to them.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export function selectNodes(tree: MergedTree, patterns: PathPatterns): ReadonlySet<TreeNode> | undefined {
+  if ((patterns.include ?? []).length === 0 && (patterns.exclude ?? []).length === 0) return undefined;
+  const filter = pathFilter(patterns);
+  const selected = new Set<TreeNode>([tree.root]);
+  const visit = (node: TreeNode, path: readonly string[], included: boolean): boolean => {
+    let any = false;
+    for (const child of node.children?.values() ?? []) {
+      const childPath = [...path, child.name];
+      if (filter.excludes(childPath)) continue;
+      const wanted = included || filter.includes(childPath);
+      const below = visit(child, childPath, wanted);
+      if (!wanted && !below) continue;
+      selected.add(child);
+      any = true;
+    }
+    return any;
+  };
+  visit(tree.root, [], false);
+  return selected;
 }
 
 /** A token of a name's pattern: a character, any one, any number of any, or a set of characters. */

@@ -4,8 +4,9 @@ import { isEntryName } from '../io/directory.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { mapId } from './id-map.js';
+import { checkDataPlace } from './layer-files.js';
 import { OwnershipRecords, ROOTLESS_XATTR, rootlessXattr } from './ownership-file.js';
-import { type PathFilter, pathFilter } from './path-filter.js';
+import { selectNodes } from './path-filter.js';
 import type { Powers } from './powers.js';
 import { skippedXattr } from './skipped-xattr.js';
 import type { Loss, UnpackLimits, UnpackOptions } from './unpack-options.js';
@@ -58,7 +59,7 @@ export function planUnpack(input: PlanInput): PlannedUnpack {
 
 class Planner {
   readonly #input: PlanInput;
-  readonly #filter: PathFilter;
+  readonly #selected: ReadonlySet<TreeNode> | undefined;
   readonly #contents = new BatchBuilder();
   readonly #links = new BatchBuilder();
   readonly #directories = new BatchBuilder();
@@ -66,13 +67,12 @@ class Planner {
   readonly #losses = new LossList();
   readonly #skipped = new Map<string, number>();
   readonly #firstNames = new Map<Inode, readonly string[]>();
-  #visited = 0;
   #entries = 0;
   #dataBytes = 0;
 
   constructor(input: PlanInput) {
     this.#input = input;
-    this.#filter = pathFilter(input.options);
+    this.#selected = selectNodes(input.tree, input.options);
   }
 
   plan(): PlannedUnpack {
@@ -80,7 +80,7 @@ class Planner {
     if (root.inode.type !== 'directory' || root.children === undefined) {
       throw new RootfsError('ERR_LAYER_INVALID', `the root is a ${root.inode.type}; expected a directory`);
     }
-    this.#walk(root, [], 0, false);
+    this.#walk(root, [], 0);
     const rootSegment = packSegment([], [this.#entry(root, [], '')]);
     for (const builder of [this.#contents, this.#links, this.#directories]) builder.flush();
     // Whoever gets a large batch last is waited for: the largest go first.
@@ -100,38 +100,34 @@ class Planner {
     };
   }
 
-  /** Plans what is in a directory; returns whether anything of it is wanted. */
-  #walk(node: TreeNode, path: readonly string[], pathBytes: number, included: boolean): boolean {
+  /** Plans what is in a directory. */
+  #walk(node: TreeNode, path: readonly string[], pathBytes: number): void {
     const contents: PlannedEntry[] = [];
     const links: PlannedEntry[] = [];
     const directories: PlannedEntry[] = [];
     for (const child of node.children?.values() ?? []) {
+      if (this.#selected?.has(child) === false) continue;
       const childPath = [...path, child.name];
       const childBytes = pathBytes + (path.length === 0 ? 0 : 1) + child.name.length;
       this.#checkName(child, childPath, childBytes);
-      if (this.#filter.excludes(childPath)) continue;
-      const wanted = included || this.#filter.includes(childPath);
       if (child.inode.type === 'directory') {
-        if (!this.#walk(child, childPath, childBytes, wanted) && !wanted) continue;
+        this.#walk(child, childPath, childBytes);
         directories.push(this.#entry(child, childPath, child.name));
-      } else if (wanted) {
+      } else {
         const entry = this.#nonDirectory(child, childPath);
-        if (entry !== undefined) (entry.type === 'link' ? links : contents).push(entry);
+        (entry.type === 'link' ? links : contents).push(entry);
       }
     }
     contents.sort((a, b) => a.layer - b.layer || a.tarOffset - b.tarOffset);
     this.#contents.add(path, contents);
     this.#links.add(path, links);
     this.#directories.add(path, directories);
-    const written = contents.length + links.length + directories.length;
-    this.#entries += written;
-    return written > 0;
   }
 
   #checkName(node: TreeNode, path: readonly string[], pathBytes: number): void {
     const { limits } = this.#input;
     const exceeded =
-      ++this.#visited > limits.maxEntries
+      ++this.#entries > limits.maxEntries
         ? `more than ${limits.maxEntries} entries; raise maxEntries`
         : path.length - 1 > limits.maxDepth
           ? `more than ${limits.maxDepth} directories deep; raise maxDepth`
@@ -152,7 +148,7 @@ class Planner {
     }
   }
 
-  #nonDirectory(node: TreeNode, path: readonly string[]): PlannedEntry | undefined {
+  #nonDirectory(node: TreeNode, path: readonly string[]): PlannedEntry {
     const { inode } = node;
     const from = inode.links > 1 ? this.#firstNames.get(inode) : undefined;
     if (from !== undefined) {
@@ -175,18 +171,7 @@ class Planner {
         `${shorten(path.join('/'))}: files of more than ${limits.maxDataBytes} bytes together; raise maxDataBytes if the image is to be trusted`,
       );
     }
-    const { data } = inode;
-    if (data === undefined) return;
-    const tarBytes = layers[data.layer]?.tarBytes ?? -1;
-    const runs = data.extents ?? [{ fileOffset: 0, tarOffset: data.tarOffset, length: inode.size }];
-    for (const run of runs) {
-      const inTar = run.tarOffset >= 0 && run.length >= 0 && run.tarOffset + run.length <= tarBytes;
-      if (inTar && run.fileOffset >= 0 && run.fileOffset + run.length <= inode.size) continue;
-      throw new RootfsError(
-        'ERR_LAYER_INVALID',
-        `${shorten(path.join('/'))}: its data (${run.length} bytes at ${run.tarOffset}) lies outside layer ${data.layer}, a tar of ${tarBytes} bytes; extract the layers again`,
-      );
-    }
+    checkDataPlace(inode, layers, () => shorten(path.join('/')));
   }
 
   #bare(name: string, inode: Inode): Omit<PlannedEntry, 'detail'> {

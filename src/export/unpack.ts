@@ -5,15 +5,16 @@
  * or where an image came from.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, renameSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, renameSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
+import { closeLayers, openLayers } from './layer-files.js';
 import type { OwnershipRecords } from './ownership-file.js';
 import { type PlannedUnpack, planUnpack } from './plan-unpack.js';
 import { type Powers, readPowers } from './powers.js';
@@ -61,7 +62,7 @@ export async function unpack(
       throw error;
     }
   } finally {
-    for (const fd of open) closeSync(fd);
+    closeLayers(open);
   }
 }
 
@@ -123,31 +124,6 @@ function refuseLosses({ losses }: PlannedUnpack, powers: Powers, options: Unpack
     `unpack: these would be lost${why}: ${named}; ${advice}, or allow the loss (allowLoss)`,
     { detail: { losses: list } },
   );
-}
-
-function openLayers(layers: readonly LayerTar[]): number[] {
-  const open: number[] = [];
-  try {
-    for (const { path, tarBytes } of layers) {
-      const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-      open.push(fd);
-      const stat = fstatSync(fd);
-      if (stat.isFile() && stat.size === tarBytes) continue;
-      const found = stat.isFile() ? `one of ${stat.size}` : 'something else';
-      throw new RootfsError(
-        'ERR_LAYER_INVALID',
-        `${path}: expected a layer tar of ${tarBytes} bytes, found ${found}; extract it again`,
-        { detail: { path, tarBytes } },
-      );
-    }
-    return open;
-  } catch (error) {
-    for (const fd of open) closeSync(fd);
-    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, 'layer tar');
-    throw new RootfsError('ERR_NOT_FOUND', `layer tar: ${(error as Error).message}; extract it again`, {
-      cause: error,
-    });
-  }
 }
 
 function discard(destination: Destination, error: unknown): void {

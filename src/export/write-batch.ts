@@ -146,7 +146,7 @@ class BatchWriter implements AttributeContext {
     const fd = openSync(path, CREATE, modeDone ? mode : WORKING_FILE_MODE);
     try {
       if (detail?.extents !== undefined) this.#copier.copySparse(layer, detail.extents, size, fd);
-      else if (size > 0) this.#copier.copy({ layer, tarOffset, length: size }, fd, 0);
+      else if (size > 0) this.#copier.copyNew({ layer, tarOffset, length: size }, fd);
       setFileAttributes(fd, entry, modeDone, this);
     } finally {
       closeSync(fd);

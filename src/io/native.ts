@@ -53,6 +53,13 @@ export interface Native {
   setTimes(path: NativePath, time: NativeTime, follow?: boolean): void;
   /** Sets access and modification time of an open file to `time`. */
   setFileTimes(fd: number, time: NativeTime): void;
+  /**
+   * Moves bytes from a regular file to an open file, pipe or socket without a copy through this process.
+   *
+   * @param from Descriptor of a regular file; its position is not moved.
+   * @returns how many bytes were moved: less than `length` where the other side takes no more, 0 at the file's end
+   */
+  sendFile(into: number, from: number, position: number, length: number): number;
   /** Mounts. `flags` of `MountFlag`, `data` as the file system reads it, at most 4,095 bytes. */
   mount(source: string, target: string, type: string, flags: number, data: string): void;
   /** Unmounts; with `detach` at once for new users, and really when the last one has gone. */
@@ -111,6 +118,7 @@ function bind(koffi: typeof import('koffi')): Native {
   const mkfifo = libc.func('int mkfifo(const void *path, uint32_t mode)');
   const utimensat = libc.func('int utimensat(int dir, const void *path, const void *times, int flags)');
   const futimens = libc.func('int futimens(int fd, const void *times)');
+  const sendfile = libc.func('int64_t sendfile(int into, int from, void *offset, size_t n)');
   const mount = libc.func(
     'int mount(const void *from, const void *to, const void *type, uint64_t f, const void *data)',
   );
@@ -164,6 +172,11 @@ function bind(koffi: typeof import('koffi')): Native {
     setTimes: (path, time, follow = false) =>
       check(utimensat(AT_FDCWD, cString(path), timespecs(time), follow ? 0 : AT_SYMLINK_NOFOLLOW), 'utimensat', path),
     setFileTimes: (fd, time) => check(futimens(fd, timespecs(time)), 'futimens'),
+    sendFile: (into, from, position, length) => {
+      const moved = Number(sendfile(into, from, new BigInt64Array([BigInt(position)]), length));
+      if (moved < 0) throw systemError(koffi.errno(), 'sendfile');
+      return moved;
+    },
     mount: (source, target, type, flags, data) =>
       check(mount(cString(source), cString(target), cString(type), flags, cString(data)), 'mount', target),
     unmount: (target, detach = false) =>

@@ -63,7 +63,8 @@ export function encodeHeader(header: TarHeader): Buffer {
   const body = sparse === undefined ? size : sparse.map.length + sparse.dataBytes;
   if (link && linkname === '') throw invalid(header, 'linkname', 'a target', '""');
   const pax: PaxValues = new Map();
-  const block = Buffer.alloc(BLOCK);
+  // From the pool: one allocation of its own for every header would cost more than filling it.
+  const block = Buffer.allocUnsafe(BLOCK).fill(0);
 
   let plain = name;
   if (sparse !== undefined) {
