@@ -6,10 +6,13 @@ export { BlobDir, type BlobDirOptions, type FoundBlob } from './content/blob-dir
 export type { BlobFacts, BlobRecord } from './content/blob-record.js';
 export type { FindOptions } from './content/blob-trust.js';
 export type * from './content/content.js';
+export { type ContentInfo, type ContentReader, ContentStore } from './content/content-store.js';
 export { DirLayout } from './content/dir-layout.js';
 export { DockerArchive } from './content/docker-archive.js';
 export { type DockerDaemonOptions, openDockerDaemon } from './content/docker-daemon.js';
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
+export type { ExpectedBlob, IngestStatus } from './content/ingest-state.js';
+export type { CommitOptions, IngestOptions, IngestWriter } from './content/ingest-writer.js';
 export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';

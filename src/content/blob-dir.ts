@@ -27,7 +27,7 @@ import {
   syncFolder,
 } from './blob-file.js';
 import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
-import { addFacts, type BlobFacts, type BlobRecord } from './blob-record.js';
+import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
 import { sweepIngest } from './sweep-ingest.js';
@@ -176,23 +176,22 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   }
 
   /** What is remembered of a blob; `undefined` where nothing is. Says nothing about whether the blob is here. */
-  async record(digest: Digest): Promise<BlobRecord | undefined> {
-    return this.#trust.record(digest).catch((error: unknown) => {
-      throw wrapSystemError(error, this.#places.record(digest));
-    });
+  record(digest: Digest): Promise<BlobRecord | undefined> {
+    return this.#trust.record(digest);
   }
 
-  /** Adds facts to what is remembered of a blob that is here; without a record nothing happens. */
-  async note(digest: Digest, facts: BlobFacts): Promise<void> {
-    const record = await this.record(digest);
-    if (record === undefined) return;
-    const next = addFacts(record, facts);
-    if (next.compressed.length === record.compressed.length && facts.labels === undefined) return;
-    await this.#trust.write(digest, next).catch((error: unknown) => {
-      // In a store that cannot be written the fact is not remembered; nothing depends on it.
-      const wrapped = wrapSystemError(error, this.#places.record(digest));
-      if (wrapped.code !== 'ERR_PERMISSION') throw wrapped;
-    });
+  /** Adds facts to what is remembered of a blob; without a record, or in a store that cannot be written, it does nothing. */
+  note(digest: Digest, facts: BlobFacts): Promise<void> {
+    return this.#trust.note(digest, facts);
+  }
+
+  /**
+   * Changes what is remembered of a blob, one process at a time. `undefined` where nothing is remembered.
+   *
+   * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`; what `edit` throws
+   */
+  editRecord(digest: Digest, edit: (record: BlobRecord) => BlobRecord): Promise<BlobRecord | undefined> {
+    return this.#trust.edit(digest, edit);
   }
 
   /**

@@ -62,9 +62,39 @@ export class BlobTrust {
     return Number(seen.size);
   }
 
-  /** What is remembered of a blob; `undefined` where nothing is. */
+  /** What is remembered of a blob; see `BlobDir.record`. */
   async record(digest: Digest): Promise<BlobRecord | undefined> {
-    return this.#records ? readRecord(this.#places.record(digest)) : undefined;
+    if (!this.#records) return undefined;
+    const path = this.#places.record(digest);
+    return readRecord(path).catch((error: unknown) => {
+      throw wrapSystemError(error, path);
+    });
+  }
+
+  /** Adds facts; see `BlobDir.note`. */
+  async note(digest: Digest, facts: BlobFacts): Promise<void> {
+    const record = await this.record(digest);
+    if (record === undefined || knows(record, facts)) return;
+    await this.edit(digest, (now) => addFacts(now, facts)).catch((error: unknown) => {
+      if (!(error instanceof RootfsError) || error.code !== 'ERR_PERMISSION') throw error;
+    });
+  }
+
+  /** Changes a record; see `BlobDir.editRecord`. */
+  async edit(digest: Digest, edit: (record: BlobRecord) => BlobRecord): Promise<BlobRecord | undefined> {
+    if (!this.#records) return undefined;
+    try {
+      await makeFolder(this.#places.ingestFolder, false);
+      return await withLock(this.#places.ingest(digest, 'commit.lock'), async () => {
+        const record = await this.record(digest);
+        if (record === undefined) return undefined;
+        const next = edit(record);
+        await this.#write(digest, next);
+        return next;
+      });
+    } catch (error) {
+      throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, this.#places.record(digest));
+    }
   }
 
   /** Remembers that a blob's bytes were right, and the facts that came with them. */
@@ -72,11 +102,11 @@ export class BlobTrust {
     if (!this.#records) return;
     const now = Date.now();
     const fresh = { compressed: [], labels: {}, createdAt: now, updatedAt: now };
-    await this.write(digest, addFacts({ ...fresh, ...(await this.record(digest)), ...seen }, facts));
+    await this.#write(digest, addFacts({ ...fresh, ...(await this.record(digest)), ...seen }, facts));
   }
 
   /** Replaces a record. It is not synced: one that a power failure spoils is only hashed for again. */
-  async write(digest: Digest, record: BlobRecord): Promise<void> {
+  async #write(digest: Digest, record: BlobRecord): Promise<void> {
     const { path, file } = await this.#places.createTemporary();
     await writeRecord(this.#places.record(digest), path, file, record);
   }
@@ -127,4 +157,11 @@ function absentOr(error: unknown): undefined {
   // A link that appeared between looking and opening is judged the next time; now it counts as absent.
   if (isAbsent(error) || systemErrorCode(error) === 'ELOOP') return undefined;
   throw error;
+}
+
+function knows(record: BlobRecord, { compressed = [], labels = {} }: BlobFacts): boolean {
+  return (
+    compressed.every((digest) => record.compressed.includes(digest)) &&
+    Object.entries(labels).every(([key, value]) => record.labels[key] === value)
+  );
 }

@@ -6,6 +6,7 @@ import { removeIfDead, tryLock } from '../io/lock.js';
 import { isMarkAlive } from '../io/process-mark.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { readRecord } from './blob-record.js';
+import { INGEST_DATA } from './ingest-state.js';
 
 /** How long a partial may wait to be continued, and how long a file of an unknown process may lie: seven days. */
 export const LEFTOVER_MS = 7 * 24 * 60 * 60 * 1000;
@@ -18,6 +19,7 @@ export interface SweptStore {
   readonly records: string;
 }
 
+const INGEST = /^ref-[0-9a-f]+$/;
 const TEMPORARY = /^tmp-([0-9a-f]{8}-\d+-\d+)-/;
 const PARTIAL = /^(sha256|sha512)-([0-9a-f]+)\.partial$/;
 
@@ -45,7 +47,9 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
         sources ??= await recordedSources(store.records);
         return sources.has(digest) || (isDigest(digest) && (await store.isHere(digest)));
       };
-      if ((await isOld(path)) || (await done())) gone = await removePartial(path);
+      if ((await isOld(path)) || (await done())) gone = await removeHeld(path, path.replace(/\.partial$/, '.lock'));
+    } else if (INGEST.test(name)) {
+      if (await isOld(join(path, INGEST_DATA), path)) gone = await removeHeld(path, `${path}.lock`);
     } else if (name.endsWith('.lock') || name.endsWith('.stale')) {
       gone = await removeIfDead(path).catch(() => false);
     } else {
@@ -58,9 +62,9 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
   return removed;
 }
 
-/** A partial that somebody holds is in use, however old. */
-async function removePartial(path: string): Promise<boolean> {
-  const release = await tryLock(path.replace(/\.partial$/, '.lock')).catch(() => undefined);
+/** What somebody holds is in use, however old. */
+async function removeHeld(path: string, lock: string): Promise<boolean> {
+  const release = await tryLock(lock).catch(() => undefined);
   if (release === undefined) return false;
   try {
     return await remove(path);
@@ -76,9 +80,13 @@ async function remove(path: string): Promise<boolean> {
   );
 }
 
-async function isOld(path: string): Promise<boolean> {
-  const found = await lstat(path).catch(() => undefined);
-  return found !== undefined && Date.now() - found.mtimeMs > LEFTOVER_MS;
+/** Whether the first of these that is there was last written seven days ago. */
+async function isOld(...paths: readonly string[]): Promise<boolean> {
+  for (const path of paths) {
+    const found = await lstat(path).catch(() => undefined);
+    if (found !== undefined) return Date.now() - found.mtimeMs > LEFTOVER_MS;
+  }
+  return false;
 }
 
 /** The compressed digests of all blobs that are remembered. */
