@@ -15,7 +15,7 @@ import type { Fault } from './fault.js';
 import { type FaultPlace, faultAnswer, nextHop } from './fault-answer.js';
 import { changeAnswer } from './fault-change.js';
 import { FaultScript, type ScriptedFault, type Struck } from './fault-script.js';
-import { Origins } from './origins.js';
+import { Origins, type Serve } from './origins.js';
 import { type Answer, answer } from './registry-answer.js';
 import { Gate } from './registry-auth.js';
 import { RegistryContent } from './registry-content.js';
@@ -100,7 +100,15 @@ export class TestRegistry implements AsyncDisposable {
   async start(): Promise<void> {
     const { tls } = this.#options;
     const clientCa = typeof tls === 'object' ? tls.clientCa : undefined;
-    await this.#origins.open((...call) => this.#serve(...call), this.certificate, clientCa);
+    const serve: Serve = async (...call) => {
+      try {
+        await this.#serve(...call);
+      } catch (error) {
+        this.log.errors.push(error);
+        throw error;
+      }
+    };
+    await this.#origins.open(serve, this.certificate, clientCa);
   }
 
   /** Closes the ports and every connection; answers under way break. A second call does nothing. */

@@ -34,6 +34,8 @@ export class RequestLog {
   readonly requests: RequestRecord[] = [];
   /** Requests that brought an `Authorization` header to an origin it was not meant for. */
   readonly leaked: RequestRecord[] = [];
+  /** What went wrong inside the registry, for instance a fault's header that cannot be sent; the connection broke. */
+  readonly errors: unknown[] = [];
 
   readonly #waiting = new Set<() => void>();
   readonly #open = new Set<RequestRecord>();
@@ -113,6 +115,7 @@ export class RequestLog {
   reset(): void {
     this.requests.length = 0;
     this.leaked.length = 0;
+    this.errors.length = 0;
     this.#open.clear();
     this.#most = 0;
   }

@@ -339,3 +339,12 @@ test('a closed port refuses, and was open a moment ago', async () => {
     server.listen(port, '127.0.0.1', () => server.close(() => resolve()));
   });
 });
+
+test('a fault that cannot be sent breaks the connection and is told', async () => {
+  await using it = await withFault({ on: 'blob', do: 'headers', set: { 'x-odd': 'line\nbreak' } });
+  assert.equal((await exchange(it.blobUrl)).status, 0);
+  assert.equal((it.registry.log.errors[0] as NodeJS.ErrnoException).code, 'ERR_INVALID_CHAR');
+  assert.equal((await exchange(it.manifestUrl, { until: 10 })).end, 'left');
+  await it.registry.log.until((log) => log.requests.every((record) => record.done));
+  assert.equal(it.registry.log.errors.length, 1);
+});
