@@ -1,6 +1,8 @@
 /** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
 import { createHash } from 'node:crypto';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Dispatcher, Pool } from 'undici';
+import { RootfsError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
 import { proxyFor } from './proxy-environment.js';
 import type { RegistrySettings } from './registry-options.js';
@@ -66,7 +68,7 @@ async function sharedPool(
   const key = createHash('sha256').update(shape).digest('base64');
   let pool = pools.get(key);
   if (pool === undefined) {
-    pool = openPool(proxy, secure ?? {}, settings);
+    pool = openPool(proxy, secure, settings);
     pools.set(key, pool);
   }
   return pool;
@@ -100,10 +102,17 @@ async function tlsOptions(tls: TlsSettings | undefined, settings: ConnectionSett
   };
 }
 
-async function openPool(proxy: URL | undefined, secure: TlsOptions, settings: ConnectionSettings): Promise<Dispatcher> {
+async function openPool(
+  proxy: URL | undefined,
+  secure: TlsOptions | undefined,
+  settings: ConnectionSettings,
+): Promise<Dispatcher> {
   const { Agent, Pool: PoolClass, ProxyAgent } = await import('undici');
+  const { rejectUnauthorized, ...material } = secure ?? {};
   const connect = {
-    ...secure,
+    // Reading a whole set of authorities takes tens of milliseconds: once for the pool, not for each connection.
+    ...(secure === undefined ? {} : { secureContext: contextOf(material) }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
     timeout: settings.timeoutMs,
     // Node gives an address 250 ms before it tries the next; a distant registry needs longer.
     autoSelectFamilyAttemptTimeout: Math.min(2_000, settings.timeoutMs),
@@ -112,8 +121,6 @@ async function openPool(proxy: URL | undefined, secure: TlsOptions, settings: Co
     connections: settings.maxConnectionsPerHost,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: 60_000,
-    // Bodies are cut and length-checked where the size is known; a lying Content-Length must not cost the connection.
-    pipelining: 1,
   } satisfies Pool.Options;
   if (proxy === undefined) return new Agent({ ...limits, connect });
   const address = new URL(proxy);
@@ -130,6 +137,19 @@ async function openPool(proxy: URL | undefined, secure: TlsOptions, settings: Co
     clientFactory: (origin, options) =>
       new PoolClass(origin, { ...options, headersTimeout: settings.timeoutMs, bodyTimeout: settings.timeoutMs }),
   });
+}
+
+function contextOf(material: Omit<TlsOptions, 'rejectUnauthorized'>): SecureContext {
+  try {
+    return createSecureContext(material);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new RootfsError(
+      'ERR_TLS',
+      `the certificates cannot be used: ${reason}; check that certificate and key belong together and are PEM`,
+      { cause: error },
+    );
+  }
 }
 
 function proxyLogin(proxy: URL): string | undefined {

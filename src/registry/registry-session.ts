@@ -161,7 +161,8 @@ export class RegistrySession {
         if (isTransient(error) || error.code === 'ERR_TLS') {
           this.#downUntil.set(endpoint.baseUrl, Date.now() + DOWN_MS);
         }
-        if (endpoint.mirrorOf !== undefined) {
+        // A cache that has not got it is no fault.
+        if (endpoint.mirrorOf !== undefined && error.code !== 'ERR_NOT_FOUND') {
           this.#tell(`mirror ${new URL(endpoint.baseUrl).host} (${endpoint.source}) failed: ${error.message}`, call);
         }
       }

@@ -1,0 +1,203 @@
+/** Several endpoints: their order, what each is told, and what happens when one fails or lies. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { fetchVerified } from '../../src/content/fetch-verified.js';
+import type { ProgressEvent } from '../../src/progress.js';
+import type { CredentialProvider } from '../../src/registry/credentials.js';
+import type { Endpoint } from '../../src/registry/endpoint.js';
+import type { RegistryOptions } from '../../src/registry/registry-options.js';
+import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import {
+  closedPort,
+  startRegistry,
+  type RegistryOptions as TestOptions,
+  type TestRegistry,
+} from '../../src/testing/testing.js';
+import { big, blobFault, built } from '../support/fault-case.js';
+
+interface Pair {
+  readonly mirror: TestRegistry;
+  readonly registry: TestRegistry;
+  readonly repository: RegistryRepository;
+}
+
+function endpointOf(url: string, repository: string, mirrorOf?: string): Endpoint {
+  return {
+    baseUrl: url,
+    repository,
+    mirrorOf,
+    credentialHost: new URL(url).host,
+    capabilities: mirrorOf === undefined ? ['pull', 'resolve', 'push'] : ['pull', 'resolve'],
+    source: 'the test',
+  };
+}
+
+async function pair(
+  t: TestContext,
+  mirrorOptions: TestOptions = {},
+  options: RegistryOptions = {},
+  registryOptions: TestOptions = {},
+): Promise<Pair> {
+  const mirror = await startRegistry(mirrorOptions);
+  const registry = await startRegistry(registryOptions);
+  t.after(() => Promise.all([mirror.close(), registry.close()]));
+  mirror.add('cache/app', 'v1', built);
+  registry.add('app', 'v1', built);
+  const endpoints = {
+    endpoints: async () => [endpointOf(mirror.url, 'cache/app', 'registry.example'), endpointOf(registry.url, 'app')],
+  };
+  const repository = createRepository('registry.example/app', { endpoints, retry: 1, timeoutMs: 300, ...options });
+  return { mirror, registry, repository };
+}
+
+async function pullAll(repository: RegistryRepository, events: ProgressEvent[] = []): Promise<void> {
+  const onProgress = (event: ProgressEvent): void => void events.push(event);
+  assert.deepEqual((await repository.fetchReference('v1', { onProgress })).descriptor, built.descriptor);
+  for (const { descriptor, blob } of built.layers) {
+    const stream = await fetchVerified(repository, descriptor, { onProgress });
+    assert.deepEqual(Buffer.concat(await stream.toArray()), blob);
+  }
+}
+
+test('the mirror is asked first, by its own name and with ?ns=', async (t) => {
+  const { mirror, registry, repository } = await pair(t);
+  await pullAll(repository);
+  assert.equal(registry.log.requests.length, 0);
+  assert.equal(mirror.log.requests.length, 3);
+  for (const { url } of mirror.log.requests) {
+    assert.match(url, /^\/v2\/cache\/app\/.*\?ns=registry\.example$/);
+  }
+});
+
+for (const [title, options, asked] of [
+  ['has nothing', { faults: [{ on: 'any', do: 'answer', status: 404 }] }, 3],
+  ['denies', { faults: [{ on: 'any', do: 'answer', status: 403 }] }, 3],
+  ['wants a login', { auth: { kind: 'basic', users: { a: 'b' } } }, 3],
+  ['fails', { faults: [{ on: 'any', do: 'answer', status: 503 }] }, 1],
+  ['hangs up', { faults: [{ on: 'any', do: 'hang-up' }] }, 1],
+  ['is silent', { faults: [{ on: 'any', do: 'silence' }] }, 1],
+  ['limits the rate', { faults: [{ on: 'any', do: 'retry-later', seconds: 86_400 }] }, 1],
+] as const satisfies readonly (readonly [string, TestOptions, number])[]) {
+  test(`a mirror that ${title} is passed over`, async (t) => {
+    const { mirror, registry, repository } = await pair(t, options);
+    await pullAll(repository);
+    assert.equal(registry.log.requests.length, 3);
+    // One that does not answer is asked last from then on.
+    assert.equal(mirror.log.requests.length, asked);
+  });
+}
+
+test('a mirror that is not there is passed over, and said once', async (t) => {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  registry.add('app', 'v1', built);
+  const url = `http://127.0.0.1:${await closedPort()}`;
+  const endpoints = {
+    endpoints: async () => [endpointOf(url, 'app', 'registry.example'), endpointOf(registry.url, 'app')],
+  };
+  const events: ProgressEvent[] = [];
+  await pullAll(createRepository('registry.example/app', { endpoints }), events);
+  const warnings = events.flatMap((event) => (event.type === 'warning:raised' ? [event.message] : []));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? '', /^mirror 127\.0\.0\.1:\d+ \(the test\) failed: .*connection refused/);
+});
+
+test('a blob that a mirror breaks off goes on at the registry', async (t) => {
+  const { mirror, registry, repository } = await pair(t, { faults: blobFault({ do: 'cut', after: 100_000 }) });
+  mirror.fault({ on: 'blob', nth: 2, do: 'answer', status: 503 });
+  await pullAll(repository);
+  const [rest] = registry.log.of('blob', big.descriptor.digest);
+  assert.ok((rest?.bytesSent ?? 0) <= big.descriptor.size - 90_000);
+});
+
+test('a wrong manifest of a mirror is noticed and asked for elsewhere', async (t) => {
+  const { registry, repository } = await pair(t, { faults: [{ on: 'manifest', do: 'flip' }] });
+  const stream = await fetchVerified(repository, built.descriptor);
+  assert.deepEqual(Buffer.concat(await stream.toArray()), built.manifestBytes);
+  assert.equal(registry.log.requests.length, 1);
+});
+
+test('a mirror whose blob was wrong is not asked for it again, once that is told', async (t) => {
+  const { mirror, registry, repository } = await pair(t, { faults: blobFault({ do: 'flip' }) });
+  const read = async (): Promise<Buffer> =>
+    Buffer.concat(await (await fetchVerified(repository, big.descriptor)).toArray());
+  await assert.rejects(read(), { code: 'ERR_DIGEST_MISMATCH' });
+  assert.equal(repository.distrust(big.descriptor), true);
+  assert.deepEqual(await read(), big.blob);
+  assert.deepEqual([mirror.log.requests.length, registry.log.requests.length], [1, 1]);
+  assert.equal(repository.distrust(big.descriptor), false);
+});
+
+test('when all fail, the registry has the last word and the mirrors stand in the detail', async (t) => {
+  const { repository, mirror } = await pair(
+    t,
+    { faults: [{ on: 'any', do: 'answer', status: 403 }] },
+    {},
+    { faults: [{ on: 'any', do: 'answer', status: 404 }] },
+  );
+  await assert.rejects(repository.resolve('v1'), (error: { code: string; detail: { mirrors: unknown } }) => {
+    assert.equal(error.code, 'ERR_NOT_FOUND');
+    assert.equal((error.detail.mirrors as { url: string }[])[0]?.url, mirror.url);
+    return true;
+  });
+});
+
+test('each endpoint gets its own credentials and headers, never another one', async (t) => {
+  const asked: string[] = [];
+  const credentials: CredentialProvider = {
+    async credential({ host, repository }) {
+      asked.push(`${host}/${repository}`);
+      return { credential: { username: 'user', password: `for-${host}` }, source: 'the test' };
+    },
+  };
+  const { mirror, registry, repository } = await pair(
+    t,
+    { auth: { kind: 'basic', users: { user: 'unknown' } } },
+    { credentials, headers: { 'x-key': 'of the registry' } },
+    { auth: { kind: 'bearer', users: { user: 'unknown' }, server: 'other' } },
+  );
+  await assert.rejects(repository.resolve('v1'), { code: 'ERR_UNAUTHORIZED' });
+  assert.deepEqual(asked.sort(), [`${mirror.host}/cache/app`, `${registry.host}/app`].sort());
+  const decoded = (log: TestRegistry): string[] =>
+    log.log.requests.flatMap(({ headers }) =>
+      /^Basic /.test(String(headers['authorization'] ?? ''))
+        ? [Buffer.from(String(headers['authorization']).slice(6), 'base64').toString()]
+        : [],
+    );
+  assert.deepEqual([...new Set(decoded(mirror))], [`user:for-${mirror.host}`]);
+  assert.deepEqual([...new Set(decoded(registry))], [`user:for-${registry.host}`]);
+  assert.ok(mirror.log.requests.every(({ headers }) => headers['x-key'] === undefined));
+  const own = registry.log.requests.filter(({ origin }) => origin === 'registry');
+  assert.ok(own.every(({ headers }) => headers['x-key'] === 'of the registry'));
+  assert.ok(registry.log.requests.every(({ origin, headers }) => origin === 'registry' || !('x-key' in headers)));
+});
+
+test('nothing is pushed to a mirror, and lists are asked of the registry itself', async (t) => {
+  const { mirror, registry, repository } = await pair(t);
+  const target = built.layers[0]?.descriptor ?? assert.fail();
+  const other = { ...target, digest: built.layers[1]?.descriptor.digest ?? assert.fail() };
+  assert.equal(await repository.mount(other, 'app'), true);
+  for await (const tag of repository.tags()) assert.equal(tag, 'v1');
+  assert.equal(mirror.log.requests.length, 0);
+  assert.equal(registry.log.requests.length, 2);
+});
+
+test('an endpoint with a path and without /v2 is asked as configured', async (t) => {
+  const { registry } = await pair(t);
+  const endpoint = { ...endpointOf(`${registry.url}/v2`, 'app'), overridePath: true };
+  const repository = createRepository('registry.example/app', { endpoints: { endpoints: async () => [endpoint] } });
+  assert.deepEqual(await repository.resolve('v1'), built.descriptor);
+});
+
+test('a resolver that refuses is heard', async () => {
+  const reason = new Error('blocked');
+  const endpoints = { endpoints: () => Promise.reject(reason) };
+  await assert.rejects(
+    createRepository('registry.example/app', { endpoints }).resolve('v1'),
+    (error) => error === reason,
+  );
+  const none = { endpoints: async () => [] };
+  await assert.rejects(createRepository('registry.example/app', { endpoints: none }).resolve('v1'), {
+    code: 'ERR_UNSUPPORTED',
+  });
+});
