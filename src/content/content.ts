@@ -127,3 +127,9 @@ export interface Deleter {
   /** Removes the content. What is not there is success. */
   delete(target: Descriptor | Digest, options?: CallOptions): Promise<void>;
 }
+
+/** Optional power: hears that content it gave was not what its digest promises, and asks elsewhere next time. */
+export interface Distruster {
+  /** @returns Whether fetching `target` again asks somebody else; false where there is nobody else to ask. */
+  distrust(target: Descriptor): boolean;
+}

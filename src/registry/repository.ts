@@ -12,6 +12,7 @@ import { resolveRange } from '../content/blob-file.js';
 import type {
   CallOptions,
   Deleter,
+  Distruster,
   FetchOptions,
   Mounter,
   ParallelFetcher,
@@ -58,7 +59,7 @@ export function createRepository(name: string | Reference, options: RegistryOpti
 
 /** One repository. Made by `createRepository`. Safe for concurrent use. */
 export class RegistryRepository
-  implements Target, ReferenceFetcher, ParallelFetcher, Mounter, TagLister, Referrers, Deleter
+  implements Target, ReferenceFetcher, ParallelFetcher, Mounter, TagLister, Referrers, Deleter, Distruster
 {
   /** The registry as in a reference: `docker.io`, `localhost:5000`. */
   readonly registry: string;
