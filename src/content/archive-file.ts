@@ -6,9 +6,10 @@ import { closeSync, mkdtempSync, openSync, writeSync } from 'node:fs';
 import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { Readable } from 'node:stream';
 import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
-import { throwIfAborted } from '../io/abort.js';
+import { abortStream, throwIfAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { checkByteLimit } from '../io/limit.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
@@ -50,6 +51,9 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
   throwIfAborted(options.signal);
   if (file === '-') {
     const name = 'standard input';
+    if (options.stdin === undefined && process.stdin.isTTY) {
+      throw new RootfsError('ERR_ARCHIVE_INVALID', `${name}: a terminal, not an archive; pipe one into it`);
+    }
     return wrapped(name, spoolArchive(options.stdin ?? process.stdin, name, options));
   }
   const path = resolve(file);
@@ -102,6 +106,8 @@ export async function spoolArchive(
     throw wrapSystemError(error, parent, 'set TMPDIR to a folder that can be written');
   }
   const path = join(folder, 'archive.tar');
+  // A source that is silent would not notice an abort by itself.
+  if (source instanceof Readable) abortStream(source, options.signal);
   const close = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     await inflateTo(path, source, name, options);

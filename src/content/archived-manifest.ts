@@ -1,6 +1,7 @@
 /** From an entry of a docker-archive's list to a manifest: the image's own where the archive has it, else a made one. */
 import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
@@ -9,7 +10,7 @@ import { readJsonObject } from '../spec/json-document.js';
 import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { ArchiveEntries } from './archive-entries.js';
 import { absentBlob, hashFile, openRegularFile } from './blob-file.js';
-import type { BlobLocation, ReadOnlyStorage } from './content.js';
+import type { BlobLocation, CallOptions, ReadOnlyStorage } from './content.js';
 import type { ArchivedImage } from './docker-image-list.js';
 import { readVerified } from './fetch-verified.js';
 import type { Located } from './local-source.js';
@@ -35,6 +36,7 @@ export async function makeManifest(
   image: ArchivedImage,
   entries: ArchiveEntries,
   place: string,
+  signal?: AbortSignal,
 ): Promise<MadeManifest> {
   const configBytes = await entries.readDocument(image.config);
   if (configBytes === undefined) throw missing(place, image.config);
@@ -53,7 +55,7 @@ export async function makeManifest(
   for (const [at, name] of image.layers.entries()) {
     const location = entries.find(name);
     if (location === undefined) throw missing(place, name);
-    const layer = await describeLayer(name, location, diffIds[at], place);
+    const layer = await describeLayer(name, location, diffIds[at], place, signal);
     blobs.set(layer.digest, location);
     layers.push(layer);
   }
@@ -75,6 +77,7 @@ export async function archivedManifest(
   roots: readonly Descriptor[],
   made: MadeManifest,
   archive: ReadOnlyStorage,
+  options: CallOptions = {},
 ): Promise<Descriptor | undefined> {
   const pending = [...roots];
   for (let read = 0; read < MAX_ARCHIVED_DOCUMENTS; read++) {
@@ -82,7 +85,7 @@ export async function archivedManifest(
     if (entry === undefined) return undefined;
     if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) continue;
     try {
-      const bytes = await readVerified(archive, entry);
+      const bytes = await readVerified(archive, entry, options);
       const document = parseManifestOrIndex(bytes, { subject: entry.digest, mediaType: entry.mediaType });
       if (document.kind === 'index') pending.push(...document.value.manifests);
       else if (document.value.config.digest === made.config) {
@@ -91,6 +94,7 @@ export async function archivedManifest(
       }
     } catch (error) {
       // A document that is missing or of another kind: platforms that were not saved, attestations.
+      throwIfAborted(options.signal);
       if (!(error instanceof RootfsError)) throw error;
     }
   }
@@ -102,7 +106,9 @@ async function describeLayer(
   location: BlobLocation,
   diffId: Digest | undefined,
   place: string,
+  signal: AbortSignal | undefined,
 ): Promise<Descriptor> {
+  throwIfAborted(signal);
   const opened = await openRegularFile(location.path);
   if (opened === undefined) throw absentBlob('sha256:', place);
   return closeAfter(opened.file, async () => {
@@ -113,7 +119,11 @@ async function describeLayer(
     const inBlobs = /^(?:\.?\/)*blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(name);
     const named = inBlobs === null ? undefined : `${inBlobs[1]}:${inBlobs[2]}`;
     const known = (plain ? diffId : undefined) ?? (named !== undefined && isDigest(named) ? named : undefined);
-    return { mediaType, size: location.size, digest: known ?? (await hashFile(opened.file, 'sha256', location)) };
+    return {
+      mediaType,
+      size: location.size,
+      digest: known ?? (await hashFile(opened.file, 'sha256', location, signal)),
+    };
   });
 }
 

@@ -149,6 +149,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
         await this.note(digest, record);
       }
     } catch (error) {
+      await this.#forgetAbsent(digest);
       throw wrapSystemError(error, path);
     } finally {
       await unlink(temporaryPath).catch(() => {});
@@ -206,8 +207,9 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   }
 
   /** Whether a regular file stands under the blob's name. */
-  async exists(target: Descriptor, _options?: CallOptions): Promise<boolean> {
+  async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
     const path = this.path(target.digest);
+    throwIfAborted(options.signal);
     const found = await lstat(path).catch((error: unknown) => {
       if (isAbsent(error)) return undefined;
       throw wrapSystemError(error, path);
@@ -219,14 +221,16 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
     const path = this.path(target.digest);
     resolveRange(options.range, target);
+    throwIfAborted(options.signal);
     const opened = await openRegularFile(path);
     if (opened === undefined) throw absentBlob(target.digest, this.root);
     return streamBlob(opened.file, { offset: 0, size: opened.stat.size }, target, options);
   }
 
   /** Where the blob lies; see `BlobPath`. Its bytes are not verified. */
-  async blobPath(target: Descriptor, _options?: CallOptions): Promise<BlobLocation | undefined> {
+  async blobPath(target: Descriptor, options: CallOptions = {}): Promise<BlobLocation | undefined> {
     const path = this.path(target.digest);
+    throwIfAborted(options.signal);
     const opened = await openRegularFile(path);
     if (opened === undefined) return undefined;
     await opened.file.close();
@@ -252,14 +256,21 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   }
 
   /** Removes a blob and what is remembered of it; see `Deleter`. */
-  async delete(target: Descriptor | Digest, _options?: CallOptions): Promise<void> {
+  async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
     const digest = typeof target === 'string' ? target : target.digest;
     const path = this.path(digest);
+    throwIfAborted(options.signal);
     for (const name of [path, ...(this.#trust.keepsRecords ? [this.#places.record(digest)] : [])]) {
       await unlink(name).catch((error: unknown) => {
         if (!isAbsent(error)) throw wrapSystemError(error, name);
       });
     }
+  }
+
+  /** A record that was written for a name that did not appear speaks of nothing. */
+  async #forgetAbsent(digest: Digest): Promise<void> {
+    const named = await lstat(this.path(digest)).catch((error: unknown) => (isAbsent(error) ? undefined : error));
+    if (named === undefined) await unlink(this.#places.record(digest)).catch(() => {});
   }
 
   /** Mode and bytes of the temporary are final and on disk. @returns its modification time in nanoseconds */

@@ -28,7 +28,7 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   readonly #entries: ArchiveEntries;
   readonly #images: readonly ArchivedImage[];
   readonly #layout: LayoutIndex | undefined;
-  readonly #made = new Map<ArchivedImage, Promise<Descriptor>>();
+  readonly #known = new Map<ArchivedImage, Descriptor>();
   readonly #held = new Map<Digest, Located>();
 
   private constructor(
@@ -87,12 +87,11 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
     throwIfAborted(options.signal);
     const text = reference.startsWith('@') ? reference.slice(1) : reference;
     if (!/^sha(?:256|512):/.test(text) || !isDigest(text)) {
-      return this.#manifestOf(pickImage(this.#images, reference, this.place));
+      return this.#manifestOf(pickImage(this.#images, reference, this.place), options);
     }
     for (const image of this.#images) {
-      const descriptor = await this.#manifestOf(image);
+      const descriptor = await this.#manifestOf(image, options);
       if (descriptor.digest === text) return descriptor;
-      throwIfAborted(options.signal);
     }
     throw new RootfsError('ERR_NOT_FOUND', `${this.place}: no image ${text} here; ask for it by its name`, {
       detail: { archive: this.place, reference },
@@ -118,20 +117,18 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
     return this.#held.get(digest) ?? this.#entries.find(archivedBlob(digest));
   }
 
-  #manifestOf(image: ArchivedImage): Promise<Descriptor> {
-    const known = this.#made.get(image);
+  async #manifestOf(image: ArchivedImage, options: CallOptions): Promise<Descriptor> {
+    const known = this.#known.get(image);
     if (known !== undefined) return known;
-    const made = this.#make(image);
-    this.#made.set(image, made);
-    made.catch(() => this.#made.delete(image));
-    return made;
+    const made = await makeManifest(image, this.#entries, this.place, options.signal);
+    for (const [digest, located] of made.blobs) this.#held.set(digest, located);
+    const own = this.#layout && (await archivedManifest(this.#layout.value.manifests, made, this, options));
+    const descriptor = own ?? this.#hold(made);
+    this.#known.set(image, descriptor);
+    return descriptor;
   }
 
-  async #make(image: ArchivedImage): Promise<Descriptor> {
-    const made: MadeManifest = await makeManifest(image, this.#entries, this.place);
-    for (const [digest, located] of made.blobs) this.#held.set(digest, located);
-    const own = this.#layout && (await archivedManifest(this.#layout.value.manifests, made, this));
-    if (own !== undefined) return own;
+  #hold(made: MadeManifest): Descriptor {
     const { mediaType, bytes } = made.manifest;
     const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     this.#held.set(digest, bytes);

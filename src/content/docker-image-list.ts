@@ -1,7 +1,7 @@
 /** The `manifest.json` of a docker-archive: which images it holds, under which names. Pure. */
 import { RootfsError } from '../errors.js';
 import { readJsonObject } from '../spec/json-document.js';
-import { normalizeReference } from '../spec/reference.js';
+import { canonicalName, listNames } from './image-names.js';
 
 /** One image of a docker-archive; paths are names in the archive. */
 export interface ArchivedImage {
@@ -43,7 +43,7 @@ export function pickImage(images: readonly ArchivedImage[], reference: string, p
     position === undefined ? byName(images, reference) : images.slice(Number(position), Number(position) + 1);
   const [image] = found;
   const choices = images.flatMap((each, at) => (each.tags.length > 0 ? each.tags : [`@${at}`]));
-  const shown = `${choices.slice(0, 20).join(', ')}${choices.length > 20 ? ` and ${choices.length - 20} more` : ''}`;
+  const shown = listNames(choices);
   if (image === undefined) {
     const what = reference === '' ? 'no image' : `no image ${reference}`;
     throw new RootfsError(
@@ -64,17 +64,9 @@ function byName(images: readonly ArchivedImage[], reference: string): readonly A
   if (reference === '') return images;
   const exact = images.filter((image) => image.tags.includes(reference));
   if (exact.length > 0) return exact.slice(-1);
-  const canonical = normalized(reference);
+  const canonical = canonicalName(reference);
   if (canonical === undefined) return [];
-  return images.filter((image) => image.tags.some((tag) => normalized(tag) === canonical)).slice(-1);
-}
-
-function normalized(text: string): string | undefined {
-  try {
-    return normalizeReference(text);
-  } catch {
-    return undefined;
-  }
+  return images.filter((image) => image.tags.some((tag) => canonicalName(tag) === canonical)).slice(-1);
 }
 
 function isStrings(value: unknown): value is readonly string[] {

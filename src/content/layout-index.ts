@@ -11,8 +11,8 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { type ImageIndex, parseIndex } from '../spec/image-index.js';
 import { isIndexType, MediaType } from '../spec/media-types.js';
-import { normalizeReference } from '../spec/reference.js';
 import type { CallOptions } from './content.js';
+import { canonicalName, listNames } from './image-names.js';
 
 /** The most bytes of `index.json` that are read: 16 MiB, as many entries as an index may have. */
 export const MAX_LAYOUT_INDEX_BYTES = 16 * 1024 * 1024;
@@ -91,13 +91,13 @@ export class LayoutIndex {
       const found = entries.filter((entry) => entry.annotations?.[key] === name);
       if (found.length > 0) return found;
     }
-    const canonical = normalized(name);
+    const canonical = canonicalName(name);
     if (canonical === undefined) return [];
     return entries.filter((entry) =>
       [Annotation.containerdImageName, Annotation.refName].some((key) => {
         const full = entry.annotations?.[key];
         // A bare tag is no full name: `v1` must not be found as docker.io/library/v1.
-        return full !== undefined && /[/:@]/.test(full) && normalized(full) === canonical;
+        return full !== undefined && /[/:@]/.test(full) && canonicalName(full) === canonical;
       }),
     );
   }
@@ -141,7 +141,7 @@ export class LayoutIndex {
         ? 'it is empty'
         : names.length === 0
           ? 'its entries have no names, ask by digest'
-          : `it has ${listed(names)}`;
+          : `it has ${listNames(names)}`;
     const what = reference === '' ? 'no image' : `no image ${reference}`;
     return new RootfsError('ERR_NOT_FOUND', `${this.#place}: ${what} here; ${offer}`, {
       detail: { place: this.#place, reference, names },
@@ -149,23 +149,10 @@ export class LayoutIndex {
   }
 
   #choices(entries: readonly Descriptor[]): string {
-    return listed(entries.map((entry) => nameOf(entry) ?? `@${entry.digest}`));
+    return listNames(entries.map((entry) => nameOf(entry) ?? `@${entry.digest}`));
   }
 }
 
 function nameOf(entry: Descriptor): string | undefined {
   return entry.annotations?.[Annotation.refName] ?? entry.annotations?.[Annotation.containerdImageName];
-}
-
-function normalized(text: string): string | undefined {
-  try {
-    return normalizeReference(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 20).join(', ');
-  return names.length > 20 ? `${shown} and ${names.length - 20} more` : shown;
 }

@@ -210,12 +210,15 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     }
   }
 
-  /** Other programs read this folder: an empty `ingest/` does not stay. */
+  /** Other programs read this folder: neither an empty `ingest/` nor what a dead process left in it stays. */
   async #tidy<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } finally {
-      await rmdir(this.#blobs.ingestFolder).catch(() => {});
+      await rmdir(this.#blobs.ingestFolder).catch(async () => {
+        await this.#blobs.sweep().catch(() => []);
+        await rmdir(this.#blobs.ingestFolder).catch(() => {});
+      });
     }
   }
 }

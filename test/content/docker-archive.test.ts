@@ -9,7 +9,7 @@ import type { ArchiveOptions } from '../../src/content/archive-file.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
-import { compress, image, LayerBuilder } from '../../src/testing/testing.js';
+import { compress, image, index, LayerBuilder } from '../../src/testing/testing.js';
 import { type ArchivedFixture, type DockerArchiveOptions, dockerArchive } from '../support/archives.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, readContract } from './target-contract.js';
@@ -75,6 +75,30 @@ test("an image's own manifest is given where its layers are here, else one is ma
     manifest.layers.map(({ digest }) => digest),
     built.layers.map(({ diffId }) => diffId),
   );
+});
+
+test('an index with platforms that were not saved, and attestations, does not hide the image that was', async (t) => {
+  const built = contractImage();
+  const arm = image()
+    .platform('linux/arm64')
+    .layer((layer) => layer.file('a', 'arm'))
+    .build();
+  const top = index().add(arm, { missing: true }).add(built).attestation(built).build();
+  const tar = new LayerBuilder();
+  for (const [digest, bytes] of top.blobs) tar.file(`blobs/${digest.replace(':', '/')}`, bytes);
+  const name = (digest: string): string => `blobs/${digest.replace(':', '/')}`;
+  const list = [
+    {
+      Config: name(built.manifest.config.digest),
+      RepoTags: ['app:v1'],
+      Layers: built.layers.map(({ descriptor }) => name(descriptor.digest)),
+    },
+  ];
+  tar.file('index.json', JSON.stringify({ schemaVersion: 2, manifests: [top.descriptor] }));
+  tar.file('manifest.json', JSON.stringify(list)).file('oci-layout', '{"imageLayoutVersion": "1.0.0"}');
+  const archive = await opened(t, tar.tar());
+  assert.deepEqual(await archive.resolve('app:v1'), built.descriptor);
+  for (const { descriptor } of built.layers) for await (const _ of await fetchVerified(archive, descriptor));
 });
 
 const second = image()
