@@ -42,6 +42,8 @@ export {
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export type { Image, ImageDocument } from './image/image.js';
 export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from './image/list-platforms.js';
+// io
+export { type CacheName, type CachePlaceOptions, cacheFolder } from './io/cache-folder.js';
 // layer
 export { extractLayer } from './layer/extract-layer.js';
 export { extractLayers } from './layer/extract-layers.js';

@@ -1,0 +1,103 @@
+/** What every command that works on layers does: the store they lie in, and a root file system opened from it. */
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Options } from 'yargs';
+import {
+  cacheFolder,
+  type Image,
+  type OpenedSource,
+  openRootFS,
+  type RootFS,
+  RootfsError,
+  wrapSystemError,
+} from '../index.js';
+import type { Arguments, Context } from './command.js';
+import { LAYER_OPTIONS, layerArguments } from './layer-options.js';
+
+const STORE_OPTION: Options = {
+  type: 'string',
+  describe: 'Folder the layers are kept in (default ~/.cache/rootfs-kit/layers-v1)',
+  group: 'Layers:',
+};
+
+/** Options of a command whose layers may be gone once it has ended. */
+export const STORE_OPTIONS: Readonly<Record<string, Options>> = {
+  store: STORE_OPTION,
+  'no-store': { type: 'boolean', describe: 'Keep nothing: layers go into a temporary folder', group: 'Layers:' },
+  ...LAYER_OPTIONS,
+};
+
+/** Options of a command whose result needs the layers later. */
+export const KEPT_STORE_OPTIONS: Readonly<Record<string, Options>> = { store: STORE_OPTION, ...LAYER_OPTIONS };
+
+/**
+ * The store that `--store` names, or the default one. It is not made.
+ *
+ * @returns the absolute path; `undefined` under `--no-store`
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export function storeFolder(args: Arguments): string | undefined {
+  const store = args['store'];
+  // yargs reads `--no-store` as `store: false`.
+  if (store === false) return undefined;
+  if (store === undefined) return cacheFolder('layers-v1');
+  if (typeof store === 'string' && store !== '') return resolve(store);
+  throw new RootfsError('ERR_OPTION_INVALID', '--store names one folder; give it once, or --no-store');
+}
+
+/**
+ * Opens the layers of an image in the store, fetching what is missing, hands them to `use` and closes them.
+ *
+ * The store is made when it is missing. With `--no-store` it is a temporary folder, gone afterwards whatever happens:
+ * success, failure or an interruption.
+ *
+ * @param use Also gets the store's absolute path.
+ * @throws RootfsError `ERR_OPTION_INVALID`, what `openRootFS` throws, what `use` throws
+ */
+export async function withStore<T>(
+  args: Arguments,
+  context: Context,
+  image: Image,
+  opened: OpenedSource,
+  use: (rootfs: RootFS, store: string) => Promise<T>,
+): Promise<T> {
+  const folder = storeFolder(args);
+  const options = { ...layerArguments(args), signal: context.signal, onProgress: context.onProgress };
+  const withRootFS = async (store: string): Promise<T> => {
+    const rootfs = await openRootFS(opened.source, image, store, options);
+    try {
+      return await use(rootfs, store);
+    } finally {
+      await rootfs.close();
+    }
+  };
+  if (folder === undefined) return withTemporary(withRootFS);
+  await makeStore(folder, args['store'] === undefined);
+  return withRootFS(folder);
+}
+
+async function makeStore(folder: string, isDefault: boolean): Promise<void> {
+  try {
+    // What this user pulled is nobody else's business, unless a folder was named.
+    await mkdir(folder, isDefault ? { recursive: true, mode: 0o700 } : { recursive: true });
+  } catch (error) {
+    throw wrapSystemError(error, `--store ${folder}`, 'name a folder that can be made and written, or use --no-store');
+  }
+}
+
+async function withTemporary<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'rootfs-kit-layers-')).catch((error: unknown) => {
+    throw wrapSystemError(error, tmpdir(), 'set TMPDIR to a folder that can be written, or use --store');
+  });
+  // An interruption ends the process before this function does.
+  const removeNow = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeNow);
+  try {
+    return await use(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+    process.removeListener('exit', removeNow);
+  }
+}
