@@ -27,9 +27,11 @@ export {
   wrapSystemError,
 } from './errors.js';
 // export
+export { type BundleOptions, type BundleResult, writeBundle } from './export/bundle.js';
 export { type FlattenOptions, flatten, flattenTo } from './export/flatten.js';
 export { type IdMap, parseIdMap } from './export/id-map.js';
 export type { PathPatterns } from './export/path-filter.js';
+export { type ProcessOptions, type ResolvedProcess, resolveProcess } from './export/resolve-process.js';
 export { unpack } from './export/unpack.js';
 export {
   type Loss,

@@ -23,6 +23,8 @@ import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
 export interface Destination {
   /** The absolute path that the tree has after `commit`. */
   readonly path: string;
+  /** The path it has now. For what takes paths; `root` is what stays right if somebody moves things. */
+  readonly workingPath: string;
   /** The directory to write in, open. */
   readonly root: Directory;
   /** Whether it is written where it stays, so that a failure is seen there until it is cleaned up. */
@@ -113,6 +115,7 @@ function openInPlace(path: string): Destination {
   const root = Directory.open(path);
   return {
     path,
+    workingPath: path,
     root,
     inPlace: true,
     commit: () => root.close(),
@@ -145,6 +148,7 @@ function openBeside(path: string): Destination {
   };
   return {
     path,
+    workingPath: join(dirname(path), Buffer.from(working, 'latin1').toString()),
     root,
     inPlace: false,
     commit: () => {

@@ -1,0 +1,117 @@
+/** From an image to an OCI runtime bundle: `config.json` and `rootfs/`, what runc and its cousins start. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import type { Image } from '../image/image.js';
+import { report } from '../progress.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { MergedTree } from '../rootfs/tree.js';
+import { type Destination, openDestination } from './destination.js';
+import type { IdMap } from './id-map.js';
+import { readPowers } from './powers.js';
+import { type ProcessOptions, type ResolvedProcess, resolveProcess } from './resolve-process.js';
+import { runtimeConfig } from './runtime-config.js';
+import { unpack } from './unpack.js';
+import type { UnpackOptions, UnpackResult } from './unpack-options.js';
+
+/** Options of `writeBundle`. */
+export interface BundleOptions extends UnpackOptions {
+  /** What is run instead of what the image says. */
+  readonly process?: ProcessOptions | undefined;
+  /** For a runtime without root. Default: whether this process has no root. */
+  readonly rootless?: boolean | undefined;
+  /** The root file system is mounted read-only. Default false. */
+  readonly readOnly?: boolean | undefined;
+  readonly hostname?: string | undefined;
+  /** The process gets a terminal. Default false. */
+  readonly terminal?: boolean | undefined;
+}
+
+/** What `writeBundle` made. */
+export interface BundleResult {
+  /** Absolute path of the bundle. */
+  readonly path: string;
+  readonly process: ResolvedProcess;
+  readonly rootless: boolean;
+  /** Of `rootfs/`; the paths in it are those in the finished bundle. */
+  readonly rootfs: UnpackResult;
+}
+
+/**
+ * Writes an OCI runtime bundle: the image unpacked as `rootfs`, and a `config.json` that runs what the image says.
+ * The bundle is readable by its owner alone. Written and moved as `unpack` does it; a run that fails leaves nothing.
+ *
+ * Without root the config has a user namespace in which root is who runs the bundle. An image that wants another
+ * user then runs as root of that namespace, unless id maps hold that user; a warning says so.
+ *
+ * @param dst Absent, or an empty directory.
+ * @throws RootfsError as `unpack` and `resolveProcess` do
+ */
+export async function writeBundle(
+  image: Image,
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  dst: string,
+  options: BundleOptions = {},
+): Promise<BundleResult> {
+  options.signal?.throwIfAborted();
+  const powers = readPowers();
+  const rootless = options.rootless ?? !powers.root;
+  const process = withinMaps(resolveProcess(image, tree, layers, options.process), rootless, options);
+  const own = (id: number): IdMap[] => [{ containerId: 0, hostId: id, size: 1 }];
+  const config = runtimeConfig(image, process, {
+    rootless,
+    uidMap: options.uidMap ?? (rootless ? own(powers.uid) : undefined),
+    gidMap: options.gidMap ?? (rootless ? own(powers.gid) : undefined),
+    readOnly: options.readOnly,
+    hostname: options.hostname,
+    terminal: options.terminal,
+  });
+  const destination = openDestination(dst);
+  try {
+    const rootfs = await unpack(tree, layers, join(destination.workingPath, 'rootfs'), options);
+    writeFileSync(destination.root.at('config.json'), `${JSON.stringify(config, undefined, 2)}\n`, { flag: 'wx' });
+    destination.commit();
+    return { path: destination.path, process, rootless, rootfs: settled(rootfs, destination) };
+  } catch (error) {
+    const failed = error === options.signal?.reason ? error : wrapSystemError(error, destination.path);
+    try {
+      destination.discard();
+    } catch (cause) {
+      if (failed instanceof Error) failed.message += ` (and cleaning up failed: ${(cause as Error).message})`;
+    }
+    throw failed;
+  }
+}
+
+/** Without root only mapped ids exist; any other user becomes root of the namespace. */
+function withinMaps(process: ResolvedProcess, rootless: boolean, options: BundleOptions): ResolvedProcess {
+  const { uid, gid } = process;
+  const mapped = (maps: readonly IdMap[] | undefined, id: number): boolean =>
+    maps === undefined
+      ? !rootless || id === 0
+      : maps.some((map) => id >= map.containerId && id - map.containerId < map.size);
+  if (mapped(options.uidMap, uid) && mapped(options.gidMap, gid)) {
+    return { ...process, additionalGids: process.additionalGids.filter((one) => mapped(options.gidMap, one)) };
+  }
+  if (!rootless) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `user ${uid}:${gid} of the image lies outside the id maps; widen them or name another user`,
+      { detail: { uid, gid } },
+    );
+  }
+  const message = `the image runs as ${uid}:${gid}, which the id maps do not hold; the bundle runs as root of its user namespace`;
+  report(options.onProgress, { type: 'warning:raised', message });
+  return { ...process, uid: 0, gid: 0, additionalGids: [0] };
+}
+
+function settled(rootfs: UnpackResult, { path, workingPath }: Destination): UnpackResult {
+  const place = (old: string): string => (old.startsWith(workingPath) ? path + old.slice(workingPath.length) : old);
+  const { ownershipFile } = rootfs;
+  return {
+    ...rootfs,
+    path: place(rootfs.path),
+    ownershipFile: ownershipFile === undefined ? undefined : place(ownershipFile),
+  };
+}

@@ -1,0 +1,99 @@
+/** What a container of an image runs: command, environment, directory and user, as engines work them out. */
+import { posix } from 'node:path';
+import { RootfsError } from '../errors.js';
+import type { Image } from '../image/image.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { MergedTree } from '../rootfs/tree.js';
+import { readTreeFile } from './read-file.js';
+import { resolveUser } from './resolve-user.js';
+
+/** What is run instead of what the image says. */
+export interface ProcessOptions {
+  /** Instead of the image's `Cmd`; the entry point stays in front of it. */
+  readonly args?: readonly string[] | undefined;
+  /** Instead of the image's `Entrypoint`; the image's `Cmd` is dropped with it. Empty: none. */
+  readonly entrypoint?: readonly string[] | undefined;
+  /** `NAME=value`, over the image's; `NAME` alone takes it away. */
+  readonly env?: readonly string[] | undefined;
+  readonly cwd?: string | undefined;
+  /** `user`, `uid`, `user:group` or `uid:gid`, instead of the image's. */
+  readonly user?: string | undefined;
+}
+
+/** A process, ready to be started in the root file system. */
+export interface ResolvedProcess {
+  /** At least one element; not looked up in `PATH`. */
+  readonly argv: readonly string[];
+  /** `NAME=value`, each name once. `PATH` and `HOME` are always there. */
+  readonly env: readonly string[];
+  /** An absolute path inside the root; it need not be there. */
+  readonly cwd: string;
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups, the primary one first. */
+  readonly additionalGids: readonly number[];
+}
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** passwd and group are read up to this length, in bytes. */
+const MAX_ACCOUNTS_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Works out what a container of the image runs. Users and groups are looked up in the image's own `/etc/passwd` and
+ * `/etc/group`, read through the tree: symbolic links never lead out of it.
+ *
+ * @param layers What the tree was made from, base first.
+ * @throws RootfsError `ERR_CONFIG_INVALID` (no command; a user id out of range), `ERR_NOT_FOUND` (a user or group that
+ *   the image does not know), `ERR_OPTION_INVALID`, `ERR_LIMIT_EXCEEDED` (accounts of more than 8 MiB)
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/conversion.md
+ */
+export function resolveProcess(
+  image: Pick<Image, 'config'>,
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  options: ProcessOptions = {},
+): ResolvedProcess {
+  checkTexts(options);
+  const config = image.config.value.config ?? {};
+  const entrypoint = options.entrypoint ?? config.Entrypoint ?? [];
+  const args = options.args ?? (options.entrypoint === undefined ? (config.Cmd ?? []) : []);
+  const argv = [...entrypoint, ...args];
+  if (argv.length === 0 || argv[0] === '') {
+    throw new RootfsError('ERR_CONFIG_INVALID', 'no command specified: the image names none; give one (args)');
+  }
+  const accounts = (name: string): string | undefined =>
+    readTreeFile(tree, layers, `etc/${name}`, MAX_ACCOUNTS_BYTES)?.toString();
+  const spec = options.user ?? config.User ?? '';
+  const { uid, gid, additionalGids, home } = resolveUser(spec, accounts('passwd'), accounts('group'));
+  const env = mergeEnv([`PATH=${DEFAULT_PATH}`, `HOME=${home}`], config.Env ?? [], options.env ?? []);
+  const cwd = posix.resolve('/', options.cwd ?? config.WorkingDir ?? '');
+  return { argv, env, cwd, uid, gid, additionalGids };
+}
+
+function checkTexts({ args, entrypoint, env, cwd, user }: ProcessOptions): void {
+  for (const [name, value] of Object.entries({ args, entrypoint, env })) {
+    if (value !== undefined && !(Array.isArray(value) && value.every((one) => isText(one)))) {
+      throw new RootfsError('ERR_OPTION_INVALID', `${name}: expected a list of texts without NUL`);
+    }
+  }
+  for (const [name, value] of Object.entries({ cwd, user })) {
+    if (value !== undefined && !isText(value)) {
+      throw new RootfsError('ERR_OPTION_INVALID', `${name}: expected a text without NUL`);
+    }
+  }
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && !value.includes('\0');
+}
+
+/** Later lists win; each name keeps the place where it first stood. An entry without `=` takes the name away. */
+function mergeEnv(...lists: readonly (readonly string[])[]): string[] {
+  const values = new Map<string, string>();
+  for (const entry of lists.flat()) {
+    const equals = entry.indexOf('=');
+    if (equals > 0) values.set(entry.slice(0, equals), entry);
+    else if (equals < 0) values.delete(entry);
+  }
+  return [...values.values()];
+}

@@ -1,0 +1,103 @@
+/** Who a container runs as: the image's `User`, looked up in the image's own passwd and group. */
+import { RootfsError } from '../errors.js';
+
+/** A user as the kernel needs it. */
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups; the primary one comes first, so that no right a group is denied comes back. */
+  readonly additionalGids: readonly number[];
+  /** The home directory of passwd; `/` where there is no entry. */
+  readonly home: string;
+}
+
+interface PasswdEntry {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+}
+
+interface GroupEntry {
+  readonly name: string;
+  readonly gid: number;
+  readonly members: readonly string[];
+}
+
+/** What engines accept as a user or group id. */
+const MAX_ID = 0x7fff_ffff;
+
+/**
+ * Resolves `user`, `uid`, `user:group`, `uid:gid` and their mixtures; nothing means root. A name that is a number is
+ * looked up as both. With a group given there are no other groups; without, passwd and group say.
+ *
+ * @param passwd Content of the image's /etc/passwd, `undefined` where it has none; `group` likewise.
+ * @throws RootfsError `ERR_NOT_FOUND` for a name without an entry, `ERR_CONFIG_INVALID` for an id out of range
+ */
+export function resolveUser(spec: string, passwd: string | undefined, group: string | undefined): ResolvedUser {
+  const colon = spec.indexOf(':');
+  const userText = colon < 0 ? spec : spec.slice(0, colon);
+  const groupText = colon < 0 ? '' : spec.slice(colon + 1);
+  const entry = findUser(userText, passwd ?? '');
+  const uid = entry?.uid ?? (userText === '' ? 0 : numericId('user', 'passwd', userText, spec));
+  const groups = groupEntries(group ?? '');
+  if (groupText !== '') {
+    const wanted = decimal(groupText);
+    const found = groups.find(({ name, gid }) => name === groupText || gid === wanted);
+    const gid = found?.gid ?? numericId('group', 'group', groupText, spec);
+    return { uid, gid, additionalGids: [gid], home: entry?.home ?? '/' };
+  }
+  const gid = entry?.gid ?? 0;
+  const member = groups.filter(({ members }) => entry !== undefined && members.includes(entry.name));
+  const additionalGids = [...new Set([gid, ...member.map((one) => one.gid)])];
+  return { uid, gid, additionalGids, home: entry?.home ?? '/' };
+}
+
+function findUser(text: string, passwd: string): PasswdEntry | undefined {
+  const wanted = text === '' ? 0 : decimal(text);
+  return passwdEntries(passwd).find(({ name, uid }) => (text !== '' && name === text) || uid === wanted);
+}
+
+function numericId(kind: 'user' | 'group', file: string, text: string, spec: string): number {
+  const id = decimal(text);
+  if (id !== undefined && id <= MAX_ID) return id;
+  const user = JSON.stringify(spec);
+  if (id === undefined && !/^[+-]?[0-9]+$/.test(text)) {
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${user}: unable to find ${kind} ${text}: no matching entries in ${file} file; give a name of the image or a number`,
+      { detail: { spec, [kind]: text } },
+    );
+  }
+  throw new RootfsError('ERR_CONFIG_INVALID', `${user}: uids and gids must be in range 0-${MAX_ID}, found ${text}`, {
+    detail: { spec, [kind]: text },
+  });
+}
+
+function decimal(text: string): number | undefined {
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Lines whose ids are no numbers are not read: other readers take them for root. */
+function passwdEntries(text: string): PasswdEntry[] {
+  const entries: PasswdEntry[] = [];
+  for (const line of text.split('\n')) {
+    const [name = '', , uidText = '', gidText = '', , home = ''] = line.trim().split(':');
+    const uid = decimal(uidText);
+    const gid = decimal(gidText);
+    if (uid !== undefined && gid !== undefined && uid <= MAX_ID && gid <= MAX_ID) {
+      entries.push({ name, uid, gid, home: home === '' ? '/' : home });
+    }
+  }
+  return entries;
+}
+
+function groupEntries(text: string): GroupEntry[] {
+  const entries: GroupEntry[] = [];
+  for (const line of text.split('\n')) {
+    const [name = '', , gidText = '', members = ''] = line.trim().split(':');
+    const gid = decimal(gidText);
+    if (gid !== undefined && gid <= MAX_ID) entries.push({ name, gid, members: members.split(',') });
+  }
+  return entries;
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ProcessOptions, type ResolvedProcess, resolveProcess } from '../../src/export/resolve-process.js';
+import { LayerBuilder } from '../../src/testing/layer-builder.js';
+import { configImage } from '../support/config-image.js';
+import { mergeBuilt } from '../support/layers.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const passwd = [
+  'root:x:0:0:root:/root:/bin/sh',
+  'broken:x:zero:zero::/:/bin/sh',
+  '',
+  'app:x:1000:1001:App:/home/app:/bin/sh',
+  '42:x:4242:4343::/number:/bin/sh',
+  'big:x:2147483648:1::/:/bin/sh',
+  'nohome:x:77:78:::',
+].join('\n');
+const group = ['root:x:0:', 'app:x:1001:', 'video:x:44:other,app', 'audio:x:45:app', 'oops:x:none:app'].join('\n');
+
+async function resolve(
+  t: { after(fn: () => void): void },
+  config: Readonly<Record<string, unknown>>,
+  options: ProcessOptions = {},
+  base: LayerBuilder = new LayerBuilder().file('etc/passwd', passwd).file('etc/group', group),
+): Promise<ResolvedProcess> {
+  const { tree, layers } = await mergeBuilt(tempDir(t), base);
+  return resolveProcess(configImage({ Cmd: ['sh'], ...config }), tree, layers, options);
+}
+
+const users: readonly (readonly [spec: string, uid: number, gid: number, groups: readonly number[], home: string])[] = [
+  ['', 0, 0, [0], '/root'],
+  ['root', 0, 0, [0], '/root'],
+  ['0', 0, 0, [0], '/root'],
+  ['app', 1000, 1001, [1001, 44, 45], '/home/app'],
+  ['1000', 1000, 1001, [1001, 44, 45], '/home/app'],
+  ['app:', 1000, 1001, [1001, 44, 45], '/home/app'],
+  ['app:video', 1000, 44, [44], '/home/app'],
+  ['app:5', 1000, 5, [5], '/home/app'],
+  ['5000', 5000, 0, [0], '/'],
+  ['5000:6000', 5000, 6000, [6000], '/'],
+  ['5000:audio', 5000, 45, [45], '/'],
+  [':video', 0, 44, [44], '/root'],
+  ['42', 4242, 4343, [4343], '/number'],
+  ['nohome', 77, 78, [78], '/'],
+];
+
+for (const [spec, uid, gid, groups, home] of users) {
+  test(`user ${JSON.stringify(spec)} is ${uid}:${gid}`, async (t) => {
+    const found = await resolve(t, { User: spec });
+    assert.deepEqual([found.uid, found.gid, found.additionalGids], [uid, gid, groups]);
+    assert.ok(found.env.includes(`HOME=${home}`));
+  });
+}
+
+for (const [spec, code, message] of [
+  ['nobody', 'ERR_NOT_FOUND', /unable to find user nobody: no matching entries in passwd file/],
+  ['broken', 'ERR_NOT_FOUND', /unable to find user broken/],
+  ['app:none', 'ERR_NOT_FOUND', /unable to find group none: no matching entries in group file/],
+  ['2147483648', 'ERR_CONFIG_INVALID', /uids and gids must be in range 0-2147483647/],
+  ['-1', 'ERR_CONFIG_INVALID', /range/],
+  ['app:-5', 'ERR_CONFIG_INVALID', /range/],
+  ['a b', 'ERR_NOT_FOUND', /user a b/],
+  ['../../etc', 'ERR_NOT_FOUND', /user/],
+] as const) {
+  test(`user ${JSON.stringify(spec)} is refused`, async (t) => {
+    await assert.rejects(resolve(t, { User: spec }), (error: Error & { code?: string }) => {
+      assert.equal(error.code, code);
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
+
+test('accounts are read inside the root, through its links, and nothing else is taken for them', async (t) => {
+  const linked = new LayerBuilder()
+    .file('private/accounts', 'inner:x:7:8::/inner:')
+    .symlink('etc', '/private/../../private')
+    .symlink('private/passwd', '/../../private/accounts')
+    .symlink('private/group', '/no/such');
+  assert.equal((await resolve(t, { User: 'inner' }, {}, linked)).uid, 7);
+  const outside = new LayerBuilder().symlink('etc/passwd', '../../../../../../../../etc/passwd');
+  await assert.rejects(resolve(t, { User: 'daemon' }, {}, outside), { code: 'ERR_NOT_FOUND' });
+  const device = new LayerBuilder().device('etc/passwd', 'char', 1, 5).fifo('etc/group');
+  assert.equal((await resolve(t, { User: '9' }, {}, device)).uid, 9);
+  const huge = new LayerBuilder().file('etc/passwd', Buffer.alloc(9 * 1024 * 1024));
+  await assert.rejects(resolve(t, {}, {}, huge), { code: 'ERR_LIMIT_EXCEEDED' });
+});
+
+test('arguments, environment and directory: image first, options over it', async (t) => {
+  const config = {
+    Entrypoint: ['/entry', '-x'],
+    Cmd: ['one'],
+    Env: ['A=1', 'B=2=3', 'A=4', 'HOME=/mine', '=odd', 'TAKEN'],
+    WorkingDir: 'srv/../app/',
+  };
+  const plain = await resolve(t, config);
+  assert.deepEqual(plain.argv, ['/entry', '-x', 'one']);
+  assert.deepEqual(plain.env, [PATH, 'HOME=/mine', 'A=4', 'B=2=3']);
+  assert.equal(plain.cwd, '/app');
+  const changed = await resolve(t, config, { args: ['two'], env: ['B', 'PATH=/bin', 'C='], cwd: '/../x', user: 'app' });
+  assert.deepEqual(changed.argv, ['/entry', '-x', 'two']);
+  assert.deepEqual(changed.env, ['PATH=/bin', 'HOME=/mine', 'A=4', 'C=']);
+  assert.equal(changed.cwd, '/x');
+  assert.equal(changed.uid, 1000);
+  assert.deepEqual((await resolve(t, config, { entrypoint: ['/sh'] })).argv, ['/sh']);
+  assert.deepEqual((await resolve(t, config, { entrypoint: [], args: ['ls'] })).argv, ['ls']);
+  assert.equal((await resolve(t, {})).cwd, '/');
+});
+
+test('no command is an error, and so are options that are none', async (t) => {
+  await assert.rejects(resolve(t, { Cmd: [] }), { code: 'ERR_CONFIG_INVALID', message: /no command specified/ });
+  await assert.rejects(resolve(t, { Cmd: [''] }), { code: 'ERR_CONFIG_INVALID' });
+  await assert.rejects(resolve(t, {}, { args: ['a\0b'] }), { code: 'ERR_OPTION_INVALID' });
+  await assert.rejects(resolve(t, {}, { cwd: 5 as never }), { code: 'ERR_OPTION_INVALID' });
+});

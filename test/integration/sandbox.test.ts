@@ -1,0 +1,82 @@
+/** The root file system runs: in a sandbox, as root and as an ordinary user. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { writeBundle } from '../../src/export/bundle.js';
+import { unpack } from '../../src/export/unpack.js';
+import { runningAs, runTestsAs } from '../support/as-user.js';
+import { busyboxLayers } from '../support/busybox.js';
+import { configImage } from '../support/config-image.js';
+import { mergeBuilt } from '../support/layers.js';
+import { tempDir } from '../support/temp-dir.js';
+import { needs } from '../support/tools.js';
+
+const outermost = process.geteuid?.() === 0 && runningAs() === undefined;
+const SCRIPT = 'cat /etc/motd; ls /gone 2>&1; id -u; echo $HOME; pwd; touch /tmp/x && echo written';
+
+test('all of this as an ordinary user', {
+  skip: outermost ? needs('bwrap', 'runc') : 'needs root to become another',
+}, () => {
+  busyboxLayers();
+  const run = runTestsAs('user', [new URL(import.meta.url)]);
+  assert.equal(run.status, 0, run.output);
+  assert.ok(run.pass >= 2, run.output);
+});
+
+test('bwrap runs busybox from an unpacked image', { skip: needs('bwrap') }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = await mergeBuilt(folder, ...busyboxLayers());
+  const root = join(folder, 'root');
+  await unpack(tree, layers, root);
+  const mounts = ['--bind', root, '/', '--proc', '/proc', '--dev', '/dev'];
+  const process0 = ['--uid', '0', '--gid', '0', '--chdir', '/', '--setenv', 'HOME', '/root'];
+  const run = spawnSync('bwrap', ['--unshare-all', ...mounts, ...process0, '/bin/sh', '-c', SCRIPT], {
+    encoding: 'utf8',
+  });
+  assert.equal(run.stderr, '');
+  assert.equal(run.stdout, `inside\nls: /gone: No such file or directory\n0\n/root\n/\nwritten\n`);
+  assert.ok(existsSync(join(root, 'tmp', 'x')));
+});
+
+test('runc runs the bundle, as what the image says', { skip: needs('runc') }, async (t) => {
+  const folder = tempDir(t);
+  chmodSync(folder, 0o711);
+  const { tree, layers } = await mergeBuilt(folder, ...busyboxLayers());
+  const image = configImage({
+    Entrypoint: ['/bin/sh', '-c'],
+    Cmd: [`${SCRIPT}; id -G`],
+    User: 'root',
+    WorkingDir: '/home',
+    Labels: { 'org.example': 'label' },
+  });
+  const said: string[] = [];
+  const bundle = join(folder, 'bundle');
+  const made = await writeBundle(image, tree, layers, bundle, {
+    onProgress: (event) => event.type === 'warning:raised' && said.push(event.message),
+  });
+  assert.equal(made.rootless, !outermost);
+  const config = JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8'));
+  assert.equal(config.annotations['org.example'], 'label');
+  const id = `rootfs-kit-${process.pid}-${Math.trunc(performance.now())}`;
+  const run = spawnSync('runc', ['--root', join(folder, 'state'), 'run', '--bundle', bundle, id], { encoding: 'utf8' });
+  assert.equal(run.stdout, `inside\nls: /gone: No such file or directory\n0\n/root\n/home\nwritten\n0\n`, run.stderr);
+  assert.equal(run.status, 0, run.stderr);
+  assert.deepEqual(said, []);
+});
+
+test('runc runs the bundle as the user of the image', { skip: outermost ? needs('runc') : 'needs root' }, async (t) => {
+  const folder = tempDir(t);
+  chmodSync(folder, 0o711);
+  const { tree, layers } = await mergeBuilt(folder, ...busyboxLayers());
+  const image = configImage({
+    Cmd: ['/bin/sh', '-c', 'id -u; id -G; cd; pwd; touch mine && echo written'],
+    User: 'app',
+  });
+  const bundle = join(folder, 'bundle');
+  await writeBundle(image, tree, layers, bundle);
+  const id = `rootfs-kit-${process.pid}-${Math.trunc(performance.now())}`;
+  const run = spawnSync('runc', ['--root', join(folder, 'state'), 'run', '--bundle', bundle, id], { encoding: 'utf8' });
+  assert.equal(run.stdout, '1000\n1000 44\n/home/app\nwritten\n', run.stderr);
+});
