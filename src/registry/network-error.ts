@@ -59,7 +59,7 @@ export function shownUrl(url: URL): string {
 export function networkError(error: unknown, request: FailedRequest): RootfsError {
   if (error instanceof RootfsError) return error;
   const root = innermost(error);
-  const errno = systemErrorCode(root) ?? systemErrorCode(error) ?? '';
+  const errno = systemErrorCode(root) ?? systemErrorCode(error) ?? (isParserError(root) ? 'HPE_INVALID' : '');
   const { host, protocol } = request.url;
   const make = (code: ErrorCode, reason: string, advice: string): RootfsError =>
     new RootfsError(code, `${host}: ${reason}; ${advice}`, {
@@ -128,6 +128,11 @@ function tlsError(
     return make('ERR_TLS', 'the registry refused the TLS handshake', 'it may want a client certificate (certs.d)');
   }
   return make('ERR_TLS', `TLS failed (${errno})`, 'check the certificates on both sides');
+}
+
+/** undici's parser errors do not always carry a code. */
+function isParserError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'HTTPParserError';
 }
 
 function startsLikeTls(error: unknown): boolean {

@@ -19,15 +19,21 @@ const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
 const FIRST_WAIT_MS = 250;
 const LAST_WAIT_MS = 4_000;
 
-/** System codes that mean the same next time, where nothing has worked yet. */
-const HOPELESS = new Set(['ENOTFOUND', 'ECONNREFUSED']);
+/** What means the same next time, where nothing has worked yet: no such host, nobody there, something else there. */
+const HOPELESS = /^(?:ENOTFOUND|ECONNREFUSED|HPE_\w+)$/;
 
 /** Whether a failure may go away by itself: a broken or silent connection, or a status that says so. */
 export function isTransient(error: unknown): boolean {
   // With `retryAt` somebody has decided that the wait is too long.
   if (error instanceof RootfsError && error.detail['retryAt'] !== undefined) return false;
   if (error instanceof RegistryError) return TRANSIENT.has(error.status);
-  return error instanceof RootfsError && (error.code === 'ERR_NETWORK' || error.code === 'ERR_TIMEOUT');
+  if (!(error instanceof RootfsError)) return false;
+  // An answer that is not HTTP: what a server left over on the connection, where it has spoken HTTP before.
+  return error.code === 'ERR_NETWORK' || error.code === 'ERR_TIMEOUT' || isGarbled(error);
+}
+
+function isGarbled(error: RootfsError): boolean {
+  return String(error.detail['errno']).startsWith('HPE_');
 }
 
 /** Counts the attempts of one call. */
@@ -64,7 +70,7 @@ export class RetryBudget {
   async next(error: unknown, hurry = false): Promise<void> {
     this.#call.signal?.throwIfAborted();
     if (!(error instanceof RootfsError) || !isTransient(error)) throw error;
-    if (!this.#everWorked && HOPELESS.has(String(error.detail['errno']))) throw error;
+    if (!this.#everWorked && HOPELESS.test(String(error.detail['errno']))) throw error;
     this.#failures += hurry ? 0 : 1;
     if (this.#failures > this.#limits.retry) throw error;
     const asked = error.detail['retryAfterMs'];

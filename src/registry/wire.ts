@@ -1,4 +1,5 @@
 /** One HTTP exchange, as it goes over the wire: no redirects, no credentials, no second attempt. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import type { RootfsError } from '../errors.js';
 import type { Connections } from './connections.js';
@@ -60,6 +61,9 @@ export async function sendOverWire(
   const { signal, url, method } = request;
   signal?.throwIfAborted();
   const dispatcher = await connections.dispatcher(url, request.tls);
+  // undici takes a connection back one turn of the event loop after its answer; without this wait a request that
+  // follows at once would open another one.
+  await nextTurn();
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
@@ -85,6 +89,9 @@ export async function sendOverWire(
           path: `${url.pathname}${url.search}`,
           method,
           headers: request.headers,
+          // undici would give up the connection after a HEAD; servers that send a body there are found out by the next
+          // answer, which cannot be read then and is asked for again.
+          ...(method === 'HEAD' ? { reset: false } : {}),
           headersTimeout: timeoutMs,
           bodyTimeout: timeoutMs,
           // undici takes any async iterable; its type names Node's streams only.

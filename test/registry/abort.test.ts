@@ -1,0 +1,128 @@
+/** A caller that gives up: at once, with its own reason, and with no connection left behind. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import { startRegistry, type RegistryOptions as TestOptions, type TestRegistry } from '../../src/testing/testing.js';
+import { big, blobFault, built } from '../support/fault-case.js';
+
+const REASON = { why: 'the caller has had enough' };
+
+async function serve(t: TestContext, options: TestOptions): Promise<[TestRegistry, RegistryRepository]> {
+  const registry = await startRegistry(options);
+  t.after(() => registry.close());
+  registry.add('app', 'v1', built);
+  return [registry, createRepository(`${registry.host}/app`)];
+}
+
+/** Resolves when the registry has seen so many requests. */
+async function requests(registry: TestRegistry, count: number): Promise<void> {
+  while (registry.log.requests.length < count) await new Promise((next) => setImmediate(next));
+}
+
+/** Resolves when every answer is over, whole or not: no client waits for one any more. */
+async function over(registry: TestRegistry): Promise<void> {
+  while (registry.log.requests.some(({ done }) => !done)) await new Promise((next) => setImmediate(next));
+}
+
+const isReason = (error: unknown): boolean => error === REASON;
+
+test('aborted before it starts: nothing is asked', async (t) => {
+  const [registry, repository] = await serve(t, {});
+  const signal = AbortSignal.abort(REASON);
+  await assert.rejects(repository.resolve('v1', { signal }), isReason);
+  await assert.rejects(repository.fetchReference('v1', { signal }), isReason);
+  await assert.rejects(repository.fetch(big.descriptor, { signal }), isReason);
+  await assert.rejects(repository.exists(big.descriptor, { signal }), isReason);
+  await assert.rejects(repository.tags({ signal }).next(), isReason);
+  assert.equal(registry.log.requests.length, 0);
+});
+
+for (const [title, options, count] of [
+  ['while the headers are waited for', { faults: [{ on: 'manifest', do: 'silence' }] }, 1],
+  ['while the body is waited for', { faults: [{ on: 'manifest', do: 'stall', after: 3 }] }, 1],
+  ['while a retry is waited for', { faults: [{ on: 'manifest', do: 'retry-later', seconds: 30 }] }, 1],
+  ['while the token is waited for', { auth: { kind: 'bearer' }, faults: [{ on: 'token', do: 'silence' }] }, 2],
+] as const satisfies readonly (readonly [string, TestOptions, number])[]) {
+  test(`aborted ${title}`, async (t) => {
+    const [registry, repository] = await serve(t, options);
+    const controller = new AbortController();
+    const call = repository.fetchReference('v1', { signal: controller.signal });
+    call.catch(() => undefined);
+    await requests(registry, count);
+    controller.abort(REASON);
+    await assert.rejects(call, isReason);
+    await over(registry);
+    assert.equal(registry.log.requests.length, count);
+  });
+}
+
+for (const [title, faults] of [
+  ['while bytes come', blobFault({ do: 'slow', bytesPerSecond: 50_000 })],
+  ['while no byte comes', blobFault({ do: 'stall', after: 10 })],
+  ['while the blob is asked for again', blobFault({ do: 'cut', after: 10 })],
+] as const) {
+  test(`a blob is aborted ${title}`, async (t) => {
+    const [registry, repository] = await serve(t, { faults });
+    const controller = new AbortController();
+    const stream = await repository.fetch(big.descriptor, { signal: controller.signal });
+    await once(stream, 'readable');
+    controller.abort(REASON);
+    await assert.rejects(stream.toArray(), isReason);
+    await over(registry);
+  });
+}
+
+test('a blob that is destroyed lets its connection go', async (t) => {
+  const [registry, repository] = await serve(t, { faults: blobFault({ do: 'stall', after: 10 }) });
+  const stream = await repository.fetch(big.descriptor);
+  stream.destroy();
+  await over(registry);
+});
+
+test('one caller of a shared token gives up, the other gets it', async (t) => {
+  const [registry, repository] = await serve(t, {
+    auth: { kind: 'bearer' },
+    faults: [{ on: 'token', do: 'latency', ms: 100 }],
+  });
+  const controller = new AbortController();
+  const first = repository.resolve('v1', { signal: controller.signal });
+  first.catch(() => undefined);
+  const second = repository.resolve('v1');
+  while (registry.log.of('token').length < 1) await new Promise((next) => setImmediate(next));
+  controller.abort(REASON);
+  await assert.rejects(first, isReason);
+  assert.deepEqual(await second, built.descriptor);
+  assert.equal(registry.log.of('token').length, 1);
+});
+
+test('a push is aborted while the registry is silent', async (t) => {
+  const [registry, repository] = await serve(t, { faults: [{ on: 'upload', method: 'PUT', do: 'silence' }] });
+  const controller = new AbortController();
+  const bytes = Buffer.from('pushed');
+  const digest = 'sha256:e3b24d9f9b4a2f2d1b0d7a5ad1a5a1d2bb2ac7c4a1cdd5ac12f8a87b0eafd0d2';
+  const target = { mediaType: 'application/octet-stream', digest, size: 6 } as const;
+  await assert.rejects(
+    repository.push(
+      target,
+      (async function* () {
+        yield bytes;
+      })(),
+    ),
+    { code: 'ERR_DIGEST_MISMATCH' },
+  );
+  const layer = { ...big.descriptor };
+  registry.content.repository('empty');
+  const other = createRepository(`${registry.host}/empty`);
+  const call = other.push(
+    layer,
+    (async function* () {
+      yield big.blob;
+    })(),
+    { signal: controller.signal },
+  );
+  call.catch(() => undefined);
+  while (registry.log.requests.every(({ method }) => method !== 'PUT')) await new Promise((next) => setImmediate(next));
+  controller.abort(REASON);
+  await assert.rejects(call, isReason);
+});

@@ -1,0 +1,118 @@
+/** Servers that do not quite speak HTTP. */
+import assert from 'node:assert/strict';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import { built } from '../support/fault-case.js';
+
+const manifest = built.manifestBytes;
+const head = [
+  'HTTP/1.1 200 OK',
+  `Content-Type: ${built.descriptor.mediaType}`,
+  `Docker-Content-Digest: ${built.descriptor.digest}`,
+  `Content-Length: ${manifest.length}`,
+];
+const whole = Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), manifest]);
+
+/** A server that hands each request's first line to `answer`, one after another on each connection. */
+async function serve(
+  t: TestContext,
+  answer: (line: string, socket: Socket, count: number) => void,
+): Promise<RegistryRepository> {
+  const sockets = new Set<Socket>();
+  let count = 0;
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      for (let end = text.indexOf('\r\n\r\n'); end !== -1; end = text.indexOf('\r\n\r\n')) {
+        const line = text.slice(0, text.indexOf('\r\n'));
+        text = text.slice(end + 4);
+        answer(line, socket, ++count);
+      }
+    });
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return createRepository(`127.0.0.1:${port}/app`, { retry: 1, timeoutMs: 500 });
+}
+
+test('a HEAD that is answered with a body spoils nothing', async (t) => {
+  const repository = await serve(t, (_, socket) => socket.write(whole));
+  assert.deepEqual(await repository.resolve('v1'), built.descriptor);
+  const { content } = await repository.fetchReference('v1');
+  assert.deepEqual(Buffer.concat(await content.toArray()), manifest);
+});
+
+test('what is no HTTP is refused, and asked once', async (t) => {
+  let requests = 0;
+  const repository = await serve(t, (_, socket) => {
+    requests++;
+    socket.end('220 smtp.example ESMTP\r\n');
+  });
+  await assert.rejects(repository.resolve('v1'), { code: 'ERR_REGISTRY', message: /is not HTTP/ });
+  assert.equal(requests, 1);
+});
+
+test('informational answers come before the answer', async (t) => {
+  const repository = await serve(t, (_, socket) => {
+    socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n');
+    socket.write(whole);
+  });
+  assert.deepEqual((await repository.fetchReference('v1')).descriptor, built.descriptor);
+});
+
+test('headers without end are refused', async (t) => {
+  const repository = await serve(t, (_, socket) => {
+    socket.write('HTTP/1.1 200 OK\r\n');
+    for (let at = 0; at < 100; at++) socket.write(`X-${at}: ${'x'.repeat(1_000)}\r\n`);
+  });
+  await assert.rejects(repository.fetchReference('v1'), (error: { code: string }) =>
+    ['ERR_REGISTRY', 'ERR_NETWORK'].includes(error.code),
+  );
+});
+
+test('two lengths that differ are refused', async (t) => {
+  const repository = await serve(t, (_, socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello!!`);
+  });
+  await assert.rejects(repository.fetchReference('v1'), (error: { code: string }) =>
+    ['ERR_REGISTRY', 'ERR_NETWORK'].includes(error.code),
+  );
+});
+
+test('a connection that is closed while it is idle is replaced unnoticed', async (t) => {
+  const repository = await serve(t, (_, socket) => {
+    socket.write(whole);
+    setImmediate(() => socket.destroy());
+  });
+  for (let at = 0; at < 5; at++) {
+    const { content } = await repository.fetchReference('v1');
+    assert.deepEqual(Buffer.concat(await content.toArray()), manifest);
+  }
+});
+
+test('a body that ends with the connection is taken', async (t) => {
+  const repository = await serve(t, (_, socket) => {
+    socket.end(
+      Buffer.concat([Buffer.from(`HTTP/1.0 200 OK\r\nContent-Type: ${built.descriptor.mediaType}\r\n\r\n`), manifest]),
+    );
+  });
+  assert.deepEqual((await repository.fetchReference('v1')).descriptor, built.descriptor);
+});
+
+test('an answer to nobody is not taken for the next one', async (t) => {
+  const poison = 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n';
+  const repository = await serve(t, (_, socket, count) => {
+    socket.write(count === 1 ? Buffer.concat([whole, Buffer.from(poison)]) : whole);
+  });
+  for (let at = 0; at < 3; at++) {
+    assert.deepEqual((await repository.fetchReference('v1')).descriptor, built.descriptor);
+  }
+});
