@@ -1,5 +1,6 @@
 /** Measuring one command: wall clock, processor seconds and peak memory, by GNU time. */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,19 +18,26 @@ export interface Sample extends Run {
   readonly load: number;
 }
 
-/** Runs a command once; anything but exit code 0 throws what it wrote to stderr. */
-export function runOnce(command: readonly string[], env: NodeJS.ProcessEnv = process.env): Run {
+/** Runs a command to its end; anything but exit code 0 throws what it wrote to stderr. Servers we started go on. */
+export async function runCommand(command: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<void> {
+  const [file = '', ...args] = command;
+  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
+  let errors = '';
+  child.stderr.on('data', (chunk) => {
+    errors = (errors + String(chunk)).slice(-10_000);
+  });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${command.join(' ')}: exit ${code}\n${errors}`);
+}
+
+/** Runs a command once, under GNU time. */
+export async function runOnce(command: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Run> {
   const folder = mkdtempSync(join(tmpdir(), 'rootfs-kit-bench-'));
   const report = join(folder, 'time');
   try {
     const started = process.hrtime.bigint();
-    const done = spawnSync('time', ['-f', '%U %S %M', '-o', report, ...command], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env,
-      maxBuffer: 1 << 26,
-    });
+    await runCommand(['time', '-f', '%U %S %M', '-o', report, ...command], env);
     const wall = Number(process.hrtime.bigint() - started) / 1e9;
-    if (done.status !== 0) throw new Error(`${command.join(' ')}: exit ${done.status}\n${done.stderr}`);
     const [user, system, kilobytes] = readFileSync(report, 'utf8').trim().split(' ').map(Number);
     return { wall, cpu: (user ?? 0) + (system ?? 0), peak: (kilobytes ?? 0) * 1024 };
   } finally {
@@ -47,15 +55,15 @@ export function median(values: readonly number[]): number {
 /** A contestant: its name, and one run of it into a fresh place. */
 export interface Contestant {
   readonly name: string;
-  run(round: number): Run;
+  run(round: number): Promise<Run>;
 }
 
 /** Runs the contestants in turn, `rounds` times each, and takes medians. */
-export function alternate(contestants: readonly Contestant[], rounds: number): Sample[] {
+export async function alternate(contestants: readonly Contestant[], rounds: number): Promise<Sample[]> {
   const load = loadavg()[0] ?? 0;
   const runs = contestants.map((): Run[] => []);
   for (let round = 0; round < rounds; round += 1) {
-    for (const [at, one] of contestants.entries()) runs[at]?.push(one.run(round));
+    for (const [at, one] of contestants.entries()) runs[at]?.push(await one.run(round));
   }
   return runs.map((list) => ({
     wall: median(list.map((run) => run.wall)),

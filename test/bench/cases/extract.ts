@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { startDockerRegistry } from '../../support/docker-registry.js';
 import type { Case, Row } from '../bench.js';
 import { limitOf } from '../limit.js';
-import { alternate, type Contestant, runOnce } from '../measure.js';
+import { alternate, type Contestant, runCommand, runOnce } from '../measure.js';
 import { type Place, ROOTFS } from '../place.js';
 
 const WHAT: Readonly<Record<string, string>> = {
@@ -18,10 +18,10 @@ const WHAT: Readonly<Record<string, string>> = {
 function into(place: Place, name: string, command: (out: string) => readonly string[]): Contestant {
   return {
     name,
-    run: () => {
+    run: async () => {
       const out = place.fresh();
       try {
-        return runOnce(command(out));
+        return await runOnce(command(out));
       } finally {
         rmSync(out, { recursive: true, force: true });
       }
@@ -35,7 +35,7 @@ async function extractCase(place: Place, rounds: number, input: string): Promise
   const layout = join(place.input, input);
   try {
     const image = `${registry.host}/bench/${input}:1`;
-    execFileSync(skopeo, ['copy', '-q', '--dest-tls-verify=false', `oci:${layout}:bench`, `docker://${image}`]);
+    await runCommand([skopeo, 'copy', '-q', '--dest-tls-verify=false', `oci:${layout}:bench`, `docker://${image}`]);
     const contestants = [
       into(place, 'rootfs', (out) => [...ROOTFS, 'extract', '-q', '--dst', out, image]),
       into(place, 'skopeo', (out) => [
@@ -48,46 +48,42 @@ async function extractCase(place: Place, rounds: number, input: string): Promise
         `dir:${out}`,
       ]),
     ];
-    for (const one of contestants) one.run(0);
-    const [ours, peer] = alternate(contestants, rounds);
+    for (const one of contestants) await one.run(0);
+    const [ours, peer] = await alternate(contestants, rounds);
     if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
     const limit = await limitOf(layout, place.fresh());
     const share = `${Math.round((limit / ours.wall) * 100)} % of the limit (${limit.toFixed(2)} s)`;
     const version = execFileSync(skopeo, ['--version'], { encoding: 'utf8' }).trim().replace(' version', '');
     const rows: Row[] = [{ what: WHAT[input] ?? input, ours, peer, peerName: version, note: share }];
-    if (input === 'uneven') rows.push(...secondRun(place, rounds, image, `oci:${layout}:bench`));
+    if (input === 'uneven') rows.push(...(await secondRun(place, rounds, image, `oci:${layout}:bench`)));
     return rows;
   } finally {
     await registry.stop();
   }
 }
 
-function secondRun(place: Place, rounds: number, registryImage: string, layoutImage: string): Row[] {
-  return [['again, from the registry', registryImage] as const, ['again, from a layout', layoutImage] as const].map(
-    ([what, image]) => {
-      const out = place.fresh();
-      try {
-        runOnce([...ROOTFS, 'extract', '-q', '--dst', out, image]);
-        const [ours, peer] = alternate(
-          [
-            { name: 'rootfs', run: () => runOnce([...ROOTFS, 'extract', '-q', '--dst', out, image]) },
-            { name: 'node', run: () => runOnce([process.execPath, '-e', '0']) },
-          ],
-          rounds,
-        );
-        if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
-        return {
-          what,
-          ours,
-          peer,
-          peerName: 'bare node',
-          note: `+${Math.round((ours.wall - peer.wall) * 1000)} ms over bare Node`,
-        };
-      } finally {
-        rmSync(out, { recursive: true, force: true });
-      }
-    },
-  );
+async function secondRun(place: Place, rounds: number, registryImage: string, layoutImage: string): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [what, image] of [
+    ['again, from the registry', registryImage],
+    ['again, from a layout', layoutImage],
+  ] as const) {
+    const out = place.fresh();
+    const command = [...ROOTFS, 'extract', '-q', '--dst', out, image];
+    await runOnce(command);
+    const [ours, peer] = await alternate(
+      [
+        { name: 'rootfs', run: () => runOnce(command) },
+        { name: 'node', run: () => runOnce([process.execPath, '-e', '0']) },
+      ],
+      rounds,
+    );
+    rmSync(out, { recursive: true, force: true });
+    if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
+    const over = Math.round((ours.wall - peer.wall) * 1000);
+    rows.push({ what, ours, peer, peerName: 'bare node', note: `+${over} ms over bare Node` });
+  }
+  return rows;
 }
 
 /** One case an input. */
