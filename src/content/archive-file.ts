@@ -2,11 +2,12 @@
  * An image archive as a file that can be read at any place: in place where it is one, else copied into a temporary
  * file first (standard input, a pipe, an archive that is compressed as a whole).
  */
-import { closeSync, mkdtempSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, open as openCallback, openSync, writeSync } from 'node:fs';
 import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
@@ -54,7 +55,9 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
     if (options.stdin === undefined && process.stdin.isTTY) {
       throw new RootfsError('ERR_ARCHIVE_INVALID', `${name}: a terminal, not an archive; pipe one into it`);
     }
-    return wrapped(name, spoolArchive(options.stdin ?? process.stdin, name, options));
+    return spoolArchive(options.stdin ?? process.stdin, name, options).catch((error: unknown) => {
+      throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, name);
+    });
   }
   const path = resolve(file);
   const found = await stat(path).catch((error: unknown) => {
@@ -69,21 +72,23 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
       detail: { path },
     });
   }
-  const handle = await open(path, 'r').catch((error: unknown) => {
-    throw wrapSystemError(error, file);
-  });
-  if (found.isFile() && !isCompressed(await firstBytes(handle, file))) {
-    await handle.close();
-    return { name: file, path, async close() {} };
+  try {
+    if (found.isFIFO()) return await spoolArchive(await openPipe(path), file, options);
+    const handle = await open(path, 'r');
+    if (found.isFile() && !isCompressed(await firstBytes(handle))) {
+      await handle.close();
+      return { name: file, path, async close() {} };
+    }
+    return await spoolArchive(handle.createReadStream({ highWaterMark: CHUNK_BYTES }), file, options);
+  } catch (error) {
+    throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, file);
   }
-  return wrapped(file, spoolArchive(handle.createReadStream({ highWaterMark: CHUNK_BYTES }), file, options));
 }
 
-/** What the source itself throws is the system's here. */
-function wrapped(name: string, work: Promise<ArchiveFile>): Promise<ArchiveFile> {
-  return work.catch((error: unknown) => {
-    throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, name);
-  });
+/** A pipe is read as a socket is: there, a read that waits for the other end can be given up. */
+async function openPipe(path: string): Promise<Readable> {
+  const { Socket } = await import('node:net');
+  return new Socket({ fd: await openDescriptor(path, 'r'), readable: true, writable: false });
 }
 
 /**
@@ -119,6 +124,7 @@ export async function spoolArchive(
   return { name, path, close };
 }
 
+const openDescriptor = promisify(openCallback);
 const PREFIX = 'rootfs-kit-archive-';
 const CHUNK_BYTES = 256 * 1024;
 const MAGIC_BYTES = 16;
@@ -198,13 +204,13 @@ function refuseUnreadable(prefix: Uint8Array, name: string): void {
   }
 }
 
-async function firstBytes(handle: FileHandle, name: string): Promise<Buffer> {
+async function firstBytes(handle: FileHandle): Promise<Buffer> {
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0);
     return buffer.subarray(0, bytesRead);
   } catch (error) {
     await handle.close().catch(() => {});
-    throw wrapSystemError(error, name);
+    throw error;
   }
 }
 

@@ -167,31 +167,28 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     });
   }
 
+  /** One process at a time: a second one must not put an empty index over the first one's entries. */
   async #create(): Promise<void> {
-    await this.#tidy(async () => {
+    await this.#locked(async () => {
       const index = join(this.place, 'index.json');
       if ((await lstat(index).catch(() => undefined)) === undefined) await this.#replace(index, EMPTY_INDEX);
       await this.#replace(join(this.place, LAYOUT_FILE), { imageLayoutVersion: '1.0.0' });
-    });
+    }, {});
   }
 
   async #change(
     change: (entries: readonly Descriptor[]) => readonly Descriptor[],
     options: CallOptions,
   ): Promise<void> {
-    const lock = join(this.place, 'index.json.lock');
-    await this.#tidy(() =>
-      withLock(
-        lock,
-        async () => {
-          const { value } = await this.#readIndex();
-          const manifests = change(value.manifests);
-          if (manifests !== value.manifests)
-            await this.#replace(join(this.place, 'index.json'), { ...value, manifests });
-        },
-        options,
-      ),
-    );
+    await this.#locked(async () => {
+      const { value } = await this.#readIndex();
+      const manifests = change(value.manifests);
+      if (manifests !== value.manifests) await this.#replace(join(this.place, 'index.json'), { ...value, manifests });
+    }, options);
+  }
+
+  async #locked(work: () => Promise<void>, options: CallOptions): Promise<void> {
+    await this.#tidy(() => withLock(join(this.place, 'index.json.lock'), work, options));
   }
 
   async #replace(path: string, value: object): Promise<void> {

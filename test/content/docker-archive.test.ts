@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -12,6 +14,7 @@ import { parseManifest } from '../../src/spec/image-manifest.js';
 import { compress, image, index, LayerBuilder } from '../../src/testing/testing.js';
 import { type ArchivedFixture, type DockerArchiveOptions, dockerArchive } from '../support/archives.js';
 import { tempDir } from '../support/temp-dir.js';
+import { findTool } from '../support/tools.js';
 import { contractImage, readContract } from './target-contract.js';
 
 async function opened(t: TestContext, bytes: Buffer, options: ArchiveOptions = {}): Promise<DockerArchive> {
@@ -304,6 +307,27 @@ test('paths that are no archive, and an abort', async (t) => {
   await assert.rejects(DockerArchive.open('-', { stdin: Readable.from([]), temporaryFolder: join(folder, 'none') }), {
     code: 'ERR_FILESYSTEM',
   });
+});
+
+test('a pipe by its name is copied; one that is silent can be given up', {
+  skip: findTool('mkfifo') === undefined,
+}, async (t) => {
+  const temporaryFolder = tempDir(t);
+  const pipe = join(tempDir(t), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const bytes = gzipSync(dockerArchive([{ built: contractImage() }]));
+  const [archive] = await Promise.all([DockerArchive.open(pipe, { temporaryFolder }), writeFile(pipe, bytes)]);
+  assert.ok(await archive.resolve(''));
+  await archive.close();
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const waiting = DockerArchive.open(pipe, { temporaryFolder, signal: controller.signal });
+  const writer = await open(pipe, 'w');
+  await writer.write('a beginning');
+  controller.abort(reason);
+  await assert.rejects(waiting, (error) => error === reason);
+  await writer.close();
+  assert.deepEqual(readdirSync(temporaryFolder), []);
 });
 
 test('copies that a dead process left are swept by the next one', async (t) => {

@@ -245,6 +245,20 @@ test('tags given at once are all kept', async (t) => {
   assert.deepEqual(readdirSync(dir).sort(), ['blobs', 'index.json', 'oci-layout']);
 });
 
+test('a layout that many make at once loses no name', async (t) => {
+  const dir = join(tempDir(t), 'layout');
+  const built = contractImage();
+  await Promise.all(
+    Array.from({ length: 8 }, async (_, at) => {
+      const layout = await OciLayout.open(dir, { create: true, fsync: 'none' });
+      await pushBuilt(layout, built, `v${at}`);
+    }),
+  );
+  const tags: string[] = [];
+  for await (const tag of (await OciLayout.open(dir)).tags()) tags.push(tag);
+  assert.equal(tags.length, 8);
+});
+
 test('a damaged blob is replaced by a push, without a record beside it', async (t) => {
   const dir = tempDir(t);
   const bytes = Buffer.from('blob');
