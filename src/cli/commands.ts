@@ -9,6 +9,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/extract.js')).extract,
   },
   {
+    name: 'unpack',
+    summary: 'Write the merged root file system into one directory',
+    load: async () => (await import('./commands/unpack.js')).unpack,
+  },
+  {
+    name: 'flatten',
+    summary: 'Write the merged root file system as one tar',
+    load: async () => (await import('./commands/flatten.js')).flatten,
+  },
+  {
+    name: 'bundle',
+    summary: 'Write an OCI runtime bundle: config.json and rootfs/',
+    load: async () => (await import('./commands/bundle.js')).bundle,
+  },
+  {
     name: 'inspect',
     summary: 'Show config, platform and layers of an image',
     load: async () => (await import('./commands/inspect.js')).inspect,

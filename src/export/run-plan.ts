@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import { workerEntry } from '../io/worker-entry.js';
 import { WorkerPool } from '../io/worker-pool.js';
 import { report } from '../progress.js';
 import type { PlanBatch, UnpackPlan } from './unpack-plan.js';
@@ -76,7 +77,10 @@ function worthWorkers({ entries, dataBytes }: UnpackPlan): boolean {
 let pool: WorkerPool<UnpackTask, BatchResult> | undefined;
 
 function unpackWorkers(size: number): WorkerPool<UnpackTask, BatchResult> {
-  pool ??= new WorkerPool(new URL('./unpack-worker.js', import.meta.url), { name: 'unpack', size });
+  pool ??= new WorkerPool(workerEntry(new URL('./unpack-worker.js', import.meta.url), 'export'), {
+    name: 'unpack',
+    size,
+  });
   pool.grow(size);
   return pool;
 }

@@ -1,9 +1,6 @@
 /** The workers of this room: one pool for the process, and how one layer is put on one or two of them. */
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { RootfsError } from '../errors.js';
+import { workerEntry } from '../io/worker-entry.js';
 import { WorkerPool } from '../io/worker-pool.js';
 import { isStopError } from '../io/worker-task.js';
 import { createRing } from './chunk-ring.js';
@@ -16,7 +13,10 @@ let pool: LayerPool | undefined;
 
 /** The pool of this process; made at the first call. @param workers The least number of workers it may have. */
 export function layerPool(workers: number): LayerPool {
-  pool ??= new WorkerPool(workerEntry(), { name: 'rootfs-layer', size: workers });
+  pool ??= new WorkerPool(workerEntry(new URL('./extract-worker.js', import.meta.url), 'layer'), {
+    name: 'rootfs-layer',
+    size: workers,
+  });
   pool.grow(workers);
   return pool;
 }
@@ -70,23 +70,4 @@ function isDamage(error: unknown): boolean {
 function outcome(value: LayerOutcome | undefined): LayerOutcome {
   if (value !== undefined) return value;
   throw new RootfsError('ERR_INTERNAL', 'worker rootfs-layer: it answered nothing; report this');
-}
-
-/**
- * The worker's file: beside this one, or, when a bundler has moved this one, inside the installed package. A bundle
- * that is shipped without the package needs a copy of the file beside it.
- */
-function workerEntry(): URL {
-  const beside = new URL('./extract-worker.js', import.meta.url);
-  if (existsSync(beside)) return beside;
-  try {
-    const manifest = createRequire(import.meta.url).resolve('rootfs-kit/package.json');
-    return pathToFileURL(join(dirname(manifest), 'dist/src/layer/extract-worker.js'));
-  } catch (error) {
-    throw new RootfsError(
-      'ERR_INTERNAL',
-      `${beside.pathname}: the worker file is missing; bundle with rootfs-kit as an external package`,
-      { cause: error },
-    );
-  }
 }

@@ -1,0 +1,48 @@
+/** Options of the commands that write a directory of files, and what they tell of losses. */
+import type { Options } from 'yargs';
+import { parseIdMap, type UnpackOptions, type UnpackResult } from '../index.js';
+import type { Arguments, Context } from './command.js';
+import { flag } from './options.js';
+
+/** The options. */
+export const UNPACK_OPTIONS: Readonly<Record<string, Options>> = {
+  'uid-map': { type: 'string', array: true, describe: 'CONTAINER:HOST:SIZE; may be repeated', group: 'Files:' },
+  'gid-map': { type: 'string', array: true, describe: 'CONTAINER:HOST:SIZE; may be repeated', group: 'Files:' },
+  include: { type: 'string', array: true, nargs: 1, describe: 'Only paths that match this glob', group: 'Files:' },
+  exclude: { type: 'string', array: true, nargs: 1, describe: 'Not the paths that match this glob', group: 'Files:' },
+  'same-owner': { type: 'boolean', describe: 'Give files their owners (default true)', group: 'Files:' },
+  'allow-loss': { type: 'boolean', describe: 'As root: go on where something cannot be kept', group: 'Files:' },
+};
+
+function list(args: Arguments, name: string): readonly string[] | undefined {
+  const value = args[name];
+  return Array.isArray(value) ? value.map(String) : undefined;
+}
+
+/** What they say, as the library's options. @throws RootfsError `ERR_OPTION_INVALID` */
+export function unpackArguments(args: Arguments): UnpackOptions {
+  return {
+    uidMap: list(args, 'uid-map')?.map(parseIdMap),
+    gidMap: list(args, 'gid-map')?.map(parseIdMap),
+    include: list(args, 'include'),
+    exclude: list(args, 'exclude'),
+    sameOwner: flag(args, 'same-owner'),
+    allowLoss: flag(args, 'allow-loss'),
+  };
+}
+
+/** Tells on stderr what of the image is not on disk as it is in the image. */
+export function noteUnpacked(result: UnpackResult, context: Context): void {
+  for (const { what, entries, example } of result.losses) {
+    context.note(`rootfs: warning: ${what} of ${entries} entries are lost, ${example} among them`);
+  }
+  for (const [name, entries] of Object.entries(result.skippedXattrs)) {
+    context.note(`rootfs: note: ${name} of ${entries} entries is not written`);
+  }
+  if (result.absent.length > 0) {
+    context.note(
+      `rootfs: note: ${result.absent.length} devices are recorded, not made: ${result.absent.slice(0, 3).join(', ')}`,
+    );
+  }
+  if (result.ownershipFile !== undefined) context.note(`rootfs: note: owners are recorded in ${result.ownershipFile}`);
+}
