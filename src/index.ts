@@ -30,6 +30,8 @@ export {
 export { type BundleOptions, type BundleResult, writeBundle } from './export/bundle.js';
 export { type FlattenOptions, flatten, flattenTo } from './export/flatten.js';
 export { type IdMap, parseIdMap } from './export/id-map.js';
+export { type OverlayOptions, type OverlayResult, writeOverlay } from './export/overlay.js';
+export type { OverlayFacts } from './export/overlay-facts.js';
 export type { PathPatterns } from './export/path-filter.js';
 export { type ProcessOptions, type ResolvedProcess, resolveProcess } from './export/resolve-process.js';
 export { unpack } from './export/unpack.js';
@@ -40,6 +42,7 @@ export {
   type UnpackOptions,
   type UnpackResult,
 } from './export/unpack-options.js';
+export { createWritableCopy, type WritableCopy, type WritableCopyOptions } from './export/writable-copy.js';
 // image
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export type { Image, ImageDocument } from './image/image.js';

@@ -45,7 +45,12 @@ export interface PlanInput {
   readonly powers: Powers;
   /** Whether the native calls are there. */
   readonly native: boolean;
+  /** Extended attributes that the form itself wants, beside the image's. */
+  readonly marks?: Marks | undefined;
 }
+
+/** Extended attributes by node: names and values are bytes as latin1. */
+export type Marks = ReadonlyMap<TreeNode, readonly (readonly [name: string, value: string])[]>;
 
 /**
  * Plans an unpack. Reads no data and writes nothing.
@@ -195,6 +200,7 @@ class Planner {
     const shownPath = (): string => nodePath(node);
     const bare = this.#bare(name, inode);
     const xattrs = this.#xattrs(inode, shownPath);
+    for (const [key, value] of this.#input.marks?.get(node) ?? []) xattrs.push([key, value]);
     const owner = this.#owner(inode, shownPath, xattrs);
     let { mode } = bare;
     if (owner === 'foreign') {

@@ -16,7 +16,7 @@ import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
 import { closeLayers, openLayers } from './layer-files.js';
 import type { OwnershipRecords } from './ownership-file.js';
-import { type PlannedUnpack, planUnpack } from './plan-unpack.js';
+import { type Marks, type PlannedUnpack, planUnpack } from './plan-unpack.js';
 import { type Powers, readPowers } from './powers.js';
 import { runPlan } from './run-plan.js';
 import { checkUnpackOptions, type UnpackOptions, type UnpackResult } from './unpack-options.js';
@@ -46,11 +46,22 @@ export async function unpack(
   dst: string,
   options: UnpackOptions = {},
 ): Promise<UnpackResult> {
+  return await unpackMarked(tree, layers, dst, options, undefined);
+}
+
+/** `unpack`, with extended attributes that a form adds to the image's own. */
+export async function unpackMarked(
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  dst: string,
+  options: UnpackOptions,
+  marks: Marks | undefined,
+): Promise<UnpackResult> {
   options.signal?.throwIfAborted();
   const limits = checkUnpackOptions(options);
   const powers = readPowers();
   const native = loadNative() !== undefined;
-  const planned = planUnpack({ tree, layers, options, limits, powers, native });
+  const planned = planUnpack({ tree, layers, options, limits, powers, native, marks });
   refuseLosses(planned, powers, options);
   const open = openLayers(layers);
   try {

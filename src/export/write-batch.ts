@@ -41,6 +41,8 @@ export interface BatchResult {
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const WORKING_FILE_MODE = 0o600;
+/** Marks of the overlay form: the image's own attributes of such names are never planned. */
+const OVERLAY_MARK = /^(?:trusted|user)\.overlay\./;
 /** Gaps between files up to this many bytes are read along: headers, mostly. */
 const MAX_GAP = 64 * 1024;
 const MAX_RUN = 256 * 1024;
@@ -109,6 +111,13 @@ class BatchWriter implements AttributeContext {
   xattrFailed(entry: PlannedEntry, name: string, value: string, error: unknown): void {
     const errno = systemErrorCode(error) ?? '';
     if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EINVAL'].includes(errno)) throw error;
+    if (OVERLAY_MARK.test(name)) {
+      throw new RootfsError(
+        'ERR_UNSUPPORTED',
+        `${this.#shown(entry.name)}: the overlay attribute ${name} cannot be set here (${errno}); try the userXattr variant, or another file system`,
+        { cause: error, detail: { name, errno } },
+      );
+    }
     if (this.#context.strict) this.#lose('xattrs', entry, `extended attribute ${JSON.stringify(name)}`, error);
     else if (name !== ROOTLESS_XATTR) this.records.push({ path: this.#pathOf(entry.name), xattrs: [[name, value]] });
   }

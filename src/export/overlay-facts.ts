@@ -1,0 +1,58 @@
+/** What an overlay directory says of itself in `overlay.json`, and how mount options are put together. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RootfsError } from '../errors.js';
+
+/** The file in an overlay directory that says how to mount it. */
+export const OVERLAY_FILE = 'overlay.json';
+
+/** Mount options end here, in bytes: one page, less the NUL. */
+export const MAX_MOUNT_OPTIONS = 4095;
+
+/** How an overlay directory is mounted; all paths are relative to it. */
+export interface OverlayFacts {
+  readonly version: 1;
+  /** Short links to the layers, base first. */
+  readonly links: readonly string[];
+  /** The topmost first, as overlayfs wants it. */
+  readonly lowerdir: string;
+  /** Options of a read-only mount made in the directory. */
+  readonly options: string;
+  /** Marks are `user.overlay.*` attributes: mounts need the option `userxattr`. */
+  readonly userXattr: boolean;
+}
+
+/**
+ * Reads `overlay.json` of a directory; `undefined` where there is none.
+ *
+ * @throws RootfsError `ERR_LAYOUT_INVALID` where it is not what `writeOverlay` writes
+ */
+export function readOverlayFacts(path: string): OverlayFacts | undefined {
+  const file = join(path, OVERLAY_FILE);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+  try {
+    const { version, links, lowerdir, options, userXattr } = JSON.parse(text) as OverlayFacts;
+    const sound = Array.isArray(links) && links.length > 0 && links.every((link) => /^l\/[0-9ef]{1,4}$/.test(link));
+    if (version === 1 && sound) return { version, links, lowerdir, options, userXattr: userXattr === true };
+  } catch (error) {
+    throw new RootfsError('ERR_LAYOUT_INVALID', `${file}: expected JSON; write the overlay again`, { cause: error });
+  }
+  throw new RootfsError('ERR_LAYOUT_INVALID', `${file}: expected version 1 with its links; write the overlay again`);
+}
+
+/** A path as overlayfs takes it in an option: separators are escaped. */
+export function escapeOption(path: string): string {
+  return path.replace(/[\\,:]/g, (char) => `\\${char}`);
+}
+
+/** A word for a POSIX shell. */
+export function shellQuote(text: string): string {
+  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

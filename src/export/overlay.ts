@@ -1,0 +1,159 @@
+/** From an image to directories that overlayfs stacks: one for each layer, shared by many sandboxes. */
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { Inode, TreeNode } from '../rootfs/tree.js';
+import { openDestination } from './destination.js';
+import { MAX_MOUNT_OPTIONS, OVERLAY_FILE, type OverlayFacts, shellQuote } from './overlay-facts.js';
+import type { Marks } from './plan-unpack.js';
+import { readPowers } from './powers.js';
+import { unpackMarked } from './unpack.js';
+import type { UnpackOptions } from './unpack-options.js';
+
+/** Options of `writeOverlay`. */
+export interface OverlayOptions extends Omit<UnpackOptions, 'include' | 'exclude' | 'ownershipFile'> {
+  /**
+   * Marks are `user.overlay.*` attributes, for mounts with the option `userxattr`: what user namespaces need. Default:
+   * whether this process has no root.
+   */
+  readonly userXattr?: boolean | undefined;
+  /**
+   * Removed names are character devices 0:0 (every kernel), or empty files with an attribute (Linux 6.7 and later, for
+   * file systems that take no device nodes). Default `device`.
+   */
+  readonly whiteouts?: 'device' | 'xattr' | undefined;
+}
+
+/** What `writeOverlay` made. */
+export interface OverlayResult extends OverlayFacts {
+  /** Absolute path of the directory. */
+  readonly path: string;
+  /** Absolute paths of the layers, base first. */
+  readonly layers: readonly string[];
+  /** A shell command that mounts the image read-only; `MOUNTPOINT` stands for where. */
+  readonly command: string;
+}
+
+/**
+ * Writes one directory for each layer, as overlayfs stacks them: `layers/0` is the base, `l/0` a short link to it,
+ * `overlay.json` says how to mount. The directory is for its owner alone, since layers may hold setuid programs.
+ *
+ * A mount shows what `unpack` writes, with these differences, which all engines on overlayfs share: a directory of a
+ * layer hides a symbolic link of that name below it (in `unpack` the link is followed); hard links between layers are
+ * copies; a character device 0:0 of the image is a whiteout. Owners and attributes that cannot be kept without root
+ * are in a side file of each layer, `layers/0.ownership`.
+ *
+ * @param layers Base first.
+ * @param dst Absent, or an empty directory.
+ * @throws RootfsError as `unpack` and `mergeLayers` do; `ERR_UNSUPPORTED` where marks or whiteouts cannot be made;
+ *   `ERR_LIMIT_EXCEEDED` for more layers than one mount takes
+ */
+export async function writeOverlay(
+  layers: readonly LayerTar[],
+  dst: string,
+  options: OverlayOptions = {},
+): Promise<OverlayResult> {
+  const { signal, whiteouts = 'device', userXattr = !readPowers().root } = options;
+  if (whiteouts !== 'device' && whiteouts !== 'xattr') {
+    throw new RootfsError('ERR_OPTION_INVALID', `whiteouts: expected device or xattr, found ${String(whiteouts)}`);
+  }
+  signal?.throwIfAborted();
+  const facts = mountFacts(layers.length, userXattr);
+  const destination = openDestination(dst);
+  try {
+    const { root, workingPath } = destination;
+    for (const name of ['layers', 'l']) mkdirSync(root.at(name), 0o755);
+    const prefix = userXattr ? 'user.overlay.' : 'trusted.overlay.';
+    for await (const changes of readLayerChanges(layers, { signal })) {
+      const { marks, devices } = mark(changes, prefix, whiteouts);
+      const place = join(workingPath, 'layers', String(changes.layer));
+      const { absent } = await unpackMarked(changes.tree, layers, place, options, marks);
+      if (devices > 0 && absent.length > 0) refuseAbsent(changes.tree.root, absent);
+    }
+    for (const short of facts.links) {
+      const name = short.slice(2);
+      if (EMPTY.includes(name)) mkdirSync(join(workingPath, 'layers', name), 0o755);
+      symlinkSync(`../layers/${name}`, join(workingPath, short));
+    }
+    writeFileSync(root.at(OVERLAY_FILE), `${JSON.stringify(facts, undefined, 2)}\n`, { flag: 'wx' });
+    destination.commit();
+  } catch (error) {
+    const failed = signal?.aborted === true ? signal.reason : wrapSystemError(error, destination.path);
+    try {
+      destination.discard();
+    } catch (cause) {
+      if (failed instanceof Error) failed.message += ` (and cleaning up failed: ${(cause as Error).message})`;
+    }
+    throw failed;
+  }
+  const { path } = destination;
+  return {
+    ...facts,
+    path,
+    layers: layers.map((_, index) => join(path, 'layers', String(index))),
+    command: `cd ${shellQuote(path)} && mount -t overlay overlay -o ${shellQuote(facts.options)} MOUNTPOINT`,
+  };
+}
+
+/** Without an upper directory overlayfs wants at least two below: these fill up. */
+const EMPTY: readonly string[] = ['e', 'f'];
+
+/** Overlayfs stacks no more than this many directories. */
+const MAX_STACK = 500;
+
+function mountFacts(count: number, userXattr: boolean): OverlayFacts {
+  const links = EMPTY.slice(count).map((name) => `l/${name}`);
+  for (let index = 0; index < count; index++) links.push(`l/${index}`);
+  const lowerdir = links.toReversed().join(':');
+  const options = `lowerdir=${lowerdir}${userXattr ? ',userxattr' : ''}`;
+  if (count > MAX_STACK || options.length > MAX_MOUNT_OPTIONS) {
+    throw new RootfsError(
+      'ERR_LIMIT_EXCEEDED',
+      `overlay: expected at most ${MAX_STACK} layers, found ${count}; unpack the image into one directory instead`,
+      { detail: { layers: count } },
+    );
+  }
+  return { version: 1, links, lowerdir, options, userXattr };
+}
+
+/** Puts whiteouts into the layer's tree and says which attributes its directories need. */
+function mark(
+  { whiteouts, opaque }: LayerChanges,
+  prefix: string,
+  kind: 'device' | 'xattr',
+): { readonly marks: Marks; readonly devices: number } {
+  const marks = new Map<TreeNode, [string, string][]>();
+  let devices = 0;
+  for (const directory of opaque) marks.set(directory, [[`${prefix}opaque`, 'y']]);
+  for (const [directory, names] of whiteouts) {
+    if (opaque.has(directory)) continue;
+    if (kind === 'xattr') marks.set(directory, [[`${prefix}opaque`, 'x']]);
+    for (const name of names) {
+      const node: TreeNode = { name, parent: directory, inode: whiteoutInode(kind), layer: -1 };
+      (directory.children as Map<string, TreeNode>).set(name, node);
+      if (kind === 'xattr') marks.set(node, [[`${prefix}whiteout`, 'y']]);
+      else devices += 1;
+    }
+  }
+  return { marks, devices };
+}
+
+function whiteoutInode(kind: 'device' | 'xattr'): Inode {
+  const common = { mode: 0, uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 }, size: 0, links: 1 };
+  return kind === 'xattr' ? { ...common, type: 'file' } : { ...common, type: 'char', rdevMajor: 0, rdevMinor: 0 };
+}
+
+function refuseAbsent(root: TreeNode, absent: readonly string[]): void {
+  for (const path of absent) {
+    let node: TreeNode | undefined = root;
+    for (const name of Buffer.from(path).toString('latin1').split('/')) node = node?.children?.get(name);
+    if (node?.inode.type !== 'char' || node.inode.rdevMajor !== 0 || node.inode.rdevMinor !== 0) continue;
+    throw new RootfsError(
+      'ERR_UNSUPPORTED',
+      `${path}: a device node that removes this name cannot be made here; try whiteouts: 'xattr', or another file system`,
+      { detail: { path } },
+    );
+  }
+}

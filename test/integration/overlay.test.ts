@@ -1,0 +1,226 @@
+/** The overlay form, mounted: what it shows is what unpack writes. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { type OverlayOptions, writeOverlay } from '../../src/export/overlay.js';
+import { unpack } from '../../src/export/unpack.js';
+import { createWritableCopy } from '../../src/export/writable-copy.js';
+import { loadNative, nativeMissing } from '../../src/io/native.js';
+import { LayerBuilder } from '../../src/testing/layer-builder.js';
+import { runningAs, runTestsAs } from '../support/as-user.js';
+import { mergeBuilt } from '../support/layers.js';
+import { type DiskEntry, listTree } from '../support/list-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const native = loadNative();
+const outermost = process.geteuid?.() === 0 && runningAs() === undefined;
+const mayMount = native === undefined ? nativeMissing() : process.geteuid?.() === 0 ? false : 'needs root to mount';
+
+function corners(): LayerBuilder[] {
+  const base = new LayerBuilder()
+    .dir('./', { mode: 0o755, mtime: 11 })
+    .dir('etc', { mode: 0o750, gid: 0, mtime: 100 })
+    .file('etc/passwd', 'old', { mtime: 1 })
+    .file('etc/gone', 'gone')
+    .dir('opaque', { mtime: 7 })
+    .file('opaque/low', 'low')
+    .dir('opaque/deep')
+    .file('opaque/deep/low', 'low')
+    .dir('kept', { mtime: 8 })
+    .file('kept/a', 'a')
+    .hardlink('kept/b', 'kept/a')
+    .file('filedir', 'was a file')
+    .dir('dirfile')
+    .file('dirfile/x', 'x')
+    .dir('back')
+    .file('back/low', 'low')
+    .dir('usr/lib')
+    .symlink('lib', 'usr/lib')
+    .fifo('pipe')
+    .file('.hidden', 'dots');
+  const middle = new LayerBuilder()
+    .file('etc/passwd', 'new', { mtime: 2, mode: 0o600 })
+    .whiteout('etc/gone')
+    .whiteout('no/such/thing')
+    .opaque('opaque')
+    .file('opaque/high', 'high')
+    .file('kept/implicit/deep', 'deep', { mtime: 9 })
+    .dir('filedir')
+    .file('filedir/y', 'y')
+    .file('dirfile', 'is a file')
+    .whiteout('back')
+    .whiteout('.hidden')
+    .whiteout('kept/b');
+  const top = new LayerBuilder()
+    .dir('back', { mtime: 12 })
+    .file('back/high', 'high')
+    .dir('opaque/deep', { mtime: 13 })
+    .file('opaque/deep/high', 'high')
+    .file('usr/lib/direct', 'd')
+    .whiteout('etc/passwd')
+    .file('etc/passwd', 'newest', { mtime: 3 })
+    .dir('again', { mode: 0o711, mtime: 14 })
+    .whiteout('again')
+    .symlink('own', 'usr')
+    .file('own/lib/through', 'inside its own layer');
+  return [base, middle, top];
+}
+
+async function mounted(
+  t: TestContext,
+  builders: readonly LayerBuilder[],
+  options: OverlayOptions,
+): Promise<{ seen: Record<string, DiskEntry>; expected: Record<string, DiskEntry> }> {
+  const folder = tempDir(t);
+  const { tree, layers } = await mergeBuilt(folder, ...builders);
+  await unpack(tree, layers, join(folder, 'root'));
+  const overlay = await writeOverlay(layers, join(folder, 'overlay'), options);
+  const point = join(folder, 'point');
+  mkdirSync(point);
+  const command = overlay.command.replace('MOUNTPOINT', point);
+  const run = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+  assert.equal(run.status, 0, `${command}\n${run.stderr}`);
+  try {
+    return { seen: listTree(point), expected: listTree(join(folder, 'root')) };
+  } finally {
+    native?.unmount(point);
+  }
+}
+
+test('all of this as root of a user namespace', { skip: outermost ? mayMount : 'needs root to become another' }, () => {
+  const run = runTestsAs('namespace', [new URL(import.meta.url)]);
+  assert.equal(run.status, 0, run.output);
+  assert.ok(run.pass >= 5, run.output);
+});
+
+test('without any power the overlay is written, and the command said', {
+  skip: outermost ? mayMount : 'runs as others',
+}, () => {
+  const run = runTestsAs('user', [new URL(import.meta.url)]);
+  assert.equal(run.status, 0, run.output);
+  assert.ok(run.pass >= 1, run.output);
+});
+
+test('a mount shows what unpack writes', { skip: mayMount }, async (t) => {
+  const { seen, expected } = await mounted(t, corners(), {});
+  assert.deepEqual(seen, expected);
+});
+
+test('with attributes of the user and whiteouts without devices it does so too', { skip: mayMount }, async (t) => {
+  const { seen, expected } = await mounted(t, corners(), { userXattr: true, whiteouts: 'xattr' });
+  const clean = (tree: typeof seen): typeof seen =>
+    Object.fromEntries(
+      Object.entries(tree).map(([path, { xattrs, ...rest }]) => {
+        const kept = Object.entries(xattrs ?? {}).filter(([name]) => !name.startsWith('user.overlay.'));
+        return [path, kept.length === 0 ? rest : { ...rest, xattrs: Object.fromEntries(kept) }];
+      }),
+    );
+  assert.deepEqual(clean(seen), clean(expected));
+});
+
+test('the documented differences: links to directories below, hard links between layers', {
+  skip: mayMount,
+}, async (t) => {
+  const base = new LayerBuilder()
+    .file('usr/lib/a', 'a')
+    .symlink('lib', 'usr/lib')
+    .file('first', 'linked', { mode: 0o640 });
+  const top = new LayerBuilder().file('lib/b', 'b').hardlink('second', 'first').hardlink('third', 'first');
+  const { seen, expected } = await mounted(t, [base, top], {});
+  assert.equal(expected['lib']?.type, 'symlink');
+  assert.equal(expected['usr/lib/b']?.type, 'file');
+  assert.equal(seen['lib']?.type, 'directory');
+  assert.equal(seen['lib/b']?.type, 'file');
+  assert.equal(seen['usr/lib/b'], undefined);
+  assert.equal(expected['second']?.linkOf, 'first');
+  assert.deepEqual([seen['second']?.mode, seen['second']?.sha256], [0o640, expected['first']?.sha256]);
+  assert.equal(seen['third']?.linkOf, 'second');
+});
+
+test('128 layers fit into one mount', { skip: mayMount }, async (t) => {
+  const builders = Array.from({ length: 128 }, (_, index) =>
+    new LayerBuilder()
+      .file(`f${index}`, `${index}`)
+      .file('last', `${index}`)
+      .whiteout(`f${index - 1}`),
+  );
+  const { seen, expected } = await mounted(t, builders, {});
+  assert.deepEqual(seen, expected);
+  assert.deepEqual(Object.keys(seen), ['.', 'f127', 'last']);
+});
+
+test('one layer, and none, can be mounted', { skip: mayMount }, async (t) => {
+  for (const builders of [[], [new LayerBuilder().dir('./', { mode: 0o700 }).file('a', 'a')]]) {
+    const { seen, expected } = await mounted(t, builders, {});
+    assert.deepEqual(Object.keys(seen), Object.keys(expected));
+  }
+});
+
+test('a writable copy shares what is below and keeps what is written', { skip: mayMount }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = await mergeBuilt(folder, ...corners());
+  await unpack(tree, layers, join(folder, 'root'));
+  await writeOverlay(layers, join(folder, 'overlay'));
+  const before = listTree(join(folder, 'overlay'));
+  for (const base of ['overlay', 'root']) {
+    const copy = createWritableCopy(join(folder, base), join(folder, `run, of:${base}`));
+    try {
+      assert.equal(copy.mounted, true, copy.notMounted);
+      assert.deepEqual(listTree(copy.merged), listTree(join(folder, 'root')));
+      writeFileSync(join(copy.merged, 'etc', 'passwd'), 'mine');
+      rmSync(join(copy.merged, 'back'), { recursive: true });
+      assert.equal(readFileSync(join(copy.upper, 'etc', 'passwd'), 'utf8'), 'mine');
+    } finally {
+      copy.unmount();
+      copy.unmount();
+    }
+    assert.deepEqual(readdirSync(copy.merged), []);
+    const again = spawnSync('sh', ['-c', copy.command], { encoding: 'utf8' });
+    assert.equal(again.status, 0, `${copy.command}\n${again.stderr}`);
+    try {
+      assert.equal(readFileSync(join(copy.merged, 'etc', 'passwd'), 'utf8'), 'mine');
+      assert.equal(existsSync(join(copy.merged, 'back')), false);
+    } finally {
+      native?.unmount(copy.merged);
+    }
+  }
+  assert.deepEqual(listTree(join(folder, 'overlay')), before);
+});
+
+test('a copy that may not be mounted is made all the same', {
+  skip: runningAs() === 'user' ? false : 'needs a user without powers',
+}, async (t) => {
+  const folder = tempDir(t);
+  const { layers } = await mergeBuilt(folder, ...corners());
+  const overlay = await writeOverlay(layers, join(folder, 'overlay'));
+  assert.equal(overlay.userXattr, true);
+  const gone = lstatSync(join(overlay.path, 'layers', '1', 'etc', 'gone'));
+  assert.ok(gone.isCharacterDevice() && gone.rdev === 0);
+  const copy = createWritableCopy(overlay.path, join(folder, 'run'));
+  assert.equal(copy.mounted, false);
+  assert.match(copy.notMounted ?? '', /only root may mount/);
+  assert.match(copy.command, /^cd .* && mount -t overlay overlay -o lowerdir=l\/2:l\/1:l\/0,upperdir=.*,userxattr /);
+  assert.deepEqual(readdirSync(copy.path).sort(), ['merged', 'upper', 'work']);
+});
+
+test('a base that is not there, not a directory, or not whole is refused', async (t) => {
+  const folder = tempDir(t);
+  writeFileSync(join(folder, 'file'), '');
+  mkdirSync(join(folder, 'odd'));
+  writeFileSync(join(folder, 'odd', 'overlay.json'), '{"version":1,"links":["../../etc"]}');
+  assert.throws(() => createWritableCopy(join(folder, 'no'), join(folder, 'run')), { code: 'ERR_NOT_FOUND' });
+  assert.throws(() => createWritableCopy(join(folder, 'file'), join(folder, 'run')), { code: 'ERR_OPTION_INVALID' });
+  assert.throws(() => createWritableCopy(join(folder, 'odd'), join(folder, 'run')), { code: 'ERR_LAYOUT_INVALID' });
+  assert.deepEqual(readdirSync(folder).sort(), ['file', 'odd']);
+});
+
+test('a failed overlay leaves nothing', async (t) => {
+  const folder = tempDir(t);
+  const { layers } = await mergeBuilt(folder, ...corners());
+  writeFileSync(layers[2]?.path ?? '', 'not a tar at all, but long enough for a block'.repeat(20));
+  const bad = layers.map(({ path }) => ({ path, tarBytes: lstatSync(path).size }));
+  await assert.rejects(writeOverlay(bad, join(folder, 'overlay')), { code: 'ERR_TAR_INVALID' });
+  assert.deepEqual(readdirSync(folder).sort(), ['layer-0.tar', 'layer-1.tar', 'layer-2.tar']);
+});
