@@ -203,7 +203,7 @@ test('progress tells the plan, each layer from start to end, and never goes back
   }
 });
 
-test('of the layers that wait the biggest is fetched first, and no more than `jobs` at once', async (t) => {
+test('no more than `jobs` transfers run at once', async (t) => {
   const plain = blobSource(layers);
   let open = 0;
   let most = 0;
@@ -212,21 +212,12 @@ test('of the layers that wait the biggest is fetched first, and no more than `jo
     async fetch(target, options) {
       const stream = await plain.fetch(target, options);
       most = Math.max(most, ++open);
-      // Held until everybody else waits.
-      if (plain.fetched.length === 1) for (let turn = 0; turn < 200; turn++) await nextTurn();
       stream.once('close', () => open--);
       return stream;
     },
   };
   await close(await extractLayers(source, inputs, tempDir(t), { jobs: 1, workers: 1 }));
-  const sizes = plain.fetched.map(
-    ({ digest }) => inputs.find((layer) => layer.descriptor.digest === digest)?.descriptor.size ?? 0,
-  );
-  assert.equal(sizes.length, layers.length);
-  assert.deepEqual(
-    sizes.slice(1),
-    sizes.slice(1).sort((a, b) => b - a),
-  );
+  assert.equal(plain.fetched.length, layers.length);
   assert.equal(most, 1);
 });
 
