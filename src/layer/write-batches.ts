@@ -1,21 +1,22 @@
 /** Chunks on their way to a file: one batch is written while the next one gathers. */
 
-/** Bytes that may gather while a batch is written. */
-const BATCH_BYTES = 512 * 1024;
+/** Bytes that gather before they are written: each write costs a trip through another thread. */
+const BATCH_BYTES = 256 * 1024;
+
+/** How long fewer bytes wait for more, in milliseconds: a slow transfer must not keep its reader waiting. */
+const LINGER_MS = 10;
 
 /** Writes one batch. Called for one at a time, in order. */
 export type WriteBatch = (chunks: readonly Uint8Array[], position: number, length: number) => Promise<void>;
 
-/**
- * Gathers chunks and writes them in batches. A chunk that comes while nothing is written goes at once, so that a
- * reader of the file is never kept waiting; never more than two batches are in memory.
- */
+/** Gathers chunks and writes them in batches; never more than two batches are in memory. */
 export class WriteBatches {
   readonly #write: WriteBatch;
   #chunks: Uint8Array[] = [];
   #length = 0;
   #position: number;
   #writing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #failed: { readonly error: unknown } | undefined;
 
   /** @param position Where the first byte goes. */
@@ -34,26 +35,41 @@ export class WriteBatches {
     if (this.#failed !== undefined) throw this.#failed.error;
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (this.#writing === undefined) this.#next();
-    return this.#length < BATCH_BYTES ? undefined : this.#writing;
+    if (this.#length < BATCH_BYTES) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        this.#next();
+      }, LINGER_MS);
+      return undefined;
+    }
+    if (this.#writing !== undefined) return this.#writing;
+    this.#next();
+    return undefined;
   }
 
-  /** Waits until everything that was added is written. @throws the first error of writing */
+  /** Writes everything that was added. @throws the first error of writing */
   async drained(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing;
+    while (this.#failed === undefined && (this.#writing !== undefined || this.#length > 0)) {
+      this.#next();
+      await this.#writing;
+    }
+    clearTimeout(this.#timer);
     if (this.#failed !== undefined) throw this.#failed.error;
   }
 
+  /** Begins the next batch, unless one is being written: its end begins the next one. */
   #next(): void {
+    if (this.#writing !== undefined || this.#length === 0 || this.#failed !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const [chunks, position, length] = [this.#chunks, this.#position, this.#length];
-    if (length === 0) return;
     this.#chunks = [];
     this.#length = 0;
     this.#position += length;
     this.#writing = this.#write(chunks, position, length).then(
       () => {
         this.#writing = undefined;
-        this.#next();
+        if (this.#timer === undefined || this.#length >= BATCH_BYTES) this.#next();
       },
       (error: unknown) => {
         this.#writing = undefined;
