@@ -185,7 +185,7 @@ async function runWork(
       : await runSplit(pool, work, control, signal);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    throw error;
+    throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, run.store.root);
   } finally {
     signal.removeEventListener('abort', abort);
     releaseSecond?.();

@@ -29,7 +29,8 @@ const DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  * reason is the caller's, not ours), not when bytes were wrong and not when this machine is in the way.
  */
 export function isResumable(error: unknown): boolean {
-  return error instanceof RootfsError ? ON_THE_WAY.has(error.code) : true;
+  if (error instanceof RootfsError) return ON_THE_WAY.has(error.code);
+  return systemErrorCode(error) === undefined;
 }
 
 /** Whether a failure may come from bytes that an earlier run left, so that starting from the first byte can help. */
