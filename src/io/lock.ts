@@ -5,7 +5,8 @@
  * loses it when it has not shown a sign of life for a minute.
  */
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { linkSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay } from './abort.js';
 import { isMarkAlive, processMark } from './process-mark.js';
@@ -17,6 +18,7 @@ export type ReleaseLock = () => Promise<void>;
 const SILENCE_MS = 60_000;
 const SIGN_OF_LIFE_MS = 15_000;
 const POLL_MS = 40;
+const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL']);
 
 /**
  * Takes the lock if nobody living holds it.
@@ -29,7 +31,7 @@ export async function tryLock(path: string): Promise<ReleaseLock | undefined> {
   const token = `${processMark()} ${randomBytes(8).toString('hex')}\n`;
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
-      if (await create(path, token)) return holder(path, token);
+      if (create(path, token)) return holder(path, token);
       if (!(await removeIfDead(path))) return undefined;
     }
     return undefined;
@@ -82,20 +84,35 @@ export async function removeIfDead(path: string): Promise<boolean> {
   return false;
 }
 
-async function create(path: string, token: string): Promise<boolean> {
+/**
+ * Makes the lock with its holder's name in it at once: a process that is killed between making a file and writing
+ * into it would leave a lock that names nobody, and everybody would wait for it. Synchronous, because each step is
+ * shorter than the way through another thread.
+ */
+function create(path: string, token: string): boolean {
+  const aside = `${path}.${randomBytes(6).toString('hex')}.stale`;
+  writeFileSync(aside, token, { flag: 'wx', mode: 0o644 });
   try {
-    const file = await open(path, 'wx', 0o644);
-    try {
-      await file.writeFile(token);
-    } catch (error) {
-      await unlink(path).catch(() => {});
-      throw error;
-    } finally {
-      await file.close();
-    }
+    linkSync(aside, path);
+    return true;
+  } catch (error) {
+    const errno = systemErrorCode(error) ?? '';
+    if (errno === 'EEXIST') return false;
+    if (!NO_HARD_LINKS.has(errno)) throw error;
+    return createPlain(path, token);
+  } finally {
+    unlinkSync(aside);
+  }
+}
+
+/** For file systems without hard links. */
+function createPlain(path: string, token: string): boolean {
+  try {
+    writeFileSync(path, token, { flag: 'wx', mode: 0o644 });
     return true;
   } catch (error) {
     if (systemErrorCode(error) === 'EEXIST') return false;
+    rmSync(path, { force: true });
     throw error;
   }
 }
