@@ -1,0 +1,137 @@
+/** Through a proxy: which requests go there, and what it sees. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { proxyFor } from '../../src/registry/proxy-environment.js';
+import { createRepository } from '../../src/registry/repository.js';
+import { createCertificate, image, startRegistry } from '../../src/testing/testing.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const built = image()
+  .layer((l) => l.file('a', 'x'))
+  .build();
+
+async function listen(t: TestContext, server: Server): Promise<string> {
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function setEnvironment(t: TestContext, values: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    process.env[name] = value;
+    t.after(() => delete process.env[name]);
+  }
+}
+
+test('plain http goes through the proxy with the whole URL, and the login for the proxy', async (t) => {
+  const seen: IncomingMessage[] = [];
+  const proxy = createServer((request, response) => {
+    seen.push(request);
+    const headers = { 'content-type': built.descriptor.mediaType, 'docker-content-digest': built.descriptor.digest };
+    response.writeHead(200, { ...headers, 'content-length': built.manifestBytes.length });
+    response.end(request.method === 'HEAD' ? undefined : built.manifestBytes);
+  });
+  const host = await listen(t, proxy);
+  setEnvironment(t, { http_proxy: `http://me:p%40ss@${host}` });
+  const repository = createRepository('registry.example:5000/app', { plainHttp: true });
+  assert.deepEqual(await repository.resolve('v1'), built.descriptor);
+  assert.equal(seen[0]?.url, 'http://registry.example:5000/v2/app/manifests/v1');
+  assert.equal(seen[0]?.headers['host'], 'registry.example:5000');
+  assert.equal(seen[0]?.headers['proxy-authorization'], `Basic ${Buffer.from('me:p@ss').toString('base64')}`);
+});
+
+test('https goes through a tunnel; the proxy sees the host and nothing else', async (t) => {
+  const authority = createCertificate();
+  const tls = createCertificate({ issuer: authority, hosts: ['registry.example'] });
+  const registry = await startRegistry({ tls });
+  t.after(() => registry.close());
+  registry.add('app', 'v1', built);
+  const seen: IncomingMessage[] = [];
+  const proxy = createServer((_, response) => response.writeHead(500).end());
+  proxy.on('connect', (request, socket) => {
+    seen.push(request);
+    const [host = '', port = ''] = registry.host.split(':');
+    const out = connect(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      out.pipe(socket).pipe(out);
+    });
+    out.on('error', () => socket.destroy());
+    socket.on('error', () => out.destroy());
+  });
+  const host = await listen(t, proxy);
+  setEnvironment(t, { HTTPS_PROXY: host });
+  const caFile = join(tempDir(t, 'proxy'), 'ca.pem');
+  writeFileSync(caFile, authority.cert);
+  const repository = createRepository('registry.example/app', { caFile });
+  assert.deepEqual(await repository.resolve('v1'), built.descriptor);
+  assert.deepEqual((await repository.fetchReference('v1')).descriptor, built.descriptor);
+  assert.equal(seen.length, 1, 'one tunnel for both');
+  assert.equal(seen[0]?.url, 'registry.example:443');
+  assert.equal(seen[0]?.headers.authorization, undefined);
+});
+
+test('a proxy that wants a login is told apart from a registry', async (t) => {
+  const server = createServer();
+  server.on('connect', (_, socket) => socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n'));
+  setEnvironment(t, { HTTPS_PROXY: `http://${await listen(t, server)}` });
+  await assert.rejects(createRepository('registry.example/app', { retry: 0 }).resolve('v1'), {
+    code: 'ERR_NETWORK',
+    message: /proxy refused the connection with status 407; it wants a login/,
+  });
+});
+
+test('loopback is never proxied', async (t) => {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  registry.add('app', 'v1', built);
+  setEnvironment(t, { http_proxy: 'http://127.0.0.1:1', HTTP_PROXY: 'http://127.0.0.1:1' });
+  assert.deepEqual(await createRepository(`${registry.host}/app`).resolve('v1'), built.descriptor);
+});
+
+for (const [url, environment, expected] of [
+  ['https://r.example/', {}, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1' }, 'http://p:1/'],
+  ['https://r.example/', { HTTP_PROXY: 'http://p:1' }, undefined],
+  ['http://r.example/', { HTTP_PROXY: 'p:1' }, 'http://p:1/'],
+  ['https://r.example/', { https_proxy: 'http://low:1', HTTPS_PROXY: 'http://up:1' }, 'http://low:1/'],
+  ['https://r.example/', { https_proxy: '', HTTPS_PROXY: 'http://up:1' }, 'http://up:1/'],
+  ['http://r.example/', { HTTP_PROXY: 'http://p:1', REQUEST_METHOD: 'GET' }, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '*' }, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'a, r.example' }, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', no_proxy: 'EXAMPLE' }, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', no_proxy: '.example' }, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', no_proxy: '*.example' }, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', no_proxy: '.r.example' }, 'http://p:1/'],
+  ['https://notr.example/', { HTTPS_PROXY: 'http://p:1', no_proxy: 'r.example' }, 'http://p:1/'],
+  ['https://r.example:8443/', { HTTPS_PROXY: 'http://p:1', no_proxy: 'r.example:443' }, 'http://p:1/'],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', no_proxy: 'r.example:443' }, undefined],
+  ['https://10.1.2.3/', { HTTPS_PROXY: 'http://p:1', no_proxy: '10.0.0.0/8' }, undefined],
+  ['https://11.1.2.3/', { HTTPS_PROXY: 'http://p:1', no_proxy: '10.0.0.0/8' }, 'http://p:1/'],
+  ['https://[fd00::1]/', { HTTPS_PROXY: 'http://p:1', no_proxy: 'fd00::/8' }, undefined],
+  ['https://[fd00::1]:8443/', { HTTPS_PROXY: 'http://p:1', no_proxy: '[fd00::1]:8443' }, undefined],
+  ['https://r.example/', { HTTPS_PROXY: 'http://p:1', no_proxy: '10.0.0.0/99,/,::/200,[' }, 'http://p:1/'],
+  ['https://localhost:5000/', { HTTPS_PROXY: 'http://p:1' }, undefined],
+  ['https://[::1]:5000/', { HTTPS_PROXY: 'http://p:1' }, undefined],
+] as const) {
+  test(`${url} with ${JSON.stringify(environment)} goes ${expected ?? 'directly'}`, () => {
+    assert.equal(proxyFor(new URL(url), environment)?.href, expected);
+  });
+}
+
+test('a proxy that is no URL is named by its variable, not by its value', () => {
+  assert.throws(
+    () => proxyFor(new URL('https://r.example/'), { HTTPS_PROXY: 'socks9://me:secret@p' }),
+    (error: Error) => {
+      assert.match(error.message, /HTTPS_PROXY/);
+      assert.ok(!error.message.includes('secret'));
+      return true;
+    },
+  );
+});
