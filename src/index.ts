@@ -29,6 +29,9 @@ export {
 // export
 export { type BundleOptions, type BundleResult, writeBundle } from './export/bundle.js';
 export { type FlattenOptions, flatten, flattenTo } from './export/flatten.js';
+export { type FlattenFileResult, flattenFile } from './export/flatten-file.js';
+export type { Form, FormInput, FormResult } from './export/form.js';
+export { FORMS, findForm } from './export/forms.js';
 export { type IdMap, parseIdMap } from './export/id-map.js';
 export { type OverlayOptions, type OverlayResult, writeOverlay } from './export/overlay.js';
 export type { OverlayFacts } from './export/overlay-facts.js';

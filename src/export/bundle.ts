@@ -7,6 +7,7 @@ import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
+import type { Form } from './form.js';
 import type { IdMap } from './id-map.js';
 import { readPowers } from './powers.js';
 import { type ProcessOptions, type ResolvedProcess, resolveProcess } from './resolve-process.js';
@@ -115,3 +116,14 @@ function settled(rootfs: UnpackResult, { path, workingPath }: Destination): Unpa
     ownershipFile: ownershipFile === undefined ? undefined : place(ownershipFile),
   };
 }
+
+/** The form `bundle`: what OCI runtimes start. */
+export const bundleForm: Form = {
+  name: 'bundle',
+  summary: 'an OCI runtime bundle: config.json and rootfs',
+  makes: 'directory',
+  async write(input, dst, options) {
+    const detail = await writeBundle(input.image, await input.tree(), input.layers, dst, options);
+    return { form: 'bundle', path: detail.path, detail };
+  },
+};

@@ -6,6 +6,7 @@ import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js'
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, TreeNode } from '../rootfs/tree.js';
 import { openDestination } from './destination.js';
+import type { Form } from './form.js';
 import { MAX_MOUNT_OPTIONS, OVERLAY_FILE, type OverlayFacts, shellQuote } from './overlay-facts.js';
 import type { Marks } from './plan-unpack.js';
 import { readPowers } from './powers.js';
@@ -157,3 +158,14 @@ function refuseAbsent(root: TreeNode, absent: readonly string[]): void {
     );
   }
 }
+
+/** The form `overlay`: one directory for each layer. */
+export const overlayForm: Form = {
+  name: 'overlay',
+  summary: 'one directory for each layer, for overlayfs to stack',
+  makes: 'directory',
+  async write(input, dst, options) {
+    const detail = await writeOverlay(input.layers, dst, options);
+    return { form: 'overlay', path: detail.path, detail };
+  },
+};

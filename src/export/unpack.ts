@@ -14,6 +14,7 @@ import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
+import type { Form } from './form.js';
 import { closeLayers, openLayers } from './layer-files.js';
 import type { OwnershipRecords } from './ownership-file.js';
 import { type Marks, type PlannedUnpack, planUnpack } from './plan-unpack.js';
@@ -178,3 +179,14 @@ function writeOwnership(
     return undefined;
   }
 }
+
+/** The form `directory`: everything in one directory. */
+export const directoryForm: Form = {
+  name: 'directory',
+  summary: 'one directory with everything',
+  makes: 'directory',
+  async write(input, dst, options) {
+    const detail = await unpack(await input.tree(), input.layers, dst, options);
+    return { form: 'directory', path: detail.path, detail };
+  },
+};
