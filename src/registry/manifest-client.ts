@@ -59,7 +59,10 @@ export class ManifestClient {
    * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`
    */
   ask(reference: string): AskedManifest {
-    if (isDigest(reference)) return this.askDigest(reference);
+    // By its grammar name:tag may be a digest too; one has at least 32 hexadecimal digits.
+    if (isDigest(reference) && /:[a-f0-9]{32,}$/.test(reference) && !this.#isOwn(reference)) {
+      return this.askDigest(reference);
+    }
     if (/^\w[\w.-]{0,127}$/.test(reference)) return this.#askTag(reference);
     const parsed = parseReference(reference);
     if (parsed.registry !== this.#registry || parsed.repository !== this.#repository) {
@@ -160,6 +163,10 @@ export class ManifestClient {
   /** Forgets a manifest that was pushed. */
   forget(digest: Digest): void {
     this.#pushed.delete(digest);
+  }
+
+  #isOwn(reference: string): boolean {
+    return !/^sha(?:256|512):/.test(reference) && parseReference(reference).repository === this.#repository;
   }
 
   #askTag(tag: string): AskedManifest {
