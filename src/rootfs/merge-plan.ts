@@ -24,6 +24,8 @@ export interface PlannedEntry {
 export interface PlannedWhiteout {
   readonly directory: readonly string[];
   readonly name: string | undefined;
+  /** How many entries of its layer stand before it. */
+  readonly after: number;
 }
 
 /** A layer, ready to be applied. */
@@ -75,13 +77,13 @@ export class LayerPlan {
       throw mergeLimitExceeded(name, 'depth', 'maxDepth', limits.maxDepth, components.length);
     }
     if (last === OPAQUE) {
-      this.whiteouts.push({ directory: components, name: undefined });
+      this.whiteouts.push({ directory: components, name: undefined, after: this.entries.length });
     } else if (!last.startsWith(AUFS)) {
       const hidden = last.slice(WHITEOUT.length);
       if (hidden === '' || hidden === '.' || hidden === '..') {
         throw layerInvalid(name, 'whiteout: expected the name of what it hides, found none');
       }
-      this.whiteouts.push({ directory: components, name: hidden });
+      this.whiteouts.push({ directory: components, name: hidden, after: this.entries.length });
     }
     return true;
   }

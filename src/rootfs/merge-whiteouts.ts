@@ -1,7 +1,7 @@
 /**
  * The whiteouts of a layer: they act on the tree of the layers below, before any entry of their own layer does.
  *
- * All are resolved before one acts, so that their order in the layer means nothing.
+ * All are resolved before one acts, so that their order among themselves means nothing.
  */
 import { layerInvalid } from './merge-error.js';
 import type { LayerPlan, PlannedWhiteout } from './merge-plan.js';
@@ -11,8 +11,9 @@ import { resolvePath } from './resolve-path.js';
 /**
  * Hides what a layer's whiteouts name. A whiteout of nothing is fine.
  *
- * The directory of a whiteout is found as the lower tree has it, through its symbolic links, but for links that the
- * layer itself turns into directories: what such a new directory is said to hide is nothing.
+ * The directory of a whiteout is found as the lower tree has it, through its symbolic links. But where the layer has
+ * put a directory in the place of such a link before, the whiteout is about that new directory, and hides nothing:
+ * builders on overlayfs mark every directory that replaces something as opaque, and do not mean where the link led.
  *
  * @throws RootfsError `ERR_LAYER_INVALID` for a loop of links, `ERR_LIMIT_EXCEEDED`
  */
@@ -35,12 +36,12 @@ export function applyWhiteouts(tree: MergeTree, plan: LayerPlan): void {
 
 function findDirectory(
   tree: MergeTree,
-  { directory, name }: PlannedWhiteout,
-  replaced: ReadonlySet<MergeNode>,
+  { directory, name, after }: PlannedWhiteout,
+  replaced: ReadonlyMap<MergeNode, number>,
 ): MergeNode | undefined {
   let stale = false;
   const place = resolvePath(tree.root, directory, (link, steps) => {
-    stale = replaced.has(link);
+    stale = (replaced.get(link) ?? after) < after;
     return !stale && followLink(tree, link, steps);
   });
   if (place === undefined) {
@@ -53,12 +54,12 @@ function findDirectory(
   return place.missing.length === 0 ? place.node : undefined;
 }
 
-/** The symbolic links of the lower tree in whose place the layer puts a directory. */
-function replacedLinks(tree: MergeTree, plan: LayerPlan): Set<MergeNode> {
-  const found = new Set<MergeNode>();
+/** The symbolic links of the lower tree in whose place the layer puts a directory, and the entry that first does. */
+function replacedLinks(tree: MergeTree, plan: LayerPlan): Map<MergeNode, number> {
+  const found = new Map<MergeNode, number>();
   let lastDirectory: string | undefined;
   let parent: MergeNode | undefined;
-  for (const { name, inode } of plan.entries) {
+  for (const [index, { name, inode }] of plan.entries.entries()) {
     if (inode?.type !== 'directory') continue;
     const components = name.split('/').filter((part) => part !== '' && part !== '.');
     const last = components.pop();
@@ -70,7 +71,7 @@ function replacedLinks(tree: MergeTree, plan: LayerPlan): Set<MergeNode> {
       parent = place?.missing.length === 0 ? place.node : undefined;
     }
     const node = parent?.children?.get(last);
-    if (node?.inode.type === 'symlink') found.add(node);
+    if (node?.inode.type === 'symlink' && !found.has(node)) found.set(node, index);
   }
   return found;
 }

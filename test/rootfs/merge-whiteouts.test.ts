@@ -102,14 +102,11 @@ test("a whiteout's directory is found through the lower layer's links, inside th
 
 test('an opaque directory put in the place of a link hides nothing of where the link led', async (t) => {
   const lower = [dir('run/'), file('run/pid', '1'), dir('var/'), symlink('var/run', '/run')];
-  for (const layer of [
-    [dir('var/run/'), opaque('var/run'), file('var/run/new', 'n')],
-    [opaque('var/run'), file('var/run/new', 'n'), dir('var/run/')],
-  ]) {
-    const lines = outline(await merged(t, {}, lower, layer));
-    assert.ok(lines.includes('run/pid 0+1'), lines.join('\n'));
-    assert.ok(lines.includes('var/run/'), lines.join('\n'));
-  }
+  const upper = [dir('var/run/'), opaque('var/run'), file('var/run/new', 'n'), whiteout('var/run/pid')];
+  const own = ['var/', 'var/run/', 'var/run/new 1+1'];
+  assert.deepEqual(outline(await merged(t, {}, lower, upper)), ['run/', 'run/pid 0+1', ...own]);
+  const before = [opaque('var/run'), dir('var/run/'), file('var/run/new', 'n')];
+  assert.deepEqual(outline(await merged(t, {}, lower, before)), ['run/', ...own], 'the link is still there');
 });
 
 test('the order of whiteouts in a layer means nothing', async (t) => {

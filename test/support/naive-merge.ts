@@ -83,20 +83,10 @@ function applyLayer(tree: NaiveTree, layer: readonly RandomEntry[], tame: boolea
 
 /** Whiteouts act on what the layers below have left, all at once. */
 function hide(tree: NaiveTree, layer: readonly RandomEntry[]): void {
-  const turned = new Set<string>();
-  for (const entry of layer) {
-    const name = entry.at.at(-1);
-    if (entry.kind !== 'dir' || name === undefined) continue;
-    try {
-      const folder = follow(tree, entry.at.slice(0, -1));
-      if (tree.get(join(folder, name))?.kind === 'symlink') turned.add(join(folder, name));
-    } catch {
-      // a loop hides nothing
-    }
-  }
   const gone: string[] = [];
-  for (const entry of layer) {
+  for (const [index, entry] of layer.entries()) {
     if (entry.kind !== 'whiteout' && entry.kind !== 'opaque') continue;
+    const turned = linksTurned(tree, layer.slice(0, index));
     const folder = follow(tree, entry.kind === 'opaque' ? entry.at : entry.at.slice(0, -1), turned);
     if (folder === STOPPED) continue;
     if (entry.kind === 'whiteout') gone.push(join(folder, entry.at.at(-1) as string));
@@ -105,6 +95,22 @@ function hide(tree: NaiveTree, layer: readonly RandomEntry[]): void {
     }
   }
   for (const path of gone) removeAll(tree, path);
+}
+
+/** The lower links that these entries of a layer turn into directories. */
+function linksTurned(tree: NaiveTree, entries: readonly RandomEntry[]): Set<string> {
+  const turned = new Set<string>();
+  for (const entry of entries) {
+    const name = entry.at.at(-1);
+    if (entry.kind !== 'dir' || name === undefined) continue;
+    try {
+      const path = join(follow(tree, entry.at.slice(0, -1)), name);
+      if (tree.get(path)?.kind === 'symlink') turned.add(path);
+    } catch {
+      // a loop turns nothing
+    }
+  }
+  return turned;
 }
 
 const STOPPED = '\0stopped';

@@ -11,7 +11,7 @@ import type { RandomLayer } from './random-layers.js';
 export type Outcome = { readonly tree: FlatTree } | { readonly refusal: string };
 
 /** Writes the layers as `0.tar`, `1.tar`… into a folder. */
-export function writeTars(folder: string, layers: readonly RandomLayer[]): LayerTar[] {
+export function writeTars(folder: string, layers: readonly { readonly tar: Buffer }[]): LayerTar[] {
   mkdirSync(folder, { recursive: true });
   return layers.map(({ tar }, index) => {
     const path = join(folder, `${index}.tar`);
