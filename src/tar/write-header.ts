@@ -58,7 +58,7 @@ export function encodeHeader(header: TarHeader): Buffer {
   const { name, type, mtime, xattrs, extents } = header;
   const link = type === 'symlink' || type === 'hardlink';
   const linkname = link ? (header.linkname ?? '') : '';
-  const sparse = type === 'file' && extents !== undefined ? sparseMap(extents) : undefined;
+  const sparse = type === 'file' && extents !== undefined ? sparseMap(extents, header.size ?? 0) : undefined;
   const size = type === 'file' ? whole(header, 'size', header.size ?? 0) : 0;
   const body = sparse === undefined ? size : sparse.map.length + sparse.dataBytes;
   if (link && linkname === '') throw invalid(header, 'linkname', 'a target', '""');
@@ -123,9 +123,15 @@ function paxHeader(pax: PaxValues, name: string): Buffer[] {
   return [block, body, Buffer.alloc(paddedBytes(body.length) - body.length)];
 }
 
-/** The map of PAX sparse format 1.0: how many runs, then offset and length of each, one number a line. */
-function sparseMap(extents: NonNullable<TarHeader['extents']>): { map: Buffer; dataBytes: number } {
-  const lines = [extents.length, ...extents.flatMap(({ fileOffset, length }) => [fileOffset, length])];
+/**
+ * The map of PAX sparse format 1.0: how many runs, then offset and length of each, one number a line. A hole at the
+ * end is told by an empty run, without which GNU tar cuts it off.
+ */
+function sparseMap(extents: NonNullable<TarHeader['extents']>, size: number): { map: Buffer; dataBytes: number } {
+  const last = extents.at(-1);
+  const end = last === undefined ? 0 : last.fileOffset + last.length;
+  const runs = end < size ? [...extents, { fileOffset: size, length: 0 }] : extents;
+  const lines = [runs.length, ...runs.flatMap(({ fileOffset, length }) => [fileOffset, length])];
   const numbers = Buffer.from(`${lines.join('\n')}\n`);
   const map = Buffer.alloc(paddedBytes(numbers.length));
   numbers.copy(map);

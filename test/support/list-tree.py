@@ -28,7 +28,10 @@ def facts(root, path):
 
 
 def walk(root, path, found):
-    found.append(facts(root, path))
+    try:
+        found.append(facts(root, path))
+    except FileNotFoundError:
+        return  # overlayfs lists whiteouts of nothing, which cannot be looked up
     if found[-1][1] == "directory":
         for name in sorted(os.listdir(os.path.join(root, path) if path else root)):
             walk(root, path + b"/" + name if path else name, found)

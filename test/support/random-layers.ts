@@ -75,12 +75,12 @@ export function randomLayers(seed: number, tame = false): RandomLayer[] {
   const count = 1 + random.below(4);
   const layers: RandomEntry[][] = [];
   while (layers.length < count) layers.push(randomLayer(random, files, layers, tame));
-  return layers.map((entries) => {
-    return {
-      entries,
-      tar: Buffer.concat([...entries.map((entry) => encoded(entry, random, tame)), Buffer.alloc(1024)]),
-    };
-  });
+  return layers.map((entries) => ({ entries, tar: encodeLayer(entries, random, tame) }));
+}
+
+/** The tar of a layer, each entry in a dialect drawn at random. */
+export function encodeLayer(entries: readonly RandomEntry[], random: Random, tame: boolean): Buffer {
+  return Buffer.concat([...entries.map((entry) => encoded(entry, random, tame)), Buffer.alloc(1024)]);
 }
 
 /** A layer that can be applied to those below it; now and then one that cannot. */

@@ -1,0 +1,109 @@
+/**
+ * Random layers as builders on overlayfs write them: every layer names the directories it writes into, whiteouts stand
+ * first and hide what the layer does not bring back, no path leads through a link, no name stands twice.
+ */
+import { encodeLayer, Random, type RandomEntry, type RandomLayer, randomLayers } from './random-layers.js';
+
+const ROOT: RandomEntry = {
+  kind: 'dir',
+  at: [],
+  name: './',
+  mode: 0o755,
+  uid: 0,
+  gid: 0,
+  mtimeNs: 1_600_000_000_000_000_000n,
+  target: '',
+  content: '',
+  xattrs: {},
+};
+
+/** The layers of one image, base first: those of `randomLayers`, with all left out on which engines may differ. */
+export function plainLayers(seed: number): RandomLayer[] {
+  const random = new Random(seed);
+  /** Directories of the layers so far as they were last described, and every path that was ever something else. */
+  const directories = new Map<string, RandomEntry>([['', ROOT]]);
+  const others = new Set<string>();
+  return randomLayers(seed, true).map((layer) => {
+    const entries = plainLayer([...removals(random, directories, others), ...layer.entries], directories, others);
+    return { entries, tar: encodeLayer(entries, random, true) };
+  });
+}
+
+/** Whiteouts of what the layers so far hold. */
+function removals(
+  random: Random,
+  directories: ReadonlyMap<string, RandomEntry>,
+  others: ReadonlySet<string>,
+): RandomEntry[] {
+  const known = [...directories.keys(), ...others, ...others].filter((path) => path !== '');
+  const found = Array.from({ length: known.length === 0 ? 0 : random.below(4) }, () => random.pick(known));
+  return [...new Set(found)].map((path) => {
+    const kind = directories.has(path) && random.chance(60) ? 'opaque' : 'whiteout';
+    return { ...ROOT, kind, at: path.split('/') };
+  });
+}
+
+function plainLayer(
+  wanted: readonly RandomEntry[],
+  directories: Map<string, RandomEntry>,
+  others: Set<string>,
+): RandomEntry[] {
+  const entries: RandomEntry[] = [];
+  const named = new Map<string, RandomEntry>();
+  const broughtBack = (path: string, whiteout: RandomEntry): boolean =>
+    wanted.some((other) => other !== whiteout && `${other.at.join('/')}/`.startsWith(`${path}/`));
+  const put = (entry: RandomEntry): void => {
+    const path = entry.at.join('/');
+    entries.push(entry);
+    named.set(isWhiteout(entry.kind) ? `${path} ${entry.kind}` : path, entry);
+    if (entry.kind === 'dir') directories.set(path, { ...entry, name: `./${path}/` });
+    else if (!isWhiteout(entry.kind)) others.add(path);
+  };
+  const putParents = (at: readonly string[]): void => {
+    for (let length = 0; length <= at.length; length += 1) {
+      const parent = at.slice(0, length);
+      const path = parent.join('/');
+      if (named.has(path)) continue;
+      put(directories.get(path) ?? { ...ROOT, at: parent, name: `${path}/`, mode: 0o711 });
+    }
+  };
+  for (const entry of wanted) {
+    const path = entry.at.join('/');
+    const parents = entry.at.map((_, index) => entry.at.slice(0, index).join('/'));
+    const whiteout = isWhiteout(entry.kind);
+    if (named.has(whiteout ? `${path} ${entry.kind}` : path) || parents.some((parent) => others.has(parent))) continue;
+    // overlayfs engines forget the whiteout where the layer brings the name back
+    if (whiteout && broughtBack(path, entry)) continue;
+    if (entry.kind === 'opaque' && (entry.at.length === 0 || !directories.has(path))) continue;
+    if (entry.kind === 'dir' ? others.has(path) : !whiteout && directories.has(path)) continue;
+    if (entry.kind === 'hardlink') {
+      const target = entry.target.replace(/^[./]+/, '');
+      const kind = named.get(target)?.kind;
+      if (kind === undefined || kind === 'dir') continue;
+    }
+    putParents(entry.kind === 'opaque' ? entry.at : entry.at.slice(0, -1));
+    if (!named.has(path) || whiteout) put({ ...entry, name: tidyName(entry) });
+    if (entry.kind === 'whiteout') forget(path, directories, others);
+    if (entry.kind === 'opaque') forget(`${path}/`, directories, others);
+  }
+  return entries;
+}
+
+function forget(path: string, directories: Map<string, RandomEntry>, others: Set<string>): void {
+  const below = path.endsWith('/') ? path : `${path}/`;
+  for (const known of [...directories.keys()]) {
+    if (known === path || known.startsWith(below)) directories.delete(known);
+  }
+  for (const known of [...others]) if (known === path || known.startsWith(below)) others.delete(known);
+}
+
+function tidyName({ kind, at }: RandomEntry): string {
+  const path = at.join('/');
+  if (kind === 'opaque') return `${path}/.wh..wh..opq`;
+  if (kind !== 'whiteout') return kind === 'dir' ? `${path}/` : path;
+  return [...at.slice(0, -1), `.wh.${at.at(-1)}`].join('/');
+}
+
+function isWhiteout(kind: RandomEntry['kind']): boolean {
+  return kind === 'whiteout' || kind === 'opaque';
+}
