@@ -47,6 +47,7 @@ export {
 } from './export/unpack-options.js';
 export { createWritableCopy, type WritableCopy, type WritableCopyOptions } from './export/writable-copy.js';
 // image
+export { type CopyDestination, type CopyImageOptions, type CopyResult, copyImage } from './image/copy-image.js';
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export type { Image, ImageDocument } from './image/image.js';
 export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from './image/list-platforms.js';
@@ -59,7 +60,15 @@ export type { ExtractOptions, LayerLimits } from './layer/extract-options.js';
 export { type FetchLayerOptions, fetchLayer } from './layer/fetch-layer.js';
 export type { LayerHandle } from './layer/layer.js';
 export type { LayerSource } from './layer/layer-input.js';
-export { type OpenedSource, type OpenOptions, openSource, splitTransport, type Transport } from './open.js';
+export {
+  type OpenedDestination,
+  type OpenedSource,
+  type OpenOptions,
+  openDestination,
+  openSource,
+  splitTransport,
+  type Transport,
+} from './open.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 // registry
 export { closeConnections } from './registry/connections.js';
@@ -85,6 +94,7 @@ export {
 export { type EndpointExplanation, explainEndpoint } from './registry/explain-endpoint.js';
 export { type GetTokenOptions, getToken } from './registry/get-token.js';
 export { eraseCredential, type KeptCredential, type LoginOptions, storeCredential } from './registry/login.js';
+export type { OpenRegistryOptions } from './registry/open-repository.js';
 export type { RegistriesConfPlaces } from './registry/registries-conf.js';
 export { createRegistry, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';

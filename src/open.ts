@@ -4,26 +4,17 @@
  * It knows every kind of source by its prefix and opens it with its defaults; it holds no logic of its own. What a
  * source needs is loaded only when that kind is asked for.
  */
-import { lstat } from 'node:fs/promises';
-import type { CallOptions, ReadOnlyTarget } from './content/content.js';
+import { lstat, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
-import type { ExplicitCredential } from './registry/credential-search.js';
-import type { Credential, CredentialProvider } from './registry/credentials.js';
-import type { RegistryOptions } from './registry/registry-options.js';
+import type { CopyImageOptions, CopyResult } from './image/copy-image.js';
+import type { OpenRegistryOptions } from './registry/open-repository.js';
 import { isDigest } from './spec/digest.js';
-import { formatReference, parseReference } from './spec/reference.js';
+import { formatReference } from './spec/reference.js';
 
-/** How a source is opened. What concerns a registry is ignored for a local source. */
-export interface OpenOptions extends RegistryOptions, CallOptions {
-  /** Who we are: before anything that is found in files. Ignored where `credentials` is given. */
-  readonly credential?: Credential | undefined;
-  /** Auth file to read before any other. Ignored where `credentials` is given. */
-  readonly authFile?: string | undefined;
-  /** `false`: no credentials are looked for in files or helpers. Default true. */
-  readonly findCredentials?: boolean | undefined;
-  /** `false`: mirrors and certificates configured on this machine are not looked for. Default true. */
-  readonly findEndpoints?: boolean | undefined;
-}
+/** How a source or a destination is opened. What concerns a registry is ignored for a local one. */
+export type OpenOptions = OpenRegistryOptions;
 
 /** An opened source: where to read, and the reference to ask it for. The caller closes it. */
 export interface OpenedSource {
@@ -72,34 +63,9 @@ async function splitPath(text: string): Promise<{ path: string; reference: strin
     : { path: text, reference: undefined };
 }
 
-function explicit(host: string, credential: Credential | undefined): ExplicitCredential[] {
-  return credential === undefined ? [] : [{ host, credential }];
-}
-
-function explicitOnly(host: string, credential: Credential | undefined): CredentialProvider | undefined {
-  if (credential === undefined) return undefined;
-  const found = { credential, source: '--creds' };
-  return { credential: async (scope) => (scope.host === host ? found : undefined) };
-}
-
 async function openRegistry(text: string, options: OpenOptions): Promise<OpenedSource> {
-  const reference = parseReference(text);
-  const [{ createRepository }, { createCredentialSearch }, { createEndpointSearch }] = await Promise.all([
-    import('./registry/repository.js'),
-    import('./registry/credential-search.js'),
-    import('./registry/endpoint-search.js'),
-  ]);
-  const credentials =
-    options.credentials ??
-    (options.findCredentials === false
-      ? explicitOnly(reference.registry, options.credential)
-      : createCredentialSearch({
-          explicit: explicit(reference.registry, options.credential),
-          authFile: options.authFile,
-          onProgress: options.onProgress,
-        }));
-  const endpoints = options.endpoints ?? (options.findEndpoints === false ? undefined : createEndpointSearch(options));
-  const repository = createRepository(reference, { ...options, credentials, endpoints });
+  const { openRepository } = await import('./registry/open-repository.js');
+  const { repository, reference } = await openRepository(text, options);
   return {
     source: repository,
     reference: reference.digest ?? reference.tag ?? 'latest',
@@ -161,4 +127,92 @@ async function openLocal(
     case 'docker-daemon':
       return closing(await (await import('./content/docker-daemon.js')).openDockerDaemon(path, { signal }));
   }
+}
+
+/** An opened destination: a place, and the name that an image gets there. The caller closes it. */
+export interface OpenedDestination {
+  /** What was asked for, written out in full, for people. */
+  readonly name: string;
+  readonly transport: Transport;
+  /** Copies an image here; see `copyImage`. */
+  copyFrom(source: ReadOnlyTarget, reference: string, options?: CopyImageOptions): Promise<CopyResult>;
+  /** A folder that was made for a copy that failed before it brought anything is removed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the destination that `text` names: `docker://NAME[:TAG]` or a bare registry reference, `oci:DIR[:TAG]`.
+ *
+ * A layout's folder is made where there is none; a registry is not asked anything yet.
+ *
+ * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_UNSUPPORTED` (a form that is only read), `ERR_LAYOUT_INVALID`,
+ *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+ */
+export async function openDestination(text: string, options: OpenOptions = {}): Promise<OpenedDestination> {
+  const { transport, rest } = splitTransport(text);
+  const { copyImage } = await import('./image/copy-image.js');
+  if (transport === 'docker') {
+    const { openRepository } = await import('./registry/open-repository.js');
+    const { repository, reference } = await openRepository(rest, options);
+    if (reference.tag !== undefined && reference.digest !== undefined) {
+      throw new RootfsError(
+        'ERR_REFERENCE_INVALID',
+        `${text}: a destination has a tag or a digest, not both; leave one out`,
+        { detail: { reference: text } },
+      );
+    }
+    return {
+      name: formatReference(reference),
+      transport,
+      copyFrom: (source, from, copyOptions) =>
+        copyImage(source, from, repository, reference.digest ?? reference.tag ?? 'latest', copyOptions),
+      close: async () => {},
+    };
+  }
+  if (transport !== 'oci') {
+    throw new RootfsError('ERR_UNSUPPORTED', `${text}: ${transport}: is read, not written; copy to oci: instead`, {
+      detail: { transport },
+    });
+  }
+  const { path, reference } = await splitDestination(text, rest);
+  const hadFolder = await isThere(path);
+  const hadLayout = await isThere(join(path, 'oci-layout'));
+  const { OciLayout } = await import('./content/oci-layout.js');
+  const layout = await OciLayout.open(path, { create: true });
+  return {
+    name: text,
+    transport,
+    copyFrom: (source, from, copyOptions) => copyImage(source, from, layout, reference, copyOptions),
+    close: async () => {
+      if (!hadLayout) await removeEmptyLayout(path);
+      if (!hadFolder) await rmdir(path).catch(() => {});
+    },
+  };
+}
+
+/** `path[:name]`, the path ending at the first colon after its last slash. */
+async function splitDestination(text: string, rest: string): Promise<{ path: string; reference: string }> {
+  const { path, reference } = await splitPath(rest);
+  if (path === '') {
+    throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: a path is missing; name one, as in oci:./image:v1`);
+  }
+  if (reference !== undefined && isDigest(reference) && /^sha(?:256|512):/.test(reference)) {
+    throw new RootfsError(
+      'ERR_REFERENCE_INVALID',
+      `${text}: a destination on this machine has a name or none; leave the digest out`,
+      { detail: { reference: text } },
+    );
+  }
+  return { path, reference: reference ?? '' };
+}
+
+/** Removes a layout that holds no blob; one that holds something stays as it is. */
+async function removeEmptyLayout(path: string): Promise<void> {
+  for (const folder of ['blobs/sha256', 'blobs/sha512', 'blobs']) await rmdir(join(path, folder)).catch(() => {});
+  if (await isThere(join(path, 'blobs'))) return;
+  for (const file of ['index.json', 'oci-layout']) await rm(join(path, file), { force: true });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
 }

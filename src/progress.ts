@@ -41,7 +41,17 @@ export type ProgressEvent =
       readonly dataBytes: number;
       readonly totalDataBytes: number;
     }
-  | { readonly type: 'blob:copied'; readonly digest: string; readonly bytes: number; readonly skipped: boolean }
+  | { readonly type: 'blobs:planned'; readonly blobs: number; readonly bytes: number }
+  | { readonly type: 'blob:started'; readonly digest: string; readonly bytes: number }
+  | { readonly type: 'blob:progressed'; readonly digest: string; readonly bytes: number; readonly copiedBytes: number }
+  | {
+      /** A blob is at its destination. */
+      readonly type: 'blob:copied';
+      readonly digest: string;
+      readonly bytes: number;
+      /** It was there already, or was mounted from another repository: no byte of it moved. */
+      readonly skipped: boolean;
+    }
   | {
       readonly type: 'request:retried';
       readonly subject: string;

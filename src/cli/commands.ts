@@ -34,6 +34,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/digest.js')).digest,
   },
   {
+    name: 'copy',
+    summary: 'Copy an image from any source to any destination, digests kept',
+    load: async () => (await import('./commands/copy.js')).copy,
+  },
+  {
+    name: 'push',
+    summary: 'Copy a local image to a registry',
+    load: async () => (await import('./commands/push.js')).push,
+  },
+  {
     name: 'completion',
     summary: 'Print the completion script for bash, zsh or fish',
     load: async () => (await import('./commands/completion.js')).completion,

@@ -32,6 +32,8 @@ export const REGISTRY_OPTIONS: Readonly<Record<string, Options>> = {
   'ca-file': { type: 'string', describe: 'PEM file of authorities to trust besides the system', group: 'Registry:' },
   creds: { type: 'string', describe: 'USER:PASSWORD (visible to other users of this machine)', group: 'Registry:' },
   username: { alias: 'u', type: 'string', describe: 'User name', group: 'Registry:' },
+  authfile: { type: 'string', describe: 'Auth file to read instead of the usual ones', group: 'Registry:' },
+  'no-creds': { type: 'boolean', describe: 'Go as nobody: look for no credentials', group: 'Registry:' },
   'password-stdin': { type: 'boolean', describe: 'Read the password from stdin', group: 'Registry:' },
   timeout: { type: 'string', default: '30s', describe: 'Longest silence of a server', group: 'Registry:' },
   retry: { type: 'number', default: 5, describe: 'Attempts in a row without progress', group: 'Registry:' },
@@ -49,6 +51,8 @@ export interface RegistryArguments {
   readonly tlsVerify?: boolean | undefined;
   readonly caFile?: string | undefined;
   readonly credential?: ExplicitCredential | undefined;
+  readonly authFile?: string | undefined;
+  readonly findCredentials: boolean;
   readonly timeoutMs: number;
   readonly retry: number;
 }
@@ -115,6 +119,9 @@ async function explicitCredential(args: Arguments): Promise<ExplicitCredential |
   const creds = text(args, 'creds');
   const username = text(args, 'username');
   const fromStdin = flag(args, 'password-stdin') === true;
+  if (args['creds'] === false && (username !== undefined || fromStdin || text(args, 'authfile') !== undefined)) {
+    throw new RootfsError('ERR_OPTION_INVALID', '--no-creds means nobody; give it alone, or say who you are');
+  }
   if (creds !== undefined) {
     if (username !== undefined || fromStdin) {
       throw new RootfsError(
@@ -122,16 +129,22 @@ async function explicitCredential(args: Arguments): Promise<ExplicitCredential |
         '--creds already says who; give it alone, or --username and --password-stdin',
       );
     }
-    const colon = creds.indexOf(':');
-    if (colon < 1)
-      throw new RootfsError('ERR_OPTION_INVALID', '--creds takes USER:PASSWORD; there is no colon in what was given');
-    return { username: creds.slice(0, colon), password: creds.slice(colon + 1) };
+    return splitCredential('creds', creds);
   }
   if (username === undefined && !fromStdin) return undefined;
   if (username === undefined || !fromStdin) {
     throw new RootfsError('ERR_OPTION_INVALID', '--username and --password-stdin go together; give both');
   }
   return { username, password: await readPassword() };
+}
+
+/** Reads `USER:PASSWORD`. @throws RootfsError `ERR_OPTION_INVALID`, without what was given */
+export function splitCredential(option: string, creds: string): ExplicitCredential {
+  const colon = creds.indexOf(':');
+  if (colon < 1) {
+    throw new RootfsError('ERR_OPTION_INVALID', `--${option} takes USER:PASSWORD; there is no colon in what was given`);
+  }
+  return { username: creds.slice(0, colon), password: creds.slice(colon + 1) };
 }
 
 /** Reads the registry options; the password comes from stdin where that was asked for. */
@@ -149,6 +162,9 @@ export async function registryArguments(args: Arguments): Promise<RegistryArgume
     tlsVerify: flag(args, 'tls-verify'),
     caFile,
     credential: await explicitCredential(args),
+    authFile: text(args, 'authfile'),
+    // yargs reads `--no-creds` as `creds: false`.
+    findCredentials: args['creds'] !== false,
     timeoutMs: parseDuration('timeout', args['timeout'] ?? '30s'),
     retry: whole(args, 'retry', 0) ?? 5,
   };

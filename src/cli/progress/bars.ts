@@ -35,7 +35,7 @@ export function bars(): ProgressDisplay {
   const drawTotal = (): void => {
     const bytes = totals.fetchedBytes;
     total?.update(bytes, {
-      name: `${totals.layersDone}/${totals.layers} layers`,
+      name: `${totals.layersDone}/${totals.layers} ${totals.noun}`,
       size: `${formatSize(bytes)} of ${formatSize(totals.compressedBytes)}`,
     });
   };
@@ -45,22 +45,24 @@ export function bars(): ProgressDisplay {
       totals.add(event);
       switch (event.type) {
         case 'layers:planned':
-          total = multi.create(Math.max(1, event.compressedBytes), 0, { name: '', size: '' });
+        case 'blobs:planned':
+          total = multi.create(Math.max(1, totals.compressedBytes), 0, { name: '', size: '' });
           break;
         case 'layer:started':
+        case 'blob:started':
           if (running.size < MAX_BARS) {
             const name = event.digest.replace(/^[a-z0-9]+:/, '').slice(0, 12);
-            running.set(
-              event.digest,
-              multi.create(Math.max(1, event.compressedBytes), 0, { name, size: formatSize(event.compressedBytes) }),
-            );
+            const bytes = event.type === 'blob:started' ? event.bytes : event.compressedBytes;
+            running.set(event.digest, multi.create(Math.max(1, bytes), 0, { name, size: formatSize(bytes) }));
           }
           break;
         case 'layer:progressed':
-          running.get(event.digest)?.update(event.fetchedBytes);
+        case 'blob:progressed':
+          running.get(event.digest)?.update(event.type === 'blob:progressed' ? event.copiedBytes : event.fetchedBytes);
           drawTotal();
           break;
-        case 'layer:finished': {
+        case 'layer:finished':
+        case 'blob:copied': {
           const bar = running.get(event.digest);
           if (bar !== undefined) multi.remove(bar);
           running.delete(event.digest);

@@ -4,6 +4,7 @@ import type { ProgressDisplay } from './display.js';
 import { Totals } from './totals.js';
 
 const EVERY_MS = 3000;
+const PROGRESSED: ReadonlySet<string> = new Set(['layer:progressed', 'blob:progressed']);
 
 /** Makes the display. */
 export function plainLines(): ProgressDisplay {
@@ -11,7 +12,7 @@ export function plainLines(): ProgressDisplay {
   const write = (line: string): void => void process.stderr.write(`rootfs: ${line}\n`);
   let last = Date.now();
   const sum = (): string =>
-    `${totals.layersDone} of ${totals.layers} layers, ${formatSize(totals.fetchedBytes)} of ${formatSize(totals.compressedBytes)} fetched`;
+    `${totals.layersDone} of ${totals.layers} ${totals.noun}, ${formatSize(totals.fetchedBytes)} of ${formatSize(totals.compressedBytes)} fetched`;
   return {
     listen: (event) => {
       totals.add(event);
@@ -21,7 +22,7 @@ export function plainLines(): ProgressDisplay {
         write(
           `${event.subject}: ${event.reason}; attempt ${event.attempt} in ${Math.round(event.waitMs / 100) / 10} s`,
         );
-      } else if (event.type === 'layer:progressed' && Date.now() - last >= EVERY_MS) {
+      } else if (PROGRESSED.has(event.type) && Date.now() - last >= EVERY_MS) {
         last = Date.now();
         write(sum());
       }

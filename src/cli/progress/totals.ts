@@ -1,8 +1,10 @@
 /** What all displays count: bytes to fetch, bytes fetched, layers done. */
 import type { ProgressEvent } from '../../index.js';
 
-/** The running sums of one command. */
+/** The running sums of one command. Blobs that are copied as they are count as layers do. */
 export class Totals {
+  /** What is counted, for people. */
+  noun: 'layers' | 'blobs' = 'layers';
   layers = 0;
   layersDone = 0;
   layersCached = 0;
@@ -15,6 +17,16 @@ export class Totals {
     if (event.type === 'layers:planned') {
       this.layers = event.layers;
       this.compressedBytes = event.compressedBytes;
+    } else if (event.type === 'blobs:planned') {
+      this.noun = 'blobs';
+      this.layers = event.blobs;
+      this.compressedBytes = event.bytes;
+    } else if (event.type === 'blob:progressed') {
+      this.#fetched.set(event.digest, event.copiedBytes);
+    } else if (event.type === 'blob:copied') {
+      this.#fetched.set(event.digest, event.bytes);
+      this.layersDone += 1;
+      if (event.skipped) this.layersCached += 1;
     } else if (event.type === 'layer:progressed') {
       this.#fetched.set(event.digest, event.fetchedBytes);
     } else if (event.type === 'layer:finished') {

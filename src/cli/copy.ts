@@ -1,0 +1,81 @@
+/** What `copy` and `push` share: two places opened, one image copied, one line told. */
+import type { Options } from 'yargs';
+import { type CopyResult, openDestination, openSource } from '../index.js';
+import type { Arguments, Context } from './command.js';
+import { platformOf } from './image.js';
+import { PLATFORM_OPTIONS, REGISTRY_OPTIONS, whole } from './options.js';
+import { formatSize } from './quantity.js';
+import { SIDE_OPTIONS, sideArguments } from './two-sides.js';
+
+/** Options of commands that copy. */
+export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
+  ...PLATFORM_OPTIONS,
+  platform: {
+    type: 'string',
+    describe: 'Only the image for os/arch[/variant]; default: all there are',
+    group: 'Image:',
+  },
+  jobs: { type: 'number', describe: 'Blobs on their way at once (default 6)', group: 'Copy:' },
+  'mount-from': {
+    type: 'string',
+    describe: "Repository of the destination's registry that has the blobs already",
+    group: 'Copy:',
+  },
+  ...REGISTRY_OPTIONS,
+  ...SIDE_OPTIONS,
+};
+
+/** Copies and tells what was done: on stdout the digest that the destination's name points at now. */
+export async function copyBetween(args: Arguments, context: Context, from: string, to: string): Promise<void> {
+  const { signal, onProgress } = context;
+  const platform = args['platform'] === 'all' ? undefined : platformOf(args);
+  const jobs = whole(args, 'jobs', 1);
+  const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
+  const sides = await sideArguments(args, from, to);
+  const opened = await openSource(from, { ...sides.src, signal, onProgress });
+  try {
+    const destination = await openDestination(to, { ...sides.dest, signal, onProgress });
+    try {
+      const result = await destination.copyFrom(opened.source, opened.reference, {
+        platform,
+        jobs,
+        mountFrom,
+        signal,
+        onProgress,
+      });
+      context.endProgress();
+      context.note(`rootfs: ${summary(result)}: ${destination.name}`);
+      const { digest, mediaType, size } = result.descriptor;
+      await context.write(
+        args['json'] === true
+          ? `${JSON.stringify({
+              source: opened.name,
+              sourceDigest: result.source.digest,
+              destination: destination.name,
+              digest,
+              mediaType,
+              size,
+              manifests: result.manifests,
+              copiedBlobs: result.copiedBlobs,
+              copiedBytes: result.copiedBytes,
+              presentBlobs: result.presentBlobs,
+              mountedBlobs: result.mountedBlobs,
+              foreignBlobs: result.foreignBlobs,
+            })}\n`
+          : `${digest}\n`,
+      );
+    } finally {
+      await destination.close();
+    }
+  } finally {
+    await opened.close();
+  }
+}
+
+function summary(result: CopyResult): string {
+  const parts = [`${result.copiedBlobs} blobs copied (${formatSize(result.copiedBytes)})`];
+  if (result.presentBlobs > 0) parts.push(`${result.presentBlobs} were there`);
+  if (result.mountedBlobs > 0) parts.push(`${result.mountedBlobs} mounted`);
+  if (result.foreignBlobs > 0) parts.push(`${result.foreignBlobs} foreign layers left out`);
+  return parts.join(', ');
+}

@@ -1,0 +1,113 @@
+/** One blob from a source to a destination: skipped where it is, mounted where it can be, else moved and verified. */
+import type {
+  BlobPath,
+  CallOptions,
+  Distruster,
+  Fetcher,
+  Mounter,
+  Pusher,
+  ReadOnlyStorage,
+} from '../content/content.js';
+import { embeddedContent } from '../content/fetch-verified.js';
+import { RootfsError } from '../errors.js';
+import { report } from '../progress.js';
+import type { Descriptor } from '../spec/descriptor.js';
+
+/** What became of a blob. */
+export type CopiedBlob = 'copied' | 'present' | 'mounted';
+
+/** How often a blob whose bytes were wrong is fetched again from somebody else. */
+const MAX_DISTRUSTS = 8;
+
+/** Options of `copyBlob`. */
+export interface CopyBlobOptions extends CallOptions {
+  /** A repository of the destination's registry that may have the blob already. */
+  readonly mountFrom?: string | undefined;
+}
+
+/**
+ * Brings one blob to a destination, which verifies it. Bytes that a mirror got wrong are fetched from the next one.
+ *
+ * @throws what source and destination throw
+ */
+export async function copyBlob(
+  source: Fetcher,
+  destination: ReadOnlyStorage & Pusher,
+  target: Descriptor,
+  options: CopyBlobOptions,
+): Promise<CopiedBlob> {
+  const { signal, onProgress } = options;
+  const { digest, size } = target;
+  const call = { signal, onProgress };
+  const done = (skipped: boolean): void => report(onProgress, { type: 'blob:copied', digest, bytes: size, skipped });
+  if (await isPresent(destination, target, call)) {
+    done(true);
+    return 'present';
+  }
+  if (options.mountFrom !== undefined && canMount(destination)) {
+    if (await destination.mount(target, options.mountFrom, call)) {
+      done(true);
+      return 'mounted';
+    }
+  }
+  report(onProgress, { type: 'blob:started', digest, bytes: size });
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await destination.push(bare(target), new BlobContent(source, target, call), call);
+      break;
+    } catch (error) {
+      const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
+      if (!wrong || attempt >= MAX_DISTRUSTS || !canDistrust(source) || !source.distrust(target)) throw error;
+    }
+  }
+  done(false);
+  return 'copied';
+}
+
+/** The bytes of a blob, fetched anew each time they are asked for: a lost upload can start again from any place. */
+class BlobContent implements AsyncIterable<Uint8Array> {
+  readonly #source: Fetcher;
+  readonly #target: Descriptor;
+  readonly #call: CallOptions;
+
+  constructor(source: Fetcher, target: Descriptor, call: CallOptions) {
+    this.#source = source;
+    this.#target = target;
+    this.#call = call;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    const { digest, size } = this.#target;
+    const embedded = embeddedContent(this.#target);
+    if (embedded !== undefined) {
+      yield embedded;
+      return;
+    }
+    let copiedBytes = 0;
+    for await (const chunk of await this.#source.fetch(this.#target, this.#call)) {
+      yield chunk as Uint8Array;
+      copiedBytes += (chunk as Uint8Array).byteLength;
+      report(this.#call.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
+    }
+  }
+}
+
+/** A file under the blob's name that has another length is no blob: another program was interrupted there. */
+async function isPresent(destination: ReadOnlyStorage, target: Descriptor, call: CallOptions): Promise<boolean> {
+  if (!(await destination.exists(target, call))) return false;
+  const located = await (destination as Partial<BlobPath>).blobPath?.(target, call);
+  return located === undefined || located.size === target.size;
+}
+
+/** What a manifest says of a blob besides its content is no business of a store of blobs. */
+function bare({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size };
+}
+
+function canMount(destination: object): destination is Mounter {
+  return typeof (destination as Partial<Mounter>).mount === 'function';
+}
+
+function canDistrust(source: object): source is Distruster {
+  return typeof (source as Partial<Distruster>).distrust === 'function';
+}

@@ -1,0 +1,125 @@
+/** Everything below a manifest or an index: what has to be copied so that it is whole at another place. */
+
+import { RootfsError } from '../errors.js';
+import { mapConcurrently } from '../io/concurrency.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { Digest } from '../spec/digest.js';
+import { describeLayerType, isIndexType, isManifestType } from '../spec/media-types.js';
+import type { DocumentReader, ReadDocument } from './document-reader.js';
+import { MAX_INDEX_DEPTH, unlessMissing } from './index-entries.js';
+
+/** The most manifests and indexes that are copied under one name. */
+export const MAX_COPIED_MANIFESTS = 4096;
+
+/** The most bytes that manifests and indexes copied under one name may have together: 256 MiB. */
+export const MAX_COPIED_MANIFEST_BYTES = 256 * 1024 * 1024;
+
+/** A manifest or an index as it is copied: its bytes, verbatim. */
+export interface CopiedDocument {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+}
+
+/** What lies below a root. */
+export interface CopyGraph {
+  /** Manifests and indexes, each once, by height: what a document names stands in an earlier group than itself. */
+  readonly levels: readonly (readonly CopiedDocument[])[];
+  /** Configs, layers and other leaves, each once, in the order in which they are named. */
+  readonly blobs: readonly Descriptor[];
+}
+
+/**
+ * Reads all documents below `root`, several at once.
+ *
+ * @throws RootfsError `ERR_NOT_FOUND` (an index names what the source does not have), `ERR_LIMIT_EXCEEDED`
+ *   (`MAX_COPIED_MANIFESTS`, `MAX_COPIED_MANIFEST_BYTES`, indexes too deep in each other), and what reading throws
+ */
+export async function copyGraph(root: ReadDocument, reader: DocumentReader, jobs: number): Promise<CopyGraph> {
+  const heights = new Map<Digest, number>();
+  const documents = new Map<Digest, ReadDocument>([[root.descriptor.digest, root]]);
+  const blobs = new Map<Digest, Descriptor>();
+  let bytes = root.bytes.byteLength;
+  let level: readonly ReadDocument[] = [root];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_INDEX_DEPTH) throw limit(reader, `indexes lie over ${MAX_INDEX_DEPTH} deep in each other`);
+    const children = new Map<Digest, Descriptor>();
+    for (const document of level) {
+      for (const child of namedBy(document)) {
+        if (!isDocument(child)) blobs.set(child.digest, blobs.get(child.digest) ?? child);
+        else if (!documents.has(child.digest)) children.set(child.digest, child);
+      }
+    }
+    if (documents.size + children.size > MAX_COPIED_MANIFESTS) {
+      throw limit(reader, `over ${MAX_COPIED_MANIFESTS} manifests lie under this name`);
+    }
+    level = await mapConcurrently(
+      [...children.values()],
+      async (child) => {
+        const read = await readChild(child, reader);
+        bytes += read.bytes.byteLength;
+        if (bytes > MAX_COPIED_MANIFEST_BYTES) {
+          throw limit(reader, `its manifests have over ${MAX_COPIED_MANIFEST_BYTES} bytes together`);
+        }
+        return read;
+      },
+      { concurrency: jobs },
+    );
+    for (const document of level) documents.set(document.descriptor.digest, document);
+  }
+  heightOf(root, documents, heights);
+  const levels: CopiedDocument[][] = [];
+  for (const [digest, height] of heights) {
+    const document = documents.get(digest);
+    if (document === undefined) continue;
+    levels[height] ??= [];
+    levels[height].push({ descriptor: document.descriptor, bytes: document.bytes });
+  }
+  return { levels, blobs: [...blobs.values()] };
+}
+
+/** Whether a layer is one that must not be handed on: its descriptor says where else it may be had. */
+export function isForeignLayer(descriptor: Descriptor): boolean {
+  return describeLayerType(descriptor.mediaType)?.nondistributable === true;
+}
+
+function namedBy(document: ReadDocument): readonly Descriptor[] {
+  return document.kind === 'index' ? document.value.manifests : [document.value.config, ...document.value.layers];
+}
+
+function isDocument({ mediaType }: Descriptor): boolean {
+  return isIndexType(mediaType) || isManifestType(mediaType);
+}
+
+async function readChild(child: Descriptor, reader: DocumentReader): Promise<ReadDocument> {
+  const read = await unlessMissing(reader.manifest(child));
+  if (read !== undefined) return read;
+  throw new RootfsError(
+    'ERR_NOT_FOUND',
+    `${reader.name}: its index names ${child.digest}, which the source does not have; copy one platform only, or ask who publishes it`,
+    { detail: { image: reader.name, digest: child.digest } },
+  );
+}
+
+/** The height of a document: 0 for one that names blobs only. No document can name itself: its digest would change. */
+function heightOf(
+  document: ReadDocument,
+  documents: ReadonlyMap<Digest, ReadDocument>,
+  known: Map<Digest, number>,
+): number {
+  const { digest } = document.descriptor;
+  const found = known.get(digest);
+  if (found !== undefined) return found;
+  let height = 0;
+  for (const child of namedBy(document)) {
+    const below = documents.get(child.digest);
+    if (below !== undefined) height = Math.max(height, heightOf(below, documents, known) + 1);
+  }
+  known.set(digest, height);
+  return height;
+}
+
+function limit(reader: DocumentReader, problem: string): RootfsError {
+  return new RootfsError('ERR_LIMIT_EXCEEDED', `${reader.name}: ${problem}; copy one platform only`, {
+    detail: { image: reader.name },
+  });
+}

@@ -1,0 +1,184 @@
+/** An image from any source to any store, its digests kept. */
+import { Readable } from 'node:stream';
+import type { CallOptions, Pusher, ReadOnlyStorage, ReadOnlyTarget, Tagger } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import { mapConcurrently } from '../io/concurrency.js';
+import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import { report } from '../progress.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { isDigest } from '../spec/digest.js';
+import type { Platform } from '../spec/platform.js';
+import { type CopiedBlob, copyBlob } from './copy-blob.js';
+import { type CopiedDocument, copyGraph, isForeignLayer } from './copy-graph.js';
+import { DocumentReader, type ReadDocument } from './document-reader.js';
+import { fetchImage } from './fetch-image.js';
+import { imageFailure } from './image-failure.js';
+import { imageName } from './image-name.js';
+
+/** Where an image can be copied to: a registry's repository, an OCI layout, a store in memory. */
+export type CopyDestination = ReadOnlyStorage & Pusher & Tagger;
+
+/** Options of `copyImage`. */
+export interface CopyImageOptions extends CallOptions {
+  /** Copies the image for this platform only. Default: everything the source's name points at. */
+  readonly platform?: Platform | string | undefined;
+  /** Blobs on their way at once, 1 to 64. Default 6. */
+  readonly jobs?: number | undefined;
+  /**
+   * A repository of the destination's registry whose blobs are mounted instead of moved. Default: the source's
+   * repository, where source and destination are of one registry.
+   */
+  readonly mountFrom?: string | undefined;
+  /** Copies layers that must not be handed on (`nondistributable`, `foreign`) too. Default false. */
+  readonly foreignLayers?: boolean | undefined;
+  /** The most bytes that an index, a manifest or a config may have; 4 MiB when absent. */
+  readonly maxManifestBytes?: number | undefined;
+}
+
+/** What was copied. */
+export interface CopyResult {
+  /** What the destination's name points at now. */
+  readonly descriptor: Descriptor;
+  /** What the source's name pointed at: the index, where one platform was taken out of it. */
+  readonly source: Descriptor;
+  /** Manifests and indexes, the root among them. */
+  readonly manifests: number;
+  readonly copiedBlobs: number;
+  readonly copiedBytes: number;
+  /** Blobs that were there already. */
+  readonly presentBlobs: number;
+  /** Blobs that the registry took over from another of its repositories. */
+  readonly mountedBlobs: number;
+  /** Layers that are not handed on; whoever pulls the image gets them where their `urls` say. */
+  readonly foreignBlobs: number;
+}
+
+/**
+ * Copies an image, or all images of an index, from any source to a store. Manifests are copied verbatim, so that every
+ * digest stays. Blobs that are there are not moved; manifests follow their blobs, indexes their manifests, and the name
+ * comes last: a copy that fails leaves no name behind and changes none.
+ *
+ * The name is resolved once. What it is moved to while the copy runs is not mixed in.
+ *
+ * @param destinationReference A tag; for a layout also nothing, for an entry without a name. A digest is checked
+ *   against what is copied.
+ * @throws RootfsError `ERR_NOT_FOUND`, `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_OPTION_INVALID`,
+ *   `ERR_LIMIT_EXCEEDED`, `ERR_UNSUPPORTED` (a destination that takes no uploads), `ERR_NO_SPACE`, as `fetchImage`, and
+ *   what source and destination throw; or the signal's own reason
+ */
+export async function copyImage(
+  source: ReadOnlyTarget,
+  reference: string,
+  destination: CopyDestination,
+  destinationReference: string,
+  options: CopyImageOptions = {},
+): Promise<CopyResult> {
+  const { signal, onProgress } = options;
+  const jobs = checkJobs(options.jobs);
+  const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
+  throwIfAborted(signal);
+  const call = { signal, onProgress };
+  try {
+    const reader = new DocumentReader(source, reference, { ...call, maxBytes });
+    const { root, target } = await readRoot(source, reference, reader, options);
+    const { digest, mediaType } = root.descriptor;
+    if (options.platform === undefined) {
+      report(onProgress, { type: 'image:resolved', reference: reader.name, digest, mediaType });
+    }
+    const name = checkName(destinationReference, root.descriptor, reader.name);
+    const graph = await copyGraph(root, reader, jobs);
+    const foreign = options.foreignLayers === true ? [] : graph.blobs.filter(isForeignLayer);
+    const blobs = graph.blobs.filter((blob) => !foreign.includes(blob));
+    report(onProgress, {
+      type: 'blobs:planned',
+      blobs: blobs.length,
+      bytes: blobs.reduce((sum, { size }) => sum + size, 0),
+    });
+    const mountFrom = options.mountFrom ?? commonRegistry(source, destination);
+    const became = await mapConcurrently(
+      blobs,
+      (blob, blobSignal) => copyBlob(source, destination, blob, { signal: blobSignal, onProgress, mountFrom }),
+      { concurrency: jobs, signal },
+    );
+    for (const level of graph.levels) {
+      await mapConcurrently(
+        level,
+        (document, levelSignal) => push(destination, document, { signal: levelSignal, onProgress }),
+        {
+          concurrency: jobs,
+          signal,
+        },
+      );
+    }
+    const descriptor = named(root.descriptor);
+    throwIfAborted(signal);
+    if (name !== undefined) await destination.tag(descriptor, name, call);
+    const count = (what: CopiedBlob): number => became.filter((one) => one === what).length;
+    return {
+      descriptor,
+      source: named(target),
+      manifests: graph.levels.reduce((sum, level) => sum + level.length, 0),
+      copiedBlobs: count('copied'),
+      copiedBytes: blobs.reduce((sum, { size }, at) => (became[at] === 'copied' ? sum + size : sum), 0),
+      presentBlobs: count('present'),
+      mountedBlobs: count('mounted'),
+      foreignBlobs: foreign.length,
+    };
+  } catch (error) {
+    throw imageFailure(error, imageName(source, reference), signal);
+  }
+}
+
+async function readRoot(
+  source: ReadOnlyTarget,
+  reference: string,
+  reader: DocumentReader,
+  options: CopyImageOptions,
+): Promise<{ readonly root: ReadDocument; readonly target: Descriptor }> {
+  if (options.platform === undefined) {
+    const root = await reader.target();
+    return { root, target: root.descriptor };
+  }
+  const { signal, onProgress, platform, maxManifestBytes } = options;
+  const image = await fetchImage(source, reference, { signal, onProgress, platform, maxManifestBytes });
+  return { root: { kind: 'manifest', ...image.manifest }, target: image.target };
+}
+
+async function push(destination: CopyDestination, document: CopiedDocument, call: CallOptions): Promise<void> {
+  const { mediaType, digest, size } = document.descriptor;
+  await destination.push({ mediaType, digest, size }, Readable.from([document.bytes], { objectMode: false }), call);
+}
+
+/** What a name is given for: the platform and the annotations belong to the entry it was read from. */
+function named({ mediaType, digest, size, artifactType }: Descriptor): Descriptor {
+  return { mediaType, digest, size, ...(artifactType === undefined ? {} : { artifactType }) };
+}
+
+/** The name to give at the end; none where the destination is asked for by its digest. */
+function checkName(reference: string, root: Descriptor, source: string): string | undefined {
+  const text = reference.startsWith('@') ? reference.slice(1) : reference;
+  if (!/^sha(?:256|512):/.test(text) || !isDigest(text)) return reference;
+  if (text === root.digest) return undefined;
+  throw new RootfsError(
+    'ERR_DIGEST_MISMATCH',
+    `${source}: it is ${root.digest}, but the destination is to be ${text}; leave the digest out of the destination`,
+    { detail: { expected: text, found: root.digest } },
+  );
+}
+
+/** The source's repository, where the destination is another one of the same registry. */
+function commonRegistry(source: object, destination: object): string | undefined {
+  const from = source as { readonly registry?: unknown; readonly repository?: unknown };
+  const to = destination as { readonly registry?: unknown; readonly repository?: unknown };
+  if (typeof from.repository !== 'string' || from.registry === undefined) return undefined;
+  return from.registry === to.registry && from.repository !== to.repository ? from.repository : undefined;
+}
+
+function checkJobs(jobs: number | undefined): number {
+  if (jobs === undefined) return 6;
+  if (Number.isSafeInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
+  throw new RootfsError('ERR_OPTION_INVALID', `jobs: ${String(jobs)} is not a whole number from 1 to 64`, {
+    detail: { option: 'jobs' },
+  });
+}

@@ -1,0 +1,79 @@
+/** A registry with everything this machine knows about it: credentials, mirrors and certificates looked up as people expect. */
+import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { parseReference, type Reference } from '../spec/reference.js';
+import type { ExplicitCredential } from './credential-search.js';
+import type { Credential, CredentialProvider } from './credentials.js';
+import type { RegistryOptions } from './registry-options.js';
+import type { RegistryRepository } from './repository.js';
+
+/** How a registry is reached, and where this machine's knowledge of it is looked for. */
+export interface OpenRegistryOptions extends RegistryOptions, CallOptions {
+  /** Who we are: before anything that is found in files. Ignored where `credentials` is given. */
+  readonly credential?: Credential | undefined;
+  /** Auth file to read instead of the usual places. Ignored where `credentials` is given. */
+  readonly authFile?: string | undefined;
+  /** `false`: no credentials are looked for in files or helpers. Default true. */
+  readonly findCredentials?: boolean | undefined;
+  /** `false`: mirrors and certificates configured on this machine are not looked for. Default true. */
+  readonly findEndpoints?: boolean | undefined;
+}
+
+/**
+ * The options of `createRepository` and `createRegistry` for a host, with credentials and endpoints looked up on this
+ * machine unless the caller gives them.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export async function machineOptions(host: string, options: OpenRegistryOptions): Promise<RegistryOptions> {
+  const [{ createCredentialSearch }, { createEndpointSearch }] = await Promise.all([
+    import('./credential-search.js'),
+    import('./endpoint-search.js'),
+  ]);
+  const credentials =
+    options.credentials ??
+    (options.findCredentials === false
+      ? explicitOnly(host, options.credential)
+      : createCredentialSearch({
+          explicit: explicit(host, options.credential),
+          authFile: options.authFile,
+          onProgress: options.onProgress,
+        }));
+  const endpoints = options.endpoints ?? (options.findEndpoints === false ? undefined : createEndpointSearch(options));
+  return { ...options, credentials, endpoints };
+}
+
+/**
+ * Reads a reference and opens its repository with what this machine knows of its registry. Nothing is asked of the
+ * registry yet.
+ *
+ * @throws RootfsError `ERR_REFERENCE_INVALID` (also for `scratch`, which no registry has), `ERR_OPTION_INVALID`
+ */
+export async function openRepository(
+  text: string,
+  options: OpenRegistryOptions = {},
+): Promise<{ readonly repository: RegistryRepository; readonly reference: Reference }> {
+  const reference = parseReference(text);
+  if (reference.registry === 'docker.io' && reference.repository === 'library/scratch') {
+    throw new RootfsError(
+      'ERR_REFERENCE_INVALID',
+      `${text}: scratch is a reserved name for an image without layers, which no registry has; name another image`,
+      { detail: { reference: text } },
+    );
+  }
+  const { createRepository } = await import('./repository.js');
+  return {
+    repository: createRepository(reference, await machineOptions(reference.registry, options)),
+    reference,
+  };
+}
+
+function explicit(host: string, credential: Credential | undefined): ExplicitCredential[] {
+  return credential === undefined ? [] : [{ host, credential }];
+}
+
+function explicitOnly(host: string, credential: Credential | undefined): CredentialProvider | undefined {
+  if (credential === undefined) return undefined;
+  const found = { credential, source: '--creds' };
+  return { credential: async (scope) => (scope.host === host ? found : undefined) };
+}

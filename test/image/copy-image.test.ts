@@ -1,0 +1,253 @@
+/** copyImage between stores in memory, layouts and the testing registry. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import type { CallOptions, FetchOptions } from '../../src/content/content.js';
+import { readVerified } from '../../src/content/fetch-verified.js';
+import { MemoryStore } from '../../src/content/memory.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import { copyImage } from '../../src/image/copy-image.js';
+import type { ProgressEvent } from '../../src/progress.js';
+import { createRepository } from '../../src/registry/repository.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { type Built, image, index, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
+import { sampleIndex } from '../support/sample-index.js';
+import { tempDir } from '../support/temp-dir.js';
+
+async function registryWith(t: TestContext, built?: Built): Promise<TestRegistry> {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  if (built !== undefined) registry.add('from/app', 'v1', built);
+  return registry;
+}
+
+async function memoryWith(built: Built): Promise<MemoryStore> {
+  const store = new MemoryStore();
+  for (const [digest, bytes] of built.blobs) {
+    const mediaType = built.documents.get(digest) ?? 'application/octet-stream';
+    await store.push({ mediaType, digest, size: bytes.length }, Readable.from([bytes]));
+  }
+  await store.tag(built.descriptor, 'v1');
+  return store;
+}
+
+async function checkWhole(store: { fetch: MemoryStore['fetch'] }, built: Built): Promise<void> {
+  for (const [digest, bytes] of built.blobs) {
+    const mediaType = built.documents.get(digest) ?? 'application/octet-stream';
+    const descriptor: Descriptor = { mediaType, digest, size: bytes.length };
+    assert.ok((await readVerified(store, descriptor)).equals(bytes), digest);
+  }
+}
+
+test('a whole index goes from a registry through a layout to another registry, every byte the same', async (t) => {
+  const { built } = sampleIndex();
+  const from = await registryWith(t, built);
+  const to = await registryWith(t);
+  const layout = await OciLayout.open(join(tempDir(t), 'layout'), { create: true });
+  const source = createRepository(`${from.host}/from/app`);
+  const copied = await copyImage(source, 'v1', layout, 'v1');
+  assert.deepEqual(copied.descriptor, built.descriptor);
+  assert.deepEqual([copied.manifests, copied.presentBlobs], [4, 0]);
+  assert.equal(copied.copiedBlobs, built.blobs.size - 4);
+  await checkWhole(layout, built);
+  const target = createRepository(`${to.host}/to/app`);
+  await copyImage(layout, 'v1', target, 'v2');
+  assert.deepEqual(await target.resolve('v2'), built.descriptor);
+  await checkWhole(target, built);
+});
+
+test('what is there is not fetched again', async (t) => {
+  const { built } = sampleIndex();
+  const from = await registryWith(t, built);
+  const store = new MemoryStore();
+  const source = createRepository(`${from.host}/from/app`);
+  await copyImage(source, 'v1', store, 'v1');
+  const before = from.log.requests.filter(({ kind }) => kind === 'blob').length;
+  const events: ProgressEvent[] = [];
+  const again = await copyImage(source, 'v1', store, 'again', { onProgress: (event) => events.push(event) });
+  assert.equal(from.log.requests.filter(({ kind }) => kind === 'blob').length, before);
+  assert.deepEqual([again.copiedBlobs, again.copiedBytes, again.presentBlobs], [0, 0, built.blobs.size - 4]);
+  const copied = events.filter((event) => event.type === 'blob:copied');
+  assert.ok(copied.length > 0 && copied.every(({ skipped }) => skipped));
+});
+
+test('a platform narrows to its manifest', async () => {
+  const { built, arm64 } = sampleIndex();
+  const store = new MemoryStore();
+  const copied = await copyImage(await memoryWith(built), 'v1', store, 'arm', { platform: 'linux/arm64' });
+  assert.equal(copied.descriptor.digest, arm64.descriptor.digest);
+  assert.equal(copied.source.digest, built.descriptor.digest);
+  assert.deepEqual([copied.manifests, copied.copiedBlobs], [1, 3]);
+  await checkWhole(store, arm64);
+  assert.equal((await store.resolve('arm')).platform, undefined);
+});
+
+test('nested indexes come whole, children before parents, the tag last', async () => {
+  const { built } = sampleIndex();
+  const outer = index()
+    .add(built)
+    .add(
+      image()
+        .platform('linux/386')
+        .layer(() => {})
+        .build(),
+    )
+    .build();
+  const pushed: string[] = [];
+  class Recorder extends MemoryStore {
+    override async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, call?: CallOptions): Promise<void> {
+      await super.push(expected, content, call);
+      pushed.push(expected.digest);
+    }
+    override async tag(target: Descriptor, reference: string, call?: CallOptions): Promise<void> {
+      await super.tag(target, reference, call);
+      pushed.push(`tag ${reference}`);
+    }
+  }
+  const store = new Recorder();
+  await copyImage(await memoryWith(outer), 'v1', store, 'v1');
+  await checkWhole(store, outer);
+  const at = (digest: string): number => pushed.indexOf(digest);
+  for (const { digest } of built.index.manifests) assert.ok(at(digest) < at(built.descriptor.digest));
+  assert.ok(at(built.descriptor.digest) < at(outer.descriptor.digest));
+  assert.equal(pushed.at(-1), 'tag v1');
+  assert.equal(new Set(pushed).size, pushed.length);
+});
+
+test('an artifact is copied as it is', async () => {
+  const chart = image()
+    .manifestFields({ config: undefined })
+    .layer(new Uint8Array(), {
+      blob: Buffer.from('chart'),
+      mediaType: 'application/vnd.cncf.helm.chart.content.v1.tar+gzip',
+    })
+    .manifestFields({ artifactType: 'application/vnd.cncf.helm.config.v1+json' });
+  const withConfig = image()
+    .layer(new Uint8Array(), {
+      blob: Buffer.from('chart'),
+      mediaType: 'application/vnd.cncf.helm.chart.content.v1.tar+gzip',
+    })
+    .build();
+  const store = new MemoryStore();
+  await copyImage(await memoryWith(withConfig), 'v1', store, 'v1');
+  await checkWhole(store, withConfig);
+  await assert.rejects(copyImage(await memoryWith(chart.build()), 'v1', new MemoryStore(), 'v1'), {
+    code: 'ERR_MANIFEST_INVALID',
+  });
+});
+
+test('blobs of another repository of the same registry are mounted', async (t) => {
+  const { built } = sampleIndex();
+  const registry = await registryWith(t, built);
+  const copied = await copyImage(
+    createRepository(`${registry.host}/from/app`),
+    'v1',
+    createRepository(`${registry.host}/to/app`),
+    'v1',
+  );
+  assert.deepEqual([copied.copiedBlobs, copied.copiedBytes], [0, 0]);
+  assert.equal(copied.mountedBlobs, built.blobs.size - 4);
+  assert.equal(registry.log.requests.filter(({ kind, method }) => kind === 'blob' && method === 'GET').length, 0);
+  await checkWhole(createRepository(`${registry.host}/to/app`), built);
+});
+
+test('foreign layers are not handed on', async (t) => {
+  const foreign = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
+  const built = image()
+    .layer((layer) => layer.file('windows', 'x'), { mediaType: foreign, urls: ['https://example.com/layer'] })
+    .layer((layer) => layer.file('ours', 'y'))
+    .build();
+  const to = await registryWith(t);
+  const copied = await copyImage(await memoryWith(built), 'v1', createRepository(`${to.host}/win`), 'v1');
+  assert.deepEqual([copied.foreignBlobs, copied.copiedBlobs], [1, 2]);
+  const store = new MemoryStore();
+  const whole = await copyImage(await memoryWith(built), 'v1', store, 'v1', { foreignLayers: true });
+  assert.deepEqual([whole.foreignBlobs, whole.copiedBlobs], [0, 3]);
+});
+
+test('a tag that moves while its image is copied is not mixed in', async (t) => {
+  const { built } = sampleIndex();
+  const from = await registryWith(t, built);
+  const other = image()
+    .layer((layer) => layer.file('other', 'other'))
+    .build();
+  class Mover extends MemoryStore {
+    override async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, call?: CallOptions): Promise<void> {
+      from.add('from/app', 'v1', other);
+      await super.push(expected, content, call);
+    }
+  }
+  const store = new Mover();
+  const copied = await copyImage(createRepository(`${from.host}/from/app`), 'v1', store, 'v1');
+  assert.equal(copied.descriptor.digest, built.descriptor.digest);
+  await checkWhole(store, built);
+});
+
+test('a missing blob, a wrong byte and a missing manifest fail, and no name is given', async (t) => {
+  const { built, amd64 } = sampleIndex();
+  const layer = amd64.layers[1]?.descriptor as Descriptor;
+  const cases: [string, (path: string) => Promise<void>, Built][] = [
+    ['ERR_NOT_FOUND', async (path) => (await OciLayout.open(path)).delete(layer.digest), built],
+    ['ERR_NOT_FOUND', async (path) => (await OciLayout.open(path)).delete(amd64.descriptor.digest), built],
+  ];
+  for (const [code, damage, whole] of cases) {
+    const path = join(tempDir(t), 'layout');
+    await writeLayout(path, { v1: whole });
+    await damage(path);
+    const to = await registryWith(t);
+    const target = createRepository(`${to.host}/to`);
+    await assert.rejects(copyImage(await OciLayout.open(path), 'v1', target, 'v1'), { code });
+    await assert.rejects(target.resolve('v1'), { code: 'ERR_NOT_FOUND' });
+  }
+  class Flipped extends MemoryStore {
+    override async fetch(target: Descriptor, options?: FetchOptions): Promise<Readable> {
+      const whole = await super.fetch(target, options);
+      if (target.digest !== layer.digest) return whole;
+      const bytes = Buffer.concat(await whole.toArray());
+      bytes[3] = (bytes[3] ?? 0) ^ 1;
+      return Readable.from([bytes]);
+    }
+  }
+  const flipped = new Flipped();
+  await copyImage(await memoryWith(built), 'v1', flipped, 'v1');
+  for (const to of [await registryWith(t), undefined]) {
+    const folder = join(tempDir(t), 'out');
+    const target = to ? createRepository(`${to.host}/to`) : await OciLayout.open(folder, { create: true });
+    await assert.rejects(copyImage(flipped, 'v1', target, 'v1'), { code: 'ERR_DIGEST_MISMATCH' });
+    await assert.rejects(target.resolve('v1'), { code: 'ERR_NOT_FOUND' });
+    if (to === undefined) assert.deepEqual(readdirSync(folder).sort(), ['blobs', 'index.json', 'oci-layout']);
+  }
+});
+
+test('a destination that is a digest must be what is copied', async (t) => {
+  const { built } = sampleIndex();
+  const to = await registryWith(t);
+  const target = createRepository(`${to.host}/to`);
+  const source = await memoryWith(built);
+  await copyImage(source, 'v1', target, built.descriptor.digest);
+  assert.deepEqual(await target.resolve(built.descriptor.digest), built.descriptor);
+  await assert.rejects(copyImage(source, 'v1', target, `sha256:${'0'.repeat(64)}`), { code: 'ERR_DIGEST_MISMATCH' });
+});
+
+test('options are checked, and an abort ends a copy with its own reason', async (t) => {
+  const { built } = sampleIndex();
+  const source = await memoryWith(built);
+  for (const jobs of [0, 65, 1.5]) {
+    await assert.rejects(copyImage(source, 'v1', new MemoryStore(), 'v1', { jobs }), { code: 'ERR_OPTION_INVALID' });
+  }
+  const from = await registryWith(t, built);
+  from.fault({ on: 'blob', do: 'stall', after: 10 });
+  const abort = new AbortController();
+  const reason = new Error('enough');
+  await assert.rejects(
+    copyImage(createRepository(`${from.host}/from/app`), 'v1', new MemoryStore(), 'v1', {
+      signal: abort.signal,
+      onProgress: (event) => {
+        if (event.type === 'blob:started') abort.abort(reason);
+      },
+    }),
+    (error) => error === reason,
+  );
+});

@@ -1,0 +1,37 @@
+/** The command line as people run it: a process of its own. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** How one command ended. */
+export interface CommandEnd {
+  readonly code: number | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
+
+/** Runs `rootfs` with these words. No settings of this machine's users are read. */
+export async function runRootfs(
+  words: readonly string[],
+  options: { readonly input?: Uint8Array; readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
+): Promise<CommandEnd> {
+  const child = spawn(process.execPath, [MAIN, ...words], {
+    cwd: options.cwd,
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: process.env['TMPDIR'], ...options.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const stdout: Buffer[] = [];
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  child.stdin.on('error', () => {});
+  child.stdin.end(options.input ?? '');
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  return { code, stdout: Buffer.concat(stdout), stderr };
+}
