@@ -50,7 +50,7 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
       if ((await isOld(path)) || (await done())) gone = await removeHeld(path, path.replace(/\.partial$/, '.lock'));
     } else if (INGEST.test(name)) {
       if (await isOld(join(path, INGEST_DATA), path)) gone = await removeHeld(path, `${path}.lock`);
-    } else if (name.endsWith('.lock') || name.endsWith('.stale')) {
+    } else if (name.endsWith('.lock') || name.endsWith('.takeover')) {
       gone = await removeIfDead(path).catch(() => false);
     } else {
       const mark = TEMPORARY.exec(name)?.[1];

@@ -1,12 +1,12 @@
 /**
- * Locks between processes, as files: they save work, correctness never depends on them.
+ * Locks between processes, by name: they save work, correctness never depends on them.
  *
- * A lock is a file that names its holder. A holder that died on this machine loses it at once; one on another machine
+ * A lock names its holder. A holder that died on this machine loses it at once; one on another machine
  * loses it when it has not shown a sign of life for a minute.
  */
 import { randomBytes } from 'node:crypto';
-import { linkSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { symlinkSync, writeFileSync } from 'node:fs';
+import { lstat, lutimes, readFile, readlink, unlink } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay } from './abort.js';
 import { isMarkAlive, processMark } from './process-mark.js';
@@ -18,7 +18,7 @@ export type ReleaseLock = () => Promise<void>;
 const SILENCE_MS = 60_000;
 const SIGN_OF_LIFE_MS = 15_000;
 const POLL_MS = 40;
-const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL']);
+const NO_SYMLINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL']);
 
 /**
  * Takes the lock if nobody living holds it.
@@ -28,7 +28,7 @@ const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLI
  * @throws RootfsError `ERR_FILESYSTEM`, `ERR_PERMISSION`, `ERR_NO_SPACE`
  */
 export async function tryLock(path: string): Promise<ReleaseLock | undefined> {
-  const token = `${processMark()} ${randomBytes(8).toString('hex')}\n`;
+  const token = `${processMark()} ${randomBytes(8).toString('hex')}`;
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
       if (create(path, token)) return holder(path, token);
@@ -62,57 +62,51 @@ export async function withLock<T>(
   }
 }
 
-/** Removes a lock file whose holder is certainly gone. @returns whether the name is (probably) free now. */
+/**
+ * Removes a lock file whose holder is certainly gone. Only one process at a time does so, and looks again before: else
+ * the lock that another one took meanwhile would be removed.
+ *
+ * @returns whether the name is free, as far as that can be said
+ */
 export async function removeIfDead(path: string): Promise<boolean> {
   const found = await readHolder(path);
   if (found === undefined) return true;
   if (await isHeld(path, found)) return false;
-  // Somebody else may do the same right now, and hold a new lock under this name: look at what was really moved.
-  const aside = `${path}.${randomBytes(6).toString('hex')}.stale`;
+  const guard = `${path}.takeover`;
+  if (!create(guard, processMark())) {
+    // Whoever died in the middle of this step left the guard: the next attempt finds it gone.
+    const other = await readHolder(guard);
+    if (other !== undefined && !(await isHeld(guard, other))) await unlink(guard).catch(() => {});
+    return false;
+  }
   try {
-    await rename(path, aside);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return true;
-    throw error;
+    const now = await readHolder(path);
+    if (now === found) await unlink(path);
+    return now === found || now === undefined;
+  } finally {
+    await unlink(guard).catch(() => {});
   }
-  const moved = await readHolder(aside);
-  if (moved === found) {
-    await unlink(aside);
-    return true;
-  }
-  await rename(aside, path);
-  return false;
 }
 
 /**
- * Makes the lock with its holder's name in it at once: a process that is killed between making a file and writing
- * into it would leave a lock that names nobody, and everybody would wait for it. Synchronous, because each step is
- * shorter than the way through another thread.
+ * A lock is a symbolic link to nowhere whose target is the holder's token: made in one step, so that no death leaves a
+ * lock without a holder. Where there are no symbolic links it is a file. Synchronous, because the step is shorter than
+ * the way through another thread.
  */
 function create(path: string, token: string): boolean {
-  const aside = `${path}.${randomBytes(6).toString('hex')}.stale`;
-  writeFileSync(aside, token, { flag: 'wx', mode: 0o644 });
   try {
-    linkSync(aside, path);
+    symlinkSync(token, path);
     return true;
   } catch (error) {
     const errno = systemErrorCode(error) ?? '';
     if (errno === 'EEXIST') return false;
-    if (!NO_HARD_LINKS.has(errno)) throw error;
-    return createPlain(path, token);
-  } finally {
-    unlinkSync(aside);
+    if (!NO_SYMLINKS.has(errno)) throw error;
   }
-}
-
-/** For file systems without hard links. */
-function createPlain(path: string, token: string): boolean {
   try {
-    writeFileSync(path, token, { flag: 'wx', mode: 0o644 });
+    writeFileSync(path, token, { flag: 'wx' });
     return true;
   } catch (error) {
     if (systemErrorCode(error) === 'EEXIST') return false;
-    rmSync(path, { force: true });
     throw error;
   }
 }
@@ -120,7 +114,7 @@ function createPlain(path: string, token: string): boolean {
 function holder(path: string, token: string): ReleaseLock {
   const life = setInterval(() => {
     const now = new Date();
-    utimes(path, now, now).catch(() => {});
+    lutimes(path, now, now).catch(() => {});
   }, SIGN_OF_LIFE_MS);
   life.unref();
   let held = true;
@@ -134,10 +128,10 @@ function holder(path: string, token: string): ReleaseLock {
 }
 
 async function isHeld(path: string, found: string): Promise<boolean> {
-  const alive = isMarkAlive(found.split(' ')[0] ?? '');
+  const alive = isMarkAlive(found.trimEnd().split(' ')[0] ?? '');
   if (alive !== undefined) return alive;
   try {
-    return Date.now() - (await stat(path)).mtimeMs < SILENCE_MS;
+    return Date.now() - (await lstat(path)).mtimeMs < SILENCE_MS;
   } catch {
     return true;
   }
@@ -145,7 +139,10 @@ async function isHeld(path: string, found: string): Promise<boolean> {
 
 async function readHolder(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'latin1');
+    return await readlink(path, 'utf8').catch((error: unknown) => {
+      if (systemErrorCode(error) !== 'EINVAL') throw error;
+      return readFile(path, 'utf8');
+    });
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BlobDir } from '../../src/content/blob-dir.js';
+import { readVerified } from '../../src/content/fetch-verified.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { describe } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -82,6 +83,47 @@ test('five processes commit the same blobs into one folder, all succeed and agre
     const found = await store.find(`sha256:${name}`);
     assert.equal(found?.size, statSync(join(root, 'sha256', name)).size);
   }
+});
+
+test('a layout whose writers are killed stays whole, and the next writer goes on', { timeout: 300_000 }, async (t) => {
+  const root = join(tempDir(t), 'layout');
+  const random = seeded(11);
+  for (let round = 0; round < 20; round++) {
+    const children = [0, 1].map((at) =>
+      spawn(process.execPath, [CHILD, root, `${round} ${at}`, '100000', 'layout'], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
+    );
+    await Promise.all(children.map((child) => new Promise((resolve) => child.stdout?.once('data', resolve))));
+    await new Promise((resolve) => setTimeout(resolve, random() * 60));
+    const gone = children.map((child) => new Promise((resolve) => child.once('exit', resolve)));
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(gone);
+    const layout = await OciLayout.open(root, { create: true });
+    for await (const tag of layout.tags()) await readVerified(layout, await layout.resolve(tag));
+  }
+  const layout = await OciLayout.open(root);
+  const bytes = Buffer.from('the last one');
+  const last = describe('application/octet-stream', bytes);
+  await layout.push(last, Readable.from([bytes]));
+  await layout.tag(last, 'last');
+  assert.deepEqual(readdirSync(root).sort(), ['blobs', 'index.json', 'oci-layout']);
+});
+
+test('five processes tag in one layout at once, and no name is lost', async (t) => {
+  const root = join(tempDir(t), 'layout');
+  const codes = await Promise.all(
+    Array.from({ length: 5 }, (_, at) => {
+      const child = spawn(process.execPath, [CHILD, root, String(at), '8', 'layout'], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      return new Promise((resolve) => child.once('exit', resolve));
+    }),
+  );
+  assert.deepEqual(codes, [0, 0, 0, 0, 0]);
+  let tags = 0;
+  for await (const _ of (await OciLayout.open(root)).tags()) tags++;
+  assert.equal(tags, 40);
 });
 
 /** A small file system of its own, or why there is none. */

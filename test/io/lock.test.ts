@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { tryLock, withLock } from '../../src/io/lock.js';
 import { isMarkAlive, processMark } from '../../src/io/process-mark.js';
@@ -18,9 +18,9 @@ test('one holds it, the next one gets it afterwards; giving it back twice does n
   const next = await tryLock(path);
   assert.ok(next);
   await release();
-  assert.ok(existsSync(path), 'it stays with its new holder');
+  assert.equal(await tryLock(path), undefined, 'it stays with its new holder');
   await next();
-  assert.equal(existsSync(path), false);
+  assert.deepEqual(readdirSync(dirname(path)), []);
 });
 
 test('many wait for their turn, one works at a time', async (t) => {
@@ -41,17 +41,29 @@ test('many wait for their turn, one works at a time', async (t) => {
 test("a dead holder's lock is taken over at once, by one of many", async (t) => {
   const folder = tempDir(t);
   const path = join(folder, 'x.lock');
-  writeFileSync(path, `${NOBODY} 00\n`);
-  const all = await Promise.all(Array.from({ length: 6 }, () => tryLock(path)));
-  const got = all.filter((release) => release !== undefined);
-  assert.equal(got.length, 1);
-  await got[0]?.();
+  for (let round = 0; round < 50; round++) {
+    if (round % 2 === 0) symlinkSync(`${NOBODY} 00`, path);
+    else writeFileSync(path, `${NOBODY} 00`);
+    const all = await Promise.all(Array.from({ length: 12 }, () => tryLock(path)));
+    const got = all.filter((release) => release !== undefined);
+    assert.equal(got.length, 1);
+    await got[0]?.();
+    assert.deepEqual(readdirSync(folder), []);
+  }
+});
+
+test("a process that died while it took a lock over is in nobody's way", async (t) => {
+  const folder = tempDir(t);
+  const path = join(folder, 'x.lock');
+  writeFileSync(path, `${NOBODY} 00`);
+  writeFileSync(`${path}.takeover`, NOBODY);
+  await withLock(path, async () => {});
   assert.deepEqual(readdirSync(folder), []);
 });
 
 test('a lock of another machine is respected until it is silent for a minute', async (t) => {
   const path = join(tempDir(t), 'x.lock');
-  writeFileSync(path, '00000000-1-1 00\n');
+  writeFileSync(path, '00000000-1-1 00');
   assert.equal(await tryLock(path), undefined);
   utimesSync(path, new Date(Date.now() - 90_000), new Date(Date.now() - 90_000));
   assert.ok(await tryLock(path));
@@ -82,7 +94,7 @@ test('what the work throws comes out, and the lock is given back', async (t) => 
     withLock(path, async () => Promise.reject(new Error('mine'))),
     /mine/,
   );
-  assert.equal(existsSync(path), false);
+  assert.deepEqual(readdirSync(dirname(path)), []);
 });
 
 test('a folder that is not there is said', async (t) => {
