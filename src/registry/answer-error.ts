@@ -81,7 +81,7 @@ function wording(code: ErrorCode, status: number, subject: Subject, reasons: str
       return `${url.host}: ${TLS_PORT.join('; ')}`;
     case 'ERR_UNAUTHORIZED':
       return shownCredential === undefined
-        ? `pull access denied for ${repository}, repository does not exist or may require login${because}; check the name, or run: rootfs login ${registry}`
+        ? `${kind === 'upload' ? 'push' : 'pull'} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or run: rootfs login ${registry}`
         : `${repository}: ${url.host} did not accept the credentials from ${shownCredential}${because}; run: rootfs login ${registry}`;
     case 'ERR_DENIED':
       return `${repository}: access denied by ${url.host}${because}; ask its owner for access, or log in as someone who has it`;

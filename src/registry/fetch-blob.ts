@@ -26,11 +26,15 @@ export interface BlobContext {
   served(endpoint: Endpoint, ranges: boolean | undefined): void;
 }
 
+/** How many of a descriptor's own URLs are tried. */
+const MAX_FOREIGN_URLS = 10;
+
 /** An attempt that brought this many bytes is followed by the next one at once. */
 const HURRY_BYTES = 64 * 1024;
 
 /**
- * Opens a blob, or the range of it that `options` ask for.
+ * Opens a blob, or the range of it that `options` ask for. Where no endpoint has it, the descriptor's own `urls` are
+ * asked, as nobody.
  *
  * @throws RootfsError `ERR_RANGE_INVALID` for a range outside the blob; else as `RegistrySession.request`
  */
@@ -53,39 +57,49 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   // What the last answer said about the blob's length, where it said anything.
   let claimed: number | undefined;
 
-  const open = async (offset: number): Promise<OpenBody> =>
-    session.onEndpoints(
-      'pull',
-      subject.name,
-      call,
-      async (endpoint) => {
-        const ranged = offset > 0 || options.range !== undefined;
-        const response = await session.request(
-          endpoint,
-          {
-            method: 'GET',
-            path: `${endpoint.repository}/blobs/${target.digest}`,
-            headers: ranged ? { range: `bytes=${offset}-${options.range === undefined ? '' : window.end - 1}` } : {},
-            scopes: [repositoryScope(endpoint.repository, 'pull')],
-            subject,
-            accept: [200, 206],
-          },
-          call,
-        );
-        try {
-          checkEntity(response, endpoint, entityTags, subject);
-          const first = response.status === 206 ? checkedRange(response, offset, target, subject) : 0;
-          context.served(endpoint, response.status === 206 ? true : ranged ? false : acceptsRanges(response));
-          const length = contentLength(response);
-          claimed = response.status === 206 || length === undefined ? undefined : length;
-          return { body: response.body, skip: offset - first };
-        } catch (error) {
-          response.body.cancel();
-          throw error;
-        }
+  const openAt = async (endpoint: Endpoint, offset: number, url?: URL): Promise<OpenBody> => {
+    const ranged = offset > 0 || options.range !== undefined;
+    const response = await session.request(
+      endpoint,
+      {
+        method: 'GET',
+        path: url ?? `${endpoint.repository}/blobs/${target.digest}`,
+        headers: ranged ? { range: `bytes=${offset}-${options.range === undefined ? '' : window.end - 1}` } : {},
+        scopes: url === undefined ? [repositoryScope(endpoint.repository, 'pull')] : [],
+        subject,
+        anonymous: url !== undefined,
+        accept: [200, 206],
       },
-      { budget, distrusted: context.distrusted },
+      call,
     );
+    try {
+      checkEntity(response, endpoint, entityTags, subject);
+      const first = response.status === 206 ? checkedRange(response, offset, target, subject) : 0;
+      if (url === undefined) {
+        context.served(endpoint, response.status === 206 ? true : ranged ? false : acceptsRanges(response));
+      }
+      const length = contentLength(response);
+      claimed = response.status === 206 || length === undefined ? undefined : length;
+      return { body: response.body, skip: offset - first };
+    } catch (error) {
+      response.body.cancel();
+      throw error;
+    }
+  };
+  const choice = { budget, distrusted: context.distrusted };
+  const open = async (offset: number): Promise<OpenBody> => {
+    for (;;) {
+      try {
+        return await session.onEndpoints('pull', subject.name, call, (endpoint) => openAt(endpoint, offset), choice);
+      } catch (error) {
+        const urls = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND' ? foreignUrls(target) : [];
+        if (urls.length === 0) throw error;
+        const found = await firstOf(urls, (url) => openAt(foreignEndpoint(url), offset, url));
+        if ('body' in found) return found;
+        await budget.next(found.error);
+      }
+    }
+  };
 
   let first: OpenBody;
   try {
@@ -121,6 +135,31 @@ function blobWindow(target: Descriptor, options: FetchOptions): BlobWindow {
   // One byte more than promised: a longer body is seen and not read.
   if (range === undefined) return { start: 0, end: target.size, limit: target.size + 1 };
   return { ...range, limit: range.end };
+}
+
+/** Where an image says that a layer may be had which its registry does not keep (nondistributable layers). */
+function foreignUrls(target: Descriptor): URL[] {
+  return (target.urls ?? [])
+    .slice(0, MAX_FOREIGN_URLS)
+    .filter((text) => typeof text === 'string' && URL.canParse(text))
+    .map((text) => new URL(text))
+    .filter(({ protocol, username, password }) => /^https?:$/.test(protocol) && username === '' && password === '');
+}
+
+function foreignEndpoint(url: URL): Endpoint {
+  return { baseUrl: url.origin, repository: '', credentialHost: url.host, capabilities: ['pull'], source: 'the image' };
+}
+
+async function firstOf<T>(urls: readonly URL[], attempt: (url: URL) => Promise<T>): Promise<T | { error: unknown }> {
+  let error: unknown;
+  for (const url of urls) {
+    try {
+      return await attempt(url);
+    } catch (failure) {
+      error = failure;
+    }
+  }
+  return { error };
 }
 
 /** A changed ETag means other bytes: not a continuation of what was delivered. */

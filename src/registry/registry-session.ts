@@ -30,6 +30,8 @@ export interface ApiRequest {
   readonly body?: (() => Uint8Array | AsyncIterable<Uint8Array>) | undefined;
   readonly scopes: readonly string[];
   readonly subject: Subject;
+  /** Nothing of ours goes along: no credentials, no headers, no client certificate. For URLs that an image names. */
+  readonly anonymous?: boolean | undefined;
   /** Statuses that are answers; every other one is thrown as a RegistryError. */
   readonly accept: readonly number[];
 }
@@ -177,7 +179,7 @@ export class RegistrySession {
    */
   async request(endpoint: Endpoint, request: ApiRequest, call: CallOptions): Promise<WireResponse> {
     const start = apiUrl(endpoint, request.path);
-    const home = new URL(endpoint.baseUrl).origin;
+    const home = request.anonymous === true ? undefined : new URL(endpoint.baseUrl).origin;
     let url = start;
     let { method, body } = request;
     let hops = 0;
