@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { BlobDir } from '../../src/content/blob-dir.js';
+import { tryLock } from '../../src/io/lock.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -200,10 +201,15 @@ test('sweep removes what dead processes left and what nobody continues, and noth
   await store.note(blob.digest, { compressed: [source] });
   for (const path of [young, old, present, extracted]) writeFileSync(path, 'half');
   utimesSync(old, 1, 1);
+  const [host = ''] = alive.slice(store.ingestFolder.length + 5).split('-');
+  const lock = store.lockPath(`sha256:${'4'.repeat(64)}`);
+  symlinkSync(`${host}-4194303-77 00`, lock);
+  const held = await tryLock(store.lockPath(`sha256:${'5'.repeat(64)}`));
+  t.after(() => held?.());
   const removed = await store.sweep();
   assert.deepEqual(
     [...removed].sort(),
-    [dead, old, present, extracted].map((path) => path.slice(store.ingestFolder.length + 1)).sort(),
+    [dead, old, present, extracted, lock].map((path) => path.slice(store.ingestFolder.length + 1)).sort(),
   );
   for (const path of [alive, foreign, young]) assert.ok(existsSync(path), path);
 });

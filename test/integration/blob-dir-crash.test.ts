@@ -88,7 +88,7 @@ test('five processes commit the same blobs into one folder, all succeed and agre
 test('a layout whose writers are killed stays whole, and the next writer goes on', { timeout: 300_000 }, async (t) => {
   const root = join(tempDir(t), 'layout');
   const random = seeded(11);
-  for (let round = 0; round < 20; round++) {
+  for (let round = 0; round < 10; round++) {
     const children = [0, 1].map((at) =>
       spawn(process.execPath, [CHILD, root, `${round} ${at}`, '100000', 'layout'], {
         stdio: ['ignore', 'pipe', 'inherit'],
