@@ -1,11 +1,12 @@
 /** The errors of the merge, worded alike everywhere. `merge.ts` adds which layer they are about. */
 import { RootfsError } from '../errors.js';
+import { printable } from '../tar/tar-invalid.js';
 
 /** A layer that cannot be applied: `path` is the entry it is about, bytes as latin1. */
 export function layerInvalid(path: string, problem: string): RootfsError {
   return new RootfsError(
     'ERR_LAYER_INVALID',
-    `${quoted(path)}: ${problem}; the image is broken or hostile, get it again from its maker`,
+    `${printable(path)}: ${problem}; the image is broken or hostile, get it again from its maker`,
     {
       detail: { entry: path },
     },
@@ -22,15 +23,7 @@ export function mergeLimitExceeded(
 ): RootfsError {
   return new RootfsError(
     'ERR_LIMIT_EXCEEDED',
-    `${quoted(path)}: ${what}: expected at most ${limit}, found ${found}; raise ${option} if the image is honest`,
+    `${printable(path)}: ${what}: expected at most ${limit}, found ${found}; raise ${option} if the image is honest`,
     { detail: { entry: path, option, limit, found } },
-  );
-}
-
-/** A path of bytes for a message: printable ASCII as it is, the rest escaped, cut after 120 characters. */
-export function quoted(path: string): string {
-  const cut = path.length > 120 ? `${path.slice(0, 120)}…` : path;
-  return JSON.stringify(
-    cut.replace(/[^\x20-\x7e…]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`),
   );
 }

@@ -1,5 +1,6 @@
 /** Hard links of one layer: to the layer's own earlier entry, else to the lower tree's, else to one that comes later. */
-import { layerInvalid, quoted } from './merge-error.js';
+import { printable } from '../tar/tar-invalid.js';
+import { layerInvalid } from './merge-error.js';
 import type { LayerPlan, PlannedEntry } from './merge-plan.js';
 import { followLink, type MergeInode, type MergeNode, type MergeTree, pendingInode } from './merge-tree.js';
 import { resolvePath } from './resolve-path.js';
@@ -68,7 +69,7 @@ export class HardLinks {
         const { entry } = this.#waiting.get(first) as Waiting;
         throw layerInvalid(
           entry.name,
-          `hard link: expected its target ${quoted(entry.target)} in the layer or below, found none`,
+          `hard link: expected its target ${printable(entry.target)} in the layer or below, found none`,
         );
       }
       seen.add(node);
@@ -92,7 +93,7 @@ export class HardLinks {
     if (place === undefined) throw layerInvalid(name, 'hard link: expected an end to symbolic links, found a loop');
     const node = place.missing.length > 0 ? undefined : place.node.children?.get(last);
     if (node?.children !== undefined) {
-      throw layerInvalid(name, `hard link: expected a file as its target, found the directory ${quoted(target)}`);
+      throw layerInvalid(name, `hard link: expected a file as its target, found the directory ${printable(target)}`);
     }
     return node;
   }

@@ -7,7 +7,10 @@ import { type TarLimits, tarLimits } from './tar-limits.js';
 import { TarParser } from './tar-parser.js';
 
 const SMALLEST_WINDOW = 4 * 1024;
+const FIRST_WINDOW = 64 * 1024;
 const LARGEST_WINDOW = 256 * 1024;
+/** Bytes read for the sake of one header, data between headers included, above which windows become smaller. */
+const BYTES_PER_HEADER = 4 * 1024;
 
 /** What `readTarFile` takes besides the file: the limits of `TarLimits`, each optional. */
 export interface ReadTarFileOptions extends Partial<TarLimits> {
@@ -36,7 +39,10 @@ export function* readTarFile(file: string | number, options: ReadTarFileOptions 
   const subject = typeof file === 'string' ? file : `file descriptor ${file}`;
   const fd = typeof file === 'string' ? guarded(subject, () => openSync(file, 'r')) : file;
   try {
-    const total = tarBytes ?? guarded(subject, () => fstatSync(fd).size);
+    const { size } = guarded(subject, () => fstatSync(fd));
+    const total = tarBytes ?? size;
+    if (size < total)
+      throw tarInvalid(size, `${subject}: expected ${total} bytes, found the file's end`, { expected: total });
     yield* members(parser, fd, total, subject);
   } finally {
     if (typeof file === 'string') closeSync(fd);
@@ -44,10 +50,11 @@ export function* readTarFile(file: string | number, options: ReadTarFileOptions 
 }
 
 function* members(parser: TarParser, fd: number, total: number, subject: string): Generator<TarEntry, void, void> {
-  let window = Buffer.allocUnsafeSlow(LARGEST_WINDOW);
+  let window = Buffer.allocUnsafeSlow(FIRST_WINDOW);
   let windowStart = 0;
   let windowEnd = 0;
-  let ahead = LARGEST_WINDOW;
+  let ahead = FIRST_WINDOW;
+  let served = 0;
   while (!parser.done) {
     const { wantOffset, wantBytes } = parser;
     if (wantOffset + wantBytes > total) {
@@ -55,8 +62,10 @@ function* members(parser: TarParser, fd: number, total: number, subject: string)
       return;
     }
     if (wantOffset + wantBytes > windowEnd) {
-      // Headers that follow one another are read in large windows, those between large files in small ones.
-      ahead = wantOffset - windowEnd < ahead ? Math.min(ahead * 4, LARGEST_WINDOW) : SMALLEST_WINDOW;
+      // small files: large windows, their data is read along; large files: small windows, it is not
+      ahead =
+        served * BYTES_PER_HEADER >= ahead ? Math.min(ahead * 2, LARGEST_WINDOW) : Math.max(ahead / 2, SMALLEST_WINDOW);
+      served = 0;
       const length = Math.min(Math.max(ahead, wantBytes), total - wantOffset);
       if (length > window.length) window = Buffer.allocUnsafeSlow(length);
       windowStart = wantOffset;
@@ -65,6 +74,7 @@ function* members(parser: TarParser, fd: number, total: number, subject: string)
         throw tarInvalid(windowEnd, `${subject}: expected ${total} bytes, found the file's end`, { expected: total });
       }
     }
+    served += 1;
     const entry = parser.give(window, wantOffset - windowStart);
     if (entry === undefined) continue;
     if (entry.dataOffset + entry.dataBytes > total) parser.end(total);
