@@ -60,6 +60,7 @@ export type { ExtractOptions, LayerLimits } from './layer/extract-options.js';
 export { type FetchLayerOptions, fetchLayer } from './layer/fetch-layer.js';
 export type { LayerHandle } from './layer/layer.js';
 export type { LayerSource } from './layer/layer-input.js';
+export { closeLayerWorkers } from './layer/layer-workers.js';
 export {
   type OpenedDestination,
   type OpenedSource,

@@ -1,6 +1,7 @@
 /** Reading a stream to its end without copies, with an end that comes even when the stream itself does not hear. */
 import type { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
+import { discard } from './discard.js';
 
 /** How long a destroyed stream may take to close before it is left to itself, in milliseconds. */
 const CLOSE_GRACE_MS = 500;
@@ -11,14 +12,16 @@ const CLOSE_GRACE_MS = 500;
 export type TakeChunk = (chunk: Uint8Array) => Promise<void> | 'enough' | undefined;
 
 /**
- * Hands each chunk of `stream` to `take`, as it is. Owns the stream: it is closed when this settles.
+ * Hands each chunk of a stream to `take`, as it is. Owns the stream: it is closed when this settles.
  *
- * An abort is not left to the stream: one whose source hangs (a generator that waits for ever) could not end itself.
+ * An abort is left neither to the stream nor to what opens it: where those hang (a generator that waits for ever) they
+ * could not end themselves. A stream that is opened after the abort is destroyed.
  *
- * @throws what the stream or `take` throws; the signal's reason; RootfsError `ERR_NETWORK` when the stream closes
- *   before its end
+ * @throws what opening, the stream or `take` throws; the signal's reason; RootfsError `ERR_NETWORK` when the stream
+ *   closes before its end
  */
-export async function readChunks(stream: Readable, signal: AbortSignal, take: TakeChunk): Promise<void> {
+export async function readChunks(opening: Promise<Readable>, signal: AbortSignal, take: TakeChunk): Promise<void> {
+  const stream = await opened(opening, signal);
   try {
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => reject(signal.reason);
@@ -63,6 +66,23 @@ export async function readChunks(stream: Readable, signal: AbortSignal, take: Ta
     throw error;
   }
   await destroyed(stream);
+}
+
+async function opened(opening: Promise<Readable>, signal: AbortSignal): Promise<Readable> {
+  let abort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([opening, aborted]);
+  } catch (error) {
+    opening.then(discard, () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 async function destroyed(stream: Readable, error?: unknown): Promise<void> {

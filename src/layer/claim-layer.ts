@@ -14,7 +14,6 @@ import type { ExtractedLayer } from './open-layer.js';
 
 /** How often a layer that another process works on is looked for, in milliseconds. */
 const POLL_MS = 40;
-/** How long another process may show no progress before it is not waited for any more, in milliseconds. */
 const PATIENCE_MS = 30_000;
 
 /** A layer, and whether somebody else made it. */
@@ -30,6 +29,7 @@ const underWay = new Map<string, Promise<ClaimedLayer | undefined>>();
  * next one tries.
  *
  * @param extract Is told whether the lock, and with it the partial of the digest, belongs to it.
+ * @param patienceMs How long another process may show no progress before it is not waited for any more; 30 seconds.
  * @throws what `extract` throws, the signal's reason, RootfsError `ERR_FILESYSTEM`, `ERR_PERMISSION`, `ERR_NO_SPACE`
  */
 export async function claimLayer(
@@ -37,13 +37,14 @@ export async function claimLayer(
   layer: ImageLayer,
   signal: AbortSignal,
   extract: (locked: boolean) => Promise<ExtractedLayer>,
+  patienceMs: number = PATIENCE_MS,
 ): Promise<ClaimedLayer> {
   const key = `${store.root}\0${layer.descriptor.digest}\0${layer.diffId ?? ''}`;
   for (let other = underWay.get(key); other !== undefined; other = underWay.get(key)) {
     const claimed = await settledOrAborted(other, signal);
     if (claimed !== undefined) return { ...claimed, cached: true };
   }
-  const attempt = claimBetweenProcesses(store, layer, signal, extract);
+  const attempt = claimBetweenProcesses(store, layer, signal, extract, patienceMs);
   const entry = attempt.then(
     (claimed) => claimed,
     () => undefined,
@@ -75,10 +76,11 @@ async function claimBetweenProcesses(
   layer: ImageLayer,
   signal: AbortSignal,
   extract: (locked: boolean) => Promise<ExtractedLayer>,
+  patienceMs: number,
 ): Promise<ClaimedLayer> {
   const { digest } = layer.descriptor;
   const lock = store.lockPath(digest);
-  const patience = new Patience(store.partialPath(digest));
+  const patience = new Patience(store.partialPath(digest), patienceMs);
   let release: ReleaseLock | undefined = await tryLock(lock);
   while (release === undefined && (await patience.lasts())) {
     await delay(POLL_MS, signal);
@@ -104,11 +106,13 @@ async function findLayer(store: BlobDir, diffId: Digest | undefined): Promise<Ex
 /** Lasts as long as the other's partial grows, and a while beyond. */
 class Patience {
   readonly #partial: string;
+  readonly #milliseconds: number;
   #size = -1;
   #since = performance.now();
 
-  constructor(partial: string) {
+  constructor(partial: string, milliseconds: number) {
     this.#partial = partial;
+    this.#milliseconds = milliseconds;
   }
 
   async lasts(): Promise<boolean> {
@@ -120,6 +124,6 @@ class Patience {
       this.#size = size;
       this.#since = performance.now();
     }
-    return performance.now() - this.#since < PATIENCE_MS;
+    return performance.now() - this.#since < this.#milliseconds;
   }
 }

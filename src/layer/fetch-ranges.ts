@@ -58,9 +58,9 @@ async function fetchRange(
   const start = options.start + index * RANGE_BYTES;
   const end = Math.min(start + RANGE_BYTES, target.size);
   const { signal, onProgress } = options;
-  const stream = await source.fetch(target, { range: { start, end }, signal, onProgress });
+  const opening = source.fetch(target, { range: { start, end }, signal, onProgress });
   let position = start;
-  await readChunks(stream, signal, (chunk) => {
+  await readChunks(opening, signal, (chunk) => {
     if (position + chunk.length > end) throw wrongLength(target, start, end, 'more');
     const at = position;
     position += chunk.length;

@@ -61,7 +61,7 @@ export function openMemorySpool(target: Descriptor, control: LayerControl): Spoo
     resumedBytes: 0,
     ready: ready.reached,
     async fill(source, { signal, onProgress }) {
-      await readChunks(await source.fetch(target, { signal, onProgress }), signal, (chunk) => {
+      await readChunks(source.fetch(target, { signal, onProgress }), signal, (chunk) => {
         const part = chunk.subarray(0, bytes.length - used);
         bytes.set(part, used);
         used += part.length;
@@ -169,10 +169,10 @@ class FileSpool implements Spool {
   async #fillOnce(source: Fetcher, { signal, onProgress }: FillOptions): Promise<void> {
     const start = this.resumedBytes;
     const range = start === 0 ? {} : { range: { start } };
-    const stream = await source.fetch(this.#target, { signal, onProgress, ...range });
+    const opening = source.fetch(this.#target, { signal, onProgress, ...range });
     const batches = new WriteBatches(start, (chunks, position, length) => this.#write(chunks, position, length));
     try {
-      await readChunks(stream, signal, (chunk) => {
+      await readChunks(opening, signal, (chunk) => {
         const full = batches.add(chunk);
         return batches.end > this.#target.size ? 'enough' : full;
       });

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BlobDir } from '../../src/content/blob-dir.js';
 import { tryLock } from '../../src/io/lock.js';
 import { processMark } from '../../src/io/process-mark.js';
+import { claimLayer } from '../../src/layer/claim-layer.js';
 import { extractLayer } from '../../src/layer/extract-layer.js';
 import { extractLayers } from '../../src/layer/extract-layers.js';
 import type { ProgressEvent } from '../../src/progress.js';
@@ -104,6 +105,27 @@ test('a layer that somebody else brings while we wait for the lock is taken as i
   await handle.close();
   await release();
   assert.deepEqual(source.fetched, []);
+});
+
+test('who waits without seeing progress goes on alone, and leaves the partial to its owner', async (t) => {
+  const dst = tempDir(t);
+  const [made] = layers;
+  assert.ok(made !== undefined);
+  const store = await BlobDir.open(dst);
+  mkdirSync(store.ingestFolder);
+  const release = await tryLock(store.lockPath(made.layer.descriptor.digest));
+  assert.ok(release !== undefined);
+  const asked: boolean[] = [];
+  const layer = { diffId: made.layer.diffId, path: 'x', tarBytes: 1 };
+  const extract = async (locked: boolean): Promise<typeof layer> => {
+    asked.push(locked);
+    return layer;
+  };
+  const { signal } = new AbortController();
+  assert.deepEqual(await claimLayer(store, made.layer, signal, extract, 0), { layer, cached: false });
+  await release();
+  assert.deepEqual(await claimLayer(store, made.layer, signal, extract, 0), { layer, cached: false });
+  assert.deepEqual(asked, [false, true]);
 });
 
 test('equal layers are fetched once and give a handle each', async (t) => {

@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { extractLayers } from '../../src/layer/extract-layers.js';
+import { MediaType } from '../../src/spec/media-types.js';
+import { openFilesUnder } from '../support/open-files.js';
 import { tempDir } from '../support/temp-dir.js';
-import { blobSource, gzipLayer, seededTar } from './layer-source.js';
+import { blobSource, gzipLayer, makeLayer, seededTar } from './layer-source.js';
 
 test('layers come out in input order, named by their own bytes, open at the start', async (t) => {
   const dst = tempDir(t);
@@ -34,5 +37,42 @@ test('layers come out in input order, named by their own bytes, open at the star
       for (const handle of handles) await handle.close();
     }
     assert.deepEqual(readdirSync(join(folder, 'ingest')), []);
+  }
+});
+
+test('an abort ends the workers of a layer, one or two, and leaves nothing of a local blob', async (t) => {
+  const made = gzipLayer(seededTar(70, 60_000_000));
+  for (const workers of [1, 2]) {
+    const dst = tempDir(t);
+    const controller = new AbortController();
+    const reason = new Error('interrupted');
+    await assert.rejects(
+      extractLayers(blobSource([made], tempDir(t)), [made.layer], dst, {
+        workers,
+        signal: controller.signal,
+        onProgress: (event) => {
+          if (event.type === 'layer:progressed' && event.tarBytes > 0) controller.abort(reason);
+        },
+      }),
+      reason,
+    );
+    assert.deepEqual(readdirSync(join(dst, 'ingest')), []);
+    assert.deepEqual(openFilesUnder(dst), []);
+    // The same workers serve the next layer.
+    const handles = await extractLayers(blobSource([made], tempDir(t)), [made.layer], dst, { workers });
+    assert.equal(handles[0]?.tarBytes, made.tar.length);
+    await handles[0]?.close();
+  }
+});
+
+test('a layer in two workers comes out as it does in one', async (t) => {
+  for (const tar of [seededTar(71, 20_000_000), Buffer.alloc(40_000_000)]) {
+    const made = makeLayer(tar, gzipSync(tar, { level: 0 }), MediaType.ociLayerGzip);
+    for (const workers of [1, 2, 3]) {
+      const dst = tempDir(t);
+      const [handle] = await extractLayers(blobSource([made]), [made.layer], dst, { workers });
+      assert.ok(handle !== undefined && (await handle.file.readFile()).equals(tar), `${workers} workers`);
+      await handle.close();
+    }
   }
 });

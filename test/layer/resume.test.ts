@@ -169,6 +169,26 @@ test('an abort ends with its reason, closes everything and leaves what arrived',
   await assert.rejects(extractLayer(stalled, made.layer, dst, { signal: controller.signal }), reason);
 });
 
+test('an abort ends a source that hangs before it gives a stream, and destroys what it gives later', async (t) => {
+  const dst = tempDir(t);
+  const controller = new AbortController();
+  const reason = new Error('interrupted');
+  let give = (_: Readable): void => {};
+  const source: LayerSource = {
+    fetch: () =>
+      new Promise((resolve) => {
+        give = resolve;
+        setImmediate(() => controller.abort(reason));
+      }),
+  };
+  await assert.rejects(extractLayer(source, made.layer, dst, { signal: controller.signal }), reason);
+  const late = Readable.from([made.blob], { objectMode: false });
+  const closed = new Promise((resolve) => late.once('close', resolve));
+  give(late);
+  await closed;
+  assert.deepEqual(readdirSync(`${dst}/ingest`), []);
+});
+
 test('when bytes are wrong somewhere, no half-fetched sibling stays either', async (t) => {
   const dst = tempDir(t);
   const bad = gzipLayer(seededTar(33, 3_000_000));

@@ -1,0 +1,64 @@
+/** Streaming one layer: what comes out, and that nothing is kept open. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fetchLayer } from '../../src/layer/fetch-layer.js';
+import { MediaType } from '../../src/spec/media-types.js';
+import { zstdFrame } from '../../src/testing/testing.js';
+import { blobSource, gzipLayer, makeLayer, seededTar } from './layer-source.js';
+
+async function read(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
+}
+
+test('gzip, zstd, uncompressed and empty layers come out as their tar', async () => {
+  for (const length of [0, 1, 15, 16, 65_536, 3_000_001]) {
+    const tar = seededTar(length + 1, length);
+    const layers = [
+      gzipLayer(tar),
+      makeLayer(tar, tar, MediaType.ociLayer),
+      makeLayer(tar, zstdFrame(tar), MediaType.ociLayerZstd),
+    ];
+    for (const made of layers) {
+      const stream = await fetchLayer(blobSource([made]), made.layer.descriptor);
+      assert.ok((await read(stream)).equals(tar), `${length} bytes, ${made.layer.descriptor.mediaType}`);
+    }
+  }
+});
+
+test('chunks that were given stay as they are', async () => {
+  const made = gzipLayer(seededTar(3, 500_000));
+  const copies: Buffer[] = [];
+  const given: Uint8Array[] = [];
+  for await (const chunk of await fetchLayer(blobSource([made]), made.layer.descriptor)) {
+    given.push(chunk);
+    copies.push(Buffer.from(chunk));
+  }
+  assert.ok(Buffer.concat(given).equals(Buffer.concat(copies)));
+});
+
+test('a bomb is not piled up: it is read only as far as somebody asks', async () => {
+  const made = gzipLayer(Buffer.alloc(300_000_000));
+  const stream = await fetchLayer(blobSource([made]), made.layer.descriptor);
+  for await (const chunk of stream) {
+    assert.ok(chunk.length <= 256 * 1024);
+    break;
+  }
+  assert.ok(stream.readableLength < 8 * 1024 ** 2, `${stream.readableLength} bytes are held`);
+  assert.ok(stream.destroyed);
+});
+
+test("an abort ends the stream with the caller's reason", async () => {
+  const made = gzipLayer(seededTar(4, 5_000_000));
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const stream = await fetchLayer(blobSource([made]), made.layer.descriptor, { signal: controller.signal });
+  await assert.rejects(async () => {
+    for await (const chunk of stream) {
+      assert.ok(chunk.length > 0);
+      controller.abort(reason);
+    }
+  }, reason);
+  await assert.rejects(fetchLayer(blobSource([made]), made.layer.descriptor, { signal: controller.signal }), reason);
+});
