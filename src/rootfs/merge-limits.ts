@@ -12,12 +12,15 @@ export interface MergeLimits extends TarLimits {
   readonly maxNameBytes: number;
   /** Components of symbolic links that are followed while paths are resolved, in all. Default 50,000,000. */
   readonly maxLinkSteps: number;
+  /** Bytes of all files in the merged tree, holes included. Default 16 TiB: sparse files cost nothing to claim. */
+  readonly maxDataBytes: number;
 }
 
-const OWN: Pick<MergeLimits, 'maxDepth' | 'maxNameBytes' | 'maxLinkSteps'> = {
+const OWN: Pick<MergeLimits, 'maxDepth' | 'maxNameBytes' | 'maxLinkSteps' | 'maxDataBytes'> = {
   maxDepth: 255,
   maxNameBytes: 255,
   maxLinkSteps: 50_000_000,
+  maxDataBytes: 17_592_186_044_416,
 };
 
 /**

@@ -95,7 +95,7 @@ export class MergeTree {
       throw mergeLimitExceeded(name, 'names in the tree', 'maxEntries', maxEntries, this.entries + 1);
     }
     this.entries += 1;
-    this.#link(inode);
+    this.#link(inode, name);
     (parent.children as Map<string, MergeNode>).set(name, node);
     if (inode.type === 'symlink') this.generation += 1;
     return node;
@@ -113,7 +113,7 @@ export class MergeTree {
     this.#unlink(node.inode);
     node.inode = inode;
     node.pending = false;
-    this.#link(inode);
+    this.#link(inode, node.name);
   }
 
   /**
@@ -149,11 +149,15 @@ export class MergeTree {
     }
   }
 
-  #link(inode: MergeInode): void {
+  #link(inode: MergeInode, name: string): void {
     inode.links += 1;
     if (inode.links > 1) return;
     this.inodes += 1;
     this.dataBytes += inode.size;
+    const { maxDataBytes } = this.limits;
+    if (this.dataBytes > maxDataBytes) {
+      throw mergeLimitExceeded(name, 'bytes of files', 'maxDataBytes', maxDataBytes, this.dataBytes);
+    }
   }
 
   #unlink(inode: MergeInode): void {

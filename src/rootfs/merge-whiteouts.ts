@@ -21,10 +21,14 @@ export function applyWhiteouts(tree: MergeTree, plan: LayerPlan): void {
   if (plan.whiteouts.length === 0) return;
   const replaced = replacedLinks(tree, plan);
   const doomed: { node: MergeNode; how: HiddenHow }[] = [];
+  const cleared = new Set<MergeNode>();
   for (const whiteout of plan.whiteouts) {
     const directory = findDirectory(tree, whiteout, replaced);
     if (directory?.children === undefined) continue;
     if (whiteout.name === undefined) {
+      // a layer may say it a million times, of a directory of a million names
+      if (cleared.has(directory)) continue;
+      cleared.add(directory);
       for (const node of directory.children.values()) doomed.push({ node, how: 'opaque' });
     } else {
       const node = directory.children.get(whiteout.name);

@@ -7,7 +7,7 @@ export interface TarLimits {
   readonly maxEntries: number;
   /** Bytes of a name or a link target. Default 4,096: Linux's PATH_MAX. */
   readonly maxPathBytes: number;
-  /** Bytes of one extension header (PAX or GNU long name). Default 1,048,576, the limit of Go's reader. */
+  /** Bytes of the extension headers (PAX, GNU long name) of one member. Default 1,048,576, the limit of Go's reader. */
   readonly maxPaxBytes: number;
   /** Extended attributes of one member. Default 1,024. */
   readonly maxXattrs: number;
@@ -15,7 +15,7 @@ export interface TarLimits {
   readonly maxXattrBytes: number;
   /** Runs of data of all sparse files in one archive. Default 1,000,000. */
   readonly maxExtents: number;
-  /** Bytes of all extension headers of one archive together. Default 536,870,912 (512 MiB). */
+  /** Bytes of all names, link targets and extended attributes in one archive. Default 536,870,912 (512 MiB). */
   readonly maxMetadataBytes: number;
 }
 

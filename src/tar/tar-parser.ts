@@ -3,7 +3,7 @@
  *
  * It touches no file and no stream, and never sees file data: see `read-tar-file.ts` and `read-tar-stream.ts`.
  */
-import { applyPax, type PaxMeaning, understandPax } from './apply-pax.js';
+import { addPax, applyPax, type PaxMeaning, understandPax } from './apply-pax.js';
 import { BLOCK, paddedBytes } from './block.js';
 import { checkHeader, isGnu, isZeroBlock, readHeader, readSize, readText, type TarDraft } from './read-header.js';
 import { readNumber } from './read-number.js';
@@ -51,8 +51,9 @@ export class TarParser {
   /** The first block of the member that is being read, or -1 between members. */
   #first = -1;
   #pax: PaxRecords | undefined;
+  /** Bytes of the extension headers that wait for their member. */
+  #pendingBytes = 0;
   #global: PaxMeaning | undefined;
-  #globalValues = new Map<string, Buffer>();
   #longName: string | undefined;
   #longLink: string | undefined;
   #draft: TarDraft | undefined;
@@ -139,13 +140,11 @@ export class TarParser {
   }
 
   #openExtension(state: State, size: number, offset: number): void {
-    const { maxPaxBytes, maxMetadataBytes } = this.#limits;
-    if (size > maxPaxBytes) throw tarLimitExceeded(offset, 'extension header', 'maxPaxBytes', maxPaxBytes, size);
-    this.#metadataBytes += BLOCK + size;
-    if (this.#metadataBytes > maxMetadataBytes) {
-      const what = 'extension headers in all';
-      throw tarLimitExceeded(offset, what, 'maxMetadataBytes', maxMetadataBytes, this.#metadataBytes);
-    }
+    const { maxPaxBytes } = this.#limits;
+    // several may stand before one member, and all are kept until it comes
+    const pending = size + (state === 'pax-global' ? 0 : this.#pendingBytes);
+    if (pending > maxPaxBytes) throw tarLimitExceeded(offset, 'extension header', 'maxPaxBytes', maxPaxBytes, pending);
+    if (state !== 'pax-global') this.#pendingBytes = pending;
     if (state !== 'pax-global' && this.#first === -1) this.#first = offset;
     this.#bodyEnd = offset + BLOCK + size;
     this.#want(state, offset + BLOCK, size);
@@ -162,8 +161,10 @@ export class TarParser {
         this.#pax ??= { values: new Map(), sparse: [] };
         readPax(body, offset, this.#pax, this.#limits);
       } else {
-        readPax(body, offset, { values: this.#globalValues, sparse: [] }, this.#limits);
-        this.#global = understandPax(this.#globalValues, offset, this.#limits);
+        const records: PaxRecords = { values: new Map(), sparse: [] };
+        readPax(body, offset, records, this.#limits);
+        const news = understandPax(records.values, offset, this.#limits);
+        this.#global = this.#global === undefined ? news : addPax(this.#global, news, offset, this.#limits);
       }
     }
     this.#want('header', paddedBytes(offset + size), BLOCK);
@@ -182,6 +183,7 @@ export class TarParser {
     if (this.#first !== -1) draft.offset = this.#first;
     this.#first = -1;
     this.#pax = undefined;
+    this.#pendingBytes = 0;
     this.#longName = undefined;
     this.#longLink = undefined;
 
@@ -261,7 +263,7 @@ export class TarParser {
   }
 
   #finish(draft: TarDraft, body: number): TarEntry {
-    const { maxPathBytes } = this.#limits;
+    const { maxPathBytes, maxMetadataBytes } = this.#limits;
     if (draft.name.length > maxPathBytes) {
       throw tarLimitExceeded(draft.offset, 'bytes of a name', 'maxPathBytes', maxPathBytes, draft.name.length);
     }
@@ -273,6 +275,14 @@ export class TarParser {
         maxPathBytes,
         draft.linkname.length,
       );
+    }
+    this.#metadataBytes += draft.name.length + draft.linkname.length;
+    if (draft.xattrs !== undefined && draft.xattrs !== this.#global?.xattrs) {
+      for (const [key, value] of draft.xattrs) this.#metadataBytes += key.length + value.length;
+    }
+    if (this.#metadataBytes > maxMetadataBytes) {
+      const what = 'bytes of names and attributes';
+      throw tarLimitExceeded(draft.offset, what, 'maxMetadataBytes', maxMetadataBytes, this.#metadataBytes);
     }
     this.#draft = undefined;
     this.#map = undefined;

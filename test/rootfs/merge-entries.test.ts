@@ -83,6 +83,26 @@ test('a write through a link to a file puts a directory in the place of the file
   assert.deepEqual(outline(tree), ['f/ (made)', 'f/x 1+1', 'l -> f']);
 });
 
+test('an entry may change what the folder of its neighbours means', async (t) => {
+  const own = await merged(t, {}, [dir('a'), symlink('a/l', '.'), file('a/l/l', 'x'), file('a/l/m', 'y')]);
+  assert.deepEqual(outline(own), ['a/', 'a/l/ (made)', 'a/l/m 0+1']);
+  const other = await merged(t, {}, [
+    dir('etc/deep'),
+    symlink('q', 'nope/..'),
+    file('q/one', '1'),
+    symlink('q/nope', 'etc/deep'),
+    file('q/two', '22'),
+  ]);
+  assert.deepEqual(outline(other), [
+    'etc/ (made)',
+    'etc/deep/',
+    'etc/two 0+2',
+    'nope -> etc/deep',
+    'one 0+1',
+    'q -> nope/..',
+  ]);
+});
+
 test('a loop of links is refused', async (t) => {
   for (const layer of [[file('a/x')], [whiteout('a/x')], [link('y', 'a/x')]]) {
     await assert.rejects(merged(t, {}, [symlink('a', 'b'), symlink('b', 'a')], layer), rejected);

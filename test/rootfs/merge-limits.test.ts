@@ -38,6 +38,21 @@ test('bytes of a name and of a path', async (t) => {
   await assert.rejects(merged(t, { maxPathBytes: 14 }, deep, [file('l/ddddd')]), exceeded('maxPathBytes'));
 });
 
+test('bytes of files, holes included; hard links count once', async (t) => {
+  const files = [file('a', 'xx'), link('b', 'a'), file('c', 'x')];
+  assert.equal((await merged(t, { maxDataBytes: 3 }, files)).dataBytes, 3);
+  assert.equal((await merged(t, { maxDataBytes: 3 }, files, [file('c', 'y')], [link('c', 'a')])).dataBytes, 2);
+  await assert.rejects(merged(t, { maxDataBytes: 2 }, files), exceeded('maxDataBytes'));
+  const hole = [
+    pax([
+      ['GNU.sparse.size', '9007199254740991'],
+      ['GNU.sparse.map', '0,0'],
+    ]),
+    file('hole'),
+  ];
+  await assert.rejects(merged(t, {}, hole), exceeded('maxDataBytes'));
+});
+
 test('steps through symbolic links are counted, for entries, whiteouts and hard links', async (t) => {
   const lower = [dir('d'), file('d/x'), symlink('l', '././././d')];
   for (const layer of [[file('l/y')], [whiteout('l/x')], [link('y', 'l/x')]]) {

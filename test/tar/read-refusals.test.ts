@@ -230,9 +230,14 @@ test('limits: each is an option, each has a default', async () => {
     member({}, 'ab'),
   );
   await refusesBoth(sparse, limit, 1024, { maxExtents: 1 });
-  await refusesBoth(tar(pax([['comment', 'x']]), first, pax([['comment', 'x']]), first), limit, 2048, {
-    maxMetadataBytes: 600,
-  });
+  const long16 = pax([['path', 'p'.repeat(16)]]);
+  await refusesBoth(tar(long16, first, long16, first), limit, 2048, { maxMetadataBytes: 31 });
+  assert.equal((await readBoth(tar(long16, first, long16, first), { maxMetadataBytes: 32 })).length, 2);
+  await refusesBoth(attributes, limit, 0, { maxMetadataBytes: 16 });
+  await refusesBoth(tar(long16, long16, first), limit, 1024, { maxPaxBytes: 40 });
+  const shared = [pax([['SCHILY.xattr.user.a', 'xx']], 'g'), pax([['SCHILY.xattr.user.b', 'xx']], 'g')];
+  await refusesBoth(tar(...shared, first), limit, 1536, { maxXattrs: 1 });
+  assert.equal((await readBoth(tar(...shared, first), { maxMetadataBytes: 5 })).length, 1);
 });
 
 test('limits that are no numbers are refused at once', async () => {
