@@ -1,6 +1,7 @@
 /** What is shown to a registry: challenges answered, tokens kept per origin and scope, credentials kept at home. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
 import { isLoopbackHost } from '../spec/reference.js';
 import type { Subject } from './answer-error.js';
@@ -11,7 +12,6 @@ import type { Endpoint } from './endpoint.js';
 import { shownUrl } from './network-error.js';
 import type { RegistrySettings } from './registry-options.js';
 import { mergeScopes, scopeKey } from './scopes.js';
-import { SharedCalls } from './shared-call.js';
 import { basicLogin, type RegistryToken, requestToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
 

@@ -5,6 +5,7 @@
 import type { Dispatcher } from 'undici';
 import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
+import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
 import { answerError, printable, type Subject } from './answer-error.js';
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
@@ -15,7 +16,6 @@ import { proxyFor } from './proxy-environment.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
 import type { RegistrySettings } from './registry-options.js';
 import { isTransient, RetryBudget } from './retry-budget.js';
-import { SharedCalls } from './shared-call.js';
 import { speaksTls } from './tls-probe.js';
 import type { RegistryToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
