@@ -8,13 +8,16 @@ import { requireVerifiable } from '../spec/digest.js';
 import type { ImageLayer } from '../spec/image-layer.js';
 import type { ExtractRun } from './extract-run.js';
 import { LayerControl } from './layer-control.js';
-import { isDamage, isResumable, wrapSourceError } from './layer-failure.js';
+import { isDamage, isResumable, isWrongContent, wrapSourceError } from './layer-failure.js';
 import { openLocalInput } from './layer-input.js';
 import { watchLayer } from './layer-progress.js';
 import type { LayerInput, LayerOutcome, LayerWork } from './layer-task.js';
 import { layerPool, runSplit, runWhole } from './layer-workers.js';
 import type { ExtractedLayer } from './open-layer.js';
 import { MEMORY_SPOOL_BYTES, openFileSpool, openMemorySpool, type Spool, type SpoolPlace } from './spool.js';
+
+/** How often a layer is begun: a mirror or a cache that gave wrong bytes is passed over, but not without end. */
+const MAX_ATTEMPTS = 8;
 
 /** Smaller blobs are not worth two workers. */
 const SPLIT_MIN_BYTES = 4 * 1024 ** 2;
@@ -23,7 +26,8 @@ const SPLIT_MIN_BYTES = 4 * 1024 ** 2;
  * Extracts one layer into the store.
  *
  * Bytes that an earlier run left are continued. When they turn out wrong, they are dropped and the layer is fetched
- * from its first byte, once. A failure leaves nothing but a partial that a later run can continue, if that.
+ * from its first byte; when bytes were wrong from the start, the source is told, and asked again if that may help. A
+ * failure leaves nothing but a partial that a later run can continue, if that.
  *
  * @param place Where a blob that is not small is spooled.
  * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DIFFID_MISMATCH`, `ERR_DECOMPRESS`,
@@ -36,21 +40,30 @@ export async function extractBlob(
   place: SpoolPlace,
   signal: AbortSignal,
 ): Promise<ExtractedLayer> {
-  let resumedBytes = 0;
-  const attempt = (from: SpoolPlace): Promise<ExtractedLayer> =>
-    extractOnce(run, layer, from, signal, (bytes) => {
-      resumedBytes = bytes;
-    });
-  try {
-    return await attempt(place);
-  } catch (error) {
-    if (resumedBytes === 0 || signal.aborted || !isDamage(error)) throw error;
-    report(run.settings.onProgress, {
-      type: 'warning:raised',
-      message: `${layer.descriptor.digest}: ${resumedBytes} bytes of an earlier run were of no use; fetching all of it`,
-    });
-    return attempt({ ...place, resume: false });
+  let from = place;
+  for (let attempts = 1; ; attempts += 1) {
+    let resumedBytes = 0;
+    try {
+      return await extractOnce(run, layer, from, signal, (bytes) => {
+        resumedBytes = bytes;
+      });
+    } catch (error) {
+      if (signal.aborted || !isDamage(error) || attempts >= MAX_ATTEMPTS) throw error;
+      const { digest } = layer.descriptor;
+      if (resumedBytes > 0) {
+        warn(run, `${digest}: ${resumedBytes} bytes of an earlier run were of no use; fetching all of it`);
+      } else if (isWrongContent(error) && run.source.distrust?.(layer.descriptor) === true) {
+        warn(run, `${digest}: the bytes that came were wrong; fetching it from elsewhere`);
+      } else {
+        throw error;
+      }
+      from = { ...place, resume: false };
+    }
   }
+}
+
+function warn(run: ExtractRun, message: string): void {
+  report(run.settings.onProgress, { type: 'warning:raised', message });
 }
 
 async function extractOnce(

@@ -38,6 +38,11 @@ export function isDamage(error: unknown): boolean {
   return error instanceof RootfsError && DAMAGE.has(error.code);
 }
 
+/** Whether a failure may come from bytes that are not what their digest promises. */
+export function isWrongContent(error: unknown): boolean {
+  return error instanceof RootfsError && /^ERR_(?:DIGEST_MISMATCH|SIZE_MISMATCH|DECOMPRESS)$/.test(error.code);
+}
+
 /** What a source threw, as one of our errors: sources are also written by others. */
 export function wrapSourceError(error: unknown, digest: Digest): RootfsError {
   if (error instanceof RootfsError) return error;

@@ -1,7 +1,7 @@
 /** Where a layer's compressed bytes come from: the descriptor itself, a local file, or a source over a spool. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { BlobPath, Fetcher, ParallelFetcher } from '../content/content.js';
+import type { BlobPath, Distruster, Fetcher, ParallelFetcher } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -9,7 +9,7 @@ import type { LayerControl } from './layer-control.js';
 import type { LayerInput } from './layer-task.js';
 
 /** What layers come from: a fetcher with the powers that it may have. */
-export type LayerSource = Fetcher & Partial<BlobPath> & Partial<ParallelFetcher>;
+export type LayerSource = Fetcher & Partial<BlobPath> & Partial<ParallelFetcher> & Partial<Distruster>;
 
 /** Bytes that are on this machine already. */
 export interface LocalInput {
