@@ -16,6 +16,14 @@ export type { CommitOptions, IngestOptions, IngestWriter } from './content/inges
 export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
+// engine
+export {
+  ImageCache,
+  type ImageCacheOptions,
+  type PullPolicy,
+  type RepositoryFactory,
+} from './engine/image-cache.js';
+export { type OpenImageCacheOptions, openImageCache } from './engine/open-image-cache.js';
 // ground
 export {
   type ErrorCode,

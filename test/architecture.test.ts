@@ -21,6 +21,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   rootfs: 5,
   export: 6,
   analyze: 6,
+  engine: 6,
   'open.ts': 7,
   testing: 8,
   'index.ts': 8,

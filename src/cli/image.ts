@@ -9,11 +9,16 @@ import {
   type Platform,
   parsePlatform,
 } from '../index.js';
+import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { PLATFORM_OPTIONS, platformText, REGISTRY_OPTIONS, registryArguments, required } from './options.js';
 
 /** Options of every command that reads an image. */
-export const IMAGE_OPTIONS: Readonly<Record<string, Options>> = { ...PLATFORM_OPTIONS, ...REGISTRY_OPTIONS };
+export const IMAGE_OPTIONS: Readonly<Record<string, Options>> = {
+  ...PLATFORM_OPTIONS,
+  ...CACHE_OPTIONS,
+  ...REGISTRY_OPTIONS,
+};
 
 /** The positional argument IMAGE. */
 export const IMAGE_POSITIONAL = {
@@ -33,7 +38,9 @@ export function platformOf(args: Arguments): Platform | undefined {
 export async function openImageSource(args: Arguments, context: Context): Promise<OpenedSource> {
   const text = required(args, 'image', 'IMAGE');
   const { signal, onProgress } = context;
-  return openSource(text, { ...(await registryArguments(args)), signal, onProgress });
+  cachePolicy(args);
+  const opened = await openSource(text, { ...(await registryArguments(args)), signal, onProgress });
+  return throughCache(opened, args);
 }
 
 /** Opens the source, fetches the image for the platform asked for, hands both to `use`, closes the source. */

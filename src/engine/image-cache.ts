@@ -1,0 +1,373 @@
+/**
+ * Images that are fetched once: a source of images that keeps what it gives.
+ *
+ * This room puts registries, stores, images and layers together as an engine does. It knows all of them; it must not
+ * know output forms, text that names transports, or the command line.
+ */
+import type { Readable } from 'node:stream';
+import type {
+  BlobLocation,
+  BlobPath,
+  CallOptions,
+  Distruster,
+  FetchOptions,
+  ReadOnlyTarget,
+  Target,
+} from '../content/content.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import { fetchImage } from '../image/fetch-image.js';
+import { throwIfAborted } from '../io/abort.js';
+import { mapConcurrently } from '../io/concurrency.js';
+import { Annotation } from '../spec/annotations.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { Digest } from '../spec/digest.js';
+import { isConfigType, isIndexType, isManifestType } from '../spec/media-types.js';
+import { type Platform, parsePlatform } from '../spec/platform.js';
+import { formatReference, parseReference, type Reference } from '../spec/reference.js';
+import { bringImage } from './bring-image.js';
+import { CachedContent } from './cached-content.js';
+import { defaultRepository } from './default-repository.js';
+
+/** When a registry is asked what a tag means: only where the cache does not know, each time, or not at all. */
+export type PullPolicy = 'missing' | 'always' | 'never';
+
+/** Opens the repository that a reference names. Called once for each repository. */
+export type RepositoryFactory = (reference: Reference) => ReadOnlyTarget | Promise<ReadOnlyTarget>;
+
+/** Options of an `ImageCache`. */
+export interface ImageCacheOptions {
+  /** Where images are kept; `null` keeps nothing. */
+  readonly localStore: Target | null;
+  /** Resolves an index to this platform's image. Absent: a name means what it means in the registry. */
+  readonly targetPlatform?: Platform | string | undefined;
+  /** Default: the registry, with the credentials, mirrors and certificates that are configured on this machine. */
+  readonly remoteRepository?: RepositoryFactory | undefined;
+  /** Default `'missing'`. */
+  readonly pull?: PullPolicy | undefined;
+  /**
+   * What fetching a resolved image brings into the store: the whole image (default), or only what is asked for, so
+   * that looking at an image costs no layers.
+   */
+  readonly fill?: 'image' | 'content' | undefined;
+  /** A folder for locks between processes that share the store; `openImageCache` has one. */
+  readonly lockFolder?: string | undefined;
+  /** Transfers at once, 1 to 64; 6 when absent. */
+  readonly jobs?: number | undefined;
+}
+
+/** How many repositories are remembered for content of which nobody says where it belongs. */
+const MAX_REMOTES = 64;
+
+/**
+ * A read-only target over a local store: names and content come from there where it has them, from the registry where
+ * it has not, and stay in the store then. Safe for concurrent use, also by several processes.
+ *
+ * References are full ones (`docker.io/library/debian:12`, or as people type them). A digest that is in the store
+ * touches no network, whatever `pull` says. A store that cannot be written serves what it holds; a warning says so.
+ */
+export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster {
+  /** Where images are kept. */
+  readonly localStore: Target | null;
+  /** The platform that indexes are resolved to. */
+  readonly targetPlatform: Platform | undefined;
+  /** Opens a repository. */
+  readonly remoteRepository: RepositoryFactory;
+  readonly #pull: PullPolicy;
+  readonly #fill: 'image' | 'content';
+  readonly #jobs: number;
+  readonly #content: CachedContent | undefined;
+  readonly #remotes = new Map<string, Promise<ReadOnlyTarget>>();
+  /** The repository that brought a document, for what hangs below it. */
+  readonly #homes = new Map<Digest, string>();
+  /** What names mean that are not in the store yet. */
+  readonly #pending = new Map<string, Descriptor>();
+
+  /** @throws RootfsError `ERR_OPTION_INVALID`, `ERR_PLATFORM_INVALID` */
+  constructor(options: ImageCacheOptions) {
+    const { localStore, targetPlatform, pull = 'missing', fill = 'image', jobs = 6 } = options;
+    oneOf('pull', pull, ['missing', 'always', 'never']);
+    oneOf('fill', fill, ['image', 'content']);
+    if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64) {
+      throw invalid('jobs', jobs, 'a whole number from 1 to 64');
+    }
+    if (localStore === undefined) throw invalid('localStore', localStore, 'a store, or null to keep nothing');
+    this.localStore = localStore;
+    this.targetPlatform = typeof targetPlatform === 'string' ? parsePlatform(targetPlatform) : targetPlatform;
+    this.remoteRepository = options.remoteRepository ?? defaultRepository();
+    this.#pull = pull;
+    this.#fill = fill;
+    this.#jobs = jobs;
+    const { lockFolder } = options;
+    this.#content = localStore === null ? undefined : new CachedContent(localStore, { jobs, lockFolder });
+  }
+
+  /**
+   * What a reference means. The descriptor carries the full reference in `org.opencontainers.image.ref.name`, by which
+   * `fetch` finds the way back to the registry.
+   *
+   * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_NOT_FOUND` (under `'never'`: not in the store),
+   *   `ERR_PLATFORM_NOT_FOUND`; what store and registry throw; the signal's reason
+   */
+  async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
+    throwIfAborted(options.signal);
+    const parsed = parseReference(reference);
+    const name = formatReference(parsed);
+    if (this.targetPlatform === undefined) return stamped(await this.#resolve(parsed, options), name);
+    const whole: ReadOnlyTarget = {
+      resolve: (_reference, call) => this.#resolve(parsed, { ...options, ...call }),
+      fetch: (target, call) => this.#open(stamped(target, name), { ...options, ...call }),
+      exists: (target, call) => this.exists(target, { ...options, ...call }),
+    };
+    const image = await fetchImage(whole, name, { ...options, platform: this.targetPlatform });
+    if (this.#pending.has(name)) this.#pending.set(name, image.target);
+    return stamped(image.manifest.descriptor, name);
+  }
+
+  /**
+   * Opens content, from the store where it is there. What is missing is fetched first and kept: with a resolved
+   * descriptor the whole image, else the one blob. The stream is not verified; what is kept was.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`; what store and registry throw;
+   *   the signal's reason
+   */
+  async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
+    throwIfAborted(options.signal);
+    await this.#complete(target, options);
+    return this.#open(target, options);
+  }
+
+  /** Whether content is in the store or, unless nobody may be asked, in its repository. */
+  async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
+    throwIfAborted(options.signal);
+    if (await this.#content?.has(target, options)) return true;
+    if (this.#pull === 'never') return false;
+    for (const remote of this.#origins(target)) {
+      if (await (await remote).exists(target, options)) return true;
+    }
+    return false;
+  }
+
+  /** Where content lies on this machine, fetched first where it is missing; `undefined` where the store has no files. */
+  async blobPath(target: Descriptor, options: CallOptions = {}): Promise<BlobLocation | undefined> {
+    throwIfAborted(options.signal);
+    if (this.#content === undefined || !('blobPath' in (this.localStore ?? {}))) return undefined;
+    await this.#complete(target, options);
+    return (await this.#bring(target, options)) ? this.#content.blobPath(target, options) : undefined;
+  }
+
+  /** Hears that content was wrong: it is fetched anew the next time. @returns false where that cannot help */
+  distrust(target: Descriptor): boolean {
+    if (this.#pull === 'never') return false;
+    return this.#content?.distrust(target) ?? false;
+  }
+
+  async #resolve(parsed: Reference, options: CallOptions): Promise<Descriptor> {
+    const name = formatReference(parsed);
+    const local =
+      this.#pull === 'always' && parsed.digest === undefined ? undefined : await this.#find(parsed, options);
+    if (local !== undefined) {
+      this.#remote(parsed);
+      return local;
+    }
+    if (this.#pull === 'never') throw this.#absent(name, name);
+    const remote = await this.#remote(parsed);
+    const found = await remote.resolve(parsed.digest ?? parsed.tag ?? 'latest', options);
+    this.#homes.set(found.digest, placeOf(parsed));
+    this.#pending.set(name, found);
+    return found;
+  }
+
+  /** What the store knows of a name. */
+  async #find(parsed: Reference, options: CallOptions): Promise<Descriptor | undefined> {
+    const { localStore } = this;
+    if (localStore === null) return undefined;
+    try {
+      const found = await localStore.resolve(parsed.digest ?? storeName(parsed), options);
+      return (await this.#content?.has(found, options)) ? found : undefined;
+    } catch (error) {
+      if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  /** Brings the rest of an image that was resolved at a registry, and then gives it its name in the store. */
+  async #complete(target: Descriptor, options: CallOptions): Promise<void> {
+    const name = target.annotations?.[Annotation.refName];
+    const content = this.#content;
+    if (name === undefined || content === undefined || this.#pull === 'never') return;
+    if (!isIndexType(target.mediaType) && !isManifestType(target.mediaType)) return;
+    const parsed = referenceOf(name);
+    if (parsed === undefined) return;
+    const known = this.#pending.has(name);
+    if (!known && (await content.has(target, options))) return;
+    if (this.#fill === 'image' && !(await this.#bringBelow(target, parsed, content, options))) return;
+    const root = this.#pending.get(name) ?? target;
+    if (!(await this.#bring(root, options))) return;
+    await this.#name(root, parsed, options);
+    this.#pending.delete(name);
+  }
+
+  /** @returns false where it is not kept */
+  async #bringBelow(
+    target: Descriptor,
+    parsed: Reference,
+    content: CachedContent,
+    options: CallOptions,
+  ): Promise<boolean> {
+    const origin = await this.#remote(parsed);
+    const below = await bringImage(target, (document, call) => content.read(document, origin, call), options);
+    if (below === undefined) return false;
+    for (const digest of below.documents) this.#homes.set(digest, placeOf(parsed));
+    const kept = await mapConcurrently(
+      below.blobs,
+      (blob, signal) => content.bring(blob, origin, { ...options, signal }),
+      { concurrency: this.#jobs, signal: options.signal },
+    );
+    return kept.every(Boolean);
+  }
+
+  async #name(root: Descriptor, parsed: Reference, options: CallOptions): Promise<void> {
+    try {
+      const { annotations: _annotations, ...plain } = root;
+      await this.localStore?.tag(plain, parsed.digest === undefined ? storeName(parsed) : parsed.digest, options);
+    } catch (error) {
+      throwIfAborted(options.signal);
+      if (!(error instanceof RootfsError)) throw error;
+      this.#content?.tellNotKept(error, options);
+    }
+  }
+
+  /** Makes content be in the store. @returns false where it is served and not kept */
+  async #bring(target: Descriptor, options: CallOptions): Promise<boolean> {
+    const content = this.#content;
+    if (content === undefined) return false;
+    if (await content.has(target, options)) return true;
+    if (this.#pull === 'never') throw this.#absent(target.digest, nameOf(target));
+    return this.#fromOrigins(target, (remote) => content.bring(target, remote, options));
+  }
+
+  async #open(target: Descriptor, options: FetchOptions): Promise<Readable> {
+    const content = this.#content;
+    if (content !== undefined && isDocument(target) && options.range === undefined) {
+      // Documents are small: a damaged one is healed here, where it is noticed.
+      const origins = this.#pull === 'never' ? [] : this.#origins(target);
+      const bytes = await content.read(target, await origins[0], options).catch((error: unknown) => {
+        if (origins.length > 1 && isAbsence(error)) return undefined;
+        throw error;
+      });
+      if (bytes !== undefined) return content.fetch(target, options);
+    }
+    if (await this.#bring(target, options)) {
+      if (content !== undefined) return content.fetch(target, options);
+    }
+    return this.#fromOrigins(target, (remote) => remote.fetch(target, options));
+  }
+
+  async #fromOrigins<T>(target: Descriptor, ask: (remote: ReadOnlyTarget) => Promise<T>): Promise<T> {
+    let missing: unknown;
+    for (const remote of this.#origins(target)) {
+      try {
+        return await ask(await remote);
+      } catch (error) {
+        if (!isAbsence(error)) throw error;
+        missing ??= error;
+      }
+    }
+    throw missing ?? this.#absent(target.digest, nameOf(target));
+  }
+
+  /** The repositories to ask for content, the likeliest first. */
+  #origins(target: Descriptor): readonly Promise<ReadOnlyTarget>[] {
+    const name = target.annotations?.[Annotation.refName];
+    const parsed = name === undefined ? undefined : referenceOf(name);
+    if (parsed !== undefined) return [this.#remote(parsed)];
+    const home = this.#homes.get(target.digest);
+    const known = home === undefined ? undefined : this.#remotes.get(home);
+    if (known !== undefined) return [known];
+    return [...this.#remotes.values()].reverse();
+  }
+
+  #remote(parsed: Reference): Promise<ReadOnlyTarget> {
+    const place = placeOf(parsed);
+    let remote = this.#remotes.get(place);
+    if (remote === undefined) {
+      remote = this.#openRemote(parsed);
+      // Whoever asks it hears of its failure.
+      remote.catch(() => this.#remotes.delete(place));
+      for (const oldest of this.#remotes.keys()) {
+        if (this.#remotes.size < MAX_REMOTES) break;
+        this.#remotes.delete(oldest);
+      }
+    } else {
+      this.#remotes.delete(place);
+    }
+    this.#remotes.set(place, remote);
+    return remote;
+  }
+
+  async #openRemote(parsed: Reference): Promise<ReadOnlyTarget> {
+    try {
+      return await this.remoteRepository(parsed);
+    } catch (error) {
+      throw error instanceof RootfsError ? error : wrapSystemError(error, placeOf(parsed));
+    }
+  }
+
+  #absent(subject: string, name: string | undefined): RootfsError {
+    const place = (this.localStore as { readonly place?: unknown } | null)?.place;
+    const where = typeof place === 'string' ? `the cache ${place}` : 'the cache';
+    const detail = { ...(name === undefined ? {} : { reference: name }), subject };
+    return this.#pull === 'never'
+      ? new RootfsError('ERR_NOT_FOUND', `${subject}: not in ${where}; run once without --offline to fetch it`, {
+          detail,
+        })
+      : new RootfsError(
+          'ERR_NOT_FOUND',
+          `${subject}: not in ${where}, and nobody said which repository has it; resolve its image first`,
+          { detail },
+        );
+  }
+}
+
+function isDocument({ mediaType }: Descriptor): boolean {
+  return isIndexType(mediaType) || isManifestType(mediaType) || isConfigType(mediaType);
+}
+
+function isAbsence(error: unknown): boolean {
+  return error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
+}
+
+function stamped(target: Descriptor, name: string): Descriptor {
+  return { ...target, annotations: { ...target.annotations, [Annotation.refName]: name } };
+}
+
+function nameOf(target: Descriptor): string | undefined {
+  return target.annotations?.[Annotation.refName];
+}
+
+function referenceOf(name: string): Reference | undefined {
+  try {
+    return parseReference(name);
+  } catch {
+    return undefined;
+  }
+}
+
+function placeOf({ registry, repository }: Reference): string {
+  return `${registry}/${repository}`;
+}
+
+/** The name in the store. A layout's names know no brackets, which only an IPv6 host has. */
+function storeName(parsed: Reference): string {
+  return formatReference(parsed).replace(/[[\]]/g, '_');
+}
+
+function oneOf(name: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value)) throw invalid(name, value, allowed.join(', '));
+}
+
+function invalid(name: string, value: unknown, expected: string): RootfsError {
+  return new RootfsError('ERR_OPTION_INVALID', `${name}: ${JSON.stringify(value)} cannot be used; give ${expected}`, {
+    detail: { option: name },
+  });
+}

@@ -1,0 +1,42 @@
+/** The image cache in a folder: an OCI layout that other tools can read, and what several processes need beside it. */
+import { chmod, lstat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { OciLayout } from '../content/oci-layout.js';
+import { RootfsError } from '../errors.js';
+import { cacheFolder } from '../io/cache-folder.js';
+import { ImageCache, type ImageCacheOptions } from './image-cache.js';
+
+/** Options of `openImageCache`. */
+export interface OpenImageCacheOptions extends Omit<ImageCacheOptions, 'localStore' | 'lockFolder'> {
+  /** The layout's folder. Default `$XDG_CACHE_HOME/rootfs-kit/images-v1`. */
+  readonly folder?: string | undefined;
+}
+
+/**
+ * Opens the image cache in a folder, which is made where it is missing: the default one for its user alone.
+ *
+ * @throws RootfsError `ERR_LAYOUT_INVALID` (no layout, or one of a newer version), `ERR_PERMISSION`, `ERR_NO_SPACE`,
+ *   `ERR_FILESYSTEM`, `ERR_OPTION_INVALID`
+ */
+export async function openImageCache(options: OpenImageCacheOptions = {}): Promise<ImageCache> {
+  const { folder: given, ...rest } = options;
+  const folder = resolve(given ?? cacheFolder('images-v1'));
+  const isNew = (await lstat(folder).catch(() => undefined)) === undefined;
+  const localStore = await openLayout(folder, options.pull !== 'never');
+  // What this user pulled is nobody else's business, unless a folder was named.
+  if (isNew && given === undefined) await chmod(folder, 0o700).catch(() => {});
+  return new ImageCache({ ...rest, localStore, lockFolder: join(folder, 'locks') });
+}
+
+async function openLayout(folder: string, create: boolean): Promise<OciLayout> {
+  try {
+    return await OciLayout.open(folder, { create });
+  } catch (error) {
+    if (create || !(error instanceof RootfsError) || error.code !== 'ERR_NOT_FOUND') throw error;
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${folder}: there is no image cache yet; run once with --cache and without --offline`,
+      { cause: error, detail: { path: folder } },
+    );
+  }
+}

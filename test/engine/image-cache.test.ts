@@ -1,0 +1,353 @@
+/** The image cache: names and content from the store where it has them, from a real registry where it has not. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { CallOptions, FetchOptions, ReadOnlyTarget } from '../../src/content/content.js';
+import { MemoryStore } from '../../src/content/memory.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import { ImageCache } from '../../src/engine/image-cache.js';
+import { openImageCache } from '../../src/engine/open-image-cache.js';
+import { RootfsError } from '../../src/errors.js';
+import { fetchImage } from '../../src/image/fetch-image.js';
+import type { ProgressEvent } from '../../src/progress.js';
+import { createRepository } from '../../src/registry/repository.js';
+import { openRootFS } from '../../src/rootfs/open-rootfs.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { image, index, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+function built(text = 'one'): ReturnType<ReturnType<typeof image>['build']> {
+  return image()
+    .layer((layer) => layer.dir('etc').file('etc/base', Buffer.alloc(50_000, text)))
+    .layer((layer) => layer.file('etc/top', text))
+    .build();
+}
+
+async function served(t: TestContext): Promise<TestRegistry> {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  return registry;
+}
+
+function collector(): { readonly warnings: string[]; readonly onProgress: (event: ProgressEvent) => void } {
+  const warnings: string[] = [];
+  return { warnings, onProgress: (event) => void (event.type === 'warning:raised' && warnings.push(event.message)) };
+}
+
+async function bytesOf(source: ReadOnlyTarget, target: Descriptor, options: FetchOptions = {}): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await source.fetch(target, options)) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+const code =
+  (wanted: string) =>
+  (error: unknown): boolean =>
+    error instanceof RootfsError && error.code === wanted;
+
+test('a resolved name carries its full reference; fetching it brings the whole image, once', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const localStore = new MemoryStore();
+  const cache = new ImageCache({ localStore });
+  const found = await cache.resolve(`${registry.host}/team/app:v1`);
+  assert.equal(found.annotations?.[REF_NAME], `${registry.host}/team/app:v1`);
+  assert.equal(found.digest, app.descriptor.digest);
+  assert.deepEqual(await bytesOf(cache, found), app.manifestBytes);
+  for (const { descriptor, blob } of app.layers) assert.deepEqual(await bytesOf(localStore, descriptor), blob);
+  const asked = registry.log.requests.length;
+  await registry.close();
+  const image = await fetchImage(cache, `${registry.host}/team/app:v1`, { platform: 'linux/amd64' });
+  for (const [at, { descriptor }] of image.layers.entries()) {
+    assert.deepEqual(await bytesOf(cache, descriptor), app.layers[at]?.blob);
+  }
+  assert.equal(registry.log.requests.length, asked);
+});
+
+test('what one cache object brought, another one serves with the registry gone', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const folder = tempDir(t);
+  const name = `${registry.host}/team/app:v1`;
+  const first = await openImageCache({ folder });
+  await bytesOf(first, await first.resolve(name));
+  await registry.close();
+  const offline = await openImageCache({ folder, pull: 'never' });
+  const fetched = await fetchImage(offline, name, { platform: 'linux/amd64' });
+  const rootfs = await openRootFS(offline, fetched, tempDir(t));
+  assert.deepEqual(
+    rootfs.layers.map(({ diffId }) => diffId),
+    app.layers.map(({ diffId }) => diffId),
+  );
+  await rootfs.close();
+  await assert.rejects(offline.resolve(`${registry.host}/team/other:v1`), code('ERR_NOT_FOUND'));
+});
+
+test('a store of null resolves and stores nothing', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const cache = new ImageCache({ localStore: null });
+  const name = `${registry.host}/team/app:v1`;
+  const image = await fetchImage(cache, name, { platform: 'linux/amd64' });
+  assert.equal(image.target.annotations?.[REF_NAME], name);
+  const [layer] = app.layers;
+  assert.ok(layer);
+  for (const round of [1, 2]) {
+    assert.deepEqual(await bytesOf(cache, layer.descriptor), layer.blob);
+    assert.equal(registry.log.of('blob', layer.descriptor.digest).length, round);
+  }
+});
+
+test('a digest that is there touches no network, whatever the policy', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const localStore = await OciLayout.open(tempDir(t), { create: true });
+  const name = `${registry.host}/team/app@${app.descriptor.digest}`;
+  const first = new ImageCache({ localStore });
+  await bytesOf(first, await first.resolve(name));
+  registry.log.reset();
+  for (const pull of ['missing', 'always', 'never'] as const) {
+    const cache = new ImageCache({ localStore, pull });
+    const found = await cache.resolve(name);
+    assert.equal(found.annotations?.[REF_NAME], name);
+    assert.deepEqual(await bytesOf(cache, found), app.manifestBytes);
+    assert.deepEqual(await bytesOf(cache, app.layers[0]?.descriptor as Descriptor), app.layers[0]?.blob);
+  }
+  assert.equal(registry.log.requests.length, 0);
+});
+
+test('a moved tag: "missing" keeps the old meaning, "always" sees the new one, "never" what came last', async (t) => {
+  const registry = await served(t);
+  const [one, two] = [built('one'), built('two')];
+  registry.add('team/app', 'v1', one);
+  const localStore = new MemoryStore();
+  const name = `${registry.host}/team/app:v1`;
+  const missing = new ImageCache({ localStore });
+  await bytesOf(missing, await missing.resolve(name));
+  registry.add('team/app', 'v1', two);
+  assert.equal((await missing.resolve(name)).digest, one.descriptor.digest);
+  const always = new ImageCache({ localStore, pull: 'always' });
+  const found = await always.resolve(name);
+  assert.equal(found.digest, two.descriptor.digest);
+  const never = new ImageCache({ localStore, pull: 'never' });
+  assert.equal((await never.resolve(name)).digest, one.descriptor.digest);
+  await bytesOf(always, found);
+  assert.equal((await never.resolve(name)).digest, two.descriptor.digest);
+});
+
+test('exists asks the store, then the repository', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const cache = new ImageCache({ localStore: new MemoryStore() });
+  const found = await cache.resolve(`${registry.host}/team/app:v1`);
+  const layer = app.layers[0]?.descriptor as Descriptor;
+  assert.equal(await cache.exists(layer), true);
+  assert.equal(registry.log.of('blob', layer.digest).length, 1);
+  await bytesOf(cache, found);
+  registry.log.reset();
+  assert.equal(await cache.exists(layer), true);
+  assert.equal(await cache.exists(built('absent').layers[1]?.descriptor as Descriptor), false);
+  assert.equal(registry.log.of('blob', layer.digest).length, 0);
+  assert.equal(registry.log.requests.length, 1);
+});
+
+test('many at once bring each content once', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const cache = await openImageCache({ folder: tempDir(t) });
+  const name = `${registry.host}/team/app:v1`;
+  await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const image = await fetchImage(cache, name, { platform: 'linux/amd64' });
+      await Promise.all(image.layers.map(({ descriptor }) => bytesOf(cache, descriptor)));
+    }),
+  );
+  for (const { descriptor } of app.layers) assert.equal(registry.log.of('blob', descriptor.digest).length, 1);
+  assert.equal(registry.log.of('blob', app.manifest.config.digest).length, 1);
+});
+
+test('targetPlatform: an index resolves to that image, and nothing of the others is fetched', async (t) => {
+  const registry = await served(t);
+  const [amd64, arm64] = ['linux/amd64', 'linux/arm64'].map((platform) =>
+    image()
+      .platform(platform)
+      .layer((layer) => layer.file('platform', platform))
+      .build(),
+  );
+  assert.ok(amd64 && arm64);
+  const both = index().add(amd64).add(arm64).build();
+  registry.add('team/app', 'v1', both);
+  const localStore = await OciLayout.open(tempDir(t), { create: true });
+  const name = `${registry.host}/team/app:v1`;
+  const cache = new ImageCache({ localStore, targetPlatform: 'linux/arm64' });
+  const found = await cache.resolve(name);
+  assert.equal(found.digest, arm64.descriptor.digest);
+  assert.deepEqual(await bytesOf(cache, found), arm64.manifestBytes);
+  assert.equal(await localStore.exists(arm64.layers[0]?.descriptor as Descriptor), true);
+  assert.equal(await localStore.exists(amd64.layers[0]?.descriptor as Descriptor), false);
+  assert.equal((await localStore.resolve(name)).digest, both.descriptor.digest);
+  await registry.close();
+  const offline = new ImageCache({ localStore, targetPlatform: 'linux/arm64', pull: 'never' });
+  assert.equal((await offline.resolve(name)).digest, arm64.descriptor.digest);
+  await assert.rejects(
+    new ImageCache({ localStore, targetPlatform: 'linux/amd64', pull: 'never' }).resolve(name),
+    code('ERR_NOT_FOUND'),
+  );
+});
+
+test('fill: "content" looks at an image without its layers', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const folder = tempDir(t);
+  const cache = await openImageCache({ folder, fill: 'content' });
+  await fetchImage(cache, `${registry.host}/team/app:v1`, { platform: 'linux/amd64' });
+  for (const { descriptor } of app.layers) assert.equal(registry.log.of('blob', descriptor.digest).length, 0);
+  const offline = await openImageCache({ folder, pull: 'never' });
+  await fetchImage(offline, `${registry.host}/team/app:v1`, { platform: 'linux/amd64' });
+  await assert.rejects(
+    bytesOf(offline, app.layers[0]?.descriptor as Descriptor),
+    (error: RootfsError) => error.code === 'ERR_NOT_FOUND' && error.message.includes('--offline'),
+  );
+});
+
+test('a damaged document is found, said and fetched again; offline it is an error', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const folder = tempDir(t);
+  const name = `${registry.host}/team/app:v1`;
+  const cache = await openImageCache({ folder });
+  await bytesOf(cache, await cache.resolve(name));
+  const path = join(folder, 'blobs', 'sha256', app.manifest.config.digest.slice(7));
+  await chmod(path, 0o644);
+  const bytes = readFileSync(path);
+  bytes[10] = (bytes[10] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  const offline = await openImageCache({ folder, pull: 'never' });
+  await assert.rejects(
+    fetchImage(offline, name, { platform: 'linux/amd64' }),
+    (error: RootfsError) => error.code === 'ERR_DIGEST_MISMATCH' && error.message.includes('--offline'),
+  );
+  const { warnings, onProgress } = collector();
+  const image = await fetchImage(await openImageCache({ folder }), name, { platform: 'linux/amd64', onProgress });
+  assert.deepEqual(image.config.bytes, app.configBytes);
+  assert.equal(warnings.filter((text) => text.includes(app.manifest.config.digest)).length, 1);
+  assert.deepEqual(readFileSync(path), app.configBytes);
+});
+
+test('content that was found wrong is fetched anew where somebody may be asked', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const folder = tempDir(t);
+  const cache = await openImageCache({ folder });
+  await bytesOf(cache, await cache.resolve(`${registry.host}/team/app:v1`));
+  const layer = app.layers[0] ?? assert.fail();
+  const path = join(folder, 'blobs', 'sha256', layer.descriptor.digest.slice(7));
+  await chmod(path, 0o644);
+  writeFileSync(path, Buffer.alloc(layer.blob.length, 1));
+  assert.equal(cache.distrust(layer.descriptor), true);
+  assert.deepEqual(await bytesOf(cache, layer.descriptor), layer.blob);
+  assert.equal(cache.distrust(layer.descriptor), false);
+  assert.equal((await openImageCache({ folder, pull: 'never' })).distrust(layer.descriptor), false);
+});
+
+test('a store that cannot keep anything serves all the same, and says so once', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  for (const failure of ['ERR_NO_SPACE', 'ERR_PERMISSION'] as const) {
+    const localStore = new MemoryStore();
+    localStore.push = async () => {
+      throw new RootfsError(failure, 'the disk: it takes nothing');
+    };
+    const { warnings, onProgress } = collector();
+    const cache = new ImageCache({ localStore });
+    const image = await fetchImage(cache, `${registry.host}/team/app:v1`, { platform: 'linux/amd64', onProgress });
+    for (const [at, { descriptor }] of image.layers.entries()) {
+      assert.deepEqual(await bytesOf(cache, descriptor, { onProgress }), app.layers[at]?.blob);
+    }
+    assert.deepEqual(warnings.length, 1);
+    assert.match(warnings[0] ?? '', /going on without: the disk: it takes nothing/);
+  }
+});
+
+test('a layout of a newer version is refused', async (t) => {
+  const folder = tempDir(t);
+  writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"2.0.0"}');
+  writeFileSync(join(folder, 'index.json'), '{"schemaVersion":2,"manifests":[]}');
+  await assert.rejects(openImageCache({ folder }), code('ERR_LAYOUT_INVALID'));
+});
+
+test("an outsider's factory decides where a name leads; it is asked once for each repository", async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('mirrored/app', 'v1', app);
+  const opened: string[] = [];
+  const cache = new ImageCache({
+    localStore: new MemoryStore(),
+    remoteRepository: ({ registry: host, repository }) => {
+      opened.push(`${host}/${repository}`);
+      return createRepository(`${registry.host}/mirrored/${repository.slice('team/'.length)}`);
+    },
+  });
+  const found = await cache.resolve('registry.example/team/app:v1');
+  assert.deepEqual(await bytesOf(cache, found), app.manifestBytes);
+  assert.equal(found.annotations?.[REF_NAME], 'registry.example/team/app:v1');
+  assert.deepEqual(opened, ['registry.example/team/app']);
+});
+
+test('a factory that throws is told with its repository; the next call asks it again', async (t) => {
+  const registry = await served(t);
+  registry.add('team/app', 'v1', built());
+  let calls = 0;
+  const cache = new ImageCache({
+    localStore: new MemoryStore(),
+    remoteRepository: (reference) => {
+      calls += 1;
+      if (calls === 1) throw new Error('no factory today');
+      return createRepository(reference);
+    },
+  });
+  const name = `${registry.host}/team/app:v1`;
+  await assert.rejects(cache.resolve(name), (error: RootfsError) => /team\/app.*no factory today/.test(error.message));
+  await cache.resolve(name);
+});
+
+test('an abort ends a fetch with its own reason and leaves no name', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  registry.fault({ on: 'blob', reference: app.layers[0]?.descriptor.digest, do: 'stall', after: 10 });
+  const folder = tempDir(t);
+  const cache = await openImageCache({ folder });
+  const name = `${registry.host}/team/app:v1`;
+  const found = await cache.resolve(name);
+  const stop = new AbortController();
+  const options: CallOptions = { signal: stop.signal };
+  const fetching = bytesOf(cache, found, options);
+  await registry.log.until((log) => log.of('blob', app.layers[0]?.descriptor.digest).length > 0);
+  const reason = new Error('enough');
+  stop.abort(reason);
+  await assert.rejects(fetching, (error) => error === reason);
+  await assert.rejects((await OciLayout.open(folder)).resolve(name), code('ERR_NOT_FOUND'));
+});
+
+test('options are checked at once', () => {
+  const localStore = new MemoryStore();
+  for (const options of [{ pull: 'often' }, { fill: 'all' }, { jobs: 0 }, { jobs: 1.5 }, { localStore: undefined }]) {
+    assert.throws(() => new ImageCache({ localStore, ...options } as never), code('ERR_OPTION_INVALID'));
+  }
+  assert.throws(() => new ImageCache({ localStore, targetPlatform: 'amd64/linux/x/y' }), code('ERR_PLATFORM_INVALID'));
+});
