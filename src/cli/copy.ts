@@ -1,6 +1,7 @@
 /** What `copy` and `push` share: two places opened, one image copied, one line told. */
 import type { Options } from 'yargs';
 import { type CopyResult, openDestination, openSource } from '../index.js';
+import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
 import { PLATFORM_OPTIONS, REGISTRY_OPTIONS, whole } from './options.js';
@@ -21,6 +22,7 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
     describe: "Repository of the destination's registry that has the blobs already",
     group: 'Copy:',
   },
+  ...CACHE_OPTIONS,
   ...REGISTRY_OPTIONS,
   ...SIDE_OPTIONS,
 };
@@ -32,7 +34,8 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   const jobs = whole(args, 'jobs', 1);
   const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
   const sides = await sideArguments(args, from, to);
-  const opened = await openSource(from, { ...sides.src, signal, onProgress });
+  cachePolicy(args);
+  const opened = await throughCache(await openSource(from, { ...sides.src, signal, onProgress }), args);
   try {
     const destination = await openDestination(to, { ...sides.dest, signal, onProgress });
     try {
