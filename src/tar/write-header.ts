@@ -8,7 +8,7 @@ import { encodePaxRecords, encodePaxTime, type PaxValues, putXattr } from './wri
 
 /** What a member is to say. Names and targets are bytes as latin1. */
 export interface TarHeader {
-  /** Written verbatim: the slash that ends a directory's name is the caller's. At least the bytes, no NUL. */
+  /** Written verbatim: the slash that ends a directory's name is the caller's. */
   readonly name: string;
   readonly type: Exclude<TarEntryType, 'volume-label' | 'other'>;
   /** 0 to 0o7777. */

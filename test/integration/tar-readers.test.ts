@@ -230,6 +230,46 @@ test("archives of all formats are listed as Python's tarfile lists them", { skip
   }
 });
 
+test('plain archives are listed as npm tar lists them', { skip }, async (t) => {
+  const folder = tempDir(t, 'npm');
+  const source = makeFolder(join(folder, 'short'), false);
+  const types: Record<string, string> = {
+    File: 'file',
+    OldFile: 'file',
+    Directory: 'directory',
+    SymbolicLink: 'symlink',
+    Link: 'hardlink',
+    CharacterDevice: 'char',
+    BlockDevice: 'block',
+    FIFO: 'fifo',
+  };
+  const { list } = await import('tar');
+  for (const [writer, { command }] of Object.entries(WRITERS)) {
+    const path = join(folder, `${writer}.tar`);
+    tryRun(command(path, source));
+    const theirs: unknown[] = [];
+    await list({
+      file: path,
+      onReadEntry: (entry) => {
+        // npm tar splits PAX records at newlines, and so loses this path
+        if (entry.path.includes('\n')) return;
+        const linked = entry.type === 'Link' || entry.type === 'SymbolicLink';
+        theirs.push([entry.path, types[entry.type], entry.size, entry.mode, entry.uid, linked ? entry.linkpath : '']);
+      },
+    });
+    const members = [...readTarFile(path)].filter(({ name }) => !name.includes('\n'));
+    const ours = members.map((entry) => [
+      Buffer.from(entry.name, 'latin1').toString(),
+      entry.type,
+      entry.size,
+      entry.mode,
+      entry.uid,
+      entry.linkname,
+    ]);
+    assert.deepEqual(ours, theirs, writer);
+  }
+});
+
 test('what the writer writes is unpacked by GNU tar and bsdtar to the same tree', { skip }, async (t) => {
   const folder = tempDir(t, 'writer');
   const source = join(folder, 'source.tar');

@@ -1,11 +1,15 @@
 /** The writer: what it writes is what the reader reads, and the bytes are what the formats say. */
 import assert from 'node:assert/strict';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { endOfArchive, padding } from '../../src/tar/block.js';
+import { endOfArchive, paddedBytes, padding } from '../../src/tar/block.js';
+import { readTarFile } from '../../src/tar/read-tar-file.js';
 import { encodeHeader, type TarHeader } from '../../src/tar/write-header.js';
 import { header, pax } from '../support/raw-tar.js';
 import { readBoth } from '../support/read-all-tar.js';
+import { tempDir } from '../support/temp-dir.js';
 
 const plain: TarHeader = {
   name: 'a',
@@ -72,6 +76,28 @@ test('what no tar can say is refused', () => {
   ]) {
     assert.throws(() => encodeHeader({ ...plain, ...wrong }), { code: 'ERR_OPTION_INVALID' });
   }
+});
+
+test('a file of 9 GiB: its size in a record, its data skipped', (t) => {
+  const path = join(tempDir(t, 'large'), 'large.tar');
+  const size = 9 * 1024 ** 3 + 5;
+  const fd = openSync(path, 'w');
+  try {
+    const large = encodeHeader({ ...plain, name: 'large', size });
+    const next = encodeHeader({ ...plain, name: 'next' });
+    writeSync(fd, large);
+    writeSync(fd, next, 0, next.length, large.length + paddedBytes(size));
+    ftruncateSync(fd, large.length + paddedBytes(size) + next.length + 1024);
+  } finally {
+    closeSync(fd);
+  }
+  assert.deepEqual(
+    [...readTarFile(path)].map((entry) => [entry.name, entry.size]),
+    [
+      ['large', size],
+      ['next', 0],
+    ],
+  );
 });
 
 const bytes = (max: number, min = 1): fc.Arbitrary<string> =>
