@@ -1,8 +1,9 @@
 /** Debian's docker-registry on a free port, its storage in a temporary folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { findTool } from './tools.js';
 
 /** What may be different from a plain, open, writable registry. Values go into the configuration as they are. */
@@ -46,19 +47,15 @@ export async function startDockerRegistry(
     const storage = options.storage ?? join(folder, 'storage');
     const config = join(folder, `registry-${port}.yml`);
     writeFileSync(config, JSON.stringify(configuration(port, storage, options)));
-    const child = spawn(tool, ['serve', config], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let log = '';
-    child.stdout.on('data', (chunk) => {
-      log += String(chunk);
-    });
-    child.stderr.on('data', (chunk) => {
-      log += String(chunk);
-    });
-    if (await listens(child, () => log)) {
-      return { host: `127.0.0.1:${port}`, storage, log: () => log, stop: () => stop(child) };
-    }
+    // The log goes to a file: a pipe that nobody empties (a test that waits for a tool) would stop the registry.
+    const logFile = join(folder, `registry-${port}.log`);
+    const output = openSync(logFile, 'w');
+    const child = spawn(tool, ['serve', config], { stdio: ['ignore', output, output] });
+    closeSync(output);
+    const log = (): string => readFileSync(logFile, 'utf8');
+    if (await listens(child, port)) return { host: `127.0.0.1:${port}`, storage, log, stop: () => stop(child) };
     await stop(child);
-    if (attempt >= 4) throw new Error(`docker-registry did not start:\n${log}`);
+    if (attempt >= 4) throw new Error(`docker-registry did not start:\n${log()}`);
   }
 }
 
@@ -99,17 +96,25 @@ function freePort(): Promise<number> {
   });
 }
 
-/** Resolves when the registry says that it listens, or with false when it ended before. */
-function listens(child: ChildProcess, log: () => string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const look = (): void => {
-      if (log().includes('listening on')) resolve(true);
-    };
-    child.stdout?.on('data', look);
-    child.stderr?.on('data', look);
-    child.once('exit', () => resolve(false));
-    child.once('error', () => resolve(false));
+/** Resolves when something listens at the port, or with false when the registry ended before. */
+async function listens(child: ChildProcess, port: number): Promise<boolean> {
+  let ended = false;
+  child.once('exit', () => {
+    ended = true;
   });
+  child.once('error', () => {
+    ended = true;
+  });
+  while (!ended) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true));
+      socket.once('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (open) return true;
+    await pause(10);
+  }
+  return false;
 }
 
 function stop(child: ChildProcess): Promise<void> {
