@@ -76,7 +76,9 @@ export class LayerReader {
   /** As `readLayer`. */
   read(fd: number, into: Buffer, offset: number, length: number, position: number): void {
     const near = fd === this.#fd && position >= this.#last && position - this.#last <= NEAR;
-    if (fd === this.#fd && position >= this.#start && position + length <= this.#end) {
+    // The window holds bytes of the file that was read last, and of no other.
+    if (fd !== this.#fd) this.#end = this.#start = 0;
+    if (position >= this.#start && position + length <= this.#end) {
       this.#window.copy(into, offset, position - this.#start, position - this.#start + length);
     } else {
       this.#ahead = near ? Math.min(Math.max(this.#ahead * 2, FIRST_AHEAD), WINDOW_BYTES) : 0;
