@@ -36,6 +36,7 @@ export {
 } from './errors.js';
 // export
 export { type BundleOptions, type BundleResult, writeBundle } from './export/bundle.js';
+export { type ErofsLayer, type ErofsOptions, type ErofsResult, writeErofs } from './export/erofs.js';
 export { type FlattenOptions, flatten, flattenTo } from './export/flatten.js';
 export { type FlattenFileResult, flattenFile } from './export/flatten-file.js';
 export type { Form, FormInput, FormResult } from './export/form.js';

@@ -1,0 +1,63 @@
+/** Writing an image from its beginning to its end, through one buffer. Knows positions, not what stands there. */
+import { writeSync } from 'node:fs';
+
+const BUFFER_BYTES = 1024 * 1024;
+
+/** A file that is written once, in order. Synchronous. */
+export class ImageOutput {
+  readonly #fd: number;
+  readonly #buffer = Buffer.alloc(BUFFER_BYTES);
+  readonly #seen: ((bytes: Buffer) => void) | undefined;
+  #filled = 0;
+  #flushed = 0;
+
+  /** @param seen Gets all bytes, in order, before they are written. */
+  constructor(fd: number, seen?: (bytes: Buffer) => void) {
+    this.#fd = fd;
+    this.#seen = seen;
+  }
+
+  /** Bytes so far. */
+  get position(): number {
+    return this.#flushed + this.#filled;
+  }
+
+  /** Fills up with zeros to a position. */
+  padTo(position: number): void {
+    while (this.position < position) this.space(Math.min(position - this.position, BUFFER_BYTES));
+  }
+
+  /** Appends bytes. */
+  append(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const piece = Math.min(bytes.length - at, BUFFER_BYTES);
+      const { buffer, offset } = this.space(piece);
+      buffer.set(bytes.subarray(at, at + piece), offset);
+      at += piece;
+    }
+  }
+
+  /**
+   * Appends zeros and says where they are, to be overwritten before the next call.
+   *
+   * @param length At most 1 MiB.
+   */
+  space(length: number): { readonly buffer: Buffer; readonly offset: number } {
+    if (this.#filled + length > BUFFER_BYTES) this.flush();
+    const offset = this.#filled;
+    this.#buffer.fill(0, offset, offset + length);
+    this.#filled += length;
+    return { buffer: this.#buffer, offset };
+  }
+
+  /** Writes what is in the buffer. */
+  flush(): void {
+    const bytes = this.#buffer.subarray(0, this.#filled);
+    this.#seen?.(bytes);
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#flushed + done);
+    }
+    this.#flushed += bytes.length;
+    this.#filled = 0;
+  }
+}

@@ -1,0 +1,419 @@
+/** The plan of an EROFS image: which inode stands where, and how its data is found. Reads no data, writes nothing. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { RootfsError } from '../errors.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import {
+  type Inode,
+  type InodeType,
+  type MergedTree,
+  nodePath,
+  type Timestamp,
+  type TreeNode,
+} from '../rootfs/tree.js';
+import { cost, divideFile, type FileChunks } from './erofs-chunks.js';
+import { directoryNames, type PackedDirectory, packDirectory } from './erofs-directory.js';
+import {
+  CHUNK_INDEX_BYTES,
+  COMPACT_INODE_BYTES,
+  DEVICE_SLOT_BYTES,
+  deviceNumber,
+  EXTENDED_INODE_BYTES,
+  INODE_SLOT,
+  Layout,
+  MAX_NAME_BYTES,
+  SUPERBLOCK_BYTES,
+  SUPERBLOCK_OFFSET,
+} from './erofs-format.js';
+import { encodeXattr, type InodeXattrs, XattrTable } from './erofs-xattrs.js';
+import { checkDataPlace } from './layer-files.js';
+import { LossList } from './plan-unpack.js';
+import { skippedXattr } from './skipped-xattr.js';
+
+/** An inode and its place. Offsets in bytes, blocks counted from the data area. */
+export interface PlannedInode {
+  readonly inode: Inode;
+  readonly node: TreeNode;
+  readonly ino: number;
+  /** Entries of a directory, by the indexes of `directory.names`; `.` and `..` are the planned ones themselves. */
+  children: readonly PlannedInode[] | undefined;
+  directory: PackedDirectory | undefined;
+  /** The directory above; of the root: itself. */
+  readonly parent: PlannedInode | undefined;
+  links: number;
+  extended: boolean;
+  layout: number;
+  xattrs: InodeXattrs | undefined;
+  /** Where it stands in the image. */
+  offset: number;
+  size: number;
+  /** Bytes of data that follow the inode; the rest is in blocks. */
+  tail: number;
+  /** First block in the data area, for data with blocks there. */
+  block: number;
+  chunks: FileChunks | undefined;
+}
+
+/** What is to be written, in the order in which it stands in the image. */
+export interface ErofsPlan {
+  readonly inodes: readonly PlannedInode[];
+  readonly epoch: Timestamp;
+  readonly blockSize: number;
+  /** The layers that hold data, by their position; the place in this list is the number of the device, less 1. */
+  readonly devices: readonly number[];
+  /** The number of the device that holds the data of a layer. */
+  readonly deviceOf: ReadonlyMap<number, number>;
+  /** Where the inodes end. */
+  readonly inodesEnd: number;
+  readonly sharedXattrs: Buffer;
+  /** Blocks of the data area. */
+  readonly dataBlocks: number;
+  readonly chunked: boolean;
+  readonly losses: LossList;
+  readonly skippedXattrs: ReadonlyMap<string, number>;
+}
+
+/** What a plan is made from. */
+export interface PlanErofsInput {
+  readonly tree: MergedTree;
+  readonly layers: readonly LayerTar[];
+  /** Whether files are addressed in the layer tars. */
+  readonly layersAsDevices: boolean;
+  readonly allowLoss: boolean;
+  readonly maxSparseBytes: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Block size of an image whose files lie in layer tars: tar's own. */
+export const TAR_BLOCK = 512;
+/** Block size of an image that holds its files: what every kernel and every tool reads. */
+export const IMAGE_BLOCK = 4096;
+
+const TURN = 4096;
+const MAX_LINK_BYTES = 4095;
+/** The root's number has 16 bits, and the device table stands before it. */
+const MAX_DEVICES = 16_000;
+const MAX_BLOCKS = 0xffff_fffe;
+
+/**
+ * Plans an image.
+ *
+ * @throws RootfsError `ERR_UNSUPPORTED` (what EROFS cannot hold), `ERR_WOULD_LOSE`, `ERR_LAYER_INVALID`,
+ *   `ERR_LIMIT_EXCEEDED`; the signal's reason
+ */
+export async function planErofs(input: PlanErofsInput): Promise<ErofsPlan> {
+  const planner = new Planner(input);
+  const { signal } = input;
+  for (const step of [planner.collect(), planner.place()]) {
+    for (const _ of step) {
+      await nextTurn();
+      signal?.throwIfAborted();
+    }
+  }
+  return planner.finish();
+}
+
+class Planner {
+  readonly #input: PlanErofsInput;
+  readonly #blockSize: number;
+  readonly #inodes: PlannedInode[] = [];
+  readonly #linked = new Map<Inode, PlannedInode>();
+  readonly #attributes = new Map<PlannedInode, readonly Buffer[]>();
+  readonly #table = new XattrTable();
+  readonly #times = new Map<number, { readonly time: Timestamp; uses: number }>();
+  readonly #deviceOf = new Map<number, number>();
+  readonly #deviceLayers: number[] = [];
+  readonly #losses = new LossList();
+  readonly #skipped = new Map<string, number>();
+  #epoch: Timestamp = { seconds: 0, nanoseconds: 0 };
+  #offset = 0;
+  #dataBlocks = 0;
+  #sparseBytes = 0;
+  #chunked = false;
+
+  constructor(input: PlanErofsInput) {
+    this.#input = input;
+    this.#blockSize = input.layersAsDevices ? TAR_BLOCK : IMAGE_BLOCK;
+  }
+
+  /** Every inode once, a directory's entries side by side; yields now and then. */
+  *collect(): Generator<void, void, void> {
+    const { root } = this.#input.tree;
+    if (root.children === undefined) {
+      throw new RootfsError('ERR_LAYER_INVALID', 'the root of the tree is not a directory; merge the layers again');
+    }
+    this.#add(root, undefined);
+    for (let at = 0; at < this.#inodes.length; at += 1) {
+      const planned = this.#inodes[at] as PlannedInode;
+      if (planned.node.children !== undefined) this.#enter(planned, planned.node.children);
+      if (at % TURN === TURN - 1) yield;
+    }
+    let most = 0;
+    for (const { time, uses } of this.#times.values()) {
+      if (uses <= most) continue;
+      most = uses;
+      this.#epoch = time;
+    }
+  }
+
+  #enter(planned: PlannedInode, nodes: ReadonlyMap<string, TreeNode>): void {
+    const names = directoryNames(nodes.keys());
+    const children: PlannedInode[] = [];
+    for (const name of names) {
+      const node = nodes.get(name);
+      if (node === undefined) {
+        children.push(name === '.' ? planned : (planned.parent ?? planned));
+        continue;
+      }
+      this.#checkName(node);
+      const known = node.inode.links > 1 ? this.#linked.get(node.inode) : undefined;
+      const child = known ?? this.#add(node, planned);
+      if (known !== undefined) known.links += 1;
+      if (node.inode.type === 'directory') planned.links += 1;
+      children.push(child);
+    }
+    planned.children = children;
+    planned.directory = packDirectory(names, this.#blockSize);
+    planned.size = planned.directory.size;
+  }
+
+  #add(node: TreeNode, parent: PlannedInode | undefined): PlannedInode {
+    const { inode } = node;
+    const planned: PlannedInode = {
+      inode,
+      node,
+      ino: this.#inodes.length + 1,
+      children: undefined,
+      directory: undefined,
+      parent,
+      links: inode.type === 'directory' ? 2 : 1,
+      extended: true,
+      layout: Layout.plain,
+      xattrs: undefined,
+      offset: 0,
+      size: inode.type === 'symlink' ? (inode.linkTarget?.length ?? 0) : inode.size,
+      tail: 0,
+      block: 0,
+      chunks: undefined,
+    };
+    this.#inodes.push(planned);
+    if (inode.links > 1) this.#linked.set(inode, planned);
+    this.#checkInode(node);
+    this.#collectXattrs(planned);
+    const { seconds, nanoseconds } = inode.mtime;
+    // Past 53 bits two moments may share a count; which one wins matters to size alone.
+    const key = seconds * 1e9 + nanoseconds;
+    const seen = this.#times.get(key);
+    if (seen === undefined) this.#times.set(key, { time: inode.mtime, uses: 1 });
+    else seen.uses += 1;
+    return planned;
+  }
+
+  #checkName(node: TreeNode): void {
+    const { name } = node;
+    if (name.length > 0 && name.length <= MAX_NAME_BYTES && name !== '.' && name !== '..' && !/[/\0]/.test(name))
+      return;
+    throw unsupported(node, `a name of ${name.length} bytes; EROFS holds 1 to ${MAX_NAME_BYTES}, without / and NUL`);
+  }
+
+  #checkInode(node: TreeNode): void {
+    const { inode } = node;
+    const { type, linkTarget = '', rdevMajor = 0, rdevMinor = 0, uid, gid } = inode;
+    if (type === 'symlink' && (linkTarget.length < 1 || linkTarget.length > MAX_LINK_BYTES)) {
+      throw unsupported(node, `a link to ${linkTarget.length} bytes; Linux reads 1 to ${MAX_LINK_BYTES}`);
+    }
+    if ((type === 'char' || type === 'block') && deviceNumber(rdevMajor, rdevMinor) === undefined) {
+      throw unsupported(node, `device ${rdevMajor}:${rdevMinor}; Linux has up to 4095:1048575`);
+    }
+    for (const id of [uid, gid]) {
+      if (Number.isInteger(id) && id >= 0 && id < 0xffff_ffff) continue;
+      throw unsupported(node, `owner ${uid}:${gid}; Linux has 0 to 4294967294`);
+    }
+    checkDataPlace(inode, this.#input.layers, () => shown(node));
+  }
+
+  #collectXattrs(planned: PlannedInode): void {
+    const { xattrs } = planned.inode;
+    if (xattrs === undefined) return;
+    const entries: Buffer[] = [];
+    for (const name of [...xattrs.keys()].sort()) {
+      const skipped = skippedXattr(name);
+      const entry = skipped === undefined ? encodeXattr(name, xattrs.get(name) as Buffer) : undefined;
+      if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
+      else if (entry !== undefined) entries.push(entry);
+      else this.#lose(planned.node, name);
+    }
+    if (entries.length === 0) return;
+    this.#attributes.set(planned, entries);
+    this.#table.add(entries);
+  }
+
+  #lose(node: TreeNode, name: string): void {
+    if (!this.#input.allowLoss) {
+      throw new RootfsError(
+        'ERR_WOULD_LOSE',
+        `${shown(node)}: EROFS cannot hold the extended attribute ${JSON.stringify(name)}; allow loss to go on without it`,
+      );
+    }
+    this.#losses.add('xattrs', nodePath(node));
+  }
+
+  /** Gives each inode its place, in order; yields now and then. */
+  *place(): Generator<void, void, void> {
+    this.#assignDevices();
+    this.#offset = SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES + DEVICE_SLOT_BYTES * this.#deviceLayers.length;
+    for (const [at, planned] of this.#inodes.entries()) {
+      this.#placeInode(planned);
+      if (at % TURN === TURN - 1) yield;
+    }
+  }
+
+  /** Layers that hold data get a device each, one that stands twice only one. */
+  #assignDevices(): void {
+    if (!this.#input.layersAsDevices) return;
+    const used = new Set<number>();
+    for (const { inode } of this.#inodes) if (inode.data !== undefined) used.add(inode.data.layer);
+    const devices = new Map<string, number>();
+    for (const layer of [...used].sort((a, b) => a - b)) {
+      const { path } = this.#input.layers[layer] as LayerTar;
+      const device = devices.get(path) ?? this.#deviceLayers.push(layer);
+      devices.set(path, device);
+      this.#deviceOf.set(layer, device);
+    }
+    if (this.#deviceLayers.length > MAX_DEVICES) {
+      throw new RootfsError(
+        'ERR_LIMIT_EXCEEDED',
+        `the image has ${this.#deviceLayers.length} layers with files; an EROFS image addresses up to ${MAX_DEVICES}, make a self-contained one`,
+      );
+    }
+  }
+
+  #placeInode(planned: PlannedInode): void {
+    const entries = this.#attributes.get(planned);
+    if (entries !== undefined) {
+      planned.xattrs = this.#table.body(entries);
+      if (planned.xattrs === undefined) {
+        throw unsupported(planned.node, `${entries.length} extended attributes; EROFS has no room for so many`);
+      }
+    }
+    planned.extended = !this.#isCompact(planned);
+    const head = (planned.extended ? EXTENDED_INODE_BYTES : COMPACT_INODE_BYTES) + (planned.xattrs?.body.length ?? 0);
+    const { type, data } = planned.inode;
+    const size = this.#blockSize;
+    this.#offset = roundUp(this.#offset, INODE_SLOT);
+    if (type === 'file' && data !== undefined && (this.#input.layersAsDevices || data.extents !== undefined)) {
+      this.#placeChunks(planned, head);
+    } else if (type === 'file' || type === 'directory' || type === 'symlink') {
+      const tail = planned.size % size;
+      // A long tail of a file leaves gaps before it that are as large as what it saves.
+      const mayFollow = tail > 0 && (type !== 'file' || tail <= size / 2);
+      if (mayFollow) this.#moveForTail(head, tail);
+      const follows = mayFollow && ((this.#offset + head) % size) + tail <= size;
+      planned.layout = follows ? Layout.inline : Layout.plain;
+      planned.tail = follows ? tail : 0;
+      this.#takeBlocks(planned, Math.ceil((planned.size - planned.tail) / size));
+      planned.offset = this.#offset;
+      this.#offset += head + planned.tail;
+    } else {
+      planned.offset = this.#offset;
+      this.#offset += head;
+    }
+  }
+
+  /** A tail must not lie across two blocks: where it would, the inode moves so far that it begins the next. */
+  #moveForTail(head: number, tail: number): void {
+    const at = (this.#offset + head) % this.#blockSize;
+    if (at + tail <= this.#blockSize) return;
+    const moved = this.#offset + roundUp(this.#blockSize - at, INODE_SLOT);
+    if (((moved + head) % this.#blockSize) + tail <= this.#blockSize) this.#offset = moved;
+  }
+
+  #placeChunks(planned: PlannedInode, head: number): void {
+    const { inode, node } = planned;
+    const layer = this.#input.layers[inode.data?.layer ?? 0];
+    const addressable = this.#input.layersAsDevices ? addressableBytes(layer) : 0;
+    const chunks = divideFile(inode, this.#blockSize, addressable);
+    const data = chunks.runs.reduce((sum, { length }) => sum + length, 0);
+    this.#sparseBytes += Math.max(0, cost(chunks) - CHUNK_INDEX_BYTES - data);
+    if (this.#sparseBytes > this.#input.maxSparseBytes) {
+      throw new RootfsError(
+        'ERR_LIMIT_EXCEEDED',
+        `${shown(node)}: scattered sparse files would take more than ${this.#input.maxSparseBytes} bytes besides their data; raise maxSparseBytes`,
+      );
+    }
+    this.#chunked = true;
+    planned.chunks = chunks;
+    planned.layout = Layout.chunks;
+    planned.offset = this.#offset;
+    this.#offset = roundUp(this.#offset + head, CHUNK_INDEX_BYTES) + chunks.count * CHUNK_INDEX_BYTES;
+    this.#takeBlocks(planned, Math.ceil(chunks.copiedBytes / this.#blockSize));
+  }
+
+  #takeBlocks(planned: PlannedInode, blocks: number): void {
+    planned.block = this.#dataBlocks;
+    this.#dataBlocks += blocks;
+  }
+
+  #isCompact({ inode, links, size }: PlannedInode): boolean {
+    const { seconds, nanoseconds } = inode.mtime;
+    if (seconds !== this.#epoch.seconds || nanoseconds !== this.#epoch.nanoseconds) return false;
+    return inode.uid <= 0xffff && inode.gid <= 0xffff && links <= 0xffff && size <= 0xffff_ffff;
+  }
+
+  finish(): ErofsPlan {
+    const sharedXattrs = this.#table.area();
+    const metadata = roundUp(this.#offset, this.#blockSize) + roundUp(sharedXattrs.length, this.#blockSize);
+    if (metadata / this.#blockSize + this.#dataBlocks > MAX_BLOCKS) {
+      throw new RootfsError(
+        'ERR_LIMIT_EXCEEDED',
+        `the image would have more than ${MAX_BLOCKS} blocks of ${this.#blockSize} bytes, which EROFS cannot address`,
+      );
+    }
+    return {
+      inodes: this.#inodes,
+      epoch: this.#epoch,
+      blockSize: this.#blockSize,
+      devices: this.#deviceLayers,
+      deviceOf: this.#deviceOf,
+      inodesEnd: this.#offset,
+      sharedXattrs,
+      dataBlocks: this.#dataBlocks,
+      chunked: this.#chunked,
+      losses: this.#losses,
+      skippedXattrs: this.#skipped,
+    };
+  }
+}
+
+/** The bytes of a layer tar that can be addressed in whole blocks: a last one that is cut cannot. */
+export function addressableBytes(layer: LayerTar | undefined): number {
+  return Math.floor((layer?.tarBytes ?? 0) / TAR_BLOCK) * TAR_BLOCK;
+}
+
+/** The bits of `st_mode` that tell the type. */
+export function typeBits(type: InodeType): number {
+  return TYPE_BITS.get(type) as number;
+}
+
+// A Map, since the formatter rewrites octal keys of object literals.
+const TYPE_BITS: ReadonlyMap<InodeType, number> = new Map([
+  ['fifo', 0o010000],
+  ['char', 0o020000],
+  ['directory', 0o040000],
+  ['block', 0o060000],
+  ['file', 0o100000],
+  ['symlink', 0o120000],
+]);
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
+
+function shown(node: TreeNode): string {
+  return Buffer.from(nodePath(node), 'latin1').toString();
+}
+
+function unsupported(node: TreeNode, what: string): RootfsError {
+  return new RootfsError('ERR_UNSUPPORTED', `${shown(node)}: ${what}; write a directory or a tar instead`, {
+    detail: { path: shown(node) },
+  });
+}

@@ -1,0 +1,139 @@
+/** EROFS images before the kernel: mounted, each must show the tree that `unpack` writes. */
+import assert from 'node:assert/strict';
+import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { writeErofs } from '../../src/export/erofs.js';
+import { unpack } from '../../src/export/unpack.js';
+import { fetchImage } from '../../src/image/fetch-image.js';
+import { openRootFS, openSource } from '../../src/index.js';
+import { type LayerTar, mergeLayers } from '../../src/rootfs/merge.js';
+import type { MergedTree } from '../../src/rootfs/tree.js';
+import { LayerBuilder, randomImage } from '../../src/testing/testing.js';
+import { listTree } from '../support/list-tree.js';
+import { needsErofs, withMounted } from '../support/mounted.js';
+import { REAL_IMAGE_TOOLS, realImage } from '../support/real-image.js';
+import { tempDir } from '../support/temp-dir.js';
+import { needs } from '../support/tools.js';
+
+const skip = needsErofs();
+const RANDOM_IMAGES = Number(process.env['ROOTFS_EROFS_IMAGES'] ?? 60);
+
+/** Every path with what `stat`, the attributes and the content say, and how many names its inode has. */
+function listing(root: string): Record<string, unknown> {
+  const entries: Record<string, unknown> = listTree(root);
+  for (const [path, entry] of Object.entries(entries)) {
+    const { nlink } = lstatSync(Buffer.from(`${root}/${path}`, 'latin1'));
+    entries[path] = { ...(entry as object), nlink };
+  }
+  return entries;
+}
+
+/** What differs, path by path: a whole tree would be unreadable. */
+function differing(found: Record<string, unknown>, expected: Record<string, unknown>): Record<string, unknown> {
+  const paths = [...new Set([...Object.keys(found), ...Object.keys(expected)])];
+  return Object.fromEntries(
+    paths
+      .filter((path) => !isDeepStrictEqual(found[path], expected[path]))
+      .slice(0, 20)
+      .map((path) => [path, { found: found[path], expected: expected[path] }]),
+  );
+}
+
+async function sameAsUnpacked(folder: string, tree: MergedTree, layers: readonly LayerTar[], what: string) {
+  await unpack(tree, layers, join(folder, 'unpacked'), { workers: 0 });
+  const expected = listing(join(folder, 'unpacked'));
+  for (const data of ['layers', 'image'] as const) {
+    const path = join(folder, `${data}.erofs`);
+    const { devices } = await writeErofs(tree, layers, path, { data });
+    const paths = devices.map((device) => device.path);
+    const found = withMounted(path, paths, listing);
+    assert.deepEqual(differing(found, expected), {}, `${what}, data in ${data}`);
+  }
+}
+
+function writeLayers(folder: string, tars: readonly Uint8Array[]): LayerTar[] {
+  mkdirSync(folder, { recursive: true });
+  return tars.map((tar, at) => {
+    const path = join(folder, `${at}.tar`);
+    writeFileSync(path, tar);
+    return { path, tarBytes: tar.length };
+  });
+}
+
+test('the real image is mounted as it is unpacked', { skip: skip || needs(...REAL_IMAGE_TOOLS) }, async (t) => {
+  const folder = tempDir(t);
+  const opened = await openSource(`oci:${realImage()}:real`);
+  try {
+    const image = await fetchImage(opened.source, opened.reference);
+    mkdirSync(join(folder, 'store'));
+    const rootfs = await openRootFS(opened.source, image, join(folder, 'store'));
+    try {
+      await sameAsUnpacked(folder, await mergeLayers(rootfs.layers), rootfs.layers, 'the real image');
+    } finally {
+      await rootfs.close();
+    }
+  } finally {
+    await opened.close();
+  }
+});
+
+test(`${RANDOM_IMAGES} random images are mounted as they are unpacked`, { skip }, async (t) => {
+  for (let seed = 1; seed <= RANDOM_IMAGES; seed += 1) {
+    const folder = tempDir(t);
+    const layers = writeLayers(
+      join(folder, 'layers'),
+      randomImage(seed).layers.map(({ tar }) => tar),
+    );
+    await sameAsUnpacked(folder, await mergeLayers(layers), layers, `seed ${seed}`);
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('sizes around a block, long names, a large directory, gigabytes of holes', { skip }, async (t) => {
+  const folder = tempDir(t);
+  const layer = new LayerBuilder();
+  for (const size of [0, 1, 511, 512, 513, 1024, 4095, 4096, 4097, 8192, 10_000]) {
+    layer.file(`size-${size}`, Buffer.alloc(size, `${size} `));
+  }
+  for (const first of ['a', 'b', '!', '\u00ff']) {
+    layer.file(`names/${first.repeat(255 / Buffer.byteLength(first))}`, first, { mtime: 1_600_000_000 });
+  }
+  layer.symlink('link-short', 't').symlink('link-511', 't'.repeat(511)).symlink('link-512', 'u'.repeat(512));
+  layer.symlink('link-4095', 'v'.repeat(4095));
+  const gigabyte = 1024 ** 3;
+  const extents = [
+    { offset: 4096, content: 'near the beginning'.repeat(400) },
+    { offset: 4 * gigabyte + 512, content: 'past four gigabytes' },
+  ];
+  layer.sparse('holes', { size: 4 * gigabyte + 1024 ** 2, extents });
+  layer.sparse('all-hole', { size: 3 * gigabyte, extents: [] });
+  const layers = writeLayers(join(folder, 'layers'), [layer.tar()]);
+  const tree = await mergeLayers(layers);
+  const path = join(folder, 'layers.erofs');
+  const { imageBytes } = await writeErofs(tree, layers, path, { data: 'layers' });
+  assert.ok(imageBytes < 1024 ** 2, `${imageBytes} bytes for gigabytes of holes`);
+  await unpack(tree, layers, join(folder, 'unpacked'));
+  const options = { content: false };
+  const expected = listTree(join(folder, 'unpacked'), options);
+  const found = withMounted(path, [join(folder, 'layers/0.tar')], (root) => listTree(root, options));
+  assert.deepEqual(differing(found, expected), {});
+});
+
+test('a directory of 100,000 entries is listed and looked up', { skip }, async (t) => {
+  const folder = tempDir(t);
+  const layer = new LayerBuilder();
+  for (let at = 0; at < 100_000; at += 1) layer.file(`many/entry-${at}`, '');
+  const layers = writeLayers(join(folder, 'layers'), [layer.tar()]);
+  const tree = await mergeLayers(layers);
+  for (const data of ['layers', 'image'] as const) {
+    const path = join(folder, `${data}.erofs`);
+    await writeErofs(tree, layers, path, { data });
+    withMounted(path, [], (root) => {
+      assert.equal(readdirSync(join(root, 'many')).length, 100_000);
+      for (const at of [0, 1, 9, 10, 50_000, 99_999]) assert.ok(lstatSync(join(root, `many/entry-${at}`)).isFile());
+      assert.equal(lstatSync(join(root, 'many/entry-100000'), { throwIfNoEntry: false }), undefined);
+    });
+  }
+});
