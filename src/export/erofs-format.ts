@@ -16,11 +16,13 @@ export const SUPERBLOCK_BYTES = 128;
 export const DEVICE_SLOT_BYTES = 128;
 /** An inode's number is its place in the metadata area in units of this many bytes. */
 export const INODE_SLOT = 32;
-/** The two lengths of an inode in bytes: small numbers and the common time, or everything. */
+/** Length of an inode with small numbers and the common time, in bytes. */
 export const COMPACT_INODE_BYTES = 32;
+/** Length of an inode that says everything, in bytes. */
 export const EXTENDED_INODE_BYTES = 64;
-/** Length of what stands before an inode's inline attributes, and of an index of a chunk, in bytes. */
+/** Length of what stands before an inode's attributes, in bytes. */
 export const XATTR_HEADER_BYTES = 12;
+/** Length of the index of a chunk in bytes. */
 export const CHUNK_INDEX_BYTES = 8;
 /** The longest name, in bytes. */
 export const MAX_NAME_BYTES = 255;
