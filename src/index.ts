@@ -13,17 +13,23 @@ export { type DockerDaemonOptions, openDockerDaemon } from './content/docker-dae
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
 export type { ExpectedBlob, IngestStatus } from './content/ingest-state.js';
 export type { CommitOptions, IngestOptions, IngestWriter } from './content/ingest-writer.js';
+export { type Lease, type LeaseInfo, type LeaseOptions, listLeases, releaseLease, takeLease } from './content/lease.js';
 export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
 // engine
+export type { CachePlaces } from './engine/cache-places.js';
 export {
   ImageCache,
   type ImageCacheOptions,
+  type ImageKeeper,
   type PullPolicy,
   type RepositoryFactory,
 } from './engine/image-cache.js';
+export { type CachedImage, type CachedLayer, type CacheListing, listCache } from './engine/list-cache.js';
 export { type OpenImageCacheOptions, openImageCache } from './engine/open-image-cache.js';
+export { type CachePruning, type PrunedItem, type PruneOptions, pruneCache } from './engine/prune-cache.js';
+export { type CacheVerification, type DamagedBlob, verifyCache } from './engine/verify-cache.js';
 // ground
 export {
   type ErrorCode,

@@ -44,7 +44,11 @@ export async function throughCache(opened: OpenedSource, args: Arguments): Promi
   if (pull === undefined || opened.transport !== 'docker') return opened;
   try {
     const source = await openImageCache({ pull, fill: 'content', remoteRepository: () => opened.source });
-    return { ...opened, source, reference: opened.name };
+    const close = async (): Promise<void> => {
+      await source.close();
+      await opened.close();
+    };
+    return { ...opened, source, reference: opened.name, close };
   } catch (error) {
     await opened.close();
     throw error;

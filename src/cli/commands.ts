@@ -44,6 +44,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/push.js')).push,
   },
   {
+    name: 'cache',
+    summary: 'List, verify or prune cached images and extracted layers',
+    load: async () => (await import('./commands/cache.js')).cache,
+  },
+  {
     name: 'completion',
     summary: 'Print the completion script for bash, zsh or fish',
     load: async () => (await import('./commands/completion.js')).completion,

@@ -3,6 +3,12 @@ import type { Command } from './command.js';
 import { COMMANDS } from './commands.js';
 import { GLOBAL_OPTIONS } from './options.js';
 
+/** The words that a command's first argument can be, where there are only so many. */
+const FIRST_WORDS: Readonly<Record<string, readonly string[]>> = {
+  cache: ['ls', 'verify', 'prune'],
+  completion: ['bash', 'zsh', 'fish'],
+};
+
 function flags(options: Command['options']): string[] {
   return Object.entries(options).flatMap(([name, option]) =>
     option.hidden === true
@@ -34,6 +40,5 @@ export async function complete(words: readonly string[]): Promise<string[]> {
   const choices = options[previous]?.choices;
   if (before.at(-1)?.startsWith('--') === true && Array.isArray(choices)) return starts(choices.map(String));
   if (last.startsWith('-')) return starts(['--help', ...flags(options)]);
-  const shells = entry.name === 'completion' ? ['bash', 'zsh', 'fish'] : [];
-  return starts(shells);
+  return starts(FIRST_WORDS[entry.name] ?? []);
 }

@@ -5,7 +5,7 @@
  * brought to disk. It knows digests and files. It does not know images, layers, registries or who writes into it;
  * many processes may do so at once.
  */
-import { type FileHandle, link, lstat, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, link, lstat, open, rename, unlink, utimes } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
@@ -184,6 +184,17 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   /** Adds facts to what is remembered of a blob; without a record, or in a store that cannot be written, it does nothing. */
   note(digest: Digest, facts: BlobFacts): Promise<void> {
     return this.#trust.note(digest, facts);
+  }
+
+  /** Notes that a blob is used now. Without a record, or in a store that cannot be written, it does nothing. */
+  async markUsed(digest: Digest): Promise<void> {
+    const now = new Date();
+    await utimes(this.#places.record(digest), now, now).catch(() => {});
+  }
+
+  /** When a blob was last used or noted, in milliseconds since the epoch; `undefined` where nothing is remembered. */
+  async lastUsed(digest: Digest): Promise<number | undefined> {
+    return (await lstat(this.#places.record(digest)).catch(() => undefined))?.mtimeMs;
   }
 
   /**

@@ -51,8 +51,18 @@ export interface ImageCacheOptions {
   readonly fill?: 'image' | 'content' | undefined;
   /** A folder for locks between processes that share the store; `openImageCache` has one. */
   readonly lockFolder?: string | undefined;
+  /** Hears which images are used, so that nobody removes them meanwhile; `openImageCache` has one. */
+  readonly keeper?: ImageKeeper | undefined;
   /** Transfers at once, 1 to 64; 6 when absent. */
   readonly jobs?: number | undefined;
+}
+
+/** Keeps images that are in use from being removed. */
+export interface ImageKeeper {
+  /** Content that is used from now on. When this is done, it is not being removed. */
+  use(root: Digest): Promise<void>;
+  /** Nothing is used any more. */
+  close(): Promise<void>;
 }
 
 /** How many repositories are remembered for content of which nobody says where it belongs. */
@@ -65,7 +75,7 @@ const MAX_REMOTES = 64;
  * References are full ones (`docker.io/library/debian:12`, or as people type them). A digest that is in the store
  * touches no network, whatever `pull` says. A store that cannot be written serves what it holds; a warning says so.
  */
-export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster {
+export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDisposable {
   /** Where images are kept. */
   readonly localStore: Target | null;
   /** The platform that indexes are resolved to. */
@@ -76,6 +86,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster {
   readonly #fill: 'image' | 'content';
   readonly #jobs: number;
   readonly #content: CachedContent | undefined;
+  readonly #keeper: ImageKeeper | undefined;
   readonly #remotes = new Map<string, Promise<ReadOnlyTarget>>();
   /** The repository that brought a document, for what hangs below it. */
   readonly #homes = new Map<Digest, string>();
@@ -97,6 +108,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster {
     this.#pull = pull;
     this.#fill = fill;
     this.#jobs = jobs;
+    this.#keeper = options.keeper;
     const { lockFolder } = options;
     this.#content = localStore === null ? undefined : new CachedContent(localStore, { jobs, lockFolder });
   }
@@ -161,6 +173,16 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster {
     return this.#content?.distrust(target) ?? false;
   }
 
+  /** Tells that what was resolved here is not used any more. Needed only for a cache that others may prune. */
+  async close(): Promise<void> {
+    await this.#keeper?.close();
+  }
+
+  /** The same as `close`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async #resolve(parsed: Reference, options: CallOptions): Promise<Descriptor> {
     const name = formatReference(parsed);
     const local =
@@ -172,6 +194,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster {
     if (this.#pull === 'never') throw this.#absent(name, name);
     const remote = await this.#remote(parsed);
     const found = await remote.resolve(parsed.digest ?? parsed.tag ?? 'latest', options);
+    await this.#keeper?.use(found.digest);
     this.#homes.set(found.digest, placeOf(parsed));
     this.#pending.set(name, found);
     return found;
@@ -183,6 +206,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster {
     if (localStore === null) return undefined;
     try {
       const found = await localStore.resolve(parsed.digest ?? storeName(parsed), options);
+      await this.#keeper?.use(found.digest);
       return (await this.#content?.has(found, options)) ? found : undefined;
     } catch (error) {
       if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;

@@ -37,6 +37,12 @@ export function isMarkAlive(mark: ProcessMark): boolean | undefined {
   }
 }
 
+/** Names this run of this machine, from boot to shutdown; what was taken in another one is gone. */
+export function bootMark(): string {
+  const boot = read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
+  return createHash('sha256').update(`${hostname()}\0${boot}`).digest('hex').slice(0, 16);
+}
+
 /** Process numbers mean something only within one machine and one process namespace: both go into the mark. */
 function host(): string {
   const parts = [hostname(), read(() => readFileSync('/etc/machine-id', 'latin1').trim())];

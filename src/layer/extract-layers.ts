@@ -1,5 +1,6 @@
 /** Many layers at once: the main job below the image. */
 import { requireLayerType } from '../codec/detect-compression.js';
+import { takeLease } from '../content/lease.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
@@ -54,6 +55,9 @@ export async function extractLayers(
     layers: wanted.size,
     compressedBytes: [...wanted.values()].reduce((sum, { layer }) => sum + layer.descriptor.size, 0),
   });
+  const digests = [...wanted.values()].flatMap(({ layer: { diffId } }) => diffId ?? []);
+  const open = digests.length < wanted.size;
+  const lease = await takeLease(dst, { purpose: 'extract', digests, open, signal: settings.signal });
   try {
     await findPresent(run, [...wanted.values()]);
     await extractMissing(run, [...wanted.values()]);
@@ -61,6 +65,7 @@ export async function extractLayers(
   } finally {
     // Sweeping is thrift: what it cannot do now is done by the next run.
     await run.store.sweep().catch(() => []);
+    await lease.release();
   }
 }
 
@@ -90,6 +95,7 @@ async function findPresent(run: ExtractRun, wanted: readonly Wanted[]): Promise<
       item.found = { diffId, path: found.path, tarBytes: found.size };
       finished(run, item, item.found, true);
       await run.store.note(diffId, { compressed: [descriptor.digest] }).catch(ignoreReadOnly);
+      await run.store.markUsed(diffId);
     },
     { concurrency: FINDS_AT_ONCE, signal },
   );

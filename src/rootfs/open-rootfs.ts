@@ -1,4 +1,5 @@
 /** From an image to open layers: what is in the store is opened, what is missing is extracted. */
+import { type Lease, takeLease } from '../content/lease.js';
 import type { Image } from '../image/image.js';
 import { extractLayers } from '../layer/extract-layers.js';
 import type { ExtractOptions } from '../layer/extract-options.js';
@@ -10,7 +11,8 @@ import type { RootFS } from './rootfs.js';
  * Opens the layers of an image, base first, in the store `dst`, which must exist.
  *
  * Layers that are there are opened; what is missing is fetched from `source`, verified and extracted. The handles are
- * read-only and at position 0 either way. When it fails, nothing stays open.
+ * read-only and at position 0 either way. Until `close`, a lease keeps the files from being pruned. When it fails,
+ * nothing stays open.
  *
  * @throws RootfsError as `extractLayers`; what the source throws; the signal's reason
  */
@@ -20,20 +22,33 @@ export async function openRootFS(
   dst: string,
   options: ExtractOptions = {},
 ): Promise<RootFS> {
-  return new OpenRootFS(image, await extractLayers(source, image.layers, dst, options));
+  const digests = image.layers.flatMap(({ diffId }) => diffId ?? []);
+  const lease = await takeLease(dst, { purpose: 'root file system', digests, signal: options.signal });
+  try {
+    const layers = await extractLayers(source, image.layers, dst, options);
+    if (layers.some(({ diffId }) => !digests.includes(diffId))) await lease.add(layers.map(({ diffId }) => diffId));
+    return new OpenRootFS(image, layers, lease);
+  } catch (error) {
+    await lease.release();
+    throw error;
+  }
 }
 
 class OpenRootFS implements RootFS {
   readonly image: Image;
   readonly layers: readonly LayerHandle[];
 
-  constructor(image: Image, layers: readonly LayerHandle[]) {
+  readonly #lease: Lease;
+
+  constructor(image: Image, layers: readonly LayerHandle[], lease: Lease) {
     this.image = image;
     this.layers = layers;
+    this.#lease = lease;
   }
 
   async close(): Promise<void> {
     const closed = await Promise.allSettled(this.layers.map((layer) => layer.close()));
+    await this.#lease.release();
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 

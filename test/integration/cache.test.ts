@@ -5,6 +5,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { listLeases } from '../../src/content/lease.js';
+import { pruneCache } from '../../src/engine/prune-cache.js';
 import { type BuiltImage, image, SeededRandom, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -161,4 +163,71 @@ test('a cache of a newer version, and one that is no layout, are refused by name
   const newer = await rootfs(cache, 'digest', '--cache', name);
   assert.equal(newer.status, 5);
   assert.ok(newer.stderr.includes(folder), newer.stderr);
+});
+
+test('prune during ten running extracts breaks none of them', async (t) => {
+  const { name } = await served(t);
+  const cache = tempDir(t);
+  const images = join(cache, 'rootfs-kit', 'images-v1');
+  const layers = join(cache, 'rootfs-kit', 'layers-v1');
+  const extract = (): Promise<Ended> =>
+    rootfs(cache, 'extract', '--cache', '--platform', 'linux/amd64', '--dst', layers, name);
+  assert.equal((await extract()).status, 0);
+  let running = 10;
+  const all = Promise.all(
+    Array.from({ length: running }, async () => {
+      const ended = await extract();
+      running -= 1;
+      return ended;
+    }),
+  );
+  let removed = 0;
+  for (let rounds = 0; running > 0; rounds += 1) {
+    const pruned = await pruneCache({ images, layers, maxSize: 0 });
+    removed += pruned.removed.length;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(rounds < 100_000);
+  }
+  for (const ended of await all) {
+    assert.equal(ended.status, 0, ended.stderr);
+    assert.equal(ended.stdout, lines(layers));
+  }
+  // Before the first of them took its lease, everything was free to go.
+  assert.ok(removed > 0);
+  assert.deepEqual(await listLeases(images), []);
+  assert.deepEqual(await listLeases(layers), []);
+});
+
+test('cache ls, verify and prune from the command line', async (t) => {
+  const { name } = await served(t);
+  const cache = tempDir(t);
+  const layers = join(cache, 'rootfs-kit', 'layers-v1');
+  await rootfs(cache, 'extract', '--cache', '--platform', 'linux/amd64', '--dst', layers, name);
+  const listed = await rootfs(cache, 'cache', 'ls');
+  assert.equal(listed.status, 0, listed.stderr);
+  assert.equal(listed.stdout.split('\n').filter((line) => line.startsWith('image')).length, 1);
+  assert.equal(listed.stdout.split('\n').filter((line) => line.startsWith('layer')).length, 3);
+  assert.ok(listed.stdout.includes(name));
+  assert.equal((await rootfs(cache, 'cache', 'verify')).status, 0);
+  const path = join(layers, app.layers[1]?.diffId.replace(':', '/') ?? '');
+  chmodSync(path, 0o644);
+  writeFileSync(path, 'damaged');
+  const damaged = await rootfs(cache, 'cache', 'verify');
+  assert.equal(damaged.status, 5);
+  assert.equal(damaged.stdout, `layer\t${app.layers[1]?.diffId}\t${path}\n`);
+  const dry = await rootfs(cache, 'cache', 'prune', '--max-size', '0', '--dry-run', '--json');
+  const planned = JSON.parse(dry.stdout) as { removed: { kind: string }[] };
+  assert.deepEqual(planned.removed.map(({ kind }) => kind).sort(), ['image', 'layer', 'layer']);
+  const pruned = await rootfs(cache, 'cache', 'prune', '--max-size', '0');
+  assert.equal(pruned.stdout.split('\n').length, 4, pruned.stdout);
+  const empty = JSON.parse((await rootfs(cache, 'cache', 'ls', '--json')).stdout) as { images: unknown[] };
+  assert.deepEqual(empty.images, []);
+  for (const wrong of [
+    ['cache'],
+    ['cache', 'burn'],
+    ['cache', 'ls', '--dry-run'],
+    ['cache', 'prune', '--max-size=x'],
+  ]) {
+    assert.equal((await rootfs(cache, ...wrong)).status, 2, wrong.join(' '));
+  }
 });

@@ -1,0 +1,62 @@
+/** The two folders that caches lie in: images as they were fetched, and layers as they were extracted. */
+import { lstat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { BlobDir } from '../content/blob-dir.js';
+import { type ContentInfo, ContentStore } from '../content/content-store.js';
+import { OciLayout } from '../content/oci-layout.js';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { cacheFolder } from '../io/cache-folder.js';
+
+/** Where the caches are. What is absent is this user's own. */
+export interface CachePlaces {
+  /** The image cache. Default `$XDG_CACHE_HOME/rootfs-kit/images-v1`. */
+  readonly images?: string | undefined;
+  /** The store of extracted layers. Default `$XDG_CACHE_HOME/rootfs-kit/layers-v1`. */
+  readonly layers?: string | undefined;
+}
+
+/** The folders, absolute. */
+export function cachePlaces(places: CachePlaces): { readonly images: string; readonly layers: string } {
+  return {
+    images: resolve(places.images ?? cacheFolder('images-v1')),
+    layers: resolve(places.layers ?? cacheFolder('layers-v1')),
+  };
+}
+
+/** One folder of blobs, and a way to walk it. */
+export interface BlobFolder {
+  readonly root: string;
+  readonly blobs: BlobDir;
+  walk(): AsyncIterable<ContentInfo>;
+}
+
+/** Opens the blobs of the image cache; `undefined` where there is no cache yet. @throws RootfsError as `BlobDir.open` */
+export async function openImageBlobs(root: string): Promise<BlobFolder | undefined> {
+  if (!(await isThere(root))) return undefined;
+  // A layout keeps no records: every judgement hashes, and nothing is written beside the blobs.
+  const blobs = await BlobDir.open(root, { blobs: 'blobs', records: false });
+  const store = await ContentStore.open(root, { blobs: 'blobs' });
+  return { root, blobs, walk: () => store.walk() };
+}
+
+/** Opens the extracted layers; `undefined` where there are none yet. @throws RootfsError as `BlobDir.open` */
+export async function openLayerBlobs(root: string): Promise<BlobFolder | undefined> {
+  if (!(await isThere(root))) return undefined;
+  const store = await ContentStore.open(root);
+  return { root, blobs: store.blobs, walk: () => store.walk() };
+}
+
+/** Opens the image cache's layout. @throws RootfsError as `OciLayout.open` */
+export function openImageLayout(root: string): Promise<OciLayout> {
+  return OciLayout.open(root);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw wrapSystemError(error, path);
+  }
+}

@@ -1,0 +1,63 @@
+/** Every byte of the caches against the digest it is named by. */
+import type { CallOptions } from '../content/content.js';
+import { mapConcurrently } from '../io/concurrency.js';
+import type { Digest } from '../spec/digest.js';
+import { type BlobFolder, type CachePlaces, cachePlaces, openImageBlobs, openLayerBlobs } from './cache-places.js';
+
+/** Files hashed at once. */
+const HASHES_AT_ONCE = 4;
+
+/** A blob whose bytes were not what its name says; it was removed. */
+export interface DamagedBlob {
+  readonly kind: 'image' | 'layer';
+  readonly digest: Digest;
+  readonly path: string;
+}
+
+/** What verifying came to. */
+export interface CacheVerification {
+  readonly checkedBlobs: number;
+  readonly checkedBytes: number;
+  readonly damaged: readonly DamagedBlob[];
+}
+
+/**
+ * Hashes all cached content. What is damaged is removed, so that the next use fetches or extracts it again; a
+ * `warning:raised` event tells each.
+ *
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
+ */
+export async function verifyCache(places: CachePlaces = {}, options: CallOptions = {}): Promise<CacheVerification> {
+  const folders = cachePlaces(places);
+  const image = await verifyFolder('image', await openImageBlobs(folders.images), options);
+  const layer = await verifyFolder('layer', await openLayerBlobs(folders.layers), options);
+  return {
+    checkedBlobs: image.checkedBlobs + layer.checkedBlobs,
+    checkedBytes: image.checkedBytes + layer.checkedBytes,
+    damaged: [...image.damaged, ...layer.damaged],
+  };
+}
+
+async function verifyFolder(
+  kind: DamagedBlob['kind'],
+  folder: BlobFolder | undefined,
+  options: CallOptions,
+): Promise<CacheVerification> {
+  if (folder === undefined) return { checkedBlobs: 0, checkedBytes: 0, damaged: [] };
+  const all: { readonly digest: Digest; readonly size: number }[] = [];
+  for await (const { digest, size } of folder.walk()) all.push({ digest, size });
+  const { onProgress } = options;
+  const sound = await mapConcurrently(
+    all,
+    async ({ digest }, signal) =>
+      (await folder.blobs.find(digest, { signal, onProgress, verify: 'always' })) !== undefined,
+    { concurrency: HASHES_AT_ONCE, signal: options.signal },
+  );
+  return {
+    checkedBlobs: all.length,
+    checkedBytes: all.reduce((sum, { size }) => sum + size, 0),
+    damaged: all
+      .filter((_, at) => sound[at] === false)
+      .map(({ digest }) => ({ kind, digest, path: folder.blobs.path(digest) })),
+  };
+}

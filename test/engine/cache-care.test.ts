@@ -1,0 +1,221 @@
+/** Listing, verifying and pruning the caches. */
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { takeLease } from '../../src/content/lease.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import { listCache } from '../../src/engine/list-cache.js';
+import { openImageCache } from '../../src/engine/open-image-cache.js';
+import { pruneCache } from '../../src/engine/prune-cache.js';
+import { verifyCache } from '../../src/engine/verify-cache.js';
+import { fetchImage } from '../../src/image/fetch-image.js';
+import { openRootFS } from '../../src/rootfs/open-rootfs.js';
+import type { Digest } from '../../src/spec/digest.js';
+import { type BuiltImage, image, index, startRegistry } from '../../src/testing/testing.js';
+import { tempDir } from '../support/temp-dir.js';
+
+interface Caches {
+  readonly images: string;
+  readonly layers: string;
+  readonly host: string;
+}
+
+const BASE = Buffer.alloc(40_000, 'base');
+
+function app(name: string): BuiltImage {
+  return image()
+    .layer((layer) => layer.file('base', BASE))
+    .layer((layer) => layer.file(name, Buffer.alloc(20_000, name)))
+    .build();
+}
+
+/** Both caches filled with images; the first one was used longest ago. */
+async function filled(t: TestContext, apps: Readonly<Record<string, BuiltImage>>): Promise<Caches> {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  const places = { images: tempDir(t), layers: tempDir(t), host: registry.host };
+  let age = Object.keys(apps).length;
+  for (const [name, built] of Object.entries(apps)) {
+    registry.add(name, 'v1', built);
+    const cache = await openImageCache({ folder: places.images });
+    const fetched = await fetchImage(cache, `${registry.host}/${name}:v1`, { platform: 'linux/amd64' });
+    await (await openRootFS(cache, fetched, places.layers)).close();
+    await cache.close();
+    const then = new Date(Date.now() - age * 3_600_000);
+    utimesSync(join(places.images, 'blobs', built.descriptor.digest.replace(':', '/')), then, then);
+    for (const { diffId } of built.layers) {
+      utimesSync(join(places.layers, 'meta', `${diffId.replace(':', '/')}.json`), then, then);
+    }
+    age -= 1;
+  }
+  return places;
+}
+
+function has(places: Caches, digest: Digest): boolean {
+  return existsSync(join(places.images, 'blobs', digest.replace(':', '/')));
+}
+
+const [first, second] = [app('first'), app('second')];
+const shared = first.layers[0]?.descriptor.digest ?? assert.fail();
+const own = first.layers[1]?.descriptor.digest ?? assert.fail();
+
+test('ls: images by name with their bytes, layers, leases; nothing where nothing is', async (t) => {
+  const places = await filled(t, { first, second });
+  const lease = await takeLease(places.images, { purpose: 'test', digests: [first.descriptor.digest] });
+  const listing = await listCache(places);
+  assert.deepEqual(
+    listing.images.map(({ names, digest, missingBlobs }) => [names, digest, missingBlobs]),
+    [
+      [[`${places.host}/second:v1`], second.descriptor.digest, 0],
+      [[`${places.host}/first:v1`], first.descriptor.digest, 0],
+    ],
+  );
+  const blobs = new Map([...first.blobs, ...second.blobs]);
+  assert.equal(
+    listing.imageBytes,
+    [...blobs.values()].reduce((sum, { length }) => sum + length, 0),
+  );
+  assert.equal(
+    listing.images[1]?.bytes,
+    [...first.blobs.values()].reduce((sum, { length }) => sum + length, 0),
+  );
+  assert.deepEqual(
+    new Set(listing.layers.map(({ diffId }) => diffId)),
+    new Set([...first.layers, ...second.layers].map(({ diffId }) => diffId)),
+  );
+  assert.deepEqual(
+    listing.leases.map(({ purpose }) => purpose),
+    ['test'],
+  );
+  await lease.release();
+  const empty = await listCache({ images: join(tempDir(t), 'no'), layers: join(tempDir(t), 'no') });
+  assert.deepEqual([empty.images, empty.layers, empty.imageBytes, empty.layerBytes], [[], [], 0, 0]);
+});
+
+test('verify: a flipped byte is found in either cache, removed, and healed by the next use', async (t) => {
+  const places = await filled(t, { first });
+  assert.deepEqual((await verifyCache(places)).damaged, []);
+  const diffId = first.layers[1]?.diffId ?? assert.fail();
+  const damagedFiles = [
+    join(places.images, 'blobs', own.replace(':', '/')),
+    join(places.layers, diffId.replace(':', '/')),
+  ];
+  for (const path of damagedFiles) {
+    const bytes = readFileSync(path);
+    chmodSync(path, 0o644);
+    bytes[7] = (bytes[7] ?? 0) ^ 4;
+    writeFileSync(path, bytes);
+  }
+  const warnings: string[] = [];
+  const found = await verifyCache(places, {
+    onProgress: (event) => void (event.type === 'warning:raised' && warnings.push(event.message)),
+  });
+  assert.deepEqual(
+    found.damaged.map(({ kind, digest }) => [kind, digest]),
+    [
+      ['image', own],
+      ['layer', diffId],
+    ],
+  );
+  assert.equal(warnings.length, 2);
+  const cache = await openImageCache({ folder: places.images });
+  const fetched = await fetchImage(cache, `${places.host}/first:v1`, { platform: 'linux/amd64' });
+  await (await openRootFS(cache, fetched, places.layers)).close();
+  await cache.close();
+  for (const path of damagedFiles) assert.ok(existsSync(path), path);
+  assert.deepEqual((await verifyCache(places)).damaged, []);
+});
+
+test('prune: what was used longest ago goes first, what others share stays', async (t) => {
+  const places = await filled(t, { first, second });
+  const dry = await pruneCache({ ...places, olderThanMs: 5_400_000, dryRun: true });
+  assert.ok(has(places, own));
+  const pruned = await pruneCache({ ...places, olderThanMs: 5_400_000 });
+  assert.deepEqual(pruned, dry);
+  assert.deepEqual(
+    new Set(pruned.removed.map(({ kind, digest }) => `${kind} ${digest}`)),
+    // The base layer was used again, an hour later.
+    new Set([`image ${first.descriptor.digest}`, `layer ${first.layers[1]?.diffId}`]),
+  );
+  assert.equal(has(places, own), false);
+  assert.equal(has(places, shared), true);
+  const after = await listCache(places);
+  assert.equal(pruned.keptBytes, after.imageBytes + after.layerBytes);
+  const offline = await openImageCache({ folder: places.images, pull: 'never' });
+  t.after(() => offline.close());
+  await assert.rejects(offline.resolve(`${places.host}/first:v1`), { code: 'ERR_NOT_FOUND' });
+  await offline.resolve(`${places.host}/second:v1`);
+});
+
+test('prune --max-size: until it fits; 0 empties both, but for what is in use', async (t) => {
+  const places = await filled(t, { first, second });
+  const { imageBytes, layerBytes } = await listCache(places);
+  const some = await pruneCache({ ...places, maxSize: imageBytes + layerBytes - 1 });
+  assert.equal(some.removed.length, 1);
+  const lease = await takeLease(places.images, { purpose: 'test', digests: [second.descriptor.digest] });
+  const most = await pruneCache({ ...places, maxSize: 0 });
+  assert.equal(most.protectedItems, 1);
+  for (const digest of second.blobs.keys()) assert.ok(has(places, digest), digest);
+  assert.deepEqual((await listCache(places)).layers, []);
+  await lease.release();
+  await pruneCache({ ...places, maxSize: 0 });
+  const left = await listCache(places);
+  assert.deepEqual([left.images, left.imageBytes, left.layerBytes], [[], 0, 0]);
+});
+
+test('an open root file system keeps its layers; when it is closed they can go', async (t) => {
+  const places = await filled(t, { first });
+  const cache = await openImageCache({ folder: places.images });
+  const fetched = await fetchImage(cache, `${places.host}/first:v1`, { platform: 'linux/amd64' });
+  const rootfs = await openRootFS(cache, fetched, places.layers);
+  const pruned = await pruneCache({ ...places, maxSize: 0 });
+  assert.deepEqual(pruned.removed, []);
+  assert.equal(pruned.protectedItems, 3);
+  for (const { path } of rootfs.layers) assert.ok(existsSync(path));
+  await rootfs.close();
+  await cache.close();
+  assert.equal((await pruneCache({ ...places, maxSize: 0 })).protectedItems, 0);
+  assert.deepEqual((await listCache(places)).layers, []);
+});
+
+test('blobs that no image names go without being asked for; an index keeps what it lists', async (t) => {
+  const folder = tempDir(t);
+  const layout = await OciLayout.open(folder, { create: true });
+  const both = index().add(first).add(second, { platform: 'linux/arm64' }).build();
+  for (const [digest, bytes] of both.blobs) {
+    await layout.push({ mediaType: 'application/octet-stream', digest, size: bytes.length }, [bytes] as never);
+  }
+  await layout.tag(both.descriptor, 'registry.example/both:v1');
+  // A manifest that has an entry of its own and is named by the index: it goes with the index, not before.
+  await layout.tag(first.descriptor, '');
+  const stray = Buffer.from('nobody names this');
+  const { createHash } = await import('node:crypto');
+  const digest: Digest = `sha256:${createHash('sha256').update(stray).digest('hex')}`;
+  await layout.push({ mediaType: 'text/plain', digest, size: stray.length }, [stray] as never);
+  const places = { images: folder, layers: join(folder, 'none'), host: '' };
+  const pruned = await pruneCache(places);
+  assert.deepEqual(
+    pruned.removed.map((item) => [item.kind, item.digest, item.bytes]),
+    [['blob', digest, stray.length]],
+  );
+  await pruneCache({ ...places, maxSize: 0 });
+  await pruneCache({ ...places, maxSize: 0 });
+  assert.deepEqual(readdirSync(join(folder, 'blobs', 'sha256')), []);
+  assert.equal(await layout.resolve('').catch((error: Error & { code: string }) => error.code), 'ERR_NOT_FOUND');
+});
+
+test('two at once remove everything once', async (t) => {
+  const places = await filled(t, { first, second });
+  const both = await Promise.all([pruneCache({ ...places, maxSize: 0 }), pruneCache({ ...places, maxSize: 0 })]);
+  const counts = both.map(({ removed }) => removed.length).sort((a, b) => a - b);
+  assert.equal(counts[0], 0);
+  assert.equal(counts[1], 5);
+});
+
+test('numbers are checked', async (t) => {
+  const places = { images: tempDir(t), layers: tempDir(t) };
+  for (const wrong of [{ maxSize: -1 }, { maxSize: 0.5 }, { olderThanMs: Number.NaN }]) {
+    await assert.rejects(pruneCache({ ...places, ...wrong }), { code: 'ERR_OPTION_INVALID' });
+  }
+});
