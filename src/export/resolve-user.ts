@@ -26,13 +26,16 @@ interface GroupEntry {
 
 /** What engines accept as a user or group id. */
 const MAX_ID = 0x7fff_ffff;
+/** As many groups as Linux gives one process. */
+const MAX_GROUPS = 65_536;
 
 /**
- * Resolves `user`, `uid`, `user:group`, `uid:gid` and their mixtures; nothing means root. A name that is a number is
- * looked up as both. With a group given there are no other groups; without, passwd and group say.
+ * Resolves `user`, `uid`, `user:group`, `uid:gid` and their mixtures; nothing means root. What is a number is an id,
+ * never a name. With a group given there are no other groups; without, passwd and group say.
  *
  * @param passwd Content of the image's /etc/passwd, `undefined` where it has none; `group` likewise.
- * @throws RootfsError `ERR_NOT_FOUND` for a name without an entry, `ERR_CONFIG_INVALID` for an id out of range
+ * @throws RootfsError `ERR_NOT_FOUND` for a name without an entry, `ERR_CONFIG_INVALID` for an id out of range,
+ *   `ERR_LIMIT_EXCEEDED` for more groups than a process can have
  */
 export function resolveUser(spec: string, passwd: string | undefined, group: string | undefined): ResolvedUser {
   const colon = spec.indexOf(':');
@@ -43,19 +46,26 @@ export function resolveUser(spec: string, passwd: string | undefined, group: str
   const groups = groupEntries(group ?? '');
   if (groupText !== '') {
     const wanted = decimal(groupText);
-    const found = groups.find(({ name, gid }) => name === groupText || gid === wanted);
+    const found = groups.find(({ name, gid }) => (wanted === undefined ? name === groupText : gid === wanted));
     const gid = found?.gid ?? numericId('group', 'group', groupText, spec);
     return { uid, gid, additionalGids: [gid], home: entry?.home ?? '/' };
   }
   const gid = entry?.gid ?? 0;
   const member = groups.filter(({ members }) => entry !== undefined && members.includes(entry.name));
   const additionalGids = [...new Set([gid, ...member.map((one) => one.gid)])];
+  if (additionalGids.length > MAX_GROUPS) {
+    throw new RootfsError(
+      'ERR_LIMIT_EXCEEDED',
+      `user ${JSON.stringify(spec)}: expected at most ${MAX_GROUPS} groups, found ${additionalGids.length}; name one group`,
+      { detail: { spec, groups: additionalGids.length } },
+    );
+  }
   return { uid, gid, additionalGids, home: entry?.home ?? '/' };
 }
 
 function findUser(text: string, passwd: string): PasswdEntry | undefined {
   const wanted = text === '' ? 0 : decimal(text);
-  return passwdEntries(passwd).find(({ name, uid }) => (text !== '' && name === text) || uid === wanted);
+  return passwdEntries(passwd).find(({ name, uid }) => (wanted === undefined ? name === text : uid === wanted));
 }
 
 function numericId(kind: 'user' | 'group', file: string, text: string, spec: string): number {

@@ -62,7 +62,9 @@ export function runtimeConfig(
   options: RuntimeConfigOptions,
 ): Record<string, unknown> {
   const { rootless } = options;
-  const capabilities = { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES };
+  // As execve would have it: other users than root hold none, and nobody passes any on.
+  const held = process.uid === 0 ? CAPABILITIES : [];
+  const capabilities = { bounding: CAPABILITIES, effective: held, permitted: held };
   const idMappings =
     options.uidMap === undefined && options.gidMap === undefined
       ? {}

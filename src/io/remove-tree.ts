@@ -2,6 +2,8 @@
 import { chmodSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import type { Directory } from './directory.js';
 
+const MAX_TRIES = 20;
+
 /**
  * Removes everything in a directory, not the directory itself. Symbolic links are removed, never followed, also where
  * another process swaps directories for them meanwhile. Directories without write permission are opened up first.
@@ -45,11 +47,19 @@ export function removeEntry(parent: Directory, name: string): void {
     throw refused;
   }
   try {
-    emptyOpened(directory);
+    for (let tries = 1; ; tries++) {
+      emptyOpened(directory);
+      try {
+        rmdirSync(path);
+        return;
+      } catch (error) {
+        // Somebody put something in meanwhile; whoever does so without end wins.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || tries === MAX_TRIES) throw error;
+      }
+    }
   } finally {
     directory.close();
   }
-  rmdirSync(path);
 }
 
 function emptyOpened(directory: Directory): void {

@@ -41,7 +41,8 @@ const users: readonly (readonly [spec: string, uid: number, gid: number, groups:
   ['5000:6000', 5000, 6000, [6000], '/'],
   ['5000:audio', 5000, 45, [45], '/'],
   [':video', 0, 44, [44], '/root'],
-  ['42', 4242, 4343, [4343], '/number'],
+  ['42', 42, 0, [0], '/'],
+  ['app:44', 1000, 44, [44], '/home/app'],
   ['nohome', 77, 78, [78], '/'],
 ];
 
@@ -113,4 +114,27 @@ test('no command is an error, and so are options that are none', async (t) => {
   await assert.rejects(resolve(t, { Cmd: [''] }), { code: 'ERR_CONFIG_INVALID' });
   await assert.rejects(resolve(t, {}, { args: ['a\0b'] }), { code: 'ERR_OPTION_INVALID' });
   await assert.rejects(resolve(t, {}, { cwd: 5 as never }), { code: 'ERR_OPTION_INVALID' });
+});
+
+test('CVE-2016-3697: a user whose name is a number is not found by that number', async (t) => {
+  const base = new LayerBuilder().file('etc/passwd', '1000:x:0:0::/root:/bin/sh').file('etc/group', '1000:x:0:');
+  const found = await resolve(t, { User: '1000:1000' }, {}, base);
+  assert.deepEqual([found.uid, found.gid], [1000, 1000]);
+});
+
+test('CVE-2024-40635: ids that overflow do not become root', async (t) => {
+  for (const User of ['4294967296', '2147483648:0', '18446744073709551616', '0:4294967296', '99999999999999999999']) {
+    await assert.rejects(resolve(t, { User }), { code: 'ERR_CONFIG_INVALID' });
+  }
+});
+
+test('CVE-2026-47262: more groups than a process can have are refused', async (t) => {
+  const lines = Array.from({ length: 70_000 }, (_, index) => `g${index}:x:${index}:app`).join('\n');
+  const base = new LayerBuilder().file('etc/passwd', passwd).file('etc/group', lines);
+  await assert.rejects(resolve(t, { User: 'app' }, {}, base), { code: 'ERR_LIMIT_EXCEEDED' });
+});
+
+test('CVE-2024-9676: accounts that are links, devices or pipes are not followed out nor waited for', async (t) => {
+  const zero = new LayerBuilder().symlink('etc/passwd', '/dev/zero').device('dev/zero', 'char', 1, 5).fifo('etc/group');
+  assert.equal((await resolve(t, { User: '5' }, {}, zero)).uid, 5);
 });

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type BundleOptions, writeBundle } from '../../src/export/bundle.js';
+import { writeOverlay } from '../../src/export/overlay.js';
+import { LayerBuilder } from '../../src/testing/layer-builder.js';
+import { configImage } from '../support/config-image.js';
+import { mergeBuilt, writeLayers } from '../support/layers.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const isRoot = process.geteuid?.() === 0;
+
+interface Written {
+  readonly path: string;
+  // The document is JSON of unknown shape to the test: it looks at what it expects.
+  readonly config: {
+    readonly process: {
+      user: Record<string, unknown>;
+      capabilities: Record<string, string[]>;
+      noNewPrivileges: boolean;
+    };
+    readonly linux: Record<string, { type: string; containerID: number; hostID: number; size: number }[] & string[]>;
+    readonly mounts: { destination: string; options: string[] }[];
+    readonly annotations: Record<string, string>;
+    readonly root: { path: string; readonly: boolean };
+  };
+  readonly warnings: readonly string[];
+}
+
+async function bundle(
+  t: { after(fn: () => void): void },
+  config: Readonly<Record<string, unknown>>,
+  options: BundleOptions = {},
+): Promise<Written> {
+  const folder = tempDir(t);
+  const base = new LayerBuilder()
+    .file('etc/passwd', 'app:x:1000:1000::/:/bin/sh')
+    .file('etc/group', 'app:x:1000:\nvideo:x:44:app');
+  const { tree, layers } = await mergeBuilt(folder, base);
+  const path = join(folder, 'bundle');
+  const warnings: string[] = [];
+  await writeBundle(configImage({ Cmd: ['sh'], ...config }), tree, layers, path, {
+    ...options,
+    onProgress: (event) => event.type === 'warning:raised' && warnings.push(event.message),
+  });
+  return { path, config: JSON.parse(readFileSync(join(path, 'config.json'), 'utf8')), warnings };
+}
+
+test('CVE-2021-41103, CVE-2021-41091, CVE-2024-25621: bundles and layers are for their owner alone', async (t) => {
+  const { path } = await bundle(t, {});
+  assert.equal(lstatSync(path).mode & 0o7777, 0o700);
+  const folder = tempDir(t);
+  const layers = writeLayers(folder, new LayerBuilder().file('su', 'x', { mode: 0o4755 }));
+  const overlay = await writeOverlay(layers, join(folder, 'overlay'));
+  assert.equal(lstatSync(overlay.path).mode & 0o7777, 0o700);
+});
+
+test('CVE-2022-24769, CVE-2022-27649, CVE-2022-27651: nothing is inheritable or ambient', async (t) => {
+  const { capabilities, noNewPrivileges } = (await bundle(t, {})).config.process;
+  assert.equal(capabilities['inheritable'], undefined);
+  assert.equal(capabilities['ambient'], undefined);
+  assert.equal(noNewPrivileges, true);
+  for (const name of ['CAP_SYS_ADMIN', 'CAP_SYS_PTRACE', 'CAP_DAC_READ_SEARCH', 'CAP_SYS_MODULE', 'CAP_NET_ADMIN']) {
+    assert.ok(!capabilities['bounding']?.includes(name), name);
+  }
+});
+
+test('CVE-2018-10856: a user that is not root holds no capabilities', {
+  skip: isRoot ? false : 'needs root',
+}, async (t) => {
+  const { capabilities, user } = (await bundle(t, { User: 'app' })).config.process;
+  assert.equal(user['uid'], 1000);
+  assert.deepEqual([capabilities['effective'], capabilities['permitted']], [[], []]);
+});
+
+test('CVE-2022-36109, CVE-2023-25173, CVE-2022-2989: groups are the primary one and those of the image', {
+  skip: isRoot ? false : 'needs root',
+}, async (t) => {
+  const { user } = (await bundle(t, { User: 'app' })).config.process;
+  assert.deepEqual(user, { uid: 1000, gid: 1000, additionalGids: [1000, 44] });
+});
+
+test('CVE-2018-10892, CVE-2017-16539, GHSA-jq35-85cj-fj4p: what tells of the host is masked', async (t) => {
+  const { linux } = (await bundle(t, {})).config;
+  for (const path of ['/proc/acpi', '/proc/scsi', '/proc/kcore', '/sys/firmware', '/sys/devices/virtual/powercap']) {
+    assert.ok(linux['maskedPaths']?.includes(path), path);
+  }
+  assert.ok(linux['readonlyPaths']?.includes('/proc/sys'));
+});
+
+test('CVE-2022-23648: volumes of the image neither read nor make anything outside', async (t) => {
+  const { path, config } = await bundle(t, { Volumes: { '/../../../../../../etc': {}, '/data': {} } });
+  assert.deepEqual(
+    config.mounts.map(({ destination }) => destination).filter((one) => !/^\/(proc|dev|sys)/.test(one)),
+    [],
+  );
+  assert.deepEqual(
+    readdirSync(path)
+      .filter((name) => name !== 'rootfs.ownership')
+      .sort(),
+    ['config.json', 'rootfs'],
+  );
+});
+
+test('CVE-2026-53488: labels become annotations and nothing else', async (t) => {
+  const Labels = { 'containerd.io/restart.loguri': 'binary:///bin/sh', __proto__x: 'y' };
+  const { config } = await bundle(t, { Labels, ExposedPorts: { '80/tcp': {} }, StopSignal: 'SIGINT' });
+  assert.equal(config.annotations['containerd.io/restart.loguri'], 'binary:///bin/sh');
+  assert.equal(config.annotations['org.opencontainers.image.exposedPorts'], '80/tcp');
+  assert.equal(config.annotations['org.opencontainers.image.stopSignal'], 'SIGINT');
+  assert.equal(config.annotations['org.opencontainers.image.os'], 'linux');
+});
+
+test('the rootless variant has a user namespace with one user, and no network or device rules of its own', async (t) => {
+  const { config, warnings } = await bundle(t, { User: 'app' }, { rootless: true, readOnly: true });
+  const types = config.linux['namespaces']?.map(({ type }) => type);
+  assert.ok(types?.includes('user') && !types.includes('network'));
+  assert.deepEqual(config.linux['uidMappings'], [{ containerID: 0, hostID: process.geteuid?.(), size: 1 }]);
+  assert.deepEqual(config.process.user, { uid: 0, gid: 0 });
+  assert.match(warnings.join(), /runs as 1000:1000.*root of its user namespace/);
+  assert.equal(config.linux['resources'], undefined);
+  assert.deepEqual(config.root, { path: 'rootfs', readonly: true });
+});
+
+test('id maps must hold the user of the image', { skip: isRoot ? false : 'needs root' }, async (t) => {
+  const map = (size: number): BundleOptions => {
+    const maps = [{ containerId: 0, hostId: 100_000, size }];
+    return { uidMap: maps, gidMap: maps };
+  };
+  const { config, path } = await bundle(t, { User: 'app' }, map(65_536));
+  assert.ok(config.linux['namespaces']?.some(({ type }) => type === 'user'));
+  assert.equal(lstatSync(join(path, 'rootfs', 'etc', 'passwd')).uid, 100_000);
+  await assert.rejects(bundle(t, { User: 'app' }, map(1000)), { code: 'ERR_OPTION_INVALID' });
+});
+
+test('a bundle that fails leaves nothing; one that is there is not touched', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = await mergeBuilt(folder, new LayerBuilder().file('a', 'a'));
+  const image = configImage({ Cmd: ['sh'] });
+  const dst = join(folder, 'bundle');
+  await assert.rejects(writeBundle(configImage({}), tree, layers, dst), { code: 'ERR_CONFIG_INVALID' });
+  await assert.rejects(writeBundle(image, tree, layers, dst, { limits: { maxEntries: 0 } }), {
+    code: 'ERR_LIMIT_EXCEEDED',
+  });
+  assert.equal(existsSync(dst), false);
+  mkdirSync(join(dst, 'mine'), { recursive: true });
+  await assert.rejects(writeBundle(image, tree, layers, dst), { code: 'ERR_OPTION_INVALID' });
+  assert.deepEqual(readdirSync(folder).sort(), ['bundle', 'layer-0.tar']);
+});
