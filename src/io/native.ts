@@ -4,6 +4,7 @@
  * This file knows libc and nothing of images. It is the only one that touches koffi, which is an optional dependency:
  * `loadNative` answers `undefined` where it is missing, and `nativeMissing` says why. Works in worker threads.
  */
+import { closeSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { getSystemErrorName } from 'node:util';
 
@@ -62,6 +63,16 @@ export interface Native {
   sendFile(into: number, from: number, position: number, length: number): number;
   /** Mounts. `flags` of `MountFlag`, `data` as the file system reads it, at most 4,095 bytes. */
   mount(source: string, target: string, type: string, flags: number, data: string): void;
+  /**
+   * Mounts read-only with options given one by one, which no limit of one page binds. What the kernel says of a
+   * failure stands in the error's message. `source` and each value take at most 255 bytes.
+   *
+   * @param options Names and values, in an order that may matter.
+   * @throws besides the system's errors one with the code `ENOSYS` before Linux 5.2, or where a filter forbids it
+   */
+  mountReadOnly(source: string, target: string, type: string, options: readonly (readonly [string, string])[]): void;
+  /** A control call on an open device; its result, which is not negative. */
+  ioctl(fd: number, request: number, argument: number | Uint8Array): number;
   /** Unmounts; with `detach` at once for new users, and really when the last one has gone. */
   unmount(target: string, detach?: boolean): void;
 }
@@ -75,6 +86,17 @@ const S_IFBLK = 0o060000;
 const ENODATA = 61;
 const ERANGE = 34;
 const XATTR_MAX = 65536;
+// The same numbers on every 64-bit machine.
+const SYS_MOVE_MOUNT = 429;
+const SYS_FSOPEN = 430;
+const SYS_FSCONFIG = 431;
+const SYS_FSMOUNT = 432;
+const FSCONFIG_SET_FLAG = 0;
+const FSCONFIG_SET_STRING = 1;
+const FSCONFIG_CMD_CREATE = 6;
+const CLOSE_ON_EXEC = 1;
+const MOUNT_ATTR_RDONLY = 1;
+const MOVE_MOUNT_F_EMPTY_PATH = 4;
 
 let loaded: { readonly native?: Native; readonly missing?: string } | undefined;
 
@@ -123,6 +145,17 @@ function bind(koffi: typeof import('koffi')): Native {
     'int mount(const void *from, const void *to, const void *type, uint64_t f, const void *data)',
   );
   const umount2 = libc.func('int umount2(const void *target, int flags)');
+
+  const ioctlBytes = libc.func('int ioctl(int fd, uint64_t request, void *argument)');
+  const ioctlNumber = libc.func('int ioctl(int fd, uint64_t request, uint64_t argument)');
+  const fsopen = libc.func('int64_t syscall(int64_t n, const void *type, uint64_t flags)');
+  const fsconfig = libc.func(
+    'int64_t syscall(int64_t n, int64_t fd, uint64_t command, const void *key, const void *value, int64_t aux)',
+  );
+  const fsmount = libc.func('int64_t syscall(int64_t n, int64_t fd, uint64_t flags, uint64_t attributes)');
+  const moveMount = libc.func(
+    'int64_t syscall(int64_t n, int64_t from, const void *path, int64_t to, const void *target, uint64_t flags)',
+  );
 
   const check = (result: number, syscall: string, path?: NativePath): void => {
     if (result !== 0) throw systemError(koffi.errno(), syscall, path);
@@ -179,9 +212,64 @@ function bind(koffi: typeof import('koffi')): Native {
     },
     mount: (source, target, type, flags, data) =>
       check(mount(cString(source), cString(target), cString(type), flags, cString(data)), 'mount', target),
+    mountReadOnly: (source, target, type, options) => {
+      const done = (result: unknown, syscall: string, fd?: number): number => {
+        if (Number(result) >= 0) return Number(result);
+        const error = systemError(koffi.errno(), syscall, target);
+        const said = fd === undefined ? '' : kernelMessages(fd);
+        if (said !== '') error.message += ` (${said})`;
+        throw error;
+      };
+      const context = done(fsopen(SYS_FSOPEN, cString(type), CLOSE_ON_EXEC), 'fsopen');
+      try {
+        const set = (command: number, key: string | null, value: string | null): void => {
+          const words = [key, value].map((word) => (word === null ? null : cString(word)));
+          done(fsconfig(SYS_FSCONFIG, context, command, words[0], words[1], 0), 'fsconfig', context);
+        };
+        set(FSCONFIG_SET_STRING, 'source', source);
+        set(FSCONFIG_SET_FLAG, 'ro', null);
+        for (const [key, value] of options) set(FSCONFIG_SET_STRING, key, value);
+        set(FSCONFIG_CMD_CREATE, null, null);
+        const made = done(fsmount(SYS_FSMOUNT, context, CLOSE_ON_EXEC, MOUNT_ATTR_RDONLY), 'fsmount', context);
+        try {
+          const empty = cString('');
+          const at = cString(target);
+          done(moveMount(SYS_MOVE_MOUNT, made, empty, AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH), 'move_mount');
+        } finally {
+          closeSync(made);
+        }
+      } finally {
+        closeSync(context);
+      }
+    },
+    ioctl: (fd, request, argument) => {
+      const result =
+        typeof argument === 'number' ? ioctlNumber(fd, request, argument) : ioctlBytes(fd, request, argument);
+      if (result < 0) throw systemError(koffi.errno(), 'ioctl');
+      return result;
+    },
     unmount: (target, detach = false) =>
       check(umount2(cString(target), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)), 'umount2', target),
   };
+}
+
+/** What the kernel has said on a file system context: each message is one read, `e` for errors first. */
+function kernelMessages(fd: number): string {
+  const messages: string[] = [];
+  const into = Buffer.alloc(1024);
+  for (let count = 0; count < 16; count += 1) {
+    try {
+      messages.push(
+        into
+          .toString('utf8', 0, readSync(fd, into))
+          .trim()
+          .replace(/^[ewi] /, ''),
+      );
+    } catch {
+      break;
+    }
+  }
+  return messages.join('; ');
 }
 
 /** The bytes of a path or name with the NUL that ends it; one inside would cut it short and is refused. */
