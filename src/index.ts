@@ -48,10 +48,13 @@ export { type FlattenFileResult, flattenFile } from './export/flatten-file.js';
 export type { Form, FormInput, FormResult } from './export/form.js';
 export { FORMS, findForm } from './export/forms.js';
 export { type IdMap, parseIdMap } from './export/id-map.js';
+export { checkMount, type MountOptions, type MountResult, mountRootFS } from './export/mount.js';
+export { type ListedMount, listMounts, type MountRecord } from './export/mount-record.js';
 export { type OverlayOptions, type OverlayResult, writeOverlay } from './export/overlay.js';
 export type { OverlayFacts } from './export/overlay-facts.js';
 export type { PathPatterns } from './export/path-filter.js';
 export { type ProcessOptions, type ResolvedProcess, resolveProcess } from './export/resolve-process.js';
+export { type UnmountOptions, type UnmountResult, unmountRootFS } from './export/unmount.js';
 export { unpack } from './export/unpack.js';
 export {
   type Loss,

@@ -24,6 +24,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/bundle.js')).bundle,
   },
   {
+    name: 'mount',
+    summary: 'Mount the root file system of an image without unpacking it',
+    load: async () => (await import('./commands/mount.js')).mount,
+  },
+  {
+    name: 'umount',
+    summary: 'Take down what mount mounted',
+    load: async () => (await import('./commands/umount.js')).umount,
+  },
+  {
     name: 'inspect',
     summary: 'Show config, platform and layers of an image',
     load: async () => (await import('./commands/inspect.js')).inspect,

@@ -1,0 +1,61 @@
+/** What mounting takes on this machine, and, where it is not there, what to do instead. */
+import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { type ErrorCode, RootfsError, systemErrorCode } from '../errors.js';
+import { loadNative, type Native, nativeMissing } from '../io/native.js';
+
+const INSTEAD = 'rootfs unpack writes the same tree without a mount';
+const CAP_SYS_ADMIN = 21n;
+
+/**
+ * The native calls, if this process may mount at all: fails before anything is fetched.
+ *
+ * @throws RootfsError `ERR_UNSUPPORTED` (no Linux), `ERR_NATIVE_MISSING`, `ERR_PERMISSION`
+ */
+export function requireMounting(): Native {
+  if (process.platform !== 'linux') {
+    throw new RootfsError('ERR_UNSUPPORTED', `mount: expected Linux, found ${process.platform}; ${INSTEAD}`);
+  }
+  const native = loadNative();
+  if (native === undefined) {
+    throw new RootfsError('ERR_NATIVE_MISSING', `mount: needs system calls, and ${nativeMissing()}; ${INSTEAD}`);
+  }
+  if (!mayMount()) {
+    throw new RootfsError(
+      'ERR_PERMISSION',
+      `mount: needs root (CAP_SYS_ADMIN), and this is user ${process.geteuid?.()}; run it with sudo, or ${INSTEAD}`,
+    );
+  }
+  return native;
+}
+
+function mayMount(): boolean {
+  try {
+    const set = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+    return set !== undefined && (BigInt(`0x${set}`) & (1n << CAP_SYS_ADMIN)) !== 0n;
+  } catch {
+    return process.geteuid?.() === 0;
+  }
+}
+
+/** A failed mount as an error that says what is missing and which other command serves. */
+export function explainMount(error: unknown, mountpoint: string): RootfsError {
+  if (error instanceof RootfsError) return error;
+  const errno = systemErrorCode(error) ?? '';
+  const reason = error instanceof Error ? error.message : String(error);
+  const known = REASONS.get(errno);
+  const [code, why] = known ?? ['ERR_FILESYSTEM', 'the kernel refused the mount'];
+  return new RootfsError(code, `mount ${mountpoint}: ${why} (${reason}, Linux ${release()}); ${INSTEAD}`, {
+    cause: error,
+    detail: { mountpoint, errno },
+  });
+}
+
+const REASONS: ReadonlyMap<string, readonly [ErrorCode, string]> = new Map([
+  ['ENODEV', ['ERR_UNSUPPORTED', 'this kernel has no EROFS; load the module erofs (CONFIG_EROFS_FS)']],
+  ['EINVAL', ['ERR_UNSUPPORTED', 'this kernel cannot read the image; blocks of 512 bytes need Linux 6.4']],
+  ['EOPNOTSUPP', ['ERR_UNSUPPORTED', 'this kernel cannot read the image; blocks of 512 bytes need Linux 6.4']],
+  ['EPERM', ['ERR_PERMISSION', 'the kernel does not let this process mount EROFS; a user namespace is not enough']],
+  ['EACCES', ['ERR_PERMISSION', 'the kernel does not let this process mount here']],
+  ['EBUSY', ['ERR_BUSY', 'the mountpoint is in use']],
+]);

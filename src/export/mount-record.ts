@@ -1,0 +1,112 @@
+/** What a store remembers of its mounts: `mounts/<id>.json`, one a mountpoint, so that nobody prunes layers in use. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readMountTable } from '../io/mount-table.js';
+import type { Digest } from '../spec/digest.js';
+
+/** One mount of an image. */
+export interface MountRecord {
+  readonly version: 1;
+  /** Absolute path, links resolved. */
+  readonly mountpoint: string;
+  /** Digest of the image's manifest. */
+  readonly image: Digest;
+  /** The diffIDs of all its layers, base first. */
+  readonly layers: readonly Digest[];
+  /** Absolute path of the metadata image. */
+  readonly metadata: string;
+  /** Loop devices it uses; they go with the mount. */
+  readonly loops: readonly string[];
+  /** A writable mount: where the image itself is mounted, and the folder of the changes. */
+  readonly writable?: { readonly lower: string; readonly upper: string } | undefined;
+  /** The mountpoint was made for the mount, and goes with it. */
+  readonly madeMountpoint: boolean;
+  /** The process that mounted. */
+  readonly pid: number;
+  /** Tells a machine's boots apart: no mount outlives one. */
+  readonly boot: string;
+}
+
+/** A record, and whether something is still mounted there. */
+export interface ListedMount extends MountRecord {
+  readonly mounted: boolean;
+}
+
+/** The folder of a store's mount records. */
+export function mountsFolder(store: string): string {
+  return join(store, 'mounts');
+}
+
+/** The name of a mountpoint in the folder of records. */
+export function mountId(mountpoint: string): string {
+  return createHash('sha256').update(mountpoint).digest('hex').slice(0, 24);
+}
+
+/** Tells this boot of the machine from others; empty where the system does not say. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Writes a record, replacing one of the same mountpoint, in one step. @throws the system's error */
+export function writeMountRecord(store: string, record: MountRecord): void {
+  const folder = mountsFolder(store);
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${mountId(record.mountpoint)}.json`);
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, `${JSON.stringify(record)}\n`);
+  renameSync(temporary, path);
+}
+
+/** The record of a mountpoint; `undefined` where there is none that can be read. */
+export function readMountRecord(store: string, mountpoint: string): MountRecord | undefined {
+  return readRecord(join(mountsFolder(store), `${mountId(mountpoint)}.json`));
+}
+
+/** Forgets a mount. */
+export function removeMountRecord(store: string, mountpoint: string): void {
+  rmSync(join(mountsFolder(store), `${mountId(mountpoint)}.json`), { force: true });
+}
+
+/**
+ * The mounts that a store knows of. One whose machine was started again since, or that somebody took down by hand, is
+ * listed as not mounted. Mounts that only other mount namespaces see are, too.
+ *
+ * @throws the system's error where the folder cannot be read; one that is not there is empty
+ */
+export function listMounts(store: string): ListedMount[] {
+  let names: string[];
+  try {
+    names = readdirSync(mountsFolder(store));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  const boot = bootId();
+  const mountpoints = new Set(readMountTable().map(({ mountpoint }) => mountpoint));
+  const records = names.filter((name) => name.endsWith('.json')).sort();
+  return records.flatMap((name) => {
+    const record = readRecord(join(mountsFolder(store), name));
+    if (record === undefined) return [];
+    return [{ ...record, mounted: record.boot === boot && mountpoints.has(record.mountpoint) }];
+  });
+}
+
+function readRecord(path: string): MountRecord | undefined {
+  try {
+    const record = JSON.parse(readFileSync(path, 'utf8')) as MountRecord;
+    const sound =
+      record.version === 1 &&
+      typeof record.mountpoint === 'string' &&
+      typeof record.image === 'string' &&
+      Array.isArray(record.layers) &&
+      Array.isArray(record.loops);
+    return sound ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}

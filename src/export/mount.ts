@@ -1,0 +1,269 @@
+/**
+ * A root file system as a mount: nothing is unpacked, the layer tars are the data.
+ *
+ * This form knows stores, the kernel's mounts and what both need to be undone; it must not know registries. It needs
+ * Linux and root.
+ */
+import { mkdirSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { BlobDir } from '../content/blob-dir.js';
+import type { CallOptions } from '../content/content.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { withLock } from '../io/lock.js';
+import { readMountTable } from '../io/mount-table.js';
+import type { Native } from '../io/native.js';
+import type { RootFS } from '../rootfs/rootfs.js';
+import type { ErofsLayer } from './erofs.js';
+import { closeLayers, openLayers } from './layer-files.js';
+import { mountErofs } from './mount-erofs.js';
+import { openMetadataImage } from './mount-image.js';
+import { explainMount, requireMounting } from './mount-powers.js';
+import {
+  bootId,
+  type MountRecord,
+  mountId,
+  mountsFolder,
+  removeMountRecord,
+  writeMountRecord,
+} from './mount-record.js';
+import { escapeOption, MAX_MOUNT_OPTIONS } from './overlay-facts.js';
+
+/** Options of `mountRootFS`. */
+export interface MountOptions extends CallOptions {
+  /**
+   * A folder for changes: the mount is writable, and what is written lands in `upper/` of this folder. Made when it is
+   * missing; given again, the changes are there again. Default: the mount is read-only.
+   */
+  readonly upper?: string | undefined;
+  /** Go on without extended attributes that EROFS cannot hold. Default false. */
+  readonly allowLoss?: boolean | undefined;
+}
+
+/** What `mountRootFS` made. */
+export interface MountResult extends MountRecord {
+  /** The metadata image was there already. */
+  readonly reused: boolean;
+}
+
+/**
+ * Mounts a root file system on a folder, which is made when it is missing and must be empty.
+ *
+ * The mount shows what `unpack` writes. File data stays in the layer tars of the store; beside them the metadata image
+ * is made, or used again. Whoever mounts a writable one gets an overlay over it, in which a character device 0:0 of
+ * the image means a removed name. A record in the store's `mounts/` protects the layers while it stands;
+ * `unmountRootFS` takes everything down. A failed mount leaves nothing but the metadata image.
+ *
+ * @param rootfs The layers, opened from `store`. May be closed afterwards.
+ * @param store The folder the layers lie in.
+ * @throws RootfsError `ERR_BUSY` (something is mounted there, or lies in the folder), `ERR_PERMISSION`,
+ *   `ERR_NATIVE_MISSING`, `ERR_UNSUPPORTED` (the kernel cannot), `ERR_LAYER_INVALID` (a layer changed or went since it
+ *   was extracted), what `mergeLayers` and `writeErofs` throw; the signal's reason
+ */
+export async function mountRootFS(
+  rootfs: RootFS,
+  mountpoint: string,
+  store: string,
+  options: MountOptions = {},
+): Promise<MountResult> {
+  const { signal } = options;
+  const native = requireMounting();
+  signal?.throwIfAborted();
+  try {
+    mkdirSync(mountsFolder(store), { recursive: true });
+    const path = realPlace(mountpoint);
+    // Two at once for one folder would lie on one another.
+    const lock = join(mountsFolder(store), `${mountId(path)}.lock`);
+    return await withLock(lock, () => new Mounting(native, rootfs, path, resolve(store), options).run(), { signal });
+  } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
+    throw wrapSystemError(error, mountpoint);
+  }
+}
+
+/**
+ * Tells whether a mount can work at all, before anything is fetched for it.
+ *
+ * @throws RootfsError `ERR_BUSY`, `ERR_PERMISSION`, `ERR_NATIVE_MISSING`, `ERR_UNSUPPORTED`, `ERR_FILESYSTEM`
+ */
+export function checkMount(mountpoint: string): void {
+  requireMounting();
+  try {
+    refuseBusy(realPlace(mountpoint));
+  } catch (error) {
+    throw wrapSystemError(error, mountpoint);
+  }
+}
+
+function refuseBusy(path: string): void {
+  const busy = (what: string): RootfsError =>
+    new RootfsError('ERR_BUSY', `${path}: ${what}, or choose another folder`, { detail: { mountpoint: path } });
+  if (readMountTable().some(({ mountpoint }) => mountpoint === path)) {
+    throw busy('something is mounted there already; take it down with rootfs umount');
+  }
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  if (!there.isDirectory()) throw busy('expected a folder, found something else; remove it');
+  if (readdirSync(path).length > 0) throw busy('files lie in it, which a mount would hide; move them away');
+}
+
+/** A path with its links resolved, also where the last name is not there yet. */
+export function realPlace(path: string): string {
+  const whole = resolve(path);
+  try {
+    return realpathSync(whole);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT' || dirname(whole) === whole) throw error;
+    return join(realPlace(dirname(whole)), basename(whole));
+  }
+}
+
+/** Where the image of a writable mount is mounted itself. */
+export function lowerFolder(store: string, mountpoint: string): string {
+  return join(mountsFolder(store), `${mountId(mountpoint)}.lower`);
+}
+
+class Mounting {
+  readonly #native: Native;
+  readonly #rootfs: RootFS;
+  readonly #mountpoint: string;
+  readonly #store: string;
+  readonly #options: MountOptions;
+  /** How to take back what was done, the last first. */
+  readonly #undo: (() => void)[] = [];
+
+  constructor(native: Native, rootfs: RootFS, mountpoint: string, store: string, options: MountOptions) {
+    this.#native = native;
+    this.#rootfs = rootfs;
+    this.#mountpoint = mountpoint;
+    this.#store = store;
+    this.#options = options;
+  }
+
+  async run(): Promise<MountResult> {
+    try {
+      return await this.#mount();
+    } catch (error) {
+      const failed = explainMount(error, this.#mountpoint);
+      for (const step of this.#undo.reverse()) {
+        try {
+          step();
+        } catch (cause) {
+          failed.message += ` (and cleaning up failed: ${(cause as Error).message})`;
+        }
+      }
+      throw this.#options.signal?.aborted === true ? this.#options.signal.reason : failed;
+    }
+  }
+
+  async #mount(): Promise<MountResult> {
+    const { upper, signal } = this.#options;
+    const made = this.#prepareMountpoint();
+    const { path: metadata, devices, reused } = await openMetadataImage(this.#rootfs, this.#store, this.#options);
+    await this.#checkLayers(devices);
+    signal?.throwIfAborted();
+    const lower = upper === undefined ? undefined : lowerFolder(this.#store, this.#mountpoint);
+    const changes = upper === undefined ? undefined : this.#prepareUpper(upper);
+    const { image, layers } = this.#rootfs;
+    const record: MountRecord = {
+      version: 1,
+      mountpoint: this.#mountpoint,
+      image: image.manifest.descriptor.digest,
+      layers: layers.map(({ diffId }) => diffId),
+      metadata,
+      loops: [],
+      madeMountpoint: made,
+      pid: process.pid,
+      boot: bootId(),
+      ...(lower === undefined || changes === undefined ? {} : { writable: { lower, upper: changes } }),
+    };
+    // Before the mount, so that nobody takes the layers away in between.
+    writeMountRecord(this.#store, record);
+    this.#undo.push(() => removeMountRecord(this.#store, this.#mountpoint));
+    const loops = this.#mountImage(metadata, devices, lower ?? this.#mountpoint, lower !== undefined);
+    if (lower !== undefined && changes !== undefined) this.#mountOverlay(lower, changes);
+    if (loops.length > 0) writeMountRecord(this.#store, { ...record, loops });
+    return { ...record, loops, reused };
+  }
+
+  /** @returns whether it was made */
+  #prepareMountpoint(): boolean {
+    const path = this.#mountpoint;
+    refuseBusy(path);
+    const made = mkdirSync(path, { recursive: true });
+    if (made !== undefined) {
+      this.#undo.push(() => {
+        for (let at = path; at.length >= made.length; at = dirname(at)) rmdirSync(at);
+      });
+      return true;
+    }
+    return false;
+  }
+
+  /** Each layer is what it was when it was extracted; one that is not is named. */
+  async #checkLayers(devices: readonly ErofsLayer[]): Promise<void> {
+    const { signal, onProgress } = this.#options;
+    const blobs = await BlobDir.open(this.#store);
+    for (const { diffId, path, tarBytes } of devices) {
+      const found = diffId === undefined ? undefined : await blobs.find(diffId, { signal, onProgress });
+      if (found !== undefined && found.size === tarBytes) continue;
+      throw new RootfsError(
+        'ERR_LAYER_INVALID',
+        `${path}: the layer is gone, or changed since it was extracted; run the command again to fetch it anew`,
+        { detail: { diffId, path } },
+      );
+    }
+  }
+
+  #prepareUpper(upper: string): string {
+    const folder = realPlace(upper);
+    if (`${folder}/`.startsWith(`${this.#mountpoint}/`)) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${folder}: the folder for changes lies under the mountpoint, which would hide it; choose another`,
+      );
+    }
+    for (const name of ['upper', 'work']) mkdirSync(join(folder, name), { recursive: true });
+    if (!statSync(folder).isDirectory()) throw new RootfsError('ERR_OPTION_INVALID', `${folder}: expected a folder`);
+    return folder;
+  }
+
+  #mountImage(metadata: string, devices: readonly ErofsLayer[], at: string, isLower: boolean): readonly string[] {
+    if (isLower) {
+      mkdirSync(at, { recursive: true });
+      this.#undo.push(() => rmdirSync(at));
+    }
+    const files = openLayers(devices);
+    try {
+      const { loops } = mountErofs(this.#native, metadata, files, at);
+      this.#undo.push(() => this.#native.unmount(at));
+      return loops;
+    } finally {
+      closeLayers(files);
+    }
+  }
+
+  #mountOverlay(lower: string, changes: string): void {
+    const places = [
+      ['lowerdir', lower],
+      ['upperdir', join(changes, 'upper')],
+      ['workdir', join(changes, 'work')],
+    ];
+    const data = places.map(([name, path]) => `${name}=${escapeOption(path ?? '')}`).join(',');
+    if (Buffer.byteLength(data) > MAX_MOUNT_OPTIONS) {
+      throw new RootfsError(
+        'ERR_LIMIT_EXCEEDED',
+        `the mount's paths take ${Buffer.byteLength(data)} bytes, and the kernel reads ${MAX_MOUNT_OPTIONS}; choose shorter ones`,
+      );
+    }
+    try {
+      this.#native.mount('rootfs-kit', this.#mountpoint, 'overlay', 0, data);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'EINVAL' && systemErrorCode(error) !== 'ENODEV') throw error;
+      throw new RootfsError(
+        'ERR_UNSUPPORTED',
+        `${changes}: overlayfs does not take this folder for changes (${(error as Error).message}); use one on ext4, xfs or tmpfs`,
+        { cause: error },
+      );
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/** Taking a mounted root file system down, with everything that was made for it. */
+import { rmdirSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import type { CallOptions } from '../content/content.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { cacheFolder } from '../io/cache-folder.js';
+import { freeLoop, loopBacking } from '../io/loop-device.js';
+import { type MountEntry, readMountTable } from '../io/mount-table.js';
+import type { Native } from '../io/native.js';
+import { lowerFolder, realPlace } from './mount.js';
+import { requireMounting } from './mount-powers.js';
+import { type MountRecord, mountId, readMountRecord, removeMountRecord } from './mount-record.js';
+
+/** Options of `unmountRootFS`. */
+export interface UnmountOptions extends CallOptions {
+  /** The store it was mounted from. Default: what the mount itself tells, else the default store. */
+  readonly store?: string | undefined;
+  /** Take it away from new users at once, and really when the last one is done. Default false: in use is an error. */
+  readonly lazy?: boolean | undefined;
+}
+
+/** What `unmountRootFS` took down. */
+export interface UnmountResult {
+  readonly mountpoint: string;
+  /** Something was mounted; `false`: only the leftovers of a mount that was gone were removed. */
+  readonly wasMounted: boolean;
+  /** The folder of the changes of a writable mount: it stays. */
+  readonly upper?: string | undefined;
+}
+
+/**
+ * Unmounts what `mountRootFS` mounted: overlay and image, loop devices, the record, and the folder if it was made for
+ * the mount. Layers, metadata image and changes stay.
+ *
+ * @throws RootfsError `ERR_NOT_FOUND` (nothing of ours is mounted there), `ERR_BUSY` (somebody uses it),
+ *   `ERR_PERMISSION`, `ERR_NATIVE_MISSING`, `ERR_UNSUPPORTED`, `ERR_FILESYSTEM`
+ */
+export async function unmountRootFS(mountpoint: string, options: UnmountOptions = {}): Promise<UnmountResult> {
+  const native = requireMounting();
+  options.signal?.throwIfAborted();
+  try {
+    const path = realPlace(mountpoint);
+    return takeDown(native, path, options);
+  } catch (error) {
+    throw wrapSystemError(error, mountpoint);
+  }
+}
+
+function takeDown(native: Native, path: string, { store, lazy = false }: UnmountOptions): UnmountResult {
+  const table = readMountTable();
+  const top = table.findLast(({ mountpoint }) => mountpoint === path);
+  const stores = [storeOf(table, top, path), store, cacheFolder('layers-v1')].filter((one) => one !== undefined);
+  const home = stores.find((one) => readMountRecord(one, path) !== undefined) ?? stores[0];
+  const record = home === undefined ? undefined : readMountRecord(home, path);
+  if (home === undefined || (record === undefined && storeOf(table, top, path) === undefined)) {
+    const found = top === undefined ? 'nothing is mounted there' : `a mount of ${top.source} stands there`;
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${path}: expected a mount of rootfs, found that ${found}; give --store if it was mounted from another store`,
+    );
+  }
+  const lower = lowerFolder(home, path);
+  const isOurs = top !== undefined && (top.type === 'erofs' || table.some(({ mountpoint }) => mountpoint === lower));
+  const loops = new Map((record?.loops ?? []).map((loop) => [loop, loopBacking(loop)]));
+  if (isOurs) unmountOne(native, path, lazy);
+  if (table.some(({ mountpoint }) => mountpoint === lower)) unmountOne(native, lower, lazy);
+  removeFolder(lower);
+  if (!lazy) freeLoops(native, loops, record);
+  removeMountRecord(home, path);
+  if (record?.madeMountpoint === true) removeFolder(path);
+  const upper = record?.writable?.upper;
+  return { mountpoint: path, wasMounted: isOurs, ...(upper === undefined ? {} : { upper }) };
+}
+
+function unmountOne(native: Native, path: string, lazy: boolean): void {
+  try {
+    native.unmount(path, lazy);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EBUSY') throw error;
+    throw new RootfsError('ERR_BUSY', `${path}: somebody still uses it; end what runs there, or unmount with --lazy`, {
+      cause: error,
+    });
+  }
+}
+
+/** The store that a mount tells of: by the image's path, by the file behind its loop device, or by its lower mount. */
+function storeOf(table: readonly MountEntry[], top: MountEntry | undefined, path: string): string | undefined {
+  if (top === undefined) return undefined;
+  const lower = `${mountId(path)}.lower`;
+  const below = table.find(({ mountpoint }) => basename(mountpoint) === lower)?.mountpoint;
+  if (below !== undefined) return dirname(dirname(below));
+  if (top.type !== 'erofs') return undefined;
+  const image = loopBacking(top.source) ?? top.source;
+  return basename(dirname(image)) === 'erofs' ? dirname(dirname(image)) : undefined;
+}
+
+/** They clear themselves; one that did not, and still holds our file, is freed. */
+function freeLoops(
+  native: Native,
+  before: ReadonlyMap<string, string | undefined>,
+  record: MountRecord | undefined,
+): void {
+  for (const loop of record?.loops ?? []) {
+    const backing = loopBacking(loop);
+    const isOurs =
+      backing !== undefined && backing === before.get(loop) && /\/(erofs|sha256|sha512)\/[^/]+$/.test(backing);
+    if (isOurs) freeLoop(native, loop);
+  }
+}
+
+/** A folder that is not there, or that somebody put files into meanwhile, is left as it is. */
+function removeFolder(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    const errno = systemErrorCode(error) ?? '';
+    if (!['ENOTEMPTY', 'ENOENT', 'EBUSY', 'EEXIST'].includes(errno)) throw error;
+  }
+}
