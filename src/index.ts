@@ -65,10 +65,18 @@ export {
 } from './export/unpack-options.js';
 export { createWritableCopy, type WritableCopy, type WritableCopyOptions } from './export/writable-copy.js';
 // image
+export type { ArchiveForm } from './image/archive-members.js';
 export { type CopyDestination, type CopyImageOptions, type CopyResult, copyImage } from './image/copy-image.js';
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export type { Image, ImageDocument } from './image/image.js';
 export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from './image/list-platforms.js';
+export { allTags, archiveFileName, type PullOptions, type PullResult, pull, pullAllTags } from './image/pull.js';
+export {
+  type ArchivePlace,
+  type WantedImage,
+  type WriteArchiveOptions,
+  writeArchive,
+} from './image/write-archive.js';
 // io
 export { type CacheName, type CachePlaceOptions, cacheFolder } from './io/cache-folder.js';
 // layer

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
 import type { CopyImageOptions, CopyResult } from './image/copy-image.js';
+import type { WriteArchiveOptions } from './image/write-archive.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
 import { isDigest } from './spec/digest.js';
 import { formatReference } from './spec/reference.js';
@@ -134,16 +135,22 @@ export interface OpenedDestination {
   /** What was asked for, written out in full, for people. */
   readonly name: string;
   readonly transport: Transport;
-  /** Copies an image here; see `copyImage`. */
-  copyFrom(source: ReadOnlyTarget, reference: string, options?: CopyImageOptions): Promise<CopyResult>;
+  /** Copies an image here; see `copyImage` and `writeArchive`. */
+  copyFrom(
+    source: ReadOnlyTarget,
+    reference: string,
+    options?: CopyImageOptions & WriteArchiveOptions,
+  ): Promise<CopyResult>;
   /** A folder that was made for a copy that failed before it brought anything is removed. */
   close(): Promise<void>;
 }
 
 /**
- * Opens the destination that `text` names: `docker://NAME[:TAG]` or a bare registry reference, `oci:DIR[:TAG]`.
+ * Opens the destination that `text` names: `docker://NAME[:TAG]` or a bare registry reference, `oci:DIR[:TAG]`,
+ * `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `dir:DIR`.
  *
- * A layout's folder is made where there is none; a registry is not asked anything yet.
+ * A layout's folder is made where there is none; a registry is not asked anything yet. An archive's `FILE` may be `-`,
+ * standard output; one that ends in `.gz` or `.tgz` is compressed. Archives and `dir:` are made anew.
  *
  * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_UNSUPPORTED` (a form that is only read), `ERR_LAYOUT_INVALID`,
  *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
@@ -169,12 +176,22 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       close: async () => {},
     };
   }
-  if (transport !== 'oci') {
-    throw new RootfsError('ERR_UNSUPPORTED', `${text}: ${transport}: is read, not written; copy to oci: instead`, {
+  if (transport === 'docker-daemon') {
+    throw new RootfsError('ERR_UNSUPPORTED', `${text}: an engine is read, not written; load an archive there`, {
       detail: { transport },
     });
   }
   const { path, reference } = await splitDestination(text, rest);
+  if (transport !== 'oci') {
+    const { writeArchive } = await import('./image/write-archive.js');
+    return {
+      name: text,
+      transport,
+      copyFrom: (source, from, copyOptions) =>
+        writeArchive(source, [{ reference: from, name: reference }], { form: transport, path }, copyOptions),
+      close: async () => {},
+    };
+  }
   const hadFolder = await isThere(path);
   const hadLayout = await isThere(join(path, 'oci-layout'));
   const { OciLayout } = await import('./content/oci-layout.js');

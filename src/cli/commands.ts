@@ -49,6 +49,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/copy.js')).copy,
   },
   {
+    name: 'pull',
+    summary: 'Write an image into an archive for docker load, podman load and skopeo',
+    load: async () => (await import('./commands/pull.js')).pull,
+  },
+  {
     name: 'push',
     summary: 'Copy a local image to a registry',
     load: async () => (await import('./commands/push.js')).push,

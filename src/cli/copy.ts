@@ -1,6 +1,6 @@
 /** What `copy` and `push` share: two places opened, one image copied, one line told. */
 import type { Options } from 'yargs';
-import { type CopyResult, openDestination, openSource } from '../index.js';
+import { type CopyResult, openDestination, openSource, RootfsError, splitTransport } from '../index.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
@@ -30,9 +30,10 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
 /** Copies and tells what was done: on stdout the digest that the destination's name points at now. */
 export async function copyBetween(args: Arguments, context: Context, from: string, to: string): Promise<void> {
   const { signal, onProgress } = context;
-  const platform = args['platform'] === 'all' ? undefined : platformOf(args);
+  const platform = args['platform'] === 'all' ? 'all' : platformOf(args);
   const jobs = whole(args, 'jobs', 1);
   const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
+  if (isStdout(to)) refuseTerminal(to);
   const sides = await sideArguments(args, from, to);
   cachePolicy(args);
   const opened = await throughCache(await openSource(from, { ...sides.src, signal, onProgress }), args);
@@ -45,10 +46,13 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
         mountFrom,
         signal,
         onProgress,
+        write: context.write,
       });
       context.endProgress();
       context.note(`rootfs: ${summary(result)}: ${destination.name}`);
       const { digest, mediaType, size } = result.descriptor;
+      // The archive itself is on stdout then.
+      if (isStdout(to)) return context.note(`rootfs: ${digest}`);
       await context.write(
         args['json'] === true
           ? `${JSON.stringify({
@@ -75,7 +79,21 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   }
 }
 
-function summary(result: CopyResult): string {
+/** Whether a destination is standard output. */
+function isStdout(to: string): boolean {
+  const { transport, rest } = splitTransport(to);
+  return transport !== 'docker' && (rest === '-' || rest.startsWith('-:'));
+}
+
+/** An archive on a terminal helps nobody. @throws RootfsError `ERR_OPTION_INVALID` */
+export function refuseTerminal(what: string): void {
+  if (process.stdout.isTTY) {
+    throw new RootfsError('ERR_OPTION_INVALID', `${what}: stdout is a terminal; redirect it, or name a file`);
+  }
+}
+
+/** What was done, for people. */
+export function summary(result: CopyResult): string {
   const parts = [`${result.copiedBlobs} blobs copied (${formatSize(result.copiedBytes)})`];
   if (result.presentBlobs > 0) parts.push(`${result.presentBlobs} were there`);
   if (result.mountedBlobs > 0) parts.push(`${result.mountedBlobs} mounted`);

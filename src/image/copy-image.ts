@@ -21,7 +21,10 @@ export type CopyDestination = ReadOnlyStorage & Pusher & Tagger;
 
 /** Options of `copyImage`. */
 export interface CopyImageOptions extends CallOptions {
-  /** Copies the image for this platform only. Default: everything the source's name points at. */
+  /**
+   * Copies the image for this platform only; `all`: everything the source's name points at. Default: `all` for a
+   * store, the host's platform for an archive, which takes one.
+   */
   readonly platform?: Platform | string | undefined;
   /** Blobs on their way at once, 1 to 64. Default 6. */
   readonly jobs?: number | undefined;
@@ -83,7 +86,7 @@ export async function copyImage(
     const reader = new DocumentReader(source, reference, { ...call, maxBytes });
     const { root, target } = await readRoot(source, reference, reader, options);
     const { digest, mediaType } = root.descriptor;
-    if (options.platform === undefined) {
+    if (isWhole(options)) {
       report(onProgress, { type: 'image:resolved', reference: reader.name, digest, mediaType });
     }
     const name = checkName(destinationReference, root.descriptor, reader.name);
@@ -136,7 +139,7 @@ async function readRoot(
   reader: DocumentReader,
   options: CopyImageOptions,
 ): Promise<{ readonly root: ReadDocument; readonly target: Descriptor }> {
-  if (options.platform === undefined) {
+  if (isWhole(options)) {
     const root = await reader.target();
     return { root, target: root.descriptor };
   }
@@ -150,8 +153,8 @@ async function push(destination: CopyDestination, document: CopiedDocument, call
   await destination.push({ mediaType, digest, size }, Readable.from([document.bytes], { objectMode: false }), call);
 }
 
-/** What a name is given for: the platform and the annotations belong to the entry it was read from. */
-function named({ mediaType, digest, size, artifactType }: Descriptor): Descriptor {
+/** A root as a name's target: the platform and the annotations belong to the entry it was read from. */
+export function named({ mediaType, digest, size, artifactType }: Descriptor): Descriptor {
   return { mediaType, digest, size, ...(artifactType === undefined ? {} : { artifactType }) };
 }
 
@@ -175,7 +178,12 @@ function commonRegistry(source: object, destination: object): string | undefined
   return from.registry === to.registry && from.repository !== to.repository ? from.repository : undefined;
 }
 
-function checkJobs(jobs: number | undefined): number {
+function isWhole({ platform }: CopyImageOptions): boolean {
+  return platform === undefined || platform === 'all';
+}
+
+/** Checks how many blobs may be on their way at once. @throws RootfsError `ERR_OPTION_INVALID` */
+export function checkJobs(jobs: number | undefined): number {
   if (jobs === undefined) return 6;
   if (Number.isSafeInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
   throw new RootfsError('ERR_OPTION_INVALID', `jobs: ${String(jobs)} is not a whole number from 1 to 64`, {

@@ -1,0 +1,69 @@
+/** `rootfs pull IMAGE -o FILE.tar[.gz]`: an image as an archive for `docker load` and its kin. */
+import { pullAllTags, pull as pullImage, RootfsError } from '../../index.js';
+import { refuseTagged } from '../all-tags.js';
+import type { Command } from '../command.js';
+import { refuseTerminal, summary } from '../copy.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+import { flag, text, whole } from '../options.js';
+
+/** The command. */
+export const pull: Command = {
+  positionals: [IMAGE_POSITIONAL],
+  options: {
+    output: {
+      alias: 'o',
+      type: 'string',
+      describe: 'FILE.tar or FILE.tar.gz, a folder, or - for stdout; default ./<name>_<tag>_<arch>_<os>.tar.gz',
+      group: 'Archive:',
+    },
+    name: { type: 'string', describe: 'What the image is called in the archive', group: 'Archive:' },
+    'all-tags': {
+      alias: 'a',
+      type: 'boolean',
+      describe: 'All tags of a repository, in one archive',
+      group: 'Archive:',
+    },
+    fsync: { choices: ['layer', 'none'], default: 'layer', describe: 'Durability of the archive', group: 'Archive:' },
+    jobs: { type: 'number', describe: 'Blobs fetched at once (default 6)', group: 'Archive:' },
+    ...IMAGE_OPTIONS,
+  },
+  examples: [
+    ['$0 pull -o debian.tar debian:12', 'then podman load -i debian.tar'],
+    ['$0 pull --platform linux/arm64 alpine', 'alpine_latest_arm64_linux.tar.gz'],
+    ['$0 pull -o - alpine | ssh host docker load', 'without a file'],
+  ],
+  run: async (args, context) => {
+    const output = text(args, 'output') ?? '.';
+    const name = text(args, 'name');
+    const all = flag(args, 'all-tags') === true;
+    if (output === '-') refuseTerminal('--output -');
+    if (all) refuseTagged(String(args['image']));
+    if (all && name !== undefined) throw new RootfsError('ERR_OPTION_INVALID', '--name names one image; leave it out');
+    const options = {
+      platform: platformOf(args),
+      jobs: whole(args, 'jobs', 1),
+      fsync: args['fsync'] === 'none' ? 'none' : 'layer',
+      signal: context.signal,
+      onProgress: context.onProgress,
+      write: context.write,
+    } as const;
+    const opened = await openImageSource(args, context);
+    try {
+      const result = all
+        ? await pullAllTags(opened.source, output, options)
+        : await pullImage(opened.source, opened.reference, output, { ...options, name });
+      context.endProgress();
+      context.note(`rootfs: ${summary(result)}: ${result.path}`);
+      if (result.path === '-') return undefined;
+      const { digest } = result.descriptor;
+      await context.write(
+        args['json'] === true
+          ? `${JSON.stringify({ reference: opened.name, digest, path: result.path, blobs: result.copiedBlobs, bytes: result.copiedBytes })}\n`
+          : `${result.path}\n`,
+      );
+    } finally {
+      await opened.close();
+    }
+    return undefined;
+  },
+};

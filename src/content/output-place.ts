@@ -1,0 +1,111 @@
+/** Where a file that is made goes: beside its place until it is whole, then into it. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { isMarkAlive, processMark } from '../io/process-mark.js';
+import { syncFolder } from './blob-file.js';
+
+/** What an output path means. */
+export type OutputPlace =
+  /** A regular file, there or not yet; links are followed. */
+  | { readonly kind: 'file'; readonly path: string }
+  /** A pipe or a device: bytes are written to it, it is never replaced. */
+  | { readonly kind: 'stream'; readonly path: string };
+
+/**
+ * Looks what stands at a path where a file is to be made.
+ *
+ * @throws RootfsError `ERR_NOT_FOUND` (its folder is missing), `ERR_FILESYSTEM` (it is a folder), `ERR_PERMISSION`
+ */
+export async function outputPlace(path: string): Promise<OutputPlace> {
+  const absolute = resolve(path);
+  try {
+    const found = await stat(absolute);
+    if (found.isDirectory()) {
+      throw new RootfsError('ERR_FILESYSTEM', `${path}: a folder; name a file in it`, { detail: { path: absolute } });
+    }
+    return found.isFile() ? { kind: 'file', path: await realpath(absolute) } : { kind: 'stream', path: absolute };
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
+  }
+  try {
+    return { kind: 'file', path: join(await realpath(dirname(absolute)), basename(absolute)) };
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
+    throw new RootfsError('ERR_NOT_FOUND', `${path}: its folder does not exist; make it first`, {
+      cause: error,
+      detail: { path: absolute },
+    });
+  }
+}
+
+/** Stands before the names of what is not whole yet; the process's mark and a random part follow. */
+const PREFIX = '.rootfs-kit-';
+
+/**
+ * Runs `work` with the path of a temporary beside `path`, and gives it its name when `work` has ended well. Whatever
+ * happens, nothing temporary stays; what dead processes left beside it is removed first.
+ *
+ * @param kind What `work` makes: a file, at a path that does not exist, or a folder, which is made.
+ * @param sync The new name is on disk before this returns.
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`; what `work` throws
+ */
+export async function writeBeside<T>(
+  path: string,
+  kind: 'file' | 'folder',
+  sync: boolean,
+  work: (temporary: string) => Promise<T>,
+): Promise<T> {
+  const folder = dirname(path);
+  await sweep(folder);
+  const temporary = join(folder, `${PREFIX}${processMark()}-${randomBytes(6).toString('hex')}`);
+  try {
+    if (kind === 'folder') await inSystem(temporary, () => mkdir(temporary));
+    const result = await work(temporary);
+    await inSystem(path, () => rename(temporary, path));
+    if (sync) await inSystem(folder, () => syncFolder(folder));
+    return result;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+/**
+ * Runs `work` with the path of a new folder that is gone afterwards, whatever happens.
+ *
+ * @param parent Where it is made; the system's temporary folder (`TMPDIR`) when absent.
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`; what `work` throws
+ */
+export async function withWorkingFolder<T>(
+  parent: string | undefined,
+  work: (folder: string) => Promise<T>,
+): Promise<T> {
+  const at = parent ?? tmpdir();
+  await sweep(at);
+  const folder = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** Removes what dead processes left. What cannot be removed is somebody else's. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.startsWith(PREFIX)) continue;
+    const mark = name.slice(PREFIX.length).split('-').slice(0, 3).join('-');
+    if (isMarkAlive(mark) === false) await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+async function inSystem<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw wrapSystemError(error, path);
+  }
+}

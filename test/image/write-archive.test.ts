@@ -1,0 +1,301 @@
+/** writeArchive and pull: what lies in the files, that they repeat, and that nothing half-made is seen. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import type { ReadOnlyStorage } from '../../src/content/content.js';
+import { DirLayout } from '../../src/content/dir-layout.js';
+import { DockerArchive } from '../../src/content/docker-archive.js';
+import { readVerified } from '../../src/content/fetch-verified.js';
+import { OciArchive } from '../../src/content/oci-archive.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import { archiveFileName, pull, pullAllTags } from '../../src/image/pull.js';
+import { writeArchive } from '../../src/image/write-archive.js';
+import { createRepository } from '../../src/registry/repository.js';
+import { readTarFile } from '../../src/tar/read-tar-file.js';
+import { type Built, image, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
+import { sampleIndex } from '../support/sample-index.js';
+import { tempDir } from '../support/temp-dir.js';
+
+async function registryWith(t: TestContext, tags: Readonly<Record<string, Built>>): Promise<TestRegistry> {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  for (const [tag, built] of Object.entries(tags)) registry.add('team/app', tag, built);
+  return registry;
+}
+
+async function checkWhole(store: ReadOnlyStorage, built: Built): Promise<void> {
+  for (const [digest, bytes] of built.blobs) {
+    const mediaType = built.documents.get(digest) ?? 'application/octet-stream';
+    assert.ok((await readVerified(store, { mediaType, digest, size: bytes.length })).equals(bytes), digest);
+  }
+}
+
+function hashOf(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+function names(path: string): string[] {
+  return [...readTarFile(path)].map(({ name }) => name);
+}
+
+const AMD64 = { platform: 'linux/amd64' } as const;
+
+test('a pulled archive is a docker-archive and an OCI archive, whole and in order', async (t) => {
+  const { built, amd64 } = sampleIndex();
+  const registry = await registryWith(t, { v1: built });
+  const file = join(tempDir(t), 'app.tar');
+  const pulled = await pull(createRepository(`${registry.host}/team/app`), 'v1', file, AMD64);
+  assert.equal(pulled.path, file);
+  assert.deepEqual(
+    [pulled.descriptor.digest, pulled.source.digest, pulled.copiedBlobs],
+    [amd64.descriptor.digest, built.descriptor.digest, 3],
+  );
+  const name = `${registry.host}/team/app:v1`;
+  for (const archive of [await DockerArchive.open(file), await OciArchive.open(file)]) {
+    assert.deepEqual((await archive.resolve(name)).digest, amd64.descriptor.digest);
+    await checkWhole(archive, amd64);
+    await archive.close();
+  }
+  const blob = (digest: string): string => `blobs/${digest.replace(':', '/')}`;
+  const { config, layers } = amd64.manifest;
+  assert.deepEqual(names(file), [
+    'blobs/',
+    'blobs/sha256/',
+    'oci-layout',
+    'index.json',
+    'manifest.json',
+    ...[amd64.descriptor, config, ...layers].map(({ digest }) => blob(digest)),
+  ]);
+});
+
+test('the same image gives the same bytes, plain and compressed, whatever the umask', async (t) => {
+  const { built } = sampleIndex();
+  const registry = await registryWith(t, { v1: built });
+  const folder = tempDir(t);
+  for (const suffix of ['.tar', '.tar.gz']) {
+    const files = [0o022, 0o077].map((umask, at) => ({ umask, path: join(folder, `${at}${suffix}`) }));
+    const before = process.umask();
+    for (const { umask, path } of files) {
+      process.umask(umask);
+      await pull(createRepository(`${registry.host}/team/app`), 'v1', path, {
+        ...AMD64,
+        jobs: umask === 0o022 ? 1 : 8,
+      });
+      process.umask(before);
+    }
+    assert.equal(hashOf(files[0]?.path ?? ''), hashOf(files[1]?.path ?? ''));
+  }
+  writeFileSync(join(folder, 'un.tar'), gunzipSync(readFileSync(join(folder, '0.tar.gz'))));
+  assert.deepEqual(names(join(folder, 'un.tar')), names(join(folder, '0.tar')));
+  assert.deepEqual(readdirSync(folder).sort(), ['0.tar', '0.tar.gz', '1.tar', '1.tar.gz', 'un.tar']);
+  const archive = await DockerArchive.open(join(folder, '0.tar.gz'));
+  await checkWhole(archive, sampleIndex().amd64);
+  await archive.close();
+});
+
+test('layers that are not compressed are compressed in a .tar.gz, others are not again', async (t) => {
+  const plain = image()
+    .compression('none')
+    .layer((layer) => layer.file('zeros', Buffer.alloc(1_000_000)))
+    .build();
+  const folder = tempDir(t);
+  await writeLayout(join(folder, 'layout'), { plain });
+  const layout = await OciLayout.open(join(folder, 'layout'));
+  await pull(layout, 'plain', join(folder, 'plain.tar.gz'));
+  assert.ok(lstatSync(join(folder, 'plain.tar.gz')).size < 20_000);
+});
+
+test("names: the registry's, the one asked for, none for a digest", async (t) => {
+  const { built, amd64 } = sampleIndex(10);
+  const registry = await registryWith(t, { v1: built });
+  const source = createRepository(`${registry.host}/team/app`);
+  const folder = tempDir(t);
+  const list = async (reference: string, name?: string): Promise<unknown> => {
+    const file = join(folder, 'x.tar');
+    await pull(source, reference, file, { ...AMD64, name });
+    const entry = [...readTarFile(file)].find((one) => one.name === 'manifest.json');
+    const bytes = readFileSync(file).subarray(entry?.dataOffset, (entry?.dataOffset ?? 0) + (entry?.size ?? 0));
+    return JSON.parse(bytes.toString())[0].RepoTags;
+  };
+  assert.deepEqual(await list('v1'), [`${registry.host}/team/app:v1`]);
+  assert.deepEqual(await list(amd64.descriptor.digest), null);
+  assert.deepEqual(await list('v1', 'alpine'), ['alpine:latest']);
+  assert.deepEqual(await list('v1', 'docker.io/a/b:c'), ['a/b:c']);
+  await assert.rejects(list('v1', 'Not A Name'), { code: 'ERR_REFERENCE_INVALID' });
+});
+
+test('the usual file name, and suffixes that are refused', async (t) => {
+  const { built } = sampleIndex(10);
+  const registry = await registryWith(t, { v1: built });
+  const source = createRepository(`${registry.host}/team/app`);
+  const folder = tempDir(t);
+  const { path } = await pull(source, 'v1', folder, { platform: 'linux/arm64' });
+  assert.equal(path, join(folder, 'team_app_v1_arm64_linux.tar.gz'));
+  assert.deepEqual(readdirSync(folder), ['team_app_v1_arm64_linux.tar.gz']);
+  const official = createRepository('alpine');
+  assert.equal(
+    archiveFileName(official, '3', { os: 'linux', architecture: 'arm', variant: 'v6' }),
+    'alpine_3_armv6_linux.tar.gz',
+  );
+  for (const name of ['x.zip', 'x.tgz', 'x', 'x.tar.bz2', '.tar', 'x.gz']) {
+    await assert.rejects(pull(source, 'v1', join(folder, name)), { code: 'ERR_OPTION_INVALID' });
+  }
+  await assert.rejects(pull(source, 'v1', join(folder, 'absent/')), { code: 'ERR_NOT_FOUND' });
+  await assert.rejects(pull(source, 'v1', join(folder, 'absent/x.tar')), { code: 'ERR_NOT_FOUND' });
+});
+
+test('a failure leaves what was there, and nothing else', async (t) => {
+  const { built, amd64 } = sampleIndex();
+  const registry = await registryWith(t, { v1: built });
+  const source = createRepository(`${registry.host}/team/app`, { retry: 0 });
+  const folder = tempDir(t);
+  writeFileSync(join(folder, 'x.tar'), 'old');
+  for (const fault of [{ do: 'flip' }, { do: 'short', by: 3 }, { do: 'answer', status: 404 }] as const) {
+    registry.fault({ on: 'blob', reference: amd64.layers[1]?.descriptor.digest, ...fault });
+    for (const name of ['x.tar', 'x.tar.gz']) {
+      await assert.rejects(pull(source, 'v1', join(folder, name), AMD64), (error: { code?: string }) =>
+        /^ERR_(DIGEST_MISMATCH|SIZE_MISMATCH|NOT_FOUND|NETWORK)$/.test(error.code ?? ''),
+      );
+    }
+    registry.clearFaults();
+    assert.deepEqual(readdirSync(folder), ['x.tar']);
+    assert.equal(readFileSync(join(folder, 'x.tar'), 'utf8'), 'old');
+  }
+  const dead = join(folder, '.rootfs-kit-00000000-1-1-abc');
+  writeFileSync(dead, 'of another machine');
+  await pull(source, 'v1', join(folder, 'x.tar'), AMD64);
+  assert.deepEqual(readdirSync(folder).sort(), ['.rootfs-kit-00000000-1-1-abc', 'x.tar']);
+});
+
+test('links are followed to the file, pipes are written to and not replaced, folders are refused', async (t) => {
+  const { amd64 } = sampleIndex();
+  const folder = tempDir(t);
+  await writeLayout(join(folder, 'layout'), { v1: amd64 });
+  const layout = await OciLayout.open(join(folder, 'layout'));
+  const plain = join(folder, 'plain.tar');
+  await pull(layout, 'v1', plain);
+  symlinkSync('plain.tar', join(folder, 'link.tar'));
+  await pull(layout, 'v1', join(folder, 'link.tar'), { name: 'other:1' });
+  assert.ok(lstatSync(join(folder, 'link.tar')).isSymbolicLink());
+  const archive = await DockerArchive.open(plain);
+  assert.equal((await archive.resolve('other:1')).digest, amd64.descriptor.digest);
+  const pipe = join(folder, 'pipe.tar');
+  execFileSync('mkfifo', [pipe]);
+  const [read] = await Promise.all([
+    new Promise<Buffer>((resolve) => {
+      import('node:fs/promises').then(({ readFile }) => readFile(pipe).then(resolve));
+    }),
+    pull(layout, 'v1', pipe),
+  ]);
+  assert.ok(lstatSync(pipe).isFIFO());
+  const chunks: Uint8Array[] = [];
+  const gathered = await pull(layout, 'v1', '-', { write: async (chunk) => void chunks.push(chunk) });
+  assert.equal(gathered.path, '-');
+  assert.ok(Buffer.concat(chunks).equals(read));
+  mkdirSync(join(folder, 'folder.tar'));
+  const place = { form: 'docker-archive', path: join(folder, 'folder.tar') } as const;
+  await assert.rejects(writeArchive(layout, [{ reference: 'v1' }], place), { code: 'ERR_FILESYSTEM' });
+});
+
+test('an oci-archive takes a whole index, a docker-archive one platform', async (t) => {
+  const { built, arm64 } = sampleIndex();
+  const registry = await registryWith(t, { v1: built });
+  const source = createRepository(`${registry.host}/team/app`);
+  const path = join(tempDir(t), 'x.tar');
+  await writeArchive(source, [{ reference: 'v1', name: 'mine' }], { form: 'oci-archive', path }, { platform: 'all' });
+  const archive = await OciArchive.open(path);
+  assert.equal((await archive.resolve('mine')).digest, built.descriptor.digest);
+  await checkWhole(archive, built);
+  await archive.close();
+  await assert.rejects(
+    writeArchive(source, [{ reference: 'v1' }], { form: 'docker-archive', path }, { platform: 'all' }),
+    { code: 'ERR_OPTION_INVALID' },
+  );
+  const one = { platform: 'linux/arm64' } as const;
+  const written = await writeArchive(source, [{ reference: 'v1' }], { form: 'oci-archive', path }, one);
+  assert.equal(written.descriptor.digest, arm64.descriptor.digest);
+});
+
+test('dir: one image or a whole index in a new folder, never over another', async (t) => {
+  const { built, amd64 } = sampleIndex();
+  const registry = await registryWith(t, { v1: built });
+  const source = createRepository(`${registry.host}/team/app`);
+  const folder = tempDir(t);
+  const [one, all] = [join(folder, 'one'), join(folder, 'all')];
+  await writeArchive(source, [{ reference: 'v1' }], { form: 'dir', path: one }, AMD64);
+  const single = await DirLayout.open(one);
+  assert.equal((await single.resolve('')).digest, amd64.descriptor.digest);
+  await checkWhole(single, amd64);
+  mkdirSync(all);
+  await writeArchive(source, [{ reference: 'v1' }], { form: 'dir', path: all }, { platform: 'all' });
+  await checkWhole(await DirLayout.open(all), built);
+  await assert.rejects(writeArchive(source, [{ reference: 'v1' }], { form: 'dir', path: all }, AMD64), {
+    code: 'ERR_FILESYSTEM',
+    message: /already/,
+  });
+  assert.deepEqual(readdirSync(folder).sort(), ['all', 'one']);
+});
+
+test('all tags go into one archive, equal images once; what is no image is left out', async (t) => {
+  const { built, amd64 } = sampleIndex();
+  const other = image()
+    .platform('linux/amd64')
+    .layer((layer) => layer.file('other', 'x'))
+    .build();
+  const chart = image()
+    .layer(new Uint8Array(), {
+      blob: Buffer.from('chart'),
+      mediaType: 'application/vnd.cncf.helm.chart.content.v1.tar+gzip',
+    })
+    .build();
+  const registry = await registryWith(t, { v1: built, latest: built, other, chart });
+  const source = createRepository(`${registry.host}/team/app`);
+  const folder = tempDir(t);
+  const warnings: string[] = [];
+  const { path } = await pullAllTags(source, folder, {
+    ...AMD64,
+    onProgress: (event) => event.type === 'warning:raised' && warnings.push(event.message),
+  });
+  assert.equal(path, join(folder, 'team_app_all_amd64_linux.tar.gz'));
+  assert.match(warnings.join('\n'), /left out: .*chart.*not an image/);
+  const archive = await DockerArchive.open(path);
+  const digest = async (tag: string): Promise<string> =>
+    (await archive.resolve(`${registry.host}/team/app:${tag}`)).digest;
+  assert.deepEqual(
+    [await digest('v1'), await digest('latest'), await digest('other')],
+    [amd64.descriptor.digest, amd64.descriptor.digest, other.descriptor.digest],
+  );
+  await assert.rejects(digest('chart'), { code: 'ERR_NOT_FOUND' });
+  await archive.close();
+  await assert.rejects(pullAllTags(await DirLayout.open(await dirOf(source, folder)), join(folder, 'x.tar')), {
+    code: 'ERR_UNSUPPORTED',
+  });
+});
+
+async function dirOf(source: Parameters<typeof writeArchive>[0], folder: string): Promise<string> {
+  const path = join(folder, 'dir');
+  await writeArchive(source, [{ reference: 'other' }], { form: 'dir', path });
+  return path;
+}
+
+test('an abort ends a pull with its own reason and leaves nothing', async (t) => {
+  const { built, amd64 } = sampleIndex();
+  const registry = await registryWith(t, { v1: built });
+  registry.fault({ on: 'blob', reference: amd64.layers[1]?.descriptor.digest, do: 'stall', after: 5 });
+  const folder = tempDir(t);
+  for (const name of ['x.tar', 'x.tar.gz']) {
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const pulling = pull(createRepository(`${registry.host}/team/app`), 'v1', join(folder, name), {
+      ...AMD64,
+      signal: abort.signal,
+      onProgress: (event) => event.type === 'blob:started' && abort.abort(reason),
+    });
+    await assert.rejects(pulling, (error) => error === reason);
+  }
+  assert.deepEqual(readdirSync(folder), []);
+});
