@@ -1,0 +1,51 @@
+/** Completion, by running the shells: commands and flags are completed. */
+import assert from 'node:assert/strict';
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ROOTFS_BIN, run } from '../support/rootfs.js';
+import { tempDir } from '../support/temp-dir.js';
+import { needs } from '../support/tools.js';
+
+async function inShell(t: { after(fn: () => void): void }, shell: string, script: string): Promise<string[]> {
+  const bin = tempDir(t);
+  symlinkSync(ROOTFS_BIN, join(bin, 'rootfs'));
+  const done = await run(shell, shell === 'zsh' ? ['-f', '-c', script] : ['-c', script], {
+    env: { PATH: `${bin}:${process.env['PATH'] ?? ''}`, HOME: bin, TERM: 'dumb' },
+  });
+  assert.equal(done.code, 0, done.stderr);
+  return done.stdout.split('\n').filter((line) => line !== '');
+}
+
+test('bash', { skip: needs('bash') }, async (t) => {
+  const words = (line: string): Promise<string[]> =>
+    inShell(
+      t,
+      'bash',
+      `source <(rootfs completion bash); COMP_WORDS=(${line}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _rootfs; printf '%s\\n' "\${COMPREPLY[@]}"`,
+    );
+  assert.deepEqual(await words('rootfs ex'), ['extract']);
+  assert.deepEqual(await words('rootfs extract --dst x --platf'), ['--platform']);
+  assert.deepEqual(await words('rootfs extract --progress b'), ['bars']);
+  assert.deepEqual(await words('rootfs extract "oci:"'), []);
+});
+
+test('fish', { skip: needs('fish') }, async (t) => {
+  const words = (line: string): Promise<string[]> =>
+    inShell(t, 'fish', `rootfs completion fish | source; complete -C '${line}'`);
+  assert.deepEqual(await words('rootfs ex'), ['extract']);
+  assert.deepEqual(await words('rootfs digest --plat'), ['--platform']);
+});
+
+test('zsh', { skip: needs('zsh') }, async (t) => {
+  // Outside an interactive line zsh has no completion system: what the function would add is caught.
+  const words = (line: string): Promise<string[]> =>
+    inShell(
+      t,
+      'zsh',
+      `compdef() { :; }; compadd() { shift; print -l -- \${(P)1}; }; _files() { :; }
+       eval "$(rootfs completion zsh)"; words=(${line}); CURRENT=\${#words}; _rootfs`,
+    );
+  assert.deepEqual(await words('rootfs ex'), ['extract']);
+  assert.deepEqual(await words('rootfs digest --plat'), ['--platform']);
+});
