@@ -1,6 +1,6 @@
 /** What every command that works on layers does: the store they lie in, and a root file system opened from it. */
 import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Options } from 'yargs';
@@ -15,6 +15,7 @@ import {
 } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { LAYER_OPTIONS, layerArguments } from './layer-options.js';
+import { makeFolder } from './make-folder.js';
 
 const STORE_OPTION: Options = {
   type: 'string',
@@ -79,12 +80,8 @@ export async function withStore<T>(
 }
 
 async function makeStore(folder: string, isDefault: boolean): Promise<void> {
-  try {
-    // What this user pulled is nobody else's business, unless a folder was named.
-    await mkdir(folder, isDefault ? { recursive: true, mode: 0o700 } : { recursive: true });
-  } catch (error) {
-    throw wrapSystemError(error, `--store ${folder}`, 'name a folder that can be made and written, or use --no-store');
-  }
+  // What this user pulled is nobody else's business, unless a folder was named.
+  await makeFolder('--store', folder, isDefault ? 0o700 : undefined);
 }
 
 async function withTemporary<T>(use: (folder: string) => Promise<T>): Promise<T> {

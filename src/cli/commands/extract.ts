@@ -1,23 +1,12 @@
 /** `rootfs extract --dst DIR IMAGE`: the layers of an image as uncompressed tars. */
-import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { openRootFS, RootfsError, wrapSystemError } from '../../index.js';
+import { openRootFS, RootfsError } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { LAYER_OPTIONS, layerArguments } from '../layer-options.js';
+import { makeFolder } from '../make-folder.js';
 import { required } from '../options.js';
 import { formatSize } from '../quantity.js';
-
-async function makeFolder(path: string): Promise<void> {
-  const there = await stat(path).catch(() => undefined);
-  if (there?.isDirectory() === true) return;
-  const { ensureDir } = await import('fs-extra/esm');
-  try {
-    await ensureDir(path);
-  } catch (error) {
-    throw wrapSystemError(error, `--dst ${path}`, 'name a folder that can be made and written');
-  }
-}
 
 /** The command. */
 export const extract: Command = {
@@ -38,7 +27,7 @@ export const extract: Command = {
     if (args['dst'] === '') throw new RootfsError('ERR_OPTION_INVALID', '--dst needs a folder');
     const started = Date.now();
     const lines = await withImage(args, context, async (image, { source, name }) => {
-      await makeFolder(dst);
+      await makeFolder('--dst', dst);
       const rootfs = await openRootFS(source, image, dst, {
         ...options,
         signal: context.signal,

@@ -1,0 +1,37 @@
+/** Making the folder that an option names. */
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { systemErrorCode, wrapSystemError } from '../index.js';
+
+/** The outermost folder of `path` that is not there yet; `undefined` when all of it is. */
+async function firstMissing(path: string): Promise<string | undefined> {
+  let missing: string | undefined;
+  for (let at = path; ; at = dirname(at)) {
+    const there = await stat(at).catch((error: unknown) => {
+      if (systemErrorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (there !== undefined || at === dirname(at)) return missing;
+    missing = at;
+  }
+}
+
+/**
+ * Makes a folder and what is missing above it. A folder that is there is success.
+ *
+ * @param option How the folder was named, for messages: `--dst`.
+ * @param mode Of folders that are made.
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM` (a file is in the way)
+ */
+export async function makeFolder(option: string, path: string, mode?: number): Promise<void> {
+  try {
+    const missing = await firstMissing(path);
+    if (missing === undefined && (await stat(path)).isDirectory()) return;
+    // One step by itself: where a file system refuses it as "no such file" (/proc), Node's recursive mkdir never ends.
+    if (missing !== undefined) await mkdir(missing, mode);
+    const { ensureDir } = await import('fs-extra/esm');
+    await ensureDir(path, mode);
+  } catch (error) {
+    throw wrapSystemError(error, `${option} ${path}`, 'name a folder that can be made and written');
+  }
+}
