@@ -2,7 +2,14 @@
 import { layerInvalid } from './merge-error.js';
 import { HardLinks } from './merge-links.js';
 import type { LayerPlan, PlannedEntry } from './merge-plan.js';
-import { followLink, type MergeInode, type MergeNode, type MergeTree, plainDirectory } from './merge-tree.js';
+import {
+  followLink,
+  leadsToDirectory,
+  type MergeInode,
+  type MergeNode,
+  type MergeTree,
+  plainDirectory,
+} from './merge-tree.js';
 import { applyWhiteouts } from './merge-whiteouts.js';
 import { resolvePath } from './resolve-path.js';
 
@@ -17,18 +24,21 @@ export class LayerApplication {
   readonly #tree: MergeTree;
   readonly #plan: LayerPlan;
   readonly #links: HardLinks;
+  readonly #keepDirlinks: boolean;
   #next = 0;
   /** The directory of the last entry: neighbours share it. */
   #lastText: string | undefined;
   #lastDirectory: MergeNode;
   #lastGeneration = -1;
 
-  constructor(tree: MergeTree, plan: LayerPlan) {
+  /** @param keepDirlinks A directory over a symbolic link to a directory leaves the link. */
+  constructor(tree: MergeTree, plan: LayerPlan, keepDirlinks = false) {
     this.#tree = tree;
+    this.#keepDirlinks = keepDirlinks;
     this.#plan = plan;
     this.#links = new HardLinks(tree, plan);
     this.#lastDirectory = tree.root;
-    applyWhiteouts(tree, plan);
+    applyWhiteouts(tree, plan, keepDirlinks);
   }
 
   /**
@@ -72,6 +82,7 @@ export class LayerApplication {
         this.#tree.describe(present, inode, layer);
         return;
       }
+      if (this.#keepDirlinks && inode.type === 'directory' && leadsToDirectory(this.#tree, present)) return;
       this.#tree.remove(present, layer, 'replaced');
     }
     this.#tree.add(parent, name, inode, layer);

@@ -1,6 +1,7 @@
 /** The merged tree while it is made: nodes that can be added and removed, and the counts that go with them. */
 import { mergeLimitExceeded } from './merge-error.js';
 import type { MergeLimits } from './merge-limits.js';
+import { resolvePath } from './resolve-path.js';
 import { type HiddenPath, type Inode, nodePath, type Timestamp, type TreeNode } from './tree.js';
 
 /** An inode whose names are still being counted. */
@@ -205,4 +206,11 @@ export function followLink(tree: MergeTree, link: MergeNode, steps: number): tru
     );
   }
   return true;
+}
+
+/** Whether a node is a symbolic link that ends at a directory of the tree. */
+export function leadsToDirectory(tree: MergeTree, node: MergeNode): boolean {
+  if (node.inode.type !== 'symlink') return false;
+  const place = resolvePath(tree.root, nodePath(node).split('/'), (link, steps) => followLink(tree, link, steps));
+  return place !== undefined && place.missing.length === 0 && place.node.children !== undefined;
 }

@@ -5,7 +5,7 @@
  */
 import { layerInvalid } from './merge-error.js';
 import type { LayerPlan, PlannedWhiteout } from './merge-plan.js';
-import { followLink, type HiddenHow, type MergeNode, type MergeTree } from './merge-tree.js';
+import { followLink, type HiddenHow, leadsToDirectory, type MergeNode, type MergeTree } from './merge-tree.js';
 import { resolvePath } from './resolve-path.js';
 
 /**
@@ -17,9 +17,9 @@ import { resolvePath } from './resolve-path.js';
  *
  * @throws RootfsError `ERR_LAYER_INVALID` for a loop of links, `ERR_LIMIT_EXCEEDED`
  */
-export function applyWhiteouts(tree: MergeTree, plan: LayerPlan): void {
+export function applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = false): void {
   if (plan.whiteouts.length === 0) return;
-  const replaced = replacedLinks(tree, plan);
+  const replaced = replacedLinks(tree, plan, keepDirlinks);
   const doomed: { node: MergeNode; how: HiddenHow }[] = [];
   const cleared = new Set<MergeNode>();
   for (const whiteout of plan.whiteouts) {
@@ -59,7 +59,7 @@ function findDirectory(
 }
 
 /** The symbolic links of the lower tree in whose place the layer puts a directory, and the entry that first does. */
-function replacedLinks(tree: MergeTree, plan: LayerPlan): Map<MergeNode, number> {
+function replacedLinks(tree: MergeTree, plan: LayerPlan, keepDirlinks: boolean): Map<MergeNode, number> {
   const found = new Map<MergeNode, number>();
   let lastDirectory: string | undefined;
   let parent: MergeNode | undefined;
@@ -75,7 +75,8 @@ function replacedLinks(tree: MergeTree, plan: LayerPlan): Map<MergeNode, number>
       parent = place?.missing.length === 0 ? place.node : undefined;
     }
     const node = parent?.children?.get(last);
-    if (node?.inode.type === 'symlink' && !found.has(node)) found.set(node, index);
+    if (node?.inode.type !== 'symlink' || found.has(node)) continue;
+    if (!keepDirlinks || !leadsToDirectory(tree, node)) found.set(node, index);
   }
   return found;
 }

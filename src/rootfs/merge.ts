@@ -27,6 +27,11 @@ export interface MergeOptions extends Partial<MergeLimits> {
   readonly signal?: AbortSignal | undefined;
   /** Notes what lower layers had and the tree does not show. Default: false. */
   readonly hidden?: boolean | undefined;
+  /**
+   * A directory entry over a symbolic link to a directory leaves the link, and what comes below goes through it; the
+   * entry's own attributes are dropped. Default: false, the directory replaces the link.
+   */
+  readonly keepDirlinks?: boolean | undefined;
 }
 
 /** Entries that are read or applied before others get their turn. */
@@ -43,16 +48,19 @@ const BATCH = 4_096;
  *   the signal's own reason when it was aborted
  */
 export async function mergeLayers(layers: readonly LayerTar[], options: MergeOptions = {}): Promise<MergedTree> {
-  const { signal, hidden = false } = options;
+  const { signal, hidden = false, keepDirlinks = false } = options;
   const limits = mergeLimits(options);
   if (typeof hidden !== 'boolean') {
     throw new RootfsError('ERR_OPTION_INVALID', `hidden: expected true or false, found ${String(hidden)}`);
+  }
+  if (typeof keepDirlinks !== 'boolean') {
+    throw new RootfsError('ERR_OPTION_INVALID', `keepDirlinks: expected true or false, found ${String(keepDirlinks)}`);
   }
   signal?.throwIfAborted();
   const tree = new MergeTree(limits, hidden);
   for (const [index, layer] of layers.entries()) {
     try {
-      await mergeLayer(tree, layer, index, limits, signal);
+      await mergeLayer(tree, layer, index, limits, { signal, keepDirlinks });
     } catch (error) {
       if (!(error instanceof RootfsError)) throw error;
       throw new RootfsError(error.code, `layer ${index} (${layer.path}): ${error.message}`, {
@@ -70,7 +78,7 @@ async function mergeLayer(
   { path, tarBytes }: LayerTar,
   index: number,
   limits: MergeLimits,
-  signal: AbortSignal | undefined,
+  { signal, keepDirlinks = false }: Pick<MergeOptions, 'signal' | 'keepDirlinks'>,
 ): Promise<void> {
   const plan = new LayerPlan(index);
   let taken = 0;
@@ -79,7 +87,7 @@ async function mergeLayer(
     taken += 1;
     if (taken % BATCH === 0) await turn(signal);
   }
-  const application = new LayerApplication(tree, plan);
+  const application = new LayerApplication(tree, plan, keepDirlinks);
   while (application.step(BATCH)) await turn(signal);
 }
 
