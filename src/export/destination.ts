@@ -37,7 +37,7 @@ export interface Destination {
 
 /**
  * Opens a destination: absent, or an empty directory. A symbolic link to one stands for what it points at. Mount
- * points, and directories whose parent may not be written, are written in place.
+ * points, the working directory, and directories whose parent may not be written, are written in place.
  *
  * @throws RootfsError `ERR_OPTION_INVALID` (not empty, not a directory, no parent), `ERR_PERMISSION`, `ERR_FILESYSTEM`
  */
@@ -47,7 +47,7 @@ export function openDestination(dst: string): Destination {
   }
   const { path, exists } = settle(resolve(dst));
   try {
-    return exists && (isMountPoint(path) || !mayWrite(dirname(path))) ? openInPlace(path) : openBeside(path);
+    return exists && mustStay(path) ? openInPlace(path) : openBeside(path);
   } catch (error) {
     throw wrapSystemError(error, path);
   }
@@ -84,6 +84,19 @@ function settle(given: string): { readonly path: string; readonly exists: boolea
       detail: { path: given },
     },
   );
+}
+
+/** What cannot be replaced, or should not: whoever works in the working directory would be left in a removed one. */
+function mustStay(path: string): boolean {
+  return isMountPoint(path) || !mayWrite(dirname(path)) || path === workingDirectory();
+}
+
+function workingDirectory(): string | undefined {
+  try {
+    return realpathSync(process.cwd());
+  } catch {
+    return undefined;
+  }
 }
 
 function mayWrite(path: string): boolean {

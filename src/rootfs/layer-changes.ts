@@ -136,7 +136,7 @@ function hide(
 ): Pick<LayerChanges, 'whiteouts' | 'opaque'> {
   const hidden = new Map<TreeNode, Set<string>>();
   const opaque = new Set<TreeNode>();
-  for (const { directory, name } of whiteouts) {
+  for (const { directory, name } of spellOut(whiteouts, below)) {
     let stack = roots(below);
     for (const part of directory) stack = stepDown(stack, part).directories;
     if (stack.length === 0) continue;
@@ -149,6 +149,17 @@ function hide(
     else if (child === undefined) hidden.set(node, (hidden.get(node) ?? new Set<string>()).add(name));
   }
   return { whiteouts: hidden, opaque };
+}
+
+/** What a whiteout names. */
+type Hiding = Pick<PlannedWhiteout, 'directory' | 'name'>;
+
+/** Overlayfs takes no mark on the root of a layer: an opaque one becomes a whiteout of each name below it. */
+function spellOut(whiteouts: readonly Hiding[], below: readonly LayerChanges[]): readonly Hiding[] {
+  const isRoot = ({ directory, name }: Hiding): boolean => directory.length === 0 && name === undefined;
+  if (!whiteouts.some(isRoot)) return whiteouts;
+  const names = new Set(below.flatMap(({ tree }) => [...(tree.root.children?.keys() ?? [])]));
+  return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: [], name }))];
 }
 
 /** The layer's own directory of that path, made where there is none; nothing where something else is in its place. */

@@ -139,6 +139,15 @@ test('the documented differences: links to directories below, hard links between
   assert.equal(seen['third']?.linkOf, 'second');
 });
 
+test('an opaque root hides all that is below', { skip: mayMount }, async (t) => {
+  const base = new LayerBuilder().file('a/b', 'x').file('c', 'c').file('d', 'd');
+  const middle = new LayerBuilder().whiteout('d').file('e', 'e');
+  const top = new LayerBuilder().opaque('').file('a/new', 'n').file('e/f', 'f');
+  const { seen, expected } = await mounted(t, [base, middle, top], {});
+  assert.deepEqual(Object.keys(expected), ['.', 'a', 'a/new', 'e', 'e/f']);
+  assert.deepEqual(seen, expected);
+});
+
 test('128 layers fit into one mount', { skip: mayMount }, async (t) => {
   const builders = Array.from({ length: 128 }, (_, index) =>
     new LayerBuilder()

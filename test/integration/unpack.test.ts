@@ -92,3 +92,19 @@ test('a writable copy of an unpacked image runs', { skip: root || needs('bwrap')
   }
   assert.deepEqual(readdirSync(join(copy.upper, 'etc')), ['motd']);
 });
+
+test('the working directory is filled in place: who stands in it stays in it', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = await mergeBuilt(folder, new LayerBuilder().file('a', 'x'));
+  mkdirSync(join(folder, 'here'));
+  const { ino } = lstatSync(join(folder, 'here'));
+  const before = process.cwd();
+  process.chdir(join(folder, 'here'));
+  try {
+    await unpack(tree, layers, '.');
+    assert.deepEqual(readdirSync('.'), ['a']);
+  } finally {
+    process.chdir(before);
+  }
+  assert.equal(lstatSync(join(folder, 'here')).ino, ino);
+});
