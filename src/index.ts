@@ -96,6 +96,7 @@ export {
   splitTransport,
   type Transport,
 } from './open.js';
+export { type PreparedRootfs, type PrepareOptions, prepareRootfs } from './prepare-rootfs.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 // registry
 export { closeConnections } from './registry/connections.js';

@@ -23,6 +23,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   analyze: 6,
   engine: 6,
   'open.ts': 7,
+  'prepare-rootfs.ts': 7.5,
   testing: 8,
   'index.ts': 8,
   cli: 9,

@@ -19,6 +19,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/flatten.js')).flatten,
   },
   {
+    name: 'overlay',
+    summary: 'Write one directory a layer for overlayfs, or a writable copy for one run',
+    load: async () => (await import('./commands/overlay.js')).overlay,
+  },
+  {
     name: 'bundle',
     summary: 'Write an OCI runtime bundle: config.json and rootfs/',
     load: async () => (await import('./commands/bundle.js')).bundle,

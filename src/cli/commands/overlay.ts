@@ -1,0 +1,94 @@
+/** `rootfs overlay`: one directory for each layer, and writable copies of them, a run each. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createWritableCopy, type Image, RootfsError, writeOverlay } from '../../index.js';
+import type { Arguments, Command, Context } from '../command.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
+import { makeFolder } from '../make-folder.js';
+import { flag, text } from '../options.js';
+import { STORE_OPTIONS, storeFolder, withStore } from '../store.js';
+import { UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
+
+const FILE_OPTIONS = Object.fromEntries(
+  Object.entries(UNPACK_OPTIONS).filter(([name]) => name !== 'include' && name !== 'exclude'),
+);
+
+/** Where the overlay goes: `--dst`, or beside the layers, named by the image and by how it is marked. */
+function place(args: Arguments, image: Image): { readonly path: string; readonly reuse: boolean } {
+  const dst = text(args, 'dst');
+  if (dst !== undefined) return { path: resolve(dst), reuse: text(args, 'rw') !== undefined };
+  const store = storeFolder(args);
+  if (text(args, 'rw') === undefined || store === undefined) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      'overlay: --dst is missing; name the directory to make; see rootfs overlay --help',
+    );
+  }
+  const { digest } = image.manifest.descriptor;
+  const marks = (flag(args, 'user-xattr') ?? process.getuid?.() !== 0) ? 'user' : 'trusted';
+  return { path: join(store, 'overlay', `${digest.slice(digest.indexOf(':') + 1)}-${marks}`), reuse: true };
+}
+
+async function write(
+  args: Arguments,
+  context: Context,
+): Promise<{ path: string; command?: string | undefined; json: unknown }> {
+  const { include: _include, exclude: _exclude, ...options } = unpackArguments(args);
+  return withImage(args, context, async (image, opened) => {
+    const { path, reuse } = place(args, image);
+    if (reuse && existsSync(join(path, 'overlay.json'))) return { path, json: { path, reused: true } };
+    if (text(args, 'dst') === undefined) await makeFolder('--store', resolve(path, '..'));
+    const result = await withStore(args, context, image, opened, ({ layers }) =>
+      writeOverlay(layers, path, {
+        ...options,
+        userXattr: flag(args, 'user-xattr'),
+        whiteouts: text(args, 'whiteouts') === 'xattr' ? 'xattr' : 'device',
+        signal: context.signal,
+        onProgress: context.onProgress,
+      }),
+    );
+    return { path, command: result.command, json: { ...result, reused: false } };
+  });
+}
+
+/** The command. */
+export const overlay: Command = {
+  positionals: [IMAGE_POSITIONAL],
+  options: {
+    dst: { type: 'string', describe: 'Directory to make; absent or empty. With --rw: used again when it is there' },
+    rw: { type: 'string', describe: 'Make RUN/{upper,work,merged}, a writable copy, and mount it if you may' },
+    'user-xattr': {
+      type: 'boolean',
+      describe: 'Marks for mounts in a user namespace (default: without root)',
+      group: 'Files:',
+    },
+    whiteouts: {
+      choices: ['device', 'xattr'],
+      default: 'device',
+      describe: 'How removed names are marked',
+      group: 'Files:',
+    },
+    ...FILE_OPTIONS,
+    ...STORE_OPTIONS,
+    ...IMAGE_OPTIONS,
+  },
+  examples: [
+    ['$0 overlay --dst over debian:12', 'prints the mount command; MOUNTPOINT stands for where'],
+    ['$0 overlay --rw run1 debian:12', 'a writable copy in run1/merged; the layers are shared by all runs'],
+  ],
+  run: async (args, context) => {
+    const rw = text(args, 'rw');
+    const made = await write(args, context);
+    context.endProgress();
+    if (rw === undefined) {
+      await context.write(args['json'] === true ? `${JSON.stringify(made.json)}\n` : `${made.command ?? ''}\n`);
+      return undefined;
+    }
+    const { unmount: _unmount, ...copy } = createWritableCopy(made.path, resolve(rw));
+    if (copy.mounted) context.note(`rootfs: mounted, changes in ${copy.upper}; umount ${copy.merged} when done`);
+    else context.note(`rootfs: not mounted: ${copy.notMounted}; who may mounts it with the command on stdout`);
+    if (args['json'] === true) await context.write(`${JSON.stringify({ base: made.path, ...copy })}\n`);
+    else await context.write(`${copy.mounted ? copy.merged : copy.command}\n`);
+    return undefined;
+  },
+};

@@ -1,0 +1,86 @@
+/**
+ * From a reference to a root file system in one call: what a sandbox's author wants.
+ *
+ * It strings the verbs together and knows none of their insides; a form that is there already is used again.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { wrapSystemError } from './errors.js';
+import { findForm } from './export/forms.js';
+import { fetchImage } from './image/fetch-image.js';
+import type { Image } from './image/image.js';
+import { cacheFolder } from './io/cache-folder.js';
+import type { ExtractOptions } from './layer/extract-options.js';
+import { type OpenOptions, openSource } from './open.js';
+import { mergeLayers } from './rootfs/merge.js';
+import { openRootFS } from './rootfs/open-rootfs.js';
+import type { MergedTree } from './rootfs/tree.js';
+import type { Platform } from './spec/platform.js';
+
+/** Options of `prepareRootfs`. */
+export interface PrepareOptions extends OpenOptions {
+  /** Folder the layers are kept in; made when it is missing. Default `$XDG_CACHE_HOME/rootfs-kit/layers-v1`. */
+  readonly store?: string | undefined;
+  /** A name of `FORMS`: `directory` (default), `tar`, `overlay`, `bundle`. */
+  readonly form?: string | undefined;
+  /** Where the form goes: absent, or an empty directory. Default: `<store>/<form>/<manifest digest>`, used again. */
+  readonly dst?: string | undefined;
+  /** Default: linux on this machine's processor. */
+  readonly platform?: Platform | string | undefined;
+  /** How layers are extracted. */
+  readonly extract?: Omit<ExtractOptions, 'signal' | 'onProgress'> | undefined;
+}
+
+/** A root file system that is ready. */
+export interface PreparedRootfs {
+  /** Absolute path of the directory or file. */
+  readonly path: string;
+  readonly form: string;
+  readonly image: Image;
+  /** It was there already; nothing was fetched but what the reference points at. */
+  readonly reused: boolean;
+  /** What the form's own verb answers; `undefined` where it was used again. */
+  readonly detail: unknown;
+}
+
+/**
+ * Makes the root file system of an image ready: resolves, fetches what is missing, verifies, writes the form.
+ *
+ * A form in its default place is shared by who asks for the same image: it must not be written to. Layers stay in the
+ * store for the next image. A call that fails leaves layers that are whole, and no form.
+ *
+ * @param reference What `openSource` takes.
+ * @throws RootfsError what `openSource`, `fetchImage`, `openRootFS`, `mergeLayers` and the form's verb throw
+ */
+export async function prepareRootfs(reference: string, options: PrepareOptions = {}): Promise<PreparedRootfs> {
+  const form = findForm(options.form ?? 'directory');
+  const store = resolve(options.store ?? cacheFolder('layers-v1'));
+  const { signal, onProgress, platform } = options;
+  const opened = await openSource(reference, options);
+  try {
+    const image = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
+    const { digest } = image.manifest.descriptor;
+    const own = options.dst === undefined;
+    const path = resolve(options.dst ?? join(store, form.name, digest.slice(digest.indexOf(':') + 1)));
+    if (own && existsSync(path)) return { path, form: form.name, image, reused: true, detail: undefined };
+    const parent = own ? join(store, form.name) : store;
+    await mkdir(parent, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw wrapSystemError(error, parent, 'name a store that can be made and written');
+    });
+    const rootfs = await openRootFS(opened.source, image, store, { ...options.extract, signal, onProgress });
+    try {
+      let merged: Promise<MergedTree> | undefined;
+      const tree = (): Promise<MergedTree> => {
+        merged ??= mergeLayers(rootfs.layers, { signal });
+        return merged;
+      };
+      const { detail } = await form.write({ image, layers: rootfs.layers, tree }, path, { signal, onProgress });
+      return { path, form: form.name, image, reused: false, detail };
+    } finally {
+      await rootfs.close();
+    }
+  } finally {
+    await opened.close();
+  }
+}
