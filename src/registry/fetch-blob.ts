@@ -56,9 +56,11 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   const entityTags = new Map<string, string>();
   // What the last answer said about the blob's length, where it said anything.
   let claimed: number | undefined;
+  // A server that refuses to go on from the middle (416) gives all of it again; what is known is read past.
+  let refusesRange = false;
 
   const openAt = async (endpoint: Endpoint, offset: number, url?: URL): Promise<OpenBody> => {
-    const ranged = offset > 0 || options.range !== undefined;
+    const ranged = (offset > 0 && !refusesRange) || options.range !== undefined;
     const response = await session.request(
       endpoint,
       {
@@ -76,7 +78,8 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       checkEntity(response, endpoint, entityTags, subject);
       const first = response.status === 206 ? checkedRange(response, offset, target, subject) : 0;
       if (url === undefined) {
-        context.served(endpoint, response.status === 206 ? true : ranged ? false : acceptsRanges(response));
+        const ignored = ranged || refusesRange;
+        context.served(endpoint, response.status === 206 ? true : ignored ? false : acceptsRanges(response));
       }
       const length = contentLength(response);
       claimed = response.status === 206 || length === undefined ? undefined : length;
@@ -92,6 +95,10 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       try {
         return await session.onEndpoints('pull', subject.name, call, (endpoint) => openAt(endpoint, offset), choice);
       } catch (error) {
+        if (offset > 0 && options.range === undefined && !refusesRange && isRangeRefusal(error)) {
+          refusesRange = true;
+          continue;
+        }
         const urls = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND' ? foreignUrls(target) : [];
         if (urls.length === 0) throw error;
         const found = await firstOf(urls, (url) => openAt(foreignEndpoint(url), offset, url));
@@ -128,6 +135,10 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     },
   });
   return abortStream(stream, signal);
+}
+
+function isRangeRefusal(error: unknown): boolean {
+  return error instanceof RootfsError && error.code === 'ERR_RANGE_INVALID';
 }
 
 function blobWindow(target: Descriptor, options: FetchOptions): BlobWindow {
