@@ -48,6 +48,8 @@ export { type FlattenFileResult, flattenFile } from './export/flatten-file.js';
 export type { Form, FormInput, FormResult } from './export/form.js';
 export { FORMS, findForm } from './export/forms.js';
 export { type IdMap, parseIdMap } from './export/id-map.js';
+export { type Ext4Options, writeExt4 } from './export/mkfs-ext4.js';
+export { type MkfsResult, type SquashfsOptions, writeSquashfs } from './export/mkfs-squashfs.js';
 export { checkMount, type MountOptions, type MountResult, mountRootFS } from './export/mount.js';
 export { type ListedMount, listMounts, type MountRecord } from './export/mount-record.js';
 export { type OverlayOptions, type OverlayResult, writeOverlay } from './export/overlay.js';

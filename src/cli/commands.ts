@@ -34,6 +34,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/mount.js')).mount,
   },
   {
+    name: 'mkfs',
+    summary: 'Write the root file system as an erofs, squashfs or ext4 image',
+    load: async () => (await import('./commands/mkfs.js')).mkfs,
+  },
+  {
     name: 'umount',
     summary: 'Take down what mount mounted',
     load: async () => (await import('./commands/umount.js')).umount,

@@ -9,16 +9,15 @@
  * This form knows the tree and where data lies; it must not know images, mounts or loop devices.
  */
 
-import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { CallOptions } from '../content/content.js';
-import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import type { Digest } from '../spec/digest.js';
 import { planErofs } from './erofs-plan.js';
 import { writePlannedErofs } from './erofs-write.js';
+import { intoPlace, requireReplaceable } from './image-file.js';
 import { closeLayers, openLayers } from './layer-files.js';
 import type { Loss } from './unpack-options.js';
 import { appendVerity, type VerityRoot } from './verity.js';
@@ -98,7 +97,7 @@ export async function writeErofs(
   const devices = plan.devices.map((at) => layers[at] as ErofsLayer);
   const files = openLayers(layers);
   try {
-    return await intoPlace(path, async (fd) => {
+    return await intoPlace(path, async ({ fd }) => {
       const written = await writePlannedErofs(fd, {
         plan,
         tree,
@@ -132,43 +131,6 @@ export async function writeErofs(
 /** What the device table calls a layer: the first 64 characters of its diffID's hex, all of them for sha256. */
 export function deviceTag(diffId: Digest | undefined): string {
   return diffId === undefined ? '' : diffId.slice(diffId.indexOf(':') + 1, diffId.indexOf(':') + 65);
-}
-
-/** Refuses to replace what is no regular file: a device, a folder, a link. */
-export function requireReplaceable(path: string): void {
-  const there = lstatSync(path, { throwIfNoEntry: false });
-  if (there === undefined || there.isFile()) return;
-  throw new RootfsError('ERR_OPTION_INVALID', `${path}: expected a new name or a regular file; choose another name`);
-}
-
-/** Writes under a temporary name beside `path`, brings it to disk and renames it; a failure leaves nothing. */
-async function intoPlace<T>(path: string, write: (fd: number) => Promise<T>): Promise<T> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  let fd: number;
-  try {
-    fd = openSync(temporary, 'wx+');
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw error;
-    throw new RootfsError('ERR_NOT_FOUND', `${dirname(path)}: no such folder; make it first`, { cause: error });
-  }
-  try {
-    const result = await closing(fd, write);
-    renameSync(temporary, path);
-    return result;
-  } catch (error) {
-    unlinkSync(temporary);
-    throw error;
-  }
-}
-
-async function closing<T>(fd: number, write: (fd: number) => Promise<T>): Promise<T> {
-  try {
-    const result = await write(fd);
-    fsyncSync(fd);
-    return result;
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function formatUuid(uuid: Buffer): string {

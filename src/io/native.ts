@@ -296,8 +296,14 @@ function timespecs(time: NativeTime): Buffer {
   return Buffer.from(words.buffer);
 }
 
+/** What the kernel says and Node has no name for. */
+const UNNAMED: ReadonlyMap<number, string> = new Map([
+  [15, 'ENOTBLK'],
+  [117, 'EUCLEAN'],
+]);
+
 function systemError(errno: number, syscall: string, path?: NativePath): NodeJS.ErrnoException {
-  const code = getSystemErrorName(-errno);
+  const code = UNNAMED.get(errno) ?? getSystemErrorName(-errno);
   const where = path === undefined ? '' : ` '${typeof path === 'string' ? path : Buffer.from(path).toString()}'`;
   const error: NodeJS.ErrnoException = new Error(`${code}: ${syscall}${where}`);
   error.code = code;

@@ -1,0 +1,111 @@
+/** `rootfs mkfs --format erofs -o FILE IMAGE`: a file system image, for what takes a block device. */
+import { resolve } from 'node:path';
+import { mergeLayers, type RootFS, RootfsError, writeErofs, writeExt4, writeSquashfs } from '../../index.js';
+import type { Arguments, Command, Context } from '../command.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
+import { flag, required, text } from '../options.js';
+import { formatSize, parseSize } from '../quantity.js';
+import { STORE_OPTIONS, withStore } from '../store.js';
+
+interface Made {
+  readonly path: string;
+  readonly imageBytes: number;
+  readonly losses: readonly { readonly what: string; readonly entries: number; readonly example: string }[];
+}
+
+/** Options that belong to one format only. */
+const OWN_OPTIONS: readonly (readonly [option: string, format: string])[] = [
+  ['layers-as-devices', 'erofs'],
+  ['verity', 'erofs'],
+  ['compression', 'squashfs'],
+  ['size', 'ext4'],
+];
+
+function checkOptions(args: Arguments, format: string): void {
+  for (const [option, owner] of OWN_OPTIONS) {
+    if (args[option] === undefined || owner === format) continue;
+    throw new RootfsError('ERR_OPTION_INVALID', `--${option} goes with --format ${owner}, not with ${format}`);
+  }
+  if (args['layers-as-devices'] === true && args['store'] === false) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      '--layers-as-devices needs the layers later: give --store, not --no-store',
+    );
+  }
+}
+
+async function make(args: Arguments, context: Context, format: string, out: string, rootfs: RootFS): Promise<Made> {
+  const { layers } = rootfs;
+  const { signal, onProgress } = context;
+  const tree = await mergeLayers(layers, { signal });
+  const common = { allowLoss: flag(args, 'allow-loss'), signal, onProgress };
+  const size = text(args, 'size');
+  if (format === 'ext4') {
+    return writeExt4(tree, layers, out, { ...common, size: size === undefined ? undefined : parseSize('size', size) });
+  }
+  if (format === 'squashfs') {
+    const compression = text(args, 'compression') as 'zstd' | undefined;
+    return writeSquashfs(tree, layers, out, { ...common, compression });
+  }
+  const { devices, ...made } = await writeErofs(tree, layers, out, {
+    ...common,
+    data: args['layers-as-devices'] === true ? 'layers' : 'image',
+    verity: flag(args, 'verity'),
+  });
+  return { ...made, ...{ devices: devices.map(({ diffId, path, tarBytes }) => ({ diffId, path, tarBytes })) } };
+}
+
+/** What a script reads: the devices in the order the kernel wants them, then the root hash. */
+function lines(made: Made & { verity?: { rootHash: string }; devices?: readonly { path: string }[] }): string {
+  const devices = (made.devices ?? []).map(({ path }) => `device=${path}\n`).join('');
+  return devices + (made.verity === undefined ? '' : `${made.verity.rootHash}\n`);
+}
+
+/** The command. */
+export const mkfs: Command = {
+  positionals: [IMAGE_POSITIONAL],
+  options: {
+    format: {
+      choices: ['erofs', 'squashfs', 'ext4'],
+      default: 'erofs',
+      describe: 'File system',
+      group: 'File system:',
+    },
+    output: { alias: 'o', type: 'string', demandOption: true, describe: 'The image file', group: 'File system:' },
+    'layers-as-devices': {
+      type: 'boolean',
+      describe: 'erofs: names only; data stays in the layers (prints device=FILE lines)',
+      group: 'File system:',
+    },
+    verity: { type: 'boolean', describe: 'erofs: append a dm-verity tree, print its root hash', group: 'File system:' },
+    compression: {
+      choices: ['zstd', 'gzip', 'xz', 'lz4'],
+      describe: 'squashfs: default zstd',
+      group: 'File system:',
+    },
+    size: { type: 'string', describe: 'ext4: size of the image (default: as needed)', group: 'File system:' },
+    'allow-loss': { type: 'boolean', describe: 'Go on without attributes it cannot hold', group: 'File system:' },
+    ...STORE_OPTIONS,
+    ...IMAGE_OPTIONS,
+  },
+  examples: [
+    ['$0 mkfs -o root.erofs debian:12', 'one read-only image, for a microVM or mount -o loop'],
+    ['$0 mkfs --verity -o root.erofs alpine', 'and the root hash for dm-verity'],
+    ['$0 mkfs --format ext4 --size 2GiB -o root.ext4 alpine', 'writable; no root needed'],
+  ],
+  run: async (args, context) => {
+    const format = required(args, 'format', '--format');
+    const out = resolve(required(args, 'output', '--output'));
+    checkOptions(args, format);
+    const made = await withImage(args, context, (image, opened) =>
+      withStore(args, context, image, opened, (rootfs) => make(args, context, format, out, rootfs)),
+    );
+    context.endProgress();
+    for (const { what, entries, example } of made.losses) {
+      context.note(`rootfs: ${what} of ${entries} entries are lost, ${example} among them`);
+    }
+    context.note(`rootfs: ${format}, ${formatSize(made.imageBytes)}: ${made.path}`);
+    await context.write(args['json'] === true ? `${JSON.stringify({ format, ...made })}\n` : lines(made));
+    return undefined;
+  },
+};

@@ -1,0 +1,87 @@
+/** What other file systems hold less of than a tree has: times in a range, attributes of known names. */
+import { RootfsError } from '../errors.js';
+import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } from '../rootfs/tree.js';
+import { encodeXattr } from './erofs-xattrs.js';
+import { LossList } from './plan-unpack.js';
+import { skippedXattr } from './skipped-xattr.js';
+
+/** What a file system holds. */
+export interface HeldAttributes {
+  /** Its name, for messages. */
+  readonly name: string;
+  /** The attributes it has room for, by their names. */
+  readonly holdsXattr: (name: string, value: Buffer) => boolean;
+  /** The nearest time it has. */
+  readonly time: (time: Timestamp) => Timestamp;
+  readonly allowLoss: boolean;
+}
+
+/** A tree that fits, and what had to go. */
+export interface FittedTree {
+  readonly tree: MergedTree;
+  readonly losses: LossList;
+  readonly skippedXattrs: ReadonlyMap<string, number>;
+}
+
+/** Whether an attribute's name is one that Linux file systems know, and its value no longer than they take. */
+export function isCommonXattr(name: string, value: Buffer): boolean {
+  return encodeXattr(name, value) !== undefined;
+}
+
+/**
+ * A copy of a tree with what a file system can hold. Attributes that are never written are left out and counted.
+ *
+ * @throws RootfsError `ERR_WOULD_LOSE` for an attribute it cannot hold, unless loss is allowed
+ */
+export function fitTree(tree: MergedTree, held: HeldAttributes): FittedTree {
+  const losses = new LossList();
+  const skipped = new Map<string, number>();
+  const inodes = new Map<Inode, Inode>();
+  const fitInode = (node: TreeNode): Inode => {
+    const known = inodes.get(node.inode);
+    if (known !== undefined) return known;
+    const kept = new Map<string, Buffer>();
+    for (const [name, value] of node.inode.xattrs ?? []) {
+      const never = skippedXattr(name);
+      if (never !== undefined) skipped.set(never, (skipped.get(never) ?? 0) + 1);
+      else if (held.holdsXattr(name, value)) kept.set(name, value);
+      else if (held.allowLoss) losses.add('xattrs', nodePath(node));
+      else throw wouldLose(node, name, held.name);
+    }
+    const fitted: Inode = {
+      ...node.inode,
+      mtime: held.time(node.inode.mtime),
+      xattrs: kept.size === 0 ? undefined : kept,
+    };
+    inodes.set(node.inode, fitted);
+    return fitted;
+  };
+  const copy = (node: TreeNode, parent: TreeNode | undefined): Copied => {
+    const children = node.children === undefined ? undefined : new Map<string, TreeNode>();
+    return { name: node.name, parent, inode: fitInode(node), children, layer: node.layer };
+  };
+  const root = copy(tree.root, undefined);
+  const open: [TreeNode, Copied][] = [[tree.root, root]];
+  for (let pair = open.pop(); pair !== undefined; pair = open.pop()) {
+    const [from, into] = pair;
+    for (const [name, child] of from.children ?? []) {
+      const copied = copy(child, into);
+      into.children?.set(name, copied);
+      if (child.children !== undefined) open.push([child, copied]);
+    }
+  }
+  return { tree: { ...tree, root }, losses, skippedXattrs: skipped };
+}
+
+interface Copied extends TreeNode {
+  readonly children: Map<string, TreeNode> | undefined;
+}
+
+function wouldLose(node: TreeNode, name: string, form: string): RootfsError {
+  const path = Buffer.from(nodePath(node), 'latin1').toString();
+  return new RootfsError(
+    'ERR_WOULD_LOSE',
+    `${path}: ${form} cannot hold the extended attribute ${JSON.stringify(name)}; allow loss to go on without it`,
+    { detail: { path, xattr: name } },
+  );
+}

@@ -1,0 +1,70 @@
+/** A tree on disk for `mke2fs -d`: names, content and links; everything else is set in the image afterwards. */
+import { closeSync, ftruncateSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { Inode, MergedTree, TreeNode } from '../rootfs/tree.js';
+import { DataCopier } from './copy-data.js';
+import { checkDataPlace, closeLayers, openLayers } from './layer-files.js';
+
+const TURN = 512;
+
+/**
+ * Writes directories, files and symbolic links below `root`, which must exist, for this user alone. Devices and FIFOs
+ * are left out: `mknod` in the image makes them, without any power over this machine.
+ *
+ * @throws RootfsError `ERR_LAYER_INVALID`; the system's error; the signal's reason
+ */
+export async function writeContentTree(
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  root: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const files = openLayers(layers);
+  try {
+    const copier = new DataCopier(files, () => signal?.throwIfAborted());
+    const first = new Map<Inode, Buffer>();
+    let count = 0;
+    const open: [TreeNode, Buffer][] = [[tree.root, Buffer.from(root)]];
+    for (let pair = open.pop(); pair !== undefined; pair = open.pop()) {
+      const [directory, folder] = pair;
+      for (const node of directory.children?.values() ?? []) {
+        const path = Buffer.concat([folder, Buffer.from(`/${node.name}`, 'latin1')]);
+        const earlier = node.inode.links > 1 ? first.get(node.inode) : undefined;
+        if (earlier !== undefined) linkSync(earlier, path);
+        else writeEntry(node, path, layers, copier);
+        if (node.inode.links > 1 && isOnDisk(node.inode)) first.set(node.inode, path);
+        if (node.children !== undefined) open.push([node, path]);
+        count += 1;
+        if (count % TURN !== 0) continue;
+        await nextTurn();
+        signal?.throwIfAborted();
+      }
+    }
+  } finally {
+    closeLayers(files);
+  }
+}
+
+/** Whether an inode is written to disk, or made in the image. */
+export function isOnDisk({ type }: Inode): boolean {
+  return type === 'file' || type === 'directory' || type === 'symlink';
+}
+
+function writeEntry(node: TreeNode, path: Buffer, layers: readonly LayerTar[], copier: DataCopier): void {
+  const { inode } = node;
+  if (inode.type === 'directory') mkdirSync(path, 0o700);
+  else if (inode.type === 'symlink') symlinkSync(Buffer.from(inode.linkTarget ?? '', 'latin1'), path);
+  else if (inode.type === 'file') {
+    checkDataPlace(inode, layers, () => path.toString());
+    const fd = openSync(path, 'wx', 0o600);
+    try {
+      const { data, size } = inode;
+      if (data?.extents !== undefined) copier.copySparse(data.layer, data.extents, size, fd);
+      else if (data !== undefined) copier.copyNew({ layer: data.layer, tarOffset: data.tarOffset, length: size }, fd);
+      else ftruncateSync(fd, size);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}

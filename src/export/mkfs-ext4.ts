@@ -1,0 +1,186 @@
+/**
+ * Ext4 images: `mke2fs -d` for names and content, `debugfs` for what only root could give a file. No root, no mount.
+ *
+ * This form knows the tree and two tools of e2fsprogs; it must not know the format beyond what it costs.
+ */
+import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { CallOptions } from '../content/content.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
+import { walkTree } from '../rootfs/walk-tree.js';
+import { deviceNumber } from './erofs-format.js';
+import { intoPlace, requireReplaceable } from './image-file.js';
+import { fitTree, isCommonXattr } from './mkfs-attributes.js';
+import { completeImage } from './mkfs-ext4-script.js';
+import { writeContentTree } from './mkfs-ext4-tree.js';
+import type { MkfsResult } from './mkfs-squashfs.js';
+import { type FoundTool, findTool, runTool } from './mkfs-tool.js';
+
+/** Options of `writeExt4`. */
+export interface Ext4Options extends CallOptions {
+  /** Length of the image in bytes. Default: as much as the tree needs, and a little. */
+  readonly size?: number | undefined;
+  /** Go on without extended attributes that ext4 cannot hold. Default false. */
+  readonly allowLoss?: boolean | undefined;
+}
+
+const BLOCK = 4096;
+const INODE_BYTES = 256;
+/** What a file system has besides files: groups, a journal, room for guesses that were too low. */
+const BASE_BYTES = 8 * 1024 * 1024;
+const JOURNAL_SHARE = 1.04;
+const GROWTH = 1.25;
+const ATTEMPTS = 4;
+/** Seconds that ext4 holds in inodes of 256 bytes: 34 bits, from 1901 to 2446. */
+const FIRST_SECOND = -(2 ** 31);
+const LAST_SECOND = 2 ** 34 - 2 ** 31 - 1;
+const MAX_XATTR_BYTES = 3000;
+
+/**
+ * Writes a merged tree as an ext4 image, through `mke2fs` and `debugfs`.
+ *
+ * Types, modes, owners, devices, links, times to the nanosecond and extended attributes are kept; `lost+found` is
+ * added, as ext4 wants it. Content passes through a temporary folder beside the image. The file appears under its name
+ * when it is complete. The same tree need not give the same bytes.
+ *
+ * @param layers What the tree was made from, base first.
+ * @param out Path of the image: a new name, or a regular file.
+ * @throws RootfsError `ERR_TOOL_MISSING`, `ERR_NO_SPACE` (`size` is too small, or the disk is full), `ERR_WOULD_LOSE`,
+ *   `ERR_UNSUPPORTED`, `ERR_OPTION_INVALID`, `ERR_LAYER_INVALID`, `ERR_FILESYSTEM`; the signal's reason
+ * @see https://www.kernel.org/doc/html/v6.18/filesystems/ext4/
+ */
+export async function writeExt4(
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  out: string,
+  options: Ext4Options = {},
+): Promise<MkfsResult> {
+  const { size, allowLoss = false, signal } = options;
+  if (size !== undefined && !(Number.isSafeInteger(size) && size >= 1024 * 1024)) {
+    throw new RootfsError('ERR_OPTION_INVALID', `size: expected at least 1 MiB in bytes, found ${size}`);
+  }
+  signal?.throwIfAborted();
+  const path = resolve(out);
+  let scratch: string | undefined;
+  let content: string | undefined;
+  try {
+    requireReplaceable(path);
+    const make = findTool('ext4', [{ name: 'mke2fs', package: 'e2fsprogs' }]);
+    const tool = findTool('ext4', [{ name: 'debugfs', package: 'e2fsprogs' }]);
+    checkDevices(tree);
+    const fitted = fitTree(tree, { name: 'ext4', holdsXattr: isHeld, time: nearestTime, allowLoss });
+    const imageBytes = await intoPlace(path, async (file) => {
+      content = `${file.path}.d`;
+      mkdirSync(content, 0o700);
+      scratch = mkdtempSync(join(plainTemporary(), 'rootfs-kit-ext4-'));
+      await writeContentTree(fitted.tree, layers, content, signal);
+      await makeImage(make, fitted.tree, { image: file.path, content, size, signal });
+      await completeImage({ tool, image: file.path, scratch, signal }, fitted.tree);
+      return statSync(file.path).size;
+    });
+    return {
+      path,
+      imageBytes,
+      tool: make.name,
+      losses: fitted.losses.list(),
+      skippedXattrs: Object.fromEntries(fitted.skippedXattrs),
+    };
+  } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
+    throw wrapSystemError(error, path);
+  } finally {
+    for (const folder of [content, scratch]) if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Makes the image; where the size is ours to choose and a guess was too low, with more. */
+async function makeImage(
+  tool: FoundTool,
+  tree: MergedTree,
+  place: {
+    readonly image: string;
+    readonly content: string;
+    readonly size: number | undefined;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const { image, content, size, signal } = place;
+  const inodes = tree.inodes + 64;
+  let bytes = size ?? neededBytes(tree, inodes);
+  for (let attempt = 1; ; attempt += 1) {
+    const args = ['-q', '-F', '-t', 'ext4', '-b', String(BLOCK), '-I', String(INODE_BYTES), '-m', '0'];
+    const extended = 'lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard';
+    const blocks = Math.floor(bytes / BLOCK);
+    try {
+      truncateSync(image, 0);
+      await runTool(tool, [...args, '-N', String(inodes), '-E', extended, '-d', content, image, String(blocks)], {
+        signal,
+      });
+      return;
+    } catch (error) {
+      const full = error instanceof RootfsError && error.code === 'ERR_NO_SPACE';
+      if (!full || attempt === ATTEMPTS) throw error;
+      if (size !== undefined) {
+        throw new RootfsError('ERR_NO_SPACE', `ext4: the tree does not fit into ${size} bytes; give it a larger size`, {
+          cause: error,
+        });
+      }
+      bytes = Math.ceil(bytes * GROWTH);
+    }
+  }
+}
+
+/** A generous guess of what a tree takes. */
+function neededBytes(tree: MergedTree, inodes: number): number {
+  const seen = new Set<Inode>();
+  let blocks = 0;
+  for (const { node } of walkTree(tree)) {
+    const { inode, children } = node;
+    if (children !== undefined) {
+      let names = 24;
+      for (const name of children.keys()) names += 8 + ((name.length + 3) & ~3);
+      // Directories are indexed, and their blocks seldom full.
+      blocks += Math.ceil((names * 1.5) / BLOCK) + 1;
+    } else if (!seen.has(inode)) {
+      if (inode.links > 1) seen.add(inode);
+      const runs = inode.data?.extents;
+      const bytes = runs === undefined ? inode.size : runs.reduce((sum, { length }) => sum + length + BLOCK, 0);
+      blocks += Math.ceil(bytes / BLOCK);
+      if ((inode.linkTarget?.length ?? 0) >= 60) blocks += 1;
+    }
+    if (inode.xattrs !== undefined) blocks += 1;
+  }
+  const bytes = (blocks * BLOCK + inodes * INODE_BYTES) * JOURNAL_SHARE + BASE_BYTES;
+  return Math.ceil(bytes / (1024 * 1024)) * 1024 * 1024;
+}
+
+function checkDevices(tree: MergedTree): void {
+  for (const { path, node } of walkTree(tree)) {
+    const { type, rdevMajor = 0, rdevMinor = 0 } = node.inode;
+    if ((type !== 'char' && type !== 'block') || deviceNumber(rdevMajor, rdevMinor) !== undefined) continue;
+    const shown = Buffer.from(path, 'latin1').toString();
+    throw new RootfsError(
+      'ERR_UNSUPPORTED',
+      `${shown}: device ${rdevMajor}:${rdevMinor}; Linux has up to 4095:1048575, write a tar instead`,
+    );
+  }
+}
+
+/** Inode and one block share what attributes take; both are smaller than what other file systems have. */
+function isHeld(name: string, value: Buffer): boolean {
+  return isCommonXattr(name, value) && !/[\n\r]/.test(name) && value.length <= MAX_XATTR_BYTES;
+}
+
+function nearestTime(time: Timestamp): Timestamp {
+  if (time.seconds < FIRST_SECOND) return { seconds: FIRST_SECOND, nanoseconds: 0 };
+  return time.seconds > LAST_SECOND ? { seconds: LAST_SECOND, nanoseconds: 0 } : time;
+}
+
+/** A folder for files whose paths `debugfs` can read as one word. */
+function plainTemporary(): string {
+  const folder = tmpdir();
+  return /^[A-Za-z0-9_./+-]+$/.test(folder) ? folder : '/tmp';
+}

@@ -1,0 +1,158 @@
+/**
+ * Squashfs images: the flattened tar, streamed into whichever tool is here. No root, no file in between.
+ *
+ * This form knows the tree and two tools' options; it must not know the format.
+ */
+
+import { statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import type { CallOptions } from '../content/content.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
+import { encodeHeader } from '../tar/write-header.js';
+import { flatten } from './flatten.js';
+import { intoPlace, requireReplaceable } from './image-file.js';
+import { fitTree, isCommonXattr } from './mkfs-attributes.js';
+import { type FoundTool, findTool, runTool, type Tool } from './mkfs-tool.js';
+import type { Loss } from './unpack-options.js';
+
+/** Options of `writeSquashfs`. */
+export interface SquashfsOptions extends CallOptions {
+  /** Default `zstd`, which Linux reads from 4.14 on. */
+  readonly compression?: 'zstd' | 'gzip' | 'xz' | 'lz4' | undefined;
+  /** Go on without extended attributes that squashfs cannot hold. Default false. */
+  readonly allowLoss?: boolean | undefined;
+}
+
+/** What `writeSquashfs` or `writeExt4` wrote. */
+export interface MkfsResult {
+  /** Absolute path of the image. */
+  readonly path: string;
+  readonly imageBytes: number;
+  /** The tool that made it. */
+  readonly tool: string;
+  readonly losses: readonly Loss[];
+  /** Extended attributes that are never written, by name or prefix, and how many entries had one. */
+  readonly skippedXattrs: Readonly<Record<string, number>>;
+}
+
+const TOOLS: readonly Tool[] = [
+  { name: 'tar2sqfs', package: 'squashfs-tools-ng' },
+  { name: 'sqfstar', package: 'squashfs-tools' },
+];
+const COMPRESSIONS = ['zstd', 'gzip', 'xz', 'lz4'];
+const LAST_SECOND = 0xffff_ffff;
+
+/**
+ * Writes a merged tree as a squashfs image, through `tar2sqfs` or `sqfstar`.
+ *
+ * Types, modes, owners, devices, links and extended attributes are kept. Times are whole seconds from 1970 to 2106, as
+ * the format has them: earlier and later ones become the nearest. The file appears under its name when it is complete.
+ *
+ * @param layers What the tree was made from, base first.
+ * @param out Path of the image: a new name, or a regular file.
+ * @throws RootfsError `ERR_TOOL_MISSING`, `ERR_WOULD_LOSE`, `ERR_OPTION_INVALID`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`,
+ *   what `flatten` fails with; the signal's reason
+ * @see https://www.kernel.org/doc/html/v6.18/filesystems/squashfs.html
+ */
+export async function writeSquashfs(
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  out: string,
+  options: SquashfsOptions = {},
+): Promise<MkfsResult> {
+  const { compression = 'zstd', allowLoss = false, signal, onProgress } = options;
+  if (!COMPRESSIONS.includes(compression)) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `compression: expected one of ${COMPRESSIONS.join(', ')}, found ${String(compression)}`,
+    );
+  }
+  signal?.throwIfAborted();
+  const path = resolve(out);
+  try {
+    requireReplaceable(path);
+    const tool = findTool('squashfs', TOOLS);
+    const fitted = fitTree(tree, { name: 'squashfs', holdsXattr: isHeld, time: nearestTime, allowLoss });
+    if (tool.name === 'sqfstar' && fitted.tree.root.inode.xattrs !== undefined) {
+      if (!allowLoss) throw rootXattrs();
+      fitted.losses.add('xattrs', '');
+    }
+    const imageBytes = await intoPlace(path, async (file) => {
+      const tar = flatten(fitted.tree, layers, { signal, onProgress });
+      const { args, input } = commandOf(tool, compression, file.path, fitted.tree.root.inode, tar);
+      // The tar's times are final already, and the tools would obey this a second time, or refuse it.
+      await runTool(tool, args, { input, signal, env: { SOURCE_DATE_EPOCH: undefined } });
+      return statSync(file.path).size;
+    });
+    return {
+      path,
+      imageBytes,
+      tool: tool.name,
+      losses: fitted.losses.list(),
+      skippedXattrs: Object.fromEntries(fitted.skippedXattrs),
+    };
+  } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
+    throw wrapSystemError(error, path);
+  }
+}
+
+function rootXattrs(): RootfsError {
+  return new RootfsError(
+    'ERR_WOULD_LOSE',
+    'squashfs: sqfstar cannot give the root its extended attributes; install tar2sqfs (apt-get install squashfs-tools-ng), or allow loss',
+  );
+}
+
+function isHeld(name: string, value: Buffer): boolean {
+  return isCommonXattr(name, value) && !name.startsWith('system.');
+}
+
+function nearestTime({ seconds }: Timestamp): Timestamp {
+  return { seconds: Math.min(Math.max(seconds, 0), LAST_SECOND), nanoseconds: 0 };
+}
+
+function commandOf(
+  tool: FoundTool,
+  compression: string,
+  out: string,
+  root: Inode,
+  tar: Readable,
+): { readonly args: readonly string[]; readonly input: Readable } {
+  const level = compression === 'zstd' ? '6' : undefined;
+  if (tool.name === 'tar2sqfs') {
+    const extra = level === undefined ? [] : ['-X', `level=${level}`];
+    const jobs = ['-j', String(availableParallelism())];
+    return { args: ['--quiet', '--force', '--no-skip', '-c', compression, ...extra, ...jobs, out], input: tar };
+  }
+  const extra = level === undefined ? [] : ['-Xcompression-level', level];
+  const owner = ['-root-uid', String(root.uid), '-root-gid', String(root.gid)];
+  const rest = ['-root-mode', root.mode.toString(8), '-root-time', String(root.mtime.seconds), '-mkfs-time', '0'];
+  const args = [
+    '-comp',
+    compression,
+    ...extra,
+    ...owner,
+    ...rest,
+    '-force',
+    '-quiet',
+    '-no-progress',
+    '-exit-on-error',
+    out,
+  ];
+  return { args, input: Readable.from(withoutRoot(tar, root), { objectMode: false }) };
+}
+
+/** `sqfstar` refuses the entry `./`, which comes first: it is cut off, and the root's attributes go by options. */
+async function* withoutRoot(tar: Readable, root: Inode): AsyncGenerator<Buffer, void, void> {
+  let cut = encodeHeader({ ...root, name: './', type: 'directory', size: 0, linkname: undefined }).length;
+  for await (const chunk of tar as AsyncIterable<Buffer>) {
+    const rest = chunk.subarray(Math.min(cut, chunk.length));
+    cut -= chunk.length - rest.length;
+    if (rest.length > 0) yield rest;
+  }
+}

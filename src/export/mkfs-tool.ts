@@ -1,0 +1,129 @@
+/** The file system tools of other projects: finding them, and running one to its end. */
+import { spawn } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { RootfsError, systemErrorCode } from '../errors.js';
+
+/** A tool, and the Debian package that has it. */
+export interface Tool {
+  readonly name: string;
+  readonly package: string;
+}
+
+/** A tool that is here. */
+export interface FoundTool {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** What a tool said. */
+export interface ToolOutput {
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+const MAX_STDERR = 64 * 1024;
+const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin'];
+
+/**
+ * The first of some tools that is here: on `PATH`, or where administrators' tools lie.
+ *
+ * @throws RootfsError `ERR_TOOL_MISSING`, naming the packages
+ */
+export function findTool(form: string, tools: readonly Tool[]): FoundTool {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter).filter(isAbsolute), ...SYSTEM_FOLDERS];
+  for (const { name } of tools) {
+    for (const folder of folders) {
+      const path = join(folder, name);
+      if (isProgram(path)) return { name, path };
+    }
+  }
+  const names = tools.map(({ name }) => name).join(' or ');
+  const packages = [...new Set(tools.map((tool) => tool.package))].join(' or ');
+  throw new RootfsError(
+    'ERR_TOOL_MISSING',
+    `${form}: ${names} is not installed; on Debian: apt-get install ${packages.replaceAll(' or ', ', or apt-get install ')}`,
+    { detail: { tools: tools.map(({ name }) => name) } },
+  );
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs a tool to its end.
+ *
+ * @param input What it reads; without it, nothing.
+ * @throws RootfsError `ERR_FILESYSTEM` or `ERR_NO_SPACE` with what the tool said; what `input` fails with; the signal's
+ *   reason, after the tool has ended
+ */
+export async function runTool(
+  tool: FoundTool,
+  args: readonly string[],
+  options: {
+    readonly input?: Readable | undefined;
+    /** What differs from this process's environment; `undefined` takes a variable away. */
+    readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+    readonly signal?: AbortSignal | undefined;
+  } = {},
+): Promise<ToolOutput> {
+  const { input, signal } = options;
+  signal?.throwIfAborted();
+  const child = spawn(tool.path, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, LC_ALL: 'C', ...options.env },
+  });
+  const stop = (): void => void child.kill('SIGKILL');
+  signal?.addEventListener('abort', stop, { once: true });
+  const stdout: Buffer[] = [];
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => {
+    if (stderr.length < MAX_STDERR) stderr += chunk.toString();
+  });
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, killed) => resolve(code ?? killed ?? 'unknown'));
+  });
+  let broken: unknown;
+  const fed =
+    input === undefined
+      ? new Promise<void>((resolve) => child.stdin.on('error', () => {}).end(resolve))
+      : pipeline(input, child.stdin);
+  const feeding = fed.catch((error: unknown) => {
+    broken = error;
+    // A tool that ended early says why itself.
+    if (!['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(systemErrorCode(error) ?? '')) stop();
+  });
+  try {
+    const code = await ended;
+    await feeding;
+    signal?.throwIfAborted();
+    if (broken !== undefined && !['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(systemErrorCode(broken) ?? '')) {
+      throw broken;
+    }
+    if (code === 0) return { stdout: Buffer.concat(stdout), stderr };
+    throw toolFailed(tool, `exit ${code}`, stderr);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+/** A tool's failure as an error: what it said last. */
+export function toolFailed(tool: FoundTool, how: string, stderr: string): RootfsError {
+  const said = stderr.trim().split('\n').slice(-3).join('; ').slice(0, 1000);
+  const full = /no space left|could not allocate|disk full/i.test(stderr);
+  return new RootfsError(
+    full ? 'ERR_NO_SPACE' : 'ERR_FILESYSTEM',
+    `${tool.name}: ${how}${said === '' ? '' : `: ${said}`}; ${full ? 'give it more space' : 'see what it says'}`,
+    { detail: { tool: tool.path } },
+  );
+}
