@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
-import { compareNames, type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
+import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { typeBits } from './erofs-plan.js';
-import { isOnDisk } from './mkfs-ext4-tree.js';
+import { addedNames } from './mkfs-ext4-tree.js';
 import { type FoundTool, runTool, toolFailed } from './mkfs-tool.js';
 
 const ROOT = 2;
@@ -26,15 +26,20 @@ export interface Debugged {
  *   signal's reason
  */
 export async function completeImage(debugged: Debugged, tree: MergedTree): Promise<void> {
-  const numbers = await readNumbers(debugged, tree);
-  await makeSpecialFiles(debugged, tree, numbers);
+  const added = addedNames(tree);
+  const numbers = await readNumbers(debugged, tree, added);
+  await addNames(debugged, added, numbers);
   const lines: string[] = [];
   for (const [inode, number] of numbers) setInode(lines, debugged, inode, number);
   await run(debugged, lines, true);
 }
 
 /** The number of each inode, level by level: a directory can be listed once its own number is known. */
-async function readNumbers(debugged: Debugged, tree: MergedTree): Promise<Map<Inode, number>> {
+async function readNumbers(
+  debugged: Debugged,
+  tree: MergedTree,
+  added: ReadonlySet<TreeNode>,
+): Promise<Map<Inode, number>> {
   const numbers = new Map<Inode, number>([[tree.root.inode, ROOT]]);
   let level: TreeNode[] = [tree.root];
   while (level.length > 0) {
@@ -45,7 +50,7 @@ async function readNumbers(debugged: Debugged, tree: MergedTree): Promise<Map<In
     for (const [at, directory] of level.entries()) {
       const listing = listings[at] as ReadonlyMap<string, number>;
       for (const node of directory.children?.values() ?? []) {
-        if (!isOnDisk(node.inode)) continue;
+        if (added.has(node)) continue;
         const number = listing.get(node.name);
         if (number === undefined) throw surprising(debugged, `no inode of ${JSON.stringify(nodePath(node))}`);
         numbers.set(node.inode, number);
@@ -72,38 +77,31 @@ function parseListings(output: string): ReadonlyMap<string, number>[] {
   return listings;
 }
 
-async function makeSpecialFiles(debugged: Debugged, tree: MergedTree, numbers: Map<Inode, number>): Promise<void> {
+/** Devices, FIFOs, and the further names of what `mke2fs` gives only one. */
+async function addNames(debugged: Debugged, added: ReadonlySet<TreeNode>, numbers: Map<Inode, number>): Promise<void> {
+  const numberOf = ({ inode }: { readonly inode: Inode }): number => numbers.get(inode) as number;
   const lines: string[] = [];
-  const made: Inode[] = [];
-  const later: { readonly node: TreeNode; readonly directory: number }[] = [];
-  const open: TreeNode[] = [tree.root];
-  for (let directory = open.pop(); directory !== undefined; directory = open.pop()) {
-    const number = numbers.get(directory.inode) as number;
-    let entered = false;
-    for (const node of [...(directory.children?.values() ?? [])].sort((a, b) => compareNames(a.name, b.name))) {
-      if (node.children !== undefined) open.push(node);
-      if (isOnDisk(node.inode)) continue;
-      if (made.includes(node.inode)) {
-        later.push({ node, directory: number });
-        continue;
-      }
-      if (!entered) lines.push(`cd <${number}>`);
-      entered = true;
-      const { type, rdevMajor = 0, rdevMinor = 0 } = node.inode;
-      const what = type === 'fifo' ? 'p' : `${type === 'char' ? 'c' : 'b'} ${rdevMajor} ${rdevMinor}`;
-      lines.push(`mknod ${quoted(node)} ${what}`);
-      made.push(node.inode);
+  const made = new Set<Inode>();
+  const further: TreeNode[] = [];
+  for (const node of added) {
+    const { inode, parent } = node;
+    if (made.has(inode) || numbers.has(inode)) {
+      further.push(node);
+      continue;
     }
+    const { type, rdevMajor = 0, rdevMinor = 0 } = inode;
+    const what = type === 'fifo' ? 'p' : `${type === 'char' ? 'c' : 'b'} ${rdevMajor} ${rdevMinor}`;
+    lines.push(`cd <${numberOf(parent as TreeNode)}>`, `mknod ${quoted(node)} ${what}`);
+    made.add(inode);
   }
-  if (made.length === 0) return;
   const allocated = [...(await run(debugged, lines, true)).matchAll(/^Allocated inode: (\d+)$/gm)];
-  if (allocated.length !== made.length)
-    throw surprising(debugged, `${allocated.length} inodes for ${made.length} files`);
-  for (const [at, inode] of made.entries()) numbers.set(inode, Number(allocated[at]?.[1]));
-  const links = later.flatMap(({ node, directory }) => {
-    const number = numbers.get(node.inode);
-    return [`cd <${directory}>`, `ln <${number}> ${quoted(node)}`, `sif <${number}> links_count ${node.inode.links}`];
-  });
+  if (allocated.length !== made.size) throw surprising(debugged, `${allocated.length} inodes for ${made.size} files`);
+  for (const [at, inode] of [...made].entries()) numbers.set(inode, Number(allocated[at]?.[1]));
+  const links = further.flatMap((node) => [
+    `cd <${numberOf(node.parent as TreeNode)}>`,
+    `ln <${numberOf(node)}> ${quoted(node)}`,
+    `sif <${numberOf(node)}> links_count ${node.inode.links}`,
+  ]);
   await run(debugged, links, true);
 }
 
@@ -112,7 +110,7 @@ function quoted({ name, ...node }: TreeNode): string {
   if (!/[\n\r]/.test(name)) return `"${name.replaceAll('"', '""')}"`;
   throw new RootfsError(
     'ERR_UNSUPPORTED',
-    `${JSON.stringify(nodePath({ name, ...node }))}: debugfs cannot make a device or FIFO whose name holds a newline; write an erofs image`,
+    `${JSON.stringify(nodePath({ name, ...node }))}: debugfs cannot give this kind of file a name that holds a newline; write an erofs image`,
   );
 }
 
@@ -123,9 +121,10 @@ function setInode(lines: string[], { scratch }: Debugged, inode: Inode, number: 
   set('uid', inode.uid);
   set('gid', inode.gid);
   const { seconds, nanoseconds } = inode.mtime;
+  // The field holds 32 bits, the extra one two more; given unsigned, since debugfs takes -1 for no time at all.
   const epoch = Math.floor((seconds + 2 ** 31) / 2 ** 32);
   for (const field of ['atime', 'ctime', 'mtime']) {
-    set(field, `@${seconds}`);
+    set(field, `@${((seconds % 2 ** 32) + 2 ** 32) % 2 ** 32}`);
     set(`${field}_extra`, ((nanoseconds << 2) | (epoch & 3)) >>> 0);
   }
   let count = 0;

@@ -3,6 +3,7 @@ import { closeSync, ftruncateSync, linkSync, mkdirSync, openSync, symlinkSync } 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, MergedTree, TreeNode } from '../rootfs/tree.js';
+import { walkTree } from '../rootfs/walk-tree.js';
 import { DataCopier } from './copy-data.js';
 import { checkDataPlace, closeLayers, openLayers } from './layer-files.js';
 
@@ -24,31 +25,39 @@ export async function writeContentTree(
   try {
     const copier = new DataCopier(files, () => signal?.throwIfAborted());
     const first = new Map<Inode, Buffer>();
+    const added = addedNames(tree);
     let count = 0;
-    const open: [TreeNode, Buffer][] = [[tree.root, Buffer.from(root)]];
-    for (let pair = open.pop(); pair !== undefined; pair = open.pop()) {
-      const [directory, folder] = pair;
-      for (const node of directory.children?.values() ?? []) {
-        const path = Buffer.concat([folder, Buffer.from(`/${node.name}`, 'latin1')]);
-        const earlier = node.inode.links > 1 ? first.get(node.inode) : undefined;
-        if (earlier !== undefined) linkSync(earlier, path);
-        else writeEntry(node, path, layers, copier);
-        if (node.inode.links > 1 && isOnDisk(node.inode)) first.set(node.inode, path);
-        if (node.children !== undefined) open.push([node, path]);
-        count += 1;
-        if (count % TURN !== 0) continue;
-        await nextTurn();
-        signal?.throwIfAborted();
-      }
+    for (const { path: name, node } of walkTree(tree)) {
+      if (node === tree.root || added.has(node)) continue;
+      const path = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name, 'latin1')]);
+      const earlier = node.inode.links > 1 ? first.get(node.inode) : undefined;
+      if (earlier !== undefined) linkSync(earlier, path);
+      else writeEntry(node, path, layers, copier);
+      if (node.inode.links > 1) first.set(node.inode, path);
+      count += 1;
+      if (count % TURN !== 0) continue;
+      await nextTurn();
+      signal?.throwIfAborted();
     }
   } finally {
     closeLayers(files);
   }
 }
 
-/** Whether an inode is written to disk, or made in the image. */
-export function isOnDisk({ type }: Inode): boolean {
-  return type === 'file' || type === 'directory' || type === 'symlink';
+/**
+ * The names that are not on disk and are added in the image: devices, FIFOs, and all names but the first of what has
+ * several and is no regular file, since `mke2fs` joins only those. Directories come before what they hold.
+ */
+export function addedNames(tree: MergedTree): ReadonlySet<TreeNode> {
+  const added = new Set<TreeNode>();
+  const linked = new Set<Inode>();
+  for (const { node } of walkTree(tree)) {
+    const { type, links } = node.inode;
+    if (type === 'file' || type === 'directory') continue;
+    if (type !== 'symlink' || linked.has(node.inode)) added.add(node);
+    if (links > 1) linked.add(node.inode);
+  }
+  return added;
 }
 
 function writeEntry(node: TreeNode, path: Buffer, layers: readonly LayerTar[], copier: DataCopier): void {

@@ -67,9 +67,19 @@ export function listTree(
   return found;
 }
 
+/** The names of extended attributes; none where the file system has none at all. */
+function listXattrs(path: Buffer): Buffer[] {
+  try {
+    return loadNative()?.listXattrs(path) ?? [];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTSUP') return [];
+    throw error;
+  }
+}
+
 function readXattrs(path: Buffer): Record<string, string> | undefined {
   const native = loadNative();
-  const names = native?.listXattrs(path) ?? [];
+  const names = listXattrs(path);
   if (names.length === 0) return undefined;
   return Object.fromEntries(
     names
