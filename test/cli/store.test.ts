@@ -64,7 +64,7 @@ test('the named store is made and kept', async (t) => {
   for (const path of paths) assert.ok(existsSync(path) && path.startsWith(store));
   assert.deepEqual(await layers(folder, { store }), paths);
   writeFileSync(join(folder, 'file'), '');
-  await assert.rejects(layers(folder, { store: join(folder, 'file/below') }), { message: /--store .*--no-store/ });
+  await assert.rejects(layers(folder, { store: join(folder, 'file/below') }), { message: /--store / });
 });
 
 test('a temporary store is gone afterwards, after a failure too', async (t) => {
