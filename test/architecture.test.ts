@@ -33,7 +33,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   valibot: ['spec'],
   'p-map': ['io'],
   koffi: ['io'],
-  'proper-lockfile': ['io'],
   minizlib: ['codec'],
   fzstd: ['codec'],
   tar: ['tar'],
