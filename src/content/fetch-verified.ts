@@ -6,7 +6,10 @@ import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES, readLimited } from '../
 import { verifyBytes, verifyStream } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
-import type { CallOptions, Fetcher } from './content.js';
+import type { CallOptions, Distruster, Fetcher } from './content.js';
+
+/** How often a source that says it can do better is asked again. */
+const MAX_DISTRUSTS = 8;
 
 /** Options of `readVerified`. */
 export interface ReadVerifiedOptions extends CallOptions {
@@ -34,19 +37,31 @@ export async function fetchVerified(source: Fetcher, target: Descriptor, options
 }
 
 /**
- * Reads the content of `target` into memory, verified. For documents, not for layers.
+ * Reads the content of `target` into memory, verified. For documents, not for layers. A source that gave wrong bytes
+ * is told, and asked again if that may help.
  *
  * @throws RootfsError as `fetchVerified`; `ERR_LIMIT_EXCEEDED` where `target.size` is over `maxBytes`
  */
 export async function readVerified(
-  source: Fetcher,
+  source: Fetcher & Partial<Distruster>,
   target: Descriptor,
   options: ReadVerifiedOptions = {},
 ): Promise<Buffer> {
   const maxBytes = checkByteLimit('maxBytes', options.maxBytes ?? MAX_DOCUMENT_BYTES);
   requireVerifiable(target.digest);
   if (target.size > maxBytes) throw limitError(`${target.digest} (${target.size} bytes)`, maxBytes);
-  return readLimited(await fetchVerified(source, target, options), maxBytes, target.digest);
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await readLimited(await fetchVerified(source, target, options), maxBytes, target.digest);
+    } catch (error) {
+      const embedded = target.data !== undefined;
+      if (embedded || !isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(target) !== true) throw error;
+    }
+  }
+}
+
+function isMismatch(error: unknown): boolean {
+  return error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
 }
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
