@@ -1,5 +1,8 @@
 /** rootfs-kit: container images to root file systems. The public face; it holds no code of its own. */
 
+// client
+export { type ListInstancesOptions, listInstances } from './client/list-instances.js';
+export { createRegistryClient, type ExecuteOptions, type RegistryClient } from './client/registry-client.js';
 // content
 export type { ArchiveOptions } from './content/archive-file.js';
 export { BlobDir, type BlobDirOptions, type FoundBlob } from './content/blob-dir.js';
@@ -70,9 +73,17 @@ export { createWritableCopy, type WritableCopy, type WritableCopyOptions } from 
 export type { ArchiveForm } from './image/archive-members.js';
 export { type CopyDestination, type CopyImageOptions, type CopyResult, copyImage } from './image/copy-image.js';
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
+export { type FetchedManifest, type FetchManifestOptions, fetchManifest } from './image/fetch-manifest.js';
 export type { Image, ImageDocument } from './image/image.js';
+export {
+  type DownloadImageOptions,
+  downloadImage,
+  packageImage,
+  removeImageDir,
+} from './image/image-folder.js';
 export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from './image/list-platforms.js';
 export { allTags, archiveFileName, type PullOptions, type PullResult, pull, pullAllTags } from './image/pull.js';
+export { type ValidateImageOptions, type ValidImage, validateImage } from './image/validate-image.js';
 export {
   type ArchivePlace,
   type WantedImage,
@@ -90,6 +101,7 @@ export type { LayerHandle } from './layer/layer.js';
 export type { LayerSource } from './layer/layer-input.js';
 export { closeLayerWorkers } from './layer/layer-workers.js';
 export {
+  type CopiedTag,
   type OpenedDestination,
   type OpenedSource,
   type OpenOptions,
@@ -101,6 +113,7 @@ export {
 export { type PreparedRootfs, type PrepareOptions, prepareRootfs } from './prepare-rootfs.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 // registry
+export { checkLogin } from './registry/check-login.js';
 export { closeConnections } from './registry/connections.js';
 export type { CredentialPlaceOptions } from './registry/credential-places.js';
 export {
@@ -123,6 +136,7 @@ export {
 } from './registry/endpoint-search.js';
 export { type EndpointExplanation, explainEndpoint } from './registry/explain-endpoint.js';
 export { type GetTokenOptions, getToken } from './registry/get-token.js';
+export { compareInstances, type Instance, type ListedPage } from './registry/listed-instances.js';
 export { eraseCredential, type KeptCredential, type LoginOptions, storeCredential } from './registry/login.js';
 export type { OpenRegistryOptions } from './registry/open-repository.js';
 export type { RegistriesConfPlaces } from './registry/registries-conf.js';

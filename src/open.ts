@@ -8,11 +8,11 @@ import { lstat, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
-import type { CopyImageOptions, CopyResult } from './image/copy-image.js';
+import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import type { WriteArchiveOptions } from './image/write-archive.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
 import { isDigest } from './spec/digest.js';
-import { formatReference } from './spec/reference.js';
+import { formatReference, parseReference } from './spec/reference.js';
 
 /** How a source or a destination is opened. What concerns a registry is ignored for a local one. */
 export type OpenOptions = OpenRegistryOptions;
@@ -130,6 +130,11 @@ async function openLocal(
   }
 }
 
+/** An image that was copied with its tag. */
+export interface CopiedTag extends CopyResult {
+  readonly tag: string;
+}
+
 /** An opened destination: a place, and the name that an image gets there. The caller closes it. */
 export interface OpenedDestination {
   /** What was asked for, written out in full, for people. */
@@ -141,6 +146,8 @@ export interface OpenedDestination {
     reference: string,
     options?: CopyImageOptions & WriteArchiveOptions,
   ): Promise<CopyResult>;
+  /** Copies what all tags of a source stand for; each keeps its tag. Archives take all of them in one file. */
+  copyAllFrom(source: ReadOnlyTarget, options?: CopyImageOptions & WriteArchiveOptions): Promise<readonly CopiedTag[]>;
   /** A folder that was made for a copy that failed before it brought anything is removed. */
   close(): Promise<void>;
 }
@@ -173,6 +180,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       transport,
       copyFrom: (source, from, copyOptions) =>
         copyImage(source, from, repository, reference.digest ?? reference.tag ?? 'latest', copyOptions),
+      copyAllFrom: (source, copyOptions) => copyTags(source, repository, copyOptions),
       close: async () => {},
     };
   }
@@ -189,6 +197,12 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       transport,
       copyFrom: (source, from, copyOptions) =>
         writeArchive(source, [{ reference: from, name: reference }], { form: transport, path }, copyOptions),
+      copyAllFrom: async (source, copyOptions = {}) => {
+        const { allTags } = await import('./image/pull.js');
+        const wanted = await allTags(source, copyOptions);
+        const options = { ...copyOptions, skipUnfit: transport === 'docker-archive' };
+        return [{ tag: '', ...(await writeArchive(source, wanted, { form: transport, path }, options)) }];
+      },
       close: async () => {},
     };
   }
@@ -200,11 +214,28 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
     name: text,
     transport,
     copyFrom: (source, from, copyOptions) => copyImage(source, from, layout, reference, copyOptions),
+    copyAllFrom: (source, copyOptions) => copyTags(source, layout, copyOptions),
     close: async () => {
       if (!hadLayout) await removeEmptyLayout(path);
       if (!hadFolder) await rmdir(path).catch(() => {});
     },
   };
+}
+
+async function copyTags(
+  source: ReadOnlyTarget,
+  destination: CopyDestination,
+  options: CopyImageOptions = {},
+): Promise<readonly CopiedTag[]> {
+  const { allTags } = await import('./image/pull.js');
+  const { copyImage } = await import('./image/copy-image.js');
+  const copied: CopiedTag[] = [];
+  for (const { reference } of await allTags(source, options)) {
+    // Archives know images by their names in full.
+    const tag = /^\w[\w.-]{0,127}$/.test(reference) ? reference : (parseReference(reference).tag ?? reference);
+    copied.push({ tag, ...(await copyImage(source, reference, destination, tag, options)) });
+  }
+  return copied;
 }
 
 /** `path[:name]`, the path ending at the first colon after its last slash. */

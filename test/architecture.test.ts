@@ -18,6 +18,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   registry: 4,
   image: 4,
   layer: 4,
+  client: 5,
   rootfs: 5,
   export: 6,
   analyze: 6,

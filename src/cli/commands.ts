@@ -74,6 +74,66 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/cache.js')).cache,
   },
   {
+    name: 'tags',
+    summary: 'List the tags of a repository, a layout or an archive',
+    load: async () => (await import('./commands/tags.js')).tags,
+  },
+  {
+    name: 'repos',
+    summary: 'List the repositories of a registry',
+    load: async () => (await import('./commands/repos.js')).repos,
+  },
+  {
+    name: 'instances',
+    summary: 'List the manifests of a repository with size, tags and times',
+    load: async () => (await import('./commands/instances.js')).instances,
+  },
+  {
+    name: 'tag',
+    summary: 'Give an image another tag',
+    load: async () => (await import('./commands/tag.js')).tag,
+  },
+  {
+    name: 'delete',
+    summary: 'Delete an image from its registry or layout',
+    load: async () => (await import('./commands/delete.js')).deleteImage,
+  },
+  {
+    name: 'referrers',
+    summary: 'List signatures and attestations that name an image',
+    load: async () => (await import('./commands/referrers.js')).referrers,
+  },
+  {
+    name: 'manifest',
+    summary: 'Print a manifest or index, byte for byte',
+    load: async () => (await import('./commands/manifest.js')).manifest,
+  },
+  {
+    name: 'config',
+    summary: 'Print the config of an image, byte for byte',
+    load: async () => (await import('./commands/config.js')).config,
+  },
+  {
+    name: 'blob',
+    summary: 'Print a layer or config, verified',
+    load: async () => (await import('./commands/blob.js')).blob,
+  },
+  {
+    name: 'validate',
+    summary: 'Check every byte of an image, keep nothing',
+    load: async () => (await import('./commands/validate.js')).validate,
+  },
+  {
+    name: 'login',
+    summary: 'Try a credential at a registry and keep it',
+    load: async () => (await import('./commands/login.js')).login,
+  },
+  {
+    name: 'logout',
+    summary: 'Forget a kept credential',
+    load: async () => (await import('./commands/logout.js')).logout,
+  },
+  {
     name: 'completion',
     summary: 'Print the completion script for bash, zsh or fish',
     load: async () => (await import('./commands/completion.js')).completion,

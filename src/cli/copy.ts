@@ -1,10 +1,11 @@
 /** What `copy` and `push` share: two places opened, one image copied, one line told. */
 import type { Options } from 'yargs';
 import { type CopyResult, openDestination, openSource, RootfsError, splitTransport } from '../index.js';
+import { refuseTagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
-import { PLATFORM_OPTIONS, REGISTRY_OPTIONS, whole } from './options.js';
+import { flag, PLATFORM_OPTIONS, REGISTRY_OPTIONS, whole } from './options.js';
 import { formatSize } from './quantity.js';
 import { SIDE_OPTIONS, sideArguments } from './two-sides.js';
 
@@ -15,6 +16,12 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
     type: 'string',
     describe: 'Only the image for os/arch[/variant]; default: all there are',
     group: 'Image:',
+  },
+  'all-tags': {
+    alias: 'a',
+    type: 'boolean',
+    describe: 'Everything that has a tag, each under its tag',
+    group: 'Copy:',
   },
   jobs: { type: 'number', describe: 'Blobs on their way at once (default 6)', group: 'Copy:' },
   'mount-from': {
@@ -33,50 +40,37 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   const platform = args['platform'] === 'all' ? 'all' : platformOf(args);
   const jobs = whole(args, 'jobs', 1);
   const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
+  const all = flag(args, 'all-tags') === true;
   if (isStdout(to)) refuseTerminal(to);
+  if (all) for (const text of [from, to]) refuseTagged(text);
   const sides = await sideArguments(args, from, to);
   cachePolicy(args);
   const opened = await throughCache(await openSource(from, { ...sides.src, signal, onProgress }), args);
   try {
     const destination = await openDestination(to, { ...sides.dest, signal, onProgress });
     try {
-      const result = await destination.copyFrom(opened.source, opened.reference, {
-        platform,
-        jobs,
-        mountFrom,
-        signal,
-        onProgress,
-        write: context.write,
-      });
+      const options = { platform, jobs, mountFrom, signal, onProgress, write: context.write };
+      const results = all
+        ? await destination.copyAllFrom(opened.source, options)
+        : [await destination.copyFrom(opened.source, opened.reference, options)];
       context.endProgress();
-      context.note(`rootfs: ${summary(result)}: ${destination.name}`);
-      const { digest, mediaType, size } = result.descriptor;
+      for (const result of results) context.note(`rootfs: ${summary(result)}: ${destination.name}`);
       // The archive itself is on stdout then.
-      if (isStdout(to)) return context.note(`rootfs: ${digest}`);
-      await context.write(
-        args['json'] === true
-          ? `${JSON.stringify({
-              source: opened.name,
-              sourceDigest: result.source.digest,
-              destination: destination.name,
-              digest,
-              mediaType,
-              size,
-              manifests: result.manifests,
-              copiedBlobs: result.copiedBlobs,
-              copiedBytes: result.copiedBytes,
-              presentBlobs: result.presentBlobs,
-              mountedBlobs: result.mountedBlobs,
-              foreignBlobs: result.foreignBlobs,
-            })}\n`
-          : `${digest}\n`,
-      );
+      if (isStdout(to)) return;
+      const told = results.map((result) => describe(result, opened.name, destination.name));
+      if (args['json'] === true) await context.write(`${JSON.stringify(all ? told : told[0])}\n`);
+      else await context.write(results.map(({ descriptor }) => `${descriptor.digest}\n`).join(''));
     } finally {
       await destination.close();
     }
   } finally {
     await opened.close();
   }
+}
+
+function describe({ descriptor, source: target, ...rest }: CopyResult, source: string, destination: string): object {
+  const { digest, mediaType, size } = descriptor;
+  return { source, sourceDigest: target.digest, destination, digest, mediaType, size, ...rest };
 }
 
 /** Whether a destination is standard output. */

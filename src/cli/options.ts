@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Options } from 'yargs';
 import { RootfsError } from '../index.js';
-import type { Arguments } from './command.js';
+import type { Arguments, Context } from './command.js';
 import { parseDuration } from './quantity.js';
 
 /** Options of every command. */
@@ -168,4 +168,12 @@ export async function registryArguments(args: Arguments): Promise<RegistryArgume
     timeoutMs: parseDuration('timeout', args['timeout'] ?? '30s'),
     retry: whole(args, 'retry', 0) ?? 5,
   };
+}
+
+/** The registry options for the library's calls that name a registry or a repository themselves. */
+export async function clientOptions(
+  args: Arguments,
+  { signal, onProgress }: Pick<Context, 'signal' | 'onProgress'>,
+): Promise<RegistryArguments & Pick<Context, 'signal' | 'onProgress'>> {
+  return { ...(await registryArguments(args)), signal, onProgress };
 }

@@ -133,7 +133,8 @@ export async function copyImage(
   }
 }
 
-async function readRoot(
+/** Reads what is to be copied: the whole target, or the manifest for one platform. */
+export async function readRoot(
   source: ReadOnlyTarget,
   reference: string,
   reader: DocumentReader,

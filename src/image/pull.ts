@@ -5,6 +5,7 @@ import type { ReadOnlyTarget, TagLister } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { isDigest } from '../spec/digest.js';
 import { hostPlatform, normalizePlatform, type Platform, parsePlatform } from '../spec/platform.js';
+import { parseReference } from '../spec/reference.js';
 import type { CopyResult } from './copy-image.js';
 import { fetchImage } from './fetch-image.js';
 import { imageName } from './image-name.js';
@@ -40,9 +41,9 @@ export async function pull(
   if ('file' in place) return write(source, [{ reference, name: options.name }], place.file, options);
   const { signal, onProgress, platform, maxManifestBytes } = options;
   const image = await fetchImage(source, reference, { signal, onProgress, platform, maxManifestBytes });
-  const tag = reference === '' ? 'latest' : reference.slice(reference.lastIndexOf(':') + 1);
-  const named = isDigest(reference) ? tag.slice(0, 12) : tag;
-  const file = join(place.folder, archiveFileName(source, named, image.platform));
+  const called = options.name === undefined ? undefined : parseReference(options.name);
+  const tag = called?.tag ?? shortTag(called?.digest ?? reference);
+  const file = join(place.folder, archiveFileName(called ?? source, tag, image.platform));
   return write(source, [{ reference, name: options.name }], file, options);
 }
 
@@ -92,6 +93,12 @@ async function write(
   return { ...result, path };
 }
 
+/** The last part of a reference, short. */
+function shortTag(reference: string): string {
+  const tag = reference === '' ? 'latest' : reference.slice(reference.lastIndexOf(':') + 1);
+  return isDigest(reference) ? tag.slice(0, 12) : tag;
+}
+
 /** What a path means: a file of a known suffix, or the folder that a file of the usual name goes into. */
 async function archivePath(path: string): Promise<{ readonly file: string } | { readonly folder: string }> {
   if (path === '-') return { file: path };
@@ -109,7 +116,7 @@ async function archivePath(path: string): Promise<{ readonly file: string } | { 
   );
 }
 
-/** `<name>_<tag>_<arch>_<os>.tar.gz`; slashes in the name become underscores. */
+/** `<name>_<tag>_<arch>_<os>.tar.gz`; slashes in the name become underscores. @param source A repository, or a reference. */
 export function archiveFileName(source: object, tag: string, platform: Platform): string {
   const { repository } = source as { readonly repository?: unknown };
   const name = typeof repository === 'string' ? repository.replace(/^library\//, '') : 'image';

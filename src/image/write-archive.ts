@@ -76,19 +76,8 @@ export async function writeArchive(
   const [first] = wanted;
   const name = first === undefined ? 'the image' : imageName(source, first.reference);
   try {
-    const roots: FoundRoot[] = [];
-    for (const one of wanted) {
-      try {
-        addRoot(roots, await findRoot(source, one, place, options, jobs));
-      } catch (error) {
-        if (options.skipUnfit !== true || !(error instanceof RootfsError) || !UNFIT.has(error.code)) throw error;
-        report(onProgress, { type: 'warning:raised', message: `left out: ${error.message}` });
-      }
-    }
+    const roots = await findRoots(source, wanted, place.form, options);
     const [found] = roots;
-    if (found === undefined) {
-      throw new RootfsError('ERR_NOT_FOUND', `${imageName(source, '')}: there is no image to write`);
-    }
     if (place.form === 'dir' && roots.length > 1) throw oneImage(place);
     const members = place.form === 'dir' ? dirMembers(found) : archiveMembers(roots);
     const blobs = members
@@ -114,9 +103,36 @@ export async function writeArchive(
   }
 }
 
+/**
+ * Reads what stands above the blobs of images that are wanted in an archive: at least one.
+ *
+ * @throws RootfsError as `writeArchive`
+ */
+export async function findRoots(
+  source: ReadOnlyTarget,
+  wanted: readonly WantedImage[],
+  form: ArchiveForm,
+  options: WriteArchiveOptions,
+): Promise<readonly [FoundRoot, ...FoundRoot[]]> {
+  const jobs = checkJobs(options.jobs);
+  const roots: FoundRoot[] = [];
+  for (const one of wanted) {
+    try {
+      addRoot(roots, await findRoot(source, one, form, options, jobs));
+    } catch (error) {
+      if (options.skipUnfit !== true || !(error instanceof RootfsError) || !UNFIT.has(error.code)) throw error;
+      report(options.onProgress, { type: 'warning:raised', message: `left out: ${error.message}` });
+    }
+  }
+  const [first, ...others] = roots;
+  if (first !== undefined) return [first, ...others];
+  throw new RootfsError('ERR_NOT_FOUND', `${imageName(source, '')}: there is no image to write`);
+}
+
 const UNFIT: ReadonlySet<string> = new Set(['ERR_NOT_AN_IMAGE', 'ERR_PLATFORM_NOT_FOUND', 'ERR_SCHEMA1_UNSUPPORTED']);
 
-interface FoundRoot extends ArchiveRoot {
+/** A root that was read. */
+export interface FoundRoot extends ArchiveRoot {
   /** What the source's name points at. */
   readonly source: Descriptor;
 }
@@ -124,20 +140,20 @@ interface FoundRoot extends ArchiveRoot {
 async function findRoot(
   source: ReadOnlyTarget,
   { reference, name }: WantedImage,
-  place: ArchivePlace,
+  form: ArchiveForm,
   options: WriteArchiveOptions,
   jobs: number,
 ): Promise<FoundRoot> {
   const { signal, onProgress, platform } = options;
   const maxBytes = options.maxManifestBytes ?? MAX_DOCUMENT_BYTES;
-  const names = archiveNames(place.form, source, reference, name);
+  const names = archiveNames(form, source, reference, name);
   const pick = async (from: string, wanted: CopyImageOptions['platform']): Promise<FoundRoot> => {
     const image = await fetchImage(source, from, { signal, onProgress, platform: wanted, maxManifestBytes: maxBytes });
     const { descriptor, bytes, value } = image.manifest;
     const root = { descriptor, bytes };
     return { root, source: image.target, image, names, documents: [root], blobs: [value.config, ...value.layers] };
   };
-  if (place.form === 'docker-archive') {
+  if (form === 'docker-archive') {
     if (platform !== 'all') return pick(reference, platform);
     throw new RootfsError(
       'ERR_OPTION_INVALID',

@@ -123,7 +123,8 @@ export async function* listNames(
   }
 }
 
-function namesOf({ value, response }: Page, field: 'tags' | 'repositories', subject: Subject): string[] {
+/** The names in a field of a page; none where it is missing. @throws RootfsError `ERR_REGISTRY` where it is no list */
+export function namesOf({ value, response }: Page, field: 'tags' | 'repositories', subject: Subject): string[] {
   const list = (value as Record<string, unknown> | null)?.[field];
   if (list === undefined || list === null) return [];
   if (!Array.isArray(list)) throw notAList(response, subject, `its field ${field} is no list`);

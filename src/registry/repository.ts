@@ -31,10 +31,11 @@ import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import { fetchBlob } from './fetch-blob.js';
 import { listReferrers } from './list-referrers.js';
+import { instancesOf, type ListedPage } from './listed-instances.js';
 import { isManifestContent } from './manifest-answer.js';
 import { falseIfAbsent, ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
-import { listNames } from './paged-list.js';
+import { type ListRequest, listNames, listPages, namesOf } from './paged-list.js';
 import { pushBlob, type UploadContext } from './push-blob.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
@@ -239,16 +240,17 @@ export class RegistryRepository
 
   /** The tags of this repository, in the registry's order, each once. @throws RegistryError, RootfsError as `resolve` */
   tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
-    return listNames(
-      this.#session,
-      'tags',
-      {
-        path: (endpoint) => `${endpoint.repository}/tags/list`,
-        scopes: (endpoint) => [repositoryScope(endpoint.repository, 'pull')],
-        subject: this.#subject('tags', this.#name),
-      },
-      options,
-    );
+    return listNames(this.#session, 'tags', this.#tagList(), options);
+  }
+
+  /** The pages of the list of tags, with what the registry tells of its manifests beside. @throws as `tags` */
+  async *listing(options: CallOptions = {}): AsyncGenerator<ListedPage, void, undefined> {
+    const request = this.#tagList();
+    for await (const page of listPages(this.#session, request, options)) {
+      if (page !== undefined) {
+        yield { tags: namesOf(page, 'tags', request.subject), instances: instancesOf(page.value) };
+      }
+    }
   }
 
   /**
@@ -299,6 +301,14 @@ export class RegistryRepository
       });
       if (deleted) return;
     }
+  }
+
+  #tagList(): ListRequest {
+    return {
+      path: (endpoint) => `${endpoint.repository}/tags/list`,
+      scopes: (endpoint) => [repositoryScope(endpoint.repository, 'pull')],
+      subject: this.#subject('tags', this.#name),
+    };
   }
 
   get #name(): string {

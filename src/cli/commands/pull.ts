@@ -1,10 +1,15 @@
 /** `rootfs pull IMAGE -o FILE.tar[.gz]`: an image as an archive for `docker load` and its kin. */
-import { pullAllTags, pull as pullImage, RootfsError } from '../../index.js';
+import { type OpenedSource, pullAllTags, pull as pullImage, RootfsError } from '../../index.js';
 import { refuseTagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 import { flag, text, whole } from '../options.js';
+
+/** Its name at the registry, also where it comes out of the cache. */
+function registryName({ transport, name }: OpenedSource): string | undefined {
+  return transport === 'docker' ? name : undefined;
+}
 
 /** The command. */
 export const pull: Command = {
@@ -51,7 +56,7 @@ export const pull: Command = {
     try {
       const result = all
         ? await pullAllTags(opened.source, output, options)
-        : await pullImage(opened.source, opened.reference, output, { ...options, name });
+        : await pullImage(opened.source, opened.reference, output, { ...options, name: name ?? registryName(opened) });
       context.endProgress();
       context.note(`rootfs: ${summary(result)}: ${result.path}`);
       if (result.path === '-') return undefined;

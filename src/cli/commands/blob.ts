@@ -1,0 +1,50 @@
+/** `rootfs blob IMAGE@DIGEST`: the bytes of one blob, verified. */
+import {
+  type Descriptor,
+  fetchImage,
+  fetchVerified,
+  type OpenedSource,
+  parseDigest,
+  RootfsError,
+} from '../../index.js';
+import type { Command, Context } from '../command.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+import { required } from '../options.js';
+
+/** The command. */
+export const blob: Command = {
+  positionals: [IMAGE_POSITIONAL, { name: 'digest', describe: 'A layer or the config of the image', required: true }],
+  options: IMAGE_OPTIONS,
+  examples: [['$0 blob debian:12 sha256:… > layer.tar.gz', 'one layer, checked against its digest']],
+  run: async (args, context) => {
+    const digest = required(args, 'digest', 'DIGEST');
+    parseDigest(digest);
+    const platform = platformOf(args);
+    const { signal, onProgress } = context;
+    const opened = await openImageSource(args, context);
+    try {
+      const image = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
+      const { config, layers } = image.manifest.value;
+      const target = [config, ...layers].find((one) => one.digest === digest);
+      if (target === undefined) {
+        throw new RootfsError(
+          'ERR_NOT_FOUND',
+          `${opened.name}: ${digest} is none of its blobs; see rootfs inspect, or name another platform`,
+          { detail: { image: opened.name, digest } },
+        );
+      }
+      if (args['json'] === true) await context.write(`${JSON.stringify(target)}\n`);
+      else await pour(opened, target, context);
+    } finally {
+      await opened.close();
+    }
+    return undefined;
+  },
+};
+
+async function pour(opened: OpenedSource, target: Descriptor, context: Context): Promise<void> {
+  const { signal, onProgress } = context;
+  const content = await fetchVerified(opened.source, target, { signal, onProgress });
+  context.endProgress();
+  for await (const chunk of content) await context.write(chunk as Uint8Array);
+}

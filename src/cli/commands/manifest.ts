@@ -1,0 +1,30 @@
+/** `rootfs manifest IMAGE`: a manifest or an index, its bytes as they are. */
+import { fetchImage, fetchManifest } from '../../index.js';
+import type { Command } from '../command.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+
+/** The command. */
+export const manifest: Command = {
+  positionals: [IMAGE_POSITIONAL],
+  options: IMAGE_OPTIONS,
+  examples: [
+    ['$0 manifest debian:12', 'the index, byte for byte'],
+    ['$0 manifest --platform linux/arm64 debian:12 | jq .layers', "one platform's manifest"],
+  ],
+  run: async (args, context) => {
+    const platform = platformOf(args);
+    const { signal, onProgress } = context;
+    const opened = await openImageSource(args, context);
+    try {
+      const { descriptor, bytes, value } =
+        platform === undefined
+          ? await fetchManifest(opened.source, opened.reference, { signal, onProgress })
+          : (await fetchImage(opened.source, opened.reference, { platform, signal, onProgress })).manifest;
+      context.endProgress();
+      await context.write(args['json'] === true ? `${JSON.stringify({ descriptor, manifest: value })}\n` : bytes);
+    } finally {
+      await opened.close();
+    }
+    return undefined;
+  },
+};

@@ -1,0 +1,39 @@
+/** `rootfs tag IMAGE NEWTAG`: another tag for an image, in its repository or layout. */
+import { RootfsError, type Tagger } from '../../index.js';
+import type { Command } from '../command.js';
+import { openImageSource } from '../image.js';
+import { REGISTRY_OPTIONS, required } from '../options.js';
+
+/** The command. */
+export const tag: Command = {
+  positionals: [
+    { name: 'image', describe: 'An image at a registry or in a layout', required: true },
+    { name: 'newtag', describe: 'The tag it gets', required: true },
+  ],
+  options: REGISTRY_OPTIONS,
+  examples: [['$0 tag registry.example/app:1.2.3 stable', 'the same bytes under another tag']],
+  run: async (args, context) => {
+    const name = required(args, 'newtag', 'NEWTAG');
+    const { signal, onProgress } = context;
+    const opened = await openImageSource(args, context);
+    try {
+      const tagger = opened.source as Partial<Tagger>;
+      if (tagger.tag === undefined) {
+        throw new RootfsError(
+          'ERR_UNSUPPORTED',
+          `${opened.name}: ${opened.transport}: is only read; copy it to oci: first`,
+        );
+      }
+      const target = await opened.source.resolve(opened.reference, { signal, onProgress });
+      await tagger.tag(target, name, { signal, onProgress });
+      const { digest, mediaType, size } = target;
+      context.endProgress();
+      await context.write(
+        args['json'] === true ? `${JSON.stringify({ tag: name, digest, mediaType, size })}\n` : `${digest}\n`,
+      );
+    } finally {
+      await opened.close();
+    }
+    return undefined;
+  },
+};

@@ -1,0 +1,41 @@
+/** Whether a registry takes a credential: asked before it is kept. */
+import type { CallOptions } from '../content/content.js';
+import { parseLoginKey } from './credential-key.js';
+import type { Credential } from './credentials.js';
+import { machineOptions, type OpenRegistryOptions } from './open-repository.js';
+import { registrySettings } from './registry-options.js';
+import { RegistrySession } from './registry-session.js';
+
+/**
+ * Asks a registry whether it takes a credential: one request to the API's root, answered with a token where it wants
+ * one. A registry that asks nobody who they are takes every credential.
+ *
+ * @param registry `host[:port]`, or `host[:port]/namespace`.
+ * @throws RegistryError `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_RATE_LIMITED`, `ERR_REGISTRY`
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`; the signal's own reason
+ */
+export async function checkLogin(
+  registry: string,
+  credential: Credential,
+  options: Omit<OpenRegistryOptions, 'credential' | 'credentials' | 'findCredentials' | 'authFile'> & CallOptions = {},
+): Promise<void> {
+  const key = parseLoginKey(registry);
+  const host = key.split('/', 1)[0] ?? key;
+  const settings = registrySettings(await machineOptions(host, { ...options, credential, findCredentials: false }));
+  const session = new RegistrySession(host, '', settings);
+  const subject = { kind: 'registry', registry: host, repository: host, name: host } as const;
+  await session.onEndpoints(
+    'push',
+    host,
+    options,
+    async (endpoint) => {
+      const response = await session.request(
+        endpoint,
+        { method: 'GET', path: '', scopes: [], subject, accept: [200] },
+        options,
+      );
+      response.body.discard();
+    },
+    { registryFirst: true },
+  );
+}

@@ -1,0 +1,225 @@
+/** The registry client's errands, against the testing registry. */
+import assert from 'node:assert/strict';
+import { lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Agent } from 'undici';
+import { createRegistryClient, type RegistryClient } from '../../src/client/registry-client.js';
+import { DockerArchive } from '../../src/content/docker-archive.js';
+import { compareInstances, type Instance, instancesOf } from '../../src/registry/listed-instances.js';
+import type { Digest } from '../../src/spec/digest.js';
+import { image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { sampleIndex } from '../support/sample-index.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const { built, amd64, arm64 } = sampleIndex(1000);
+
+async function start(t: TestContext): Promise<{ registry: TestRegistry; client: RegistryClient; app: string }> {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  registry.add('team/app', 'v1', built);
+  registry.add('team/app', 'amd', amd64);
+  const client = createRegistryClient({ findCredentials: false, findEndpoints: false });
+  return { registry, client, app: `${registry.host}/team/app` };
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+test('manifests, digests and configs by name', async (t) => {
+  const { client, app } = await start(t);
+  const index = await client.getManifest(`${app}:v1`);
+  assert.equal(index.kind, 'index');
+  assert.ok(Buffer.from(index.bytes).equals(built.indexBytes));
+  const manifest = await client.getManifestByDigest(app, arm64.descriptor.digest);
+  assert.equal(manifest.kind, 'manifest');
+  assert.ok(Buffer.from(manifest.bytes).equals(arm64.manifestBytes));
+  assert.equal(await client.getDigest(`${app}:v1`), built.descriptor.digest);
+  const config = await client.getConfig(`${app}:v1`, { platform: 'linux/arm64' });
+  assert.equal(config.value.architecture, 'arm64');
+  const blob = await client.getBlob(app, amd64.layers[0]?.descriptor ?? amd64.descriptor);
+  assert.ok(Buffer.concat(await blob.toArray()).equals(amd64.layers[0]?.blob ?? Buffer.alloc(0)));
+  await assert.rejects(client.getManifest(`${app}:absent`), { code: 'ERR_NOT_FOUND' });
+  await assert.rejects(client.getManifestByDigest(app, 'nothing'), { code: 'ERR_DIGEST_INVALID' });
+  await assert.rejects(client.getManifest('scratch'), { code: 'ERR_REFERENCE_INVALID', message: /reserved/ });
+});
+
+test('a digest is computed where HEAD is refused', async (t) => {
+  const { registry, client, app } = await start(t);
+  registry.fault({ on: 'manifest', method: 'HEAD', do: 'answer', status: 405 });
+  assert.equal(await client.getDigest(`${app}:v1`), built.descriptor.digest);
+});
+
+test('tags and repositories are listed as they come', async (t) => {
+  const { registry, client, app } = await start(t);
+  registry.add('other', 'x', amd64);
+  assert.deepEqual((await all(client.listTags(app))).sort(), ['amd', 'v1']);
+  assert.deepEqual((await all(client.listRepositories(registry.host))).sort(), ['other', 'team/app']);
+  await assert.rejects(all(client.listRepositories('not a host')), { code: 'ERR_REFERENCE_INVALID' });
+});
+
+test('a new tag has the same bytes, and a deleted manifest loses all its tags', async (t) => {
+  const { client, app } = await start(t);
+  assert.equal((await client.setTag(`${app}:v1`, 'stable')).digest, built.descriptor.digest);
+  const again = await client.getManifest(`${app}:stable`);
+  assert.ok(Buffer.from(again.bytes).equals(built.indexBytes));
+  assert.equal(again.descriptor.mediaType, built.descriptor.mediaType);
+  await assert.rejects(client.setTag(`${app}:v1`, built.descriptor.digest), { code: 'ERR_REFERENCE_INVALID' });
+  assert.equal((await client.deleteManifest(`${app}:stable`)).digest, built.descriptor.digest);
+  await assert.rejects(client.getDigest(`${app}:v1`), { code: 'ERR_NOT_FOUND' });
+  await assert.rejects(client.deleteManifest(`${app}:v1`), { code: 'ERR_NOT_FOUND' });
+});
+
+test('referrers by the API, all and of one type', async (t) => {
+  const { registry, client, app } = await start(t);
+  const signature = image().subject(amd64.descriptor, 'application/x.signature').build();
+  registry.add('team/app', undefined, signature);
+  const found = await all(client.referrers(`${app}:amd`));
+  assert.deepEqual(
+    found.map(({ digest }) => digest),
+    [signature.descriptor.digest],
+  );
+  assert.deepEqual(await all(client.referrers(`${app}:amd`, { artifactType: 'application/x.other' })), []);
+});
+
+test('validate reads everything once and names what is wrong', async (t) => {
+  const { registry, client, app } = await start(t);
+  const valid = await client.validate(`${app}:v1`);
+  assert.deepEqual([valid.manifests, valid.blobs], [4, built.blobs.size - 4]);
+  const layer = amd64.layers[1]?.descriptor.digest;
+  registry.fault({ on: 'blob', reference: layer, do: 'flip' });
+  await assert.rejects(client.validate(`${app}:v1`), {
+    code: 'ERR_DIGEST_MISMATCH',
+    message: new RegExp(String(layer)),
+  });
+  assert.equal((await client.validate(`${app}:v1`, { platform: 'linux/arm64' })).manifests, 1);
+});
+
+test('instances are gathered where the registry does not list them', async (t) => {
+  const { registry, client, app } = await start(t);
+  const made = image()
+    .configFields({ created: '2020-01-02T03:04:05Z' })
+    .layer((layer) => layer.file('x', 'y'))
+    .build();
+  registry.add('team/app', 'b', made);
+  registry.add('team/app', 'a', made);
+  const found = await client.listInstances(app);
+  const instance = found.get(made.descriptor.digest);
+  const sizes = [made.manifest.config, ...made.manifest.layers].reduce((sum, { size }) => sum + size, 0);
+  assert.deepEqual(instance, {
+    digest: made.descriptor.digest,
+    size: made.manifestBytes.length + sizes,
+    tags: ['a', 'b'],
+    created: new Date('2020-01-02T03:04:05Z'),
+  });
+  assert.equal(found.size, 3);
+  const list = [...found.values()];
+  assert.deepEqual(list, [...list].sort(compareInstances));
+  assert.ok((found.get(built.descriptor.digest)?.size ?? 0) > (found.get(amd64.descriptor.digest)?.size ?? 0));
+});
+
+test("instances come from the registry's own list where it has one", async (t) => {
+  const { registry, client, app } = await start(t);
+  const digest = (hex: string): Digest => `sha256:${hex.repeat(64)}`;
+  const body = {
+    name: 'team/app',
+    tags: ['x'],
+    manifest: {
+      [digest('a')]: {
+        imageSizeBytes: '12',
+        tag: ['z', 'x'],
+        timeCreatedMs: '1500000000000',
+        timeUploadedMs: '1600000000000',
+      },
+      [digest('b')]: { imageSizeBytes: '7', tag: [], timeCreatedMs: '1400000000000', timeUploadedMs: '0' },
+      [digest('c')]: { imageSizeBytes: 'many', tag: null, timeCreatedMs: '-1' },
+      'no digest': { imageSizeBytes: '1' },
+      __proto__: { imageSizeBytes: '1' },
+    },
+  };
+  registry.fault({ on: 'tags', do: 'answer', status: 200, headers: { 'content-type': 'application/json' }, body });
+  const found = await client.listInstances(app);
+  assert.deepEqual(
+    [...found.values()],
+    [
+      { digest: digest('c'), size: 0, tags: [] },
+      { digest: digest('b'), size: 7, tags: [], created: new Date(1400000000000) },
+      {
+        digest: digest('a'),
+        size: 12,
+        tags: ['x', 'z'],
+        created: new Date(1500000000000),
+        uploaded: new Date(1600000000000),
+      },
+    ],
+  );
+  assert.equal(registry.log.requests.length, 1);
+  for (const page of [null, 7, { manifest: [] }, { manifest: null }]) assert.equal(instancesOf(page), undefined);
+});
+
+test('the order of instances: created, uploaded, size, digest', () => {
+  const one = (created?: number, uploaded?: number, size = 1, digest: Digest = 'sha256:a'): Instance => ({
+    digest,
+    size,
+    tags: [],
+    ...(created === undefined ? {} : { created: new Date(created) }),
+    ...(uploaded === undefined ? {} : { uploaded: new Date(uploaded) }),
+  });
+  const ordered = [one(), one(1), one(1, 1), one(1, 2), one(1, 2, 2), one(1, 2, 2, 'sha256:b'), one(2)];
+  assert.deepEqual([...ordered].reverse().sort(compareInstances), ordered);
+});
+
+test('the stages of a pull give what the pull gives, and leave nothing', async (t) => {
+  const { client, app } = await start(t);
+  const folder = tempDir(t);
+  const amd = { platform: 'linux/amd64' };
+  const files = await client.downloadImage(`${app}:v1`, { ...amd, parent: folder });
+  assert.deepEqual(readdirSync(files).sort(), ['blobs', 'index.json', 'manifest.json', 'oci-layout']);
+  for (const name of ['one.tar', 'two.tar.gz']) {
+    const path = await client.packageImage(files, join(folder, name));
+    const archive = await DockerArchive.open(path);
+    assert.equal((await archive.resolve(`${app}:v1`)).digest, amd64.descriptor.digest);
+    await archive.close();
+  }
+  await assert.rejects(client.packageImage(files, join(folder, 'x.zip')), { code: 'ERR_OPTION_INVALID' });
+  await client.removeImageDir(files);
+  await client.removeImageDir(files);
+  assert.deepEqual(readdirSync(folder).sort(), ['one.tar', 'two.tar.gz']);
+  const whole = await client.execute({ image: app, tag: 'v1', arch: 'amd64', os: 'linux', path: folder });
+  assert.equal(whole, join(folder, 'team_app_v1_amd64_linux.tar.gz'));
+  assert.ok(lstatSync(whole).size > 0);
+  const pinned = { image: app, tag: amd64.descriptor.digest, path: join(folder, 'pinned.tar') };
+  assert.equal(await client.execute(pinned), join(folder, 'pinned.tar'));
+  await assert.rejects(client.execute({ image: `${app}:v1`, tag: 'v2' }), { code: 'ERR_OPTION_INVALID' });
+});
+
+test('a folder that is no image is neither packed nor removed', async (t) => {
+  const { client, app } = await start(t);
+  const folder = tempDir(t);
+  const other = join(folder, 'other');
+  mkdirSync(other);
+  writeFileSync(join(other, 'precious'), 'x');
+  await assert.rejects(client.removeImageDir(other), { code: 'ERR_LAYOUT_INVALID' });
+  await assert.rejects(client.packageImage(other, join(folder, 'x.tar')), { code: 'ERR_LAYOUT_INVALID' });
+  const files = await client.downloadImage(`${app}:amd`, { parent: folder });
+  writeFileSync(join(files, 'manifest.json'), JSON.stringify([{ Config: '../other/precious', Layers: [] }]));
+  await assert.rejects(client.packageImage(files, join(folder, 'x.tar')), { code: 'ERR_LAYOUT_INVALID' });
+  assert.deepEqual(readdirSync(other), ['precious']);
+});
+
+test('every request goes through the dispatcher that was given', async (t) => {
+  const { app } = await start(t);
+  const paths: string[] = [];
+  const agent = new Agent().compose((dispatch) => (options, handler) => {
+    paths.push(String(options.path));
+    return dispatch(options, handler);
+  });
+  const client = createRegistryClient({ dispatcher: agent, findCredentials: false, findEndpoints: false });
+  await client.validate(`${app}:amd`);
+  await all(client.listTags(app));
+  assert.equal(paths.length, 1 + amd64.layers.length + 1 + 1);
+  await agent.close();
+});

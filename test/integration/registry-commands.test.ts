@@ -1,0 +1,126 @@
+/** tags, repos, instances, tag, delete, manifest, config, blob, validate, login and logout on Debian's docker-registry. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import { writeLayout } from '../../src/testing/testing.js';
+import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
+import { runRootfs } from '../support/run-rootfs.js';
+import { sampleIndex } from '../support/sample-index.js';
+import { tempDir } from '../support/temp-dir.js';
+import { needs } from '../support/tools.js';
+
+const run = promisify(execFile);
+const skip = needs('docker-registry', 'skopeo');
+const { built, amd64, arm64 } = sampleIndex();
+
+async function start(t: TestContext, options: DockerRegistryOptions = {}): Promise<{ folder: string; host: string }> {
+  const folder = tempDir(t, 'commands');
+  const registry = await startDockerRegistry(folder, options);
+  t.after(() => registry.stop());
+  await writeLayout(join(folder, 'made'), { v1: built, v2: amd64 });
+  return { folder, host: registry.host };
+}
+
+async function rootfs(...words: string[]): Promise<Buffer> {
+  const { code, stdout, stderr } = await runRootfs([...words, '--quiet']);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+async function lines(...words: string[]): Promise<string[]> {
+  return (await rootfs(...words)).toString().split('\n').slice(0, -1);
+}
+
+test('lists, and bytes as they are', { skip }, async (t) => {
+  const { folder, host } = await start(t);
+  const layout = `oci:${join(folder, 'made')}`;
+  await rootfs('push', '--all-tags', layout, `${host}/a/app`);
+  await rootfs('push', `${layout}:v2`, `${host}/b:v2`);
+  assert.deepEqual((await lines('tags', `${host}/a/app`)).sort(), ['v1', 'v2']);
+  assert.deepEqual(JSON.parse((await rootfs('tags', '--json', layout)).toString()), ['v1', 'v2']);
+  assert.deepEqual((await lines('repos', host)).sort(), ['a/app', 'b']);
+  assert.ok((await rootfs('manifest', `${host}/a/app:v1`)).equals(built.indexBytes));
+  assert.ok((await rootfs('manifest', '--platform', 'linux/arm64', `${host}/a/app:v1`)).equals(arm64.manifestBytes));
+  assert.ok((await rootfs('config', '--platform', 'linux/arm64', `${host}/a/app:v1`)).equals(arm64.configBytes));
+  const layer = amd64.layers[1];
+  assert.ok(layer);
+  assert.ok((await rootfs('blob', `${host}/b:v2`, layer.descriptor.digest)).equals(layer.blob));
+  const none = await runRootfs(['blob', '-q', `${host}/b:v2`, `sha256:${'0'.repeat(64)}`]);
+  assert.equal(none.code, 3);
+  const instances = JSON.parse((await rootfs('instances', '--json', `${host}/a/app`)).toString());
+  assert.deepEqual(instances.map(({ tags }: { tags: string[] }) => tags).sort(), [['v1'], ['v2']]);
+  assert.match((await rootfs('instances', `${host}/a/app`)).toString(), /DIGEST .*TAGS\n/);
+  assert.deepEqual(await lines('validate', `${host}/a/app:v1`), [built.descriptor.digest]);
+});
+
+test('tag and delete, as skopeo sees them', { skip }, async (t) => {
+  const { folder, host } = await start(t);
+  await rootfs('push', `oci:${join(folder, 'made')}:v1`, `${host}/a:v1`);
+  assert.deepEqual(await lines('tag', `${host}/a:v1`, 'stable'), [built.descriptor.digest]);
+  const raw = await run('skopeo', ['inspect', '--raw', '--tls-verify=false', `docker://${host}/a:stable`], {
+    encoding: 'buffer',
+  });
+  assert.equal(`sha256:${createHash('sha256').update(raw.stdout).digest('hex')}`, built.descriptor.digest);
+  assert.deepEqual(await lines('delete', `${host}/a:v1`), [built.descriptor.digest]);
+  const gone = await runRootfs(['digest', '-q', `${host}/a:stable`]);
+  assert.equal(gone.code, 3);
+  const layout = `oci:${join(folder, 'made')}`;
+  await rootfs('tag', `${layout}:v2`, 'other');
+  assert.deepEqual(await lines('digest', `${layout}:other`), [amd64.descriptor.digest]);
+  await rootfs('delete', `${layout}:v2`);
+  assert.deepEqual(await lines('tags', layout), ['v1']);
+  const readOnly = await runRootfs(['tag', '-q', `docker-archive:${join(folder, 'absent.tar')}`, 'x']);
+  assert.equal(readOnly.code, 3);
+});
+
+test('all tags of a repository go to another one and into a layout', { skip }, async (t) => {
+  const { folder, host } = await start(t);
+  const layout = `oci:${join(folder, 'made')}`;
+  await rootfs('push', '--all-tags', layout, `${host}/a`);
+  const copied = JSON.parse((await rootfs('copy', '--all-tags', '--json', `${host}/a`, `${host}/b`)).toString());
+  assert.equal(copied.length, 2);
+  assert.deepEqual((await lines('tags', `${host}/b`)).sort(), ['v1', 'v2']);
+  await rootfs('copy', '--all-tags', `${host}/b`, `oci:${join(folder, 'back')}`);
+  assert.deepEqual(await lines('digest', `oci:${join(folder, 'back')}:v1`), [built.descriptor.digest]);
+  const tagged = await runRootfs(['copy', '--all-tags', `${host}/a:v1`, `${host}/c`]);
+  assert.equal(tagged.code, 2);
+  assert.match(tagged.stderr, /no tag and no digest/);
+});
+
+test('login is tried, kept with mode 0600, used, and forgotten', { skip: skip || needs('htpasswd') }, async (t) => {
+  const folder = tempDir(t, 'commands');
+  const htpasswd = join(folder, 'htpasswd');
+  writeFileSync(htpasswd, (await run('htpasswd', ['-Bbn', '-C', '4', 'me', 'secret'])).stdout);
+  const { host } = await start(t, { htpasswd });
+  const authfile = join(folder, 'auth.json');
+  writeFileSync(authfile, JSON.stringify({ auths: { 'other.example': { auth: 'eDp5' } }, more: 1 }));
+  const login = (password: string, ...words: string[]) =>
+    runRootfs(['login', '-q', host, '-u', 'me', '--password-stdin', '--authfile', authfile, ...words], {
+      input: Buffer.from(password),
+    });
+  const wrong = await login('nonsense');
+  assert.equal(wrong.code, 4);
+  assert.doesNotMatch(wrong.stderr, /nonsense/);
+  assert.equal(JSON.parse(readFileSync(authfile, 'utf8')).auths[host], undefined);
+  const right = await login('secret\n', '--json');
+  assert.equal(right.code, 0, right.stderr);
+  assert.doesNotMatch(right.stdout.toString(), /secret/);
+  assert.equal(lstatSync(authfile).mode & 0o777, 0o600);
+  const kept = JSON.parse(readFileSync(authfile, 'utf8'));
+  assert.deepEqual([kept.more, kept.auths['other.example']], [1, { auth: 'eDp5' }]);
+  await run('skopeo', ['list-tags', '--tls-verify=false', '--authfile', authfile, `docker://${host}/x`]).catch(
+    (error) => assert.match(String(error.stderr), /name unknown|404/i),
+  );
+  const logout = await runRootfs(['logout', '-q', host, '--authfile', authfile]);
+  assert.equal(logout.code, 0, logout.stderr);
+  assert.equal(JSON.parse(readFileSync(authfile, 'utf8')).auths[host], undefined);
+  const again = await runRootfs(['logout', '-q', host, '--authfile', authfile]);
+  assert.equal(again.code, 3);
+  const nobody = await runRootfs(['logout', '-q', host, '--authfile', join(folder, 'absent.json')]);
+  assert.equal(nobody.code, 3);
+  assert.equal(existsSync(join(folder, 'absent.json')), false);
+});
