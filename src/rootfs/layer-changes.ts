@@ -11,8 +11,7 @@ import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
 import { LayerPlan, type PlannedWhiteout } from './merge-plan.js';
-import { MergeNode, MergeTree, plainDirectory } from './merge-tree.js';
-import { resolvePath } from './resolve-path.js';
+import { type MergeInode, type MergeNode, MergeTree, plainDirectory } from './merge-tree.js';
 import type { Inode, MergedTree, TreeNode } from './tree.js';
 
 /** What one layer brings and hides. */
@@ -54,11 +53,14 @@ export async function* readLayerChanges(
         if (taken % BATCH === 0) await turn(options.signal);
       }
       const tree = new MergeTree(limits, false);
-      bringLinkTargets(plan, below);
+      const gone = new Gone(spellOut(plan.whiteouts, below));
+      copyLinkTargets(plan, gone, below);
       const application = new LayerApplication(tree, plan);
       while (application.step(BATCH)) await turn(options.signal);
-      const changes = { layer, ...hide(tree, plan.whiteouts, below), tree: merged(tree, layers.length) };
-      describePassed(tree.root, below);
+      const renewed = renewedDirectories(tree, plan);
+      const { whiteouts, opaque } = hide(tree, gone.effective(), renewed, below);
+      describePassed(tree.root, { renewed, opaque }, below);
+      const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque };
       below.unshift(changes);
       yield changes;
     } catch (error) {
@@ -103,21 +105,31 @@ function stepDown(stack: Stack, name: string): { readonly directories: Stack; re
   return { directories };
 }
 
-/** Hard links to what only lower layers have: their inode is put where the plan looks before it gives up. */
-function bringLinkTargets(plan: LayerPlan, below: readonly LayerChanges[]): void {
+/** Hard links to what so far only lower layers have become copies of it, linked to one another. */
+function copyLinkTargets(plan: LayerPlan, gone: Gone, below: readonly LayerChanges[]): void {
   if (!plan.entries.some(({ inode }) => inode === undefined)) return;
-  const own = new Set(plan.entries.map(({ name }) => literal(name).join('/')));
-  for (const { inode, target } of plan.entries) {
+  const own = new Set<string>();
+  const copies = new Map<string, MergeInode>();
+  for (const [index, { name, inode, target }] of plan.entries.entries()) {
     const components = literal(target);
     const path = components.join('/');
-    if (inode !== undefined || own.has(path) || plan.aufsLinks.has(path)) continue;
-    const last = components.pop() ?? '';
-    let stack = roots(below);
-    for (const name of components) stack = stepDown(stack, name).directories;
-    const { other } = stepDown(stack, last);
+    const known = own.has(path);
+    own.add(literal(name).join('/'));
+    if (inode !== undefined || known || gone.has(components)) continue;
+    const other = copies.get(path) ?? findBelow(components, below)?.inode;
     if (other === undefined) continue;
-    plan.aufsLinks.set(path, new MergeNode(last, undefined, { ...other.inode, links: 0 }, plan.layer));
+    const copy = copies.get(path) ?? { ...other, links: 0 };
+    copies.set(path, copy);
+    plan.entries[index] = { name, inode: copy, target: '' };
   }
+}
+
+function findBelow(components: readonly string[], below: readonly LayerChanges[]): TreeNode | undefined {
+  const last = components.at(-1);
+  if (last === undefined) return undefined;
+  let stack = roots(below);
+  for (const name of components.slice(0, -1)) stack = stepDown(stack, name).directories;
+  return stepDown(stack, last).other;
 }
 
 function literal(path: string): string[] {
@@ -129,14 +141,28 @@ function literal(path: string): string[] {
   return components;
 }
 
+/** Directories that the layer itself put where it had put something else before: nothing below shows through. */
+function renewedDirectories(tree: MergeTree, plan: LayerPlan): Set<TreeNode> {
+  const renewed = new Set<TreeNode>();
+  for (const { name, inode } of plan.entries) {
+    if (inode?.type === 'directory') continue;
+    let node: TreeNode | undefined = tree.root;
+    for (const part of literal(name)) node = node?.children?.get(part);
+    if (node?.children !== undefined) renewed.add(node);
+  }
+  return renewed;
+}
+
 function hide(
   tree: MergeTree,
-  whiteouts: readonly PlannedWhiteout[],
+  whiteouts: readonly Hiding[],
+  renewed: Set<TreeNode>,
   below: readonly LayerChanges[],
-): Pick<LayerChanges, 'whiteouts' | 'opaque'> {
+): { whiteouts: Map<TreeNode, Set<string>>; opaque: Set<TreeNode> } {
   const hidden = new Map<TreeNode, Set<string>>();
-  const opaque = new Set<TreeNode>();
-  for (const { directory, name } of spellOut(whiteouts, below)) {
+  const opaque = new Set<TreeNode>(renewed);
+  for (const { directory, name } of whiteouts) {
+    if (passesThrough(tree, directory, renewed)) continue;
     let stack = roots(below);
     for (const part of directory) stack = stepDown(stack, part).directories;
     if (stack.length === 0) continue;
@@ -145,8 +171,13 @@ function hide(
     const node = ownDirectory(tree, directory);
     if (node === undefined) continue;
     const child = name === undefined ? node : node.children?.get(name);
-    if (name === undefined || child?.children !== undefined) opaque.add(child ?? node);
-    else if (child === undefined) hidden.set(node, (hidden.get(node) ?? new Set<string>()).add(name));
+    if (child === undefined) {
+      if (name !== undefined) hidden.set(node, (hidden.get(node) ?? new Set<string>()).add(name));
+    } else if (child.children !== undefined) {
+      opaque.add(child);
+      // A directory that was taken away as a whole is a new one, its attributes too.
+      if (name !== undefined) renewed.add(child);
+    }
   }
   return { whiteouts: hidden, opaque };
 }
@@ -162,24 +193,72 @@ function spellOut(whiteouts: readonly Hiding[], below: readonly LayerChanges[]):
   return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: [], name }))];
 }
 
+/** What a layer's whiteouts take away. */
+class Gone {
+  readonly #whiteouts: readonly Hiding[];
+  readonly #named = new Set<string>();
+  readonly #opaque = new Set<string>();
+
+  constructor(whiteouts: readonly Hiding[]) {
+    this.#whiteouts = whiteouts;
+    for (const { directory, name } of whiteouts) {
+      if (name === undefined) this.#opaque.add(directory.join('/'));
+      else this.#named.add([...directory, name].join('/'));
+    }
+  }
+
+  /** Whether they take away this path, or one above it. */
+  has(path: readonly string[]): boolean {
+    for (let end = 0; end <= path.length; end++) {
+      const prefix = path.slice(0, end).join('/');
+      if (end > 0 && this.#named.has(prefix)) return true;
+      if (end < path.length && this.#opaque.has(prefix)) return true;
+    }
+    return false;
+  }
+
+  /** Those that are not about something which another one takes away as a whole. */
+  effective(): Hiding[] {
+    return this.#whiteouts.filter(
+      ({ directory, name }) => !this.has(directory) && (name === undefined || !this.#opaque.has(directory.join('/'))),
+    );
+  }
+}
+
+function passesThrough(tree: MergeTree, directory: readonly string[], nodes: ReadonlySet<TreeNode>): boolean {
+  let node: TreeNode | undefined = tree.root;
+  for (const name of directory) {
+    node = node?.children?.get(name);
+    if (node !== undefined && nodes.has(node)) return true;
+  }
+  return false;
+}
+
 /** The layer's own directory of that path, made where there is none; nothing where something else is in its place. */
 function ownDirectory(tree: MergeTree, directory: readonly string[]): MergeNode | undefined {
-  const place = resolvePath(tree.root, directory);
-  if (place === undefined || place.node.children === undefined) return undefined;
-  let { node } = place;
-  for (const name of place.missing) node = tree.add(node, name, plainDirectory(), -1);
+  let node: MergeNode = tree.root;
+  for (const name of directory) {
+    const child = node.children?.get(name) ?? tree.add(node, name, plainDirectory(), -1);
+    if (child.children === undefined) return undefined;
+    node = child;
+  }
   return node;
 }
 
-/** Directories that the layer has no entry for keep what the layers below say of them. */
-function describePassed(root: MergeNode, below: readonly LayerChanges[]): void {
-  const visit = (node: MergeNode, stack: Stack): void => {
-    const lower: Inode | undefined = stack[0]?.node.inode;
+/** Directories that the layer has no entry for keep what the layers below say of them, where those show through. */
+function describePassed(
+  root: MergeNode,
+  { renewed, opaque }: { readonly renewed: ReadonlySet<TreeNode>; readonly opaque: ReadonlySet<TreeNode> },
+  below: readonly LayerChanges[],
+): void {
+  const visit = (node: MergeNode, stack: Stack, hidden: boolean): void => {
+    const lower: Inode | undefined = hidden ? undefined : stack[0]?.node.inode;
     if (node.layer === -1 && lower !== undefined) node.inode = { ...lower };
     for (const child of node.children?.values() ?? []) {
-      if (child.children !== undefined)
-        visit(child, stack.length === 0 ? stack : stepDown(stack, child.name).directories);
+      if (child.children === undefined) continue;
+      const nothing = stack.length === 0 || opaque.has(node);
+      visit(child, nothing ? [] : stepDown(stack, child.name).directories, renewed.has(child));
     }
   };
-  visit(root, roots(below));
+  visit(root, roots(below), false);
 }

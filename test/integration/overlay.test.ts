@@ -8,10 +8,13 @@ import { type OverlayOptions, writeOverlay } from '../../src/export/overlay.js';
 import { unpack } from '../../src/export/unpack.js';
 import { createWritableCopy } from '../../src/export/writable-copy.js';
 import { loadNative, nativeMissing } from '../../src/io/native.js';
+import { mergeLayers } from '../../src/rootfs/merge.js';
 import { LayerBuilder } from '../../src/testing/layer-builder.js';
 import { runningAs, runTestsAs } from '../support/as-user.js';
 import { mergeBuilt } from '../support/layers.js';
 import { type DiskEntry, listTree } from '../support/list-tree.js';
+import { writeTars } from '../support/random-image.js';
+import { randomLayers } from '../support/random-layers.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const native = loadNative();
@@ -147,6 +150,36 @@ test('an opaque root hides all that is below', { skip: mayMount }, async (t) => 
   assert.deepEqual(Object.keys(expected), ['.', 'a', 'a/new', 'e', 'e/f']);
   assert.deepEqual(seen, expected);
 });
+
+test('random images without links to directories look the same mounted and unpacked', {
+  skip: outermost ? mayMount : 'needs root',
+}, async (t) => {
+  const folder = tempDir(t);
+  let compared = 0;
+  for (let seed = 100_000; compared < 40; seed++) {
+    const random = randomLayers(seed);
+    const linked = random.slice(0, -1).some(({ entries }) => entries.some(({ kind }) => kind === 'symlink'));
+    if (random.length < 2 || linked) continue;
+    const at = join(folder, String(seed));
+    const layers = writeTars(at, random);
+    const tree = await mergeLayers(layers).catch(() => undefined);
+    if (tree === undefined) continue;
+    await unpack(tree, layers, join(at, 'root'));
+    const copy = createWritableCopy((await writeOverlay(layers, join(at, 'overlay'))).path, join(at, 'run'));
+    try {
+      assert.equal(copy.mounted, true, copy.notMounted);
+      assert.deepEqual(unlinked(copy.merged), unlinked(join(at, 'root')), `seed ${seed}`);
+    } finally {
+      copy.unmount();
+    }
+    compared += 1;
+  }
+});
+
+/** What stands there, without saying which names are one file: links between layers are copies. */
+function unlinked(path: string): Record<string, Omit<DiskEntry, 'linkOf'>> {
+  return Object.fromEntries(Object.entries(listTree(path)).map(([name, { linkOf: _, ...rest }]) => [name, rest]));
+}
 
 test('128 layers fit into one mount', { skip: mayMount }, async (t) => {
   const builders = Array.from({ length: 128 }, (_, index) =>
