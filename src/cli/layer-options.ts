@@ -1,7 +1,7 @@
 /** Options of every command that extracts layers. */
 import type { Options } from 'yargs';
 import type { Arguments } from './command.js';
-import { flag, text, whole } from './options.js';
+import { flag, parallelRanges, text, whole } from './options.js';
 import { parseSize } from './quantity.js';
 
 /** The options. */
@@ -9,6 +9,12 @@ export const LAYER_OPTIONS: Readonly<Record<string, Options>> = {
   jobs: { type: 'number', describe: 'Layers fetched at once (default 6)', group: 'Layers:' },
   verify: { type: 'boolean', describe: 'Hash layers that are already there again', group: 'Layers:' },
   resume: { type: 'boolean', default: true, describe: 'Go on where an interrupted run stopped', group: 'Layers:' },
+  'parallel-ranges': {
+    type: 'string',
+    default: 'auto',
+    describe: 'Ranges of one large blob at once: a number, or auto',
+    group: 'Layers:',
+  },
   fsync: { choices: ['layer', 'none'], default: 'layer', describe: 'Durability of each layer', group: 'Layers:' },
   'max-layer-size': { type: 'string', describe: 'Largest uncompressed layer (default 64GiB)', group: 'Layers:' },
   'max-ratio': { type: 'number', describe: 'Largest compression ratio past 1 GiB (default 1000)', group: 'Layers:' },
@@ -19,15 +25,18 @@ export function layerArguments(args: Arguments): {
   readonly jobs?: number | undefined;
   readonly verify: 'cached' | 'always';
   readonly resume: boolean;
+  readonly parallelRanges?: number | undefined;
   readonly fsync: 'layer' | 'none';
   readonly maxLayerSize?: number | undefined;
   readonly maxRatio?: number | undefined;
 } {
   const size = text(args, 'max-layer-size');
+  const ranges = parallelRanges(args);
   return {
     jobs: whole(args, 'jobs', 1),
     verify: flag(args, 'verify') === true ? 'always' : 'cached',
     resume: flag(args, 'resume') !== false,
+    parallelRanges: ranges === 'auto' ? undefined : ranges,
     fsync: args['fsync'] === 'none' ? 'none' : 'layer',
     maxLayerSize: size === undefined ? undefined : parseSize('max-layer-size', size),
     maxRatio: whole(args, 'max-ratio', 1),

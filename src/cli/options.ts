@@ -18,6 +18,9 @@ export const GLOBAL_OPTIONS: Readonly<Record<string, Options>> = {
   debug: { type: 'boolean', describe: 'Add the stack to an error', group: 'Output:' },
 };
 
+/** The most ranges of one blob at once. */
+const MAX_RANGES = 32;
+
 /** Options of every command that picks one platform. */
 export const PLATFORM_OPTIONS: Readonly<Record<string, Options>> = {
   platform: { type: 'string', describe: 'os/arch[/variant]; default: linux on this processor', group: 'Image:' },
@@ -37,6 +40,12 @@ export const REGISTRY_OPTIONS: Readonly<Record<string, Options>> = {
   'password-stdin': { type: 'boolean', describe: 'Read the password from stdin', group: 'Registry:' },
   timeout: { type: 'string', default: '30s', describe: 'Longest silence of a server', group: 'Registry:' },
   retry: { type: 'number', default: 5, describe: 'Attempts in a row without progress', group: 'Registry:' },
+  'max-retry-after': {
+    type: 'string',
+    default: '60s',
+    describe: 'Longest wait that a registry may ask for',
+    group: 'Registry:',
+  },
 };
 
 /** Who we say we are, from `--creds` or `--username --password-stdin`. */
@@ -55,6 +64,8 @@ export interface RegistryArguments {
   readonly findCredentials: boolean;
   readonly timeoutMs: number;
   readonly retry: number;
+  readonly maxRetryAfterMs: number;
+  readonly parallelRanges?: number | 'auto' | undefined;
 }
 
 /** A string option, or `undefined` when it was not given. */
@@ -99,6 +110,17 @@ export function platformText(args: Arguments, hostOs: string, hostArch: string):
     );
   }
   return `${os ?? hostOs}/${arch ?? hostArch}`;
+}
+
+/** What `--parallel-ranges` says; `undefined` where it was not given. @throws RootfsError `ERR_OPTION_INVALID` */
+export function parallelRanges(args: Arguments): number | 'auto' | undefined {
+  const value = text(args, 'parallel-ranges');
+  if (value === undefined || value === 'auto') return value;
+  if (/^\d{1,2}$/.test(value) && Number(value) >= 1 && Number(value) <= MAX_RANGES) return Number(value);
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `--parallel-ranges ${JSON.stringify(value)}: expected auto, or a whole number from 1 to ${MAX_RANGES}`,
+  );
 }
 
 async function readPassword(): Promise<string> {
@@ -167,6 +189,8 @@ export async function registryArguments(args: Arguments): Promise<RegistryArgume
     findCredentials: args['creds'] !== false,
     timeoutMs: parseDuration('timeout', args['timeout'] ?? '30s'),
     retry: whole(args, 'retry', 0) ?? 5,
+    maxRetryAfterMs: parseDuration('max-retry-after', args['max-retry-after'] ?? '60s'),
+    parallelRanges: parallelRanges(args),
   };
 }
 
