@@ -148,7 +148,9 @@ async function fetchAndWork(
     await spool.end(false);
     return outcome as LayerOutcome;
   } catch (error) {
-    await spool.end(isResumable(signal.aborted ? signal.reason : error)).catch(() => {});
+    // An interruption is the caller's: whatever its reason says, what came is good to go on from.
+    const interrupted = run.settings.signal?.aborted === true;
+    await spool.end(interrupted || isResumable(signal.aborted ? signal.reason : error)).catch(() => {});
     throw error;
   }
 }

@@ -25,8 +25,8 @@ const DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /**
- * Whether what was fetched so far may be continued by a later run: after a failure on the way and after an abort (its
- * reason is the caller's, not ours), not when bytes were wrong and not when this machine is in the way.
+ * Whether what was fetched so far may be continued by a later run: after a failure on the way, not when bytes were
+ * wrong and not when this machine is in the way. (After the caller's abort it always may.)
  */
 export function isResumable(error: unknown): boolean {
   if (error instanceof RootfsError) return ON_THE_WAY.has(error.code);

@@ -151,23 +151,24 @@ test('bytes that stay wrong are fetched twice, not for ever, and leave nothing',
   assert.deepEqual(readdirSync(`${dst}/ingest`), []);
 });
 
-test('an abort ends with its reason, closes everything and leaves what arrived', async (t) => {
-  const dst = tempDir(t);
-  const controller = new AbortController();
-  const reason = new Error('interrupted');
-  const stalled = brokenSource(made, half, () => new Promise(() => {}));
-  const run = extractLayer(stalled, made.layer, dst, {
-    signal: controller.signal,
-    onProgress: (event) => {
-      if (event.type === 'layer:progressed' && event.fetchedBytes === half) controller.abort(reason);
-    },
+for (const reason of [new Error('interrupted'), new RootfsError('ERR_DIGEST_MISMATCH', 'said by the caller')]) {
+  test(`an abort (${reason.name}) ends with its reason, closes everything and leaves what arrived`, async (t) => {
+    const dst = tempDir(t);
+    const controller = new AbortController();
+    const stalled = brokenSource(made, half, () => new Promise(() => {}));
+    const run = extractLayer(stalled, made.layer, dst, {
+      signal: controller.signal,
+      onProgress: (event) => {
+        if (event.type === 'layer:progressed' && event.fetchedBytes === half) controller.abort(reason);
+      },
+    });
+    await assert.rejects(run, reason);
+    assert.deepEqual(openFilesUnder(dst), []);
+    assert.ok(readFileSync(await partialOf(dst, made)).equals(made.blob.subarray(0, half)));
+    await extractsFrom(dst, blobSource([made]), [half]);
+    await assert.rejects(extractLayer(stalled, made.layer, dst, { signal: controller.signal }), reason);
   });
-  await assert.rejects(run, reason);
-  assert.deepEqual(openFilesUnder(dst), []);
-  assert.ok(readFileSync(await partialOf(dst, made)).equals(made.blob.subarray(0, half)));
-  await extractsFrom(dst, blobSource([made]), [half]);
-  await assert.rejects(extractLayer(stalled, made.layer, dst, { signal: controller.signal }), reason);
-});
+}
 
 test('an abort ends a source that hangs before it gives a stream, and destroys what it gives later', async (t) => {
   const dst = tempDir(t);
