@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
+import { deviceNumber } from './erofs-format.js';
 import { typeBits } from './erofs-plan.js';
 import { addedNames } from './mkfs-ext4-tree.js';
 import { type FoundTool, runTool, toolFailed } from './mkfs-tool.js';
@@ -89,8 +90,8 @@ async function addNames(debugged: Debugged, added: ReadonlySet<TreeNode>, number
       further.push(node);
       continue;
     }
-    const { type, rdevMajor = 0, rdevMinor = 0 } = inode;
-    const what = type === 'fifo' ? 'p' : `${type === 'char' ? 'c' : 'b'} ${rdevMajor} ${rdevMinor}`;
+    // Devices get their numbers later: mknod of debugfs takes no minor above 65,535.
+    const what = inode.type === 'fifo' ? 'p' : `${inode.type === 'char' ? 'c' : 'b'} 0 0`;
     lines.push(`cd <${numberOf(parent as TreeNode)}>`, `mknod ${quoted(node)} ${what}`);
     made.add(inode);
   }
@@ -120,6 +121,8 @@ function setInode(lines: string[], { scratch }: Debugged, inode: Inode, number: 
   set('mode', `0${mode.toString(8)}`);
   set('uid', inode.uid);
   set('gid', inode.gid);
+  const device = inode.type === 'char' || inode.type === 'block';
+  if (device) setDevice(set, inode.rdevMajor ?? 0, inode.rdevMinor ?? 0);
   const { seconds, nanoseconds } = inode.mtime;
   // The field holds 32 bits, the extra one two more; given unsigned, since debugfs takes -1 for no time at all.
   const epoch = Math.floor((seconds + 2 ** 31) / 2 ** 32);
@@ -134,6 +137,13 @@ function setInode(lines: string[], { scratch }: Debugged, inode: Inode, number: 
     lines.push(`ea_set -f ${file} <${number}> "${name.replaceAll('"', '""')}"`);
     count += 1;
   }
+}
+
+/** Small numbers stand in the first word of the block map, others in the second; the one not used is 0. */
+function setDevice(set: (field: string, value: number) => void, major: number, minor: number): void {
+  const small = major < 256 && minor < 256;
+  set('block[0]', small ? (major << 8) | minor : 0);
+  set('block[1]', small ? 0 : (deviceNumber(major, minor) ?? 0));
 }
 
 /** Runs commands from a script. What it writes to stderr besides its own name is a failure. @returns stdout, latin1 */

@@ -12,11 +12,13 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
+import { walkTree } from '../rootfs/walk-tree.js';
 import { encodeHeader } from '../tar/write-header.js';
 import { flatten } from './flatten.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
 import { type FoundTool, findTool, runTool, type Tool } from './mkfs-tool.js';
+import type { LossList } from './plan-unpack.js';
 import type { Loss } from './unpack-options.js';
 
 /** Options of `writeSquashfs`. */
@@ -50,7 +52,7 @@ const LAST_SECOND = 0xffff_ffff;
  * Writes a merged tree as a squashfs image, through `tar2sqfs` or `sqfstar`.
  *
  * Types, modes, owners, devices, links and extended attributes are kept. Times are whole seconds from 1970 to 2106, as
- * the format has them: earlier and later ones become the nearest. The file appears under its name when it is complete.
+ * the format has them: earlier and later ones become the nearest. `sqfstar` 4.5 gives the root the time of making. The file appears under its name when it is complete.
  *
  * @param layers What the tree was made from, base first.
  * @param out Path of the image: a new name, or a regular file.
@@ -77,15 +79,13 @@ export async function writeSquashfs(
     requireReplaceable(path);
     const tool = findTool('squashfs', TOOLS);
     const fitted = fitTree(tree, { name: 'squashfs', holdsXattr: isHeld, time: nearestTime, allowLoss });
-    if (tool.name === 'sqfstar' && fitted.tree.root.inode.xattrs !== undefined) {
-      if (!allowLoss) throw rootXattrs();
-      fitted.losses.add('xattrs', '');
-    }
+    if (tool.name === 'sqfstar') checkRoot(fitted.tree.root.inode, fitted.losses, allowLoss);
     const imageBytes = await intoPlace(path, async (file) => {
       const tar = flatten(fitted.tree, layers, { signal, onProgress });
+      // The tar's times are final; for sqfstar this is the image's own time.
+      const env = { SOURCE_DATE_EPOCH: tool.name === 'sqfstar' ? String(latestSecond(fitted.tree)) : undefined };
       const { args, input } = commandOf(tool, compression, file.path, fitted.tree.root.inode, tar);
-      // The tar's times are final already, and the tools would obey this a second time, or refuse it.
-      await runTool(tool, args, { input, signal, env: { SOURCE_DATE_EPOCH: undefined } });
+      await runTool(tool, args, { input, signal, env });
       return statSync(file.path).size;
     });
     return {
@@ -101,11 +101,22 @@ export async function writeSquashfs(
   }
 }
 
-function rootXattrs(): RootfsError {
-  return new RootfsError(
-    'ERR_WOULD_LOSE',
-    'squashfs: sqfstar cannot give the root its extended attributes; install tar2sqfs (apt-get install squashfs-tools-ng), or allow loss',
-  );
+/** What `sqfstar` 4.5 cannot give the root, though it has options for some of it. */
+function checkRoot(root: Inode, losses: LossList, allowLoss: boolean): void {
+  const lost: readonly (readonly [Loss['what'], boolean])[] = [
+    ['owners', root.uid !== 0 || root.gid !== 0],
+    ['xattrs', root.xattrs !== undefined],
+  ];
+  for (const [what, isLost] of lost) {
+    if (!isLost) continue;
+    if (allowLoss) losses.add(what, '');
+    else {
+      throw new RootfsError(
+        'ERR_WOULD_LOSE',
+        `squashfs: sqfstar cannot keep the ${what} of the root; install tar2sqfs (apt-get install squashfs-tools-ng), or allow loss`,
+      );
+    }
+  }
 }
 
 function isHeld(name: string, value: Buffer): boolean {
@@ -116,6 +127,12 @@ function nearestTime({ seconds }: Timestamp): Timestamp {
   return { seconds: Math.min(Math.max(seconds, 0), LAST_SECOND), nanoseconds: 0 };
 }
 
+function latestSecond(tree: MergedTree): number {
+  let latest = 0;
+  for (const { node } of walkTree(tree)) latest = Math.max(latest, node.inode.mtime.seconds);
+  return latest;
+}
+
 function commandOf(
   tool: FoundTool,
   compression: string,
@@ -123,27 +140,15 @@ function commandOf(
   root: Inode,
   tar: Readable,
 ): { readonly args: readonly string[]; readonly input: Readable } {
-  const level = compression === 'zstd' ? '6' : undefined;
   if (tool.name === 'tar2sqfs') {
-    const extra = level === undefined ? [] : ['-X', `level=${level}`];
+    // Its default, 15, takes five times as long for a few percent.
+    const level = compression === 'zstd' ? ['-X', 'level=6'] : [];
     const jobs = ['-j', String(availableParallelism())];
-    return { args: ['--quiet', '--force', '--no-skip', '-c', compression, ...extra, ...jobs, out], input: tar };
+    return { args: ['--quiet', '--force', '--no-skip', '-c', compression, ...level, ...jobs, out], input: tar };
   }
-  const extra = level === undefined ? [] : ['-Xcompression-level', level];
   const owner = ['-root-uid', String(root.uid), '-root-gid', String(root.gid)];
-  const rest = ['-root-mode', root.mode.toString(8), '-root-time', String(root.mtime.seconds), '-mkfs-time', '0'];
-  const args = [
-    '-comp',
-    compression,
-    ...extra,
-    ...owner,
-    ...rest,
-    '-force',
-    '-quiet',
-    '-no-progress',
-    '-exit-on-error',
-    out,
-  ];
+  const rest = ['-root-mode', root.mode.toString(8), '-root-time', String(root.mtime.seconds)];
+  const args = ['-comp', compression, ...owner, ...rest, '-force', '-quiet', '-no-progress', '-exit-on-error', out];
   return { args, input: Readable.from(withoutRoot(tar, root), { objectMode: false }) };
 }
 

@@ -117,6 +117,15 @@ export function realPlace(path: string): string {
   }
 }
 
+/** Makes a folder and those above it, one by one: all at once does not end in every file system. @returns how many */
+function makeFolders(path: string, made?: (folder: string) => void): number {
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return 0;
+  const above = makeFolders(dirname(path), made);
+  mkdirSync(path);
+  made?.(path);
+  return above + 1;
+}
+
 /** Where the image of a writable mount is mounted itself. */
 export function lowerFolder(store: string, mountpoint: string): string {
   return join(mountsFolder(store), `${mountId(mountpoint)}.lower`);
@@ -189,14 +198,8 @@ class Mounting {
   #prepareMountpoint(): boolean {
     const path = this.#mountpoint;
     refuseBusy(path);
-    const made = mkdirSync(path, { recursive: true });
-    if (made !== undefined) {
-      this.#undo.push(() => {
-        for (let at = path; at.length >= made.length; at = dirname(at)) rmdirSync(at);
-      });
-      return true;
-    }
-    return false;
+    const made = makeFolders(path, (folder) => this.#undo.push(() => rmdirSync(folder)));
+    return made > 0;
   }
 
   /** Each layer is what it was when it was extracted; one that is not is named. */
@@ -222,15 +225,14 @@ class Mounting {
         `${folder}: the folder for changes lies under the mountpoint, which would hide it; choose another`,
       );
     }
-    for (const name of ['upper', 'work']) mkdirSync(join(folder, name), { recursive: true });
+    for (const name of ['upper', 'work']) makeFolders(join(folder, name));
     if (!statSync(folder).isDirectory()) throw new RootfsError('ERR_OPTION_INVALID', `${folder}: expected a folder`);
     return folder;
   }
 
   #mountImage(metadata: string, devices: readonly ErofsLayer[], at: string, isLower: boolean): readonly string[] {
     if (isLower) {
-      mkdirSync(at, { recursive: true });
-      this.#undo.push(() => rmdirSync(at));
+      makeFolders(at, () => this.#undo.push(() => rmdirSync(at)));
     }
     const files = openLayers(devices);
     try {

@@ -1,0 +1,253 @@
+/** File system images made as an ordinary user, before the tools that know them and before the kernel. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { writeErofs } from '../../src/export/erofs.js';
+import { writeExt4 } from '../../src/export/mkfs-ext4.js';
+import { writeSquashfs } from '../../src/export/mkfs-squashfs.js';
+import { unpack } from '../../src/export/unpack.js';
+import { attachLoop } from '../../src/io/loop-device.js';
+import { loadNative, MountFlag } from '../../src/io/native.js';
+import { type LayerTar, mergeLayers } from '../../src/rootfs/merge.js';
+import { image, LayerBuilder, randomImage, writeLayout } from '../../src/testing/testing.js';
+import { type DiskEntry, listTree } from '../support/list-tree.js';
+import { needsErofs } from '../support/mounted.js';
+import { tempDir } from '../support/temp-dir.js';
+import { findTool, needs } from '../support/tools.js';
+
+const skip = needsErofs();
+const TOOLS = needs('mke2fs', 'debugfs', 'tar2sqfs', 'sqfstar', 'unsquashfs', 'fsck.erofs', 'veritysetup', 'setpriv');
+const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
+const SEEDS = Array.from({ length: 15 }, (_, at) => at + 1);
+const CAPABILITY = Buffer.from('0100000200200000000000000000000000000000', 'hex');
+
+after(() => {
+  if (skip !== false) return;
+  const loops = execFileSync('losetup', ['-a'], { encoding: 'utf8' });
+  assert.ok(!loops.includes('rootfs-kit-'), loops);
+});
+
+/** What only root can give a file on disk, and anybody in an image. */
+function cornerLayer(): LayerBuilder {
+  return new LayerBuilder()
+    .dir('bin', { mode: 0o755, mtime: 1_500_000_000 })
+    .file('bin/su', 'su', { mode: 0o4755, uid: 0, gid: 0 })
+    .file('bin/ping', 'ping', { mode: 0o755, xattrs: { 'security.capability': CAPABILITY, 'user.empty': '' } })
+    .device('dev/null', 'char', 1, 3, { mode: 0o666 })
+    .device('dev/sda', 'block', 8, 0)
+    .device('dev/large', 'char', 511, 70_000)
+    .device('dev/odd "name', 'char', 1, 5)
+    .fifo('run/pipe', { mode: 0o600 })
+    .hardlink('run/pipe-again', 'run/pipe')
+    .file('home/app/file', 'of a user', { uid: 3_000_000, gid: 70_000, mode: 0o640 })
+    .file('home/new\nline', 'x', { uid: 7, gid: 8 })
+    .hardlink('home/link', 'home/app/file')
+    .symlink('home/shadow', '/etc/shadow')
+    .dir('secret', { mode: 0 })
+    .file('secret/unreadable', 'no', { mode: 0 })
+    .sparse('holes', { size: 3_000_000, extents: [{ offset: 4096, content: 'a' }] });
+}
+
+function writeTars(folder: string, tars: readonly Uint8Array[]): LayerTar[] {
+  mkdirSync(folder, { recursive: true });
+  return tars.map((tar, at) => {
+    const path = join(folder, `${at}.tar`);
+    writeFileSync(path, tar);
+    return { path, tarBytes: tar.length };
+  });
+}
+
+/** The tree of an image, by the kernel. `lost+found` is ext4's own. */
+function kernelTree(path: string, type: string, folder: string): Record<string, DiskEntry> {
+  const native = loadNative() ?? assert.fail('koffi');
+  const mountpoint = join(folder, 'mounted');
+  mkdirSync(mountpoint, { recursive: true });
+  const fd = openSync(path, 'r');
+  const loop = attachLoop(native, fd);
+  try {
+    native.mount(loop.path, mountpoint, type, MountFlag.readOnly, type === 'ext4' ? 'noload' : '');
+  } finally {
+    loop.close();
+    closeSync(fd);
+  }
+  try {
+    const { 'lost+found': _, ...tree } = listTree(mountpoint);
+    return tree;
+  } finally {
+    native.unmount(mountpoint);
+  }
+}
+
+/** Squashfs has whole seconds from 1970 to 2106. */
+function wholeSeconds(tree: Record<string, DiskEntry>): Record<string, DiskEntry> {
+  const seconds = (ns: string): bigint => {
+    const whole = BigInt(ns) / 1_000_000_000n;
+    return BigInt(ns) < 0n ? 0n : whole > 0xffff_ffffn ? 0xffff_ffffn : whole;
+  };
+  return Object.fromEntries(
+    Object.entries(tree).map(([path, entry]) => [
+      path,
+      { ...entry, mtime: `${seconds(entry.mtime) * 1_000_000_000n}` },
+    ]),
+  );
+}
+
+function assertSame(found: Record<string, DiskEntry>, expected: Record<string, DiskEntry>, what: string): void {
+  const paths = [...new Set([...Object.keys(found), ...Object.keys(expected)])];
+  const differing = paths.filter((path) => !isDeepStrictEqual(found[path], expected[path]));
+  const shown = differing.slice(0, 5).map((path) => ({ path, found: found[path], expected: expected[path] }));
+  assert.deepEqual(shown, [], what);
+}
+
+test('as an ordinary user: all formats, checked by their own tools and by the kernel', {
+  skip: skip || TOOLS,
+}, async (t) => {
+  const folder = tempDir(t);
+  const layout = join(folder, 'layout');
+  await writeLayout(layout, { latest: image().compression('none').layer(cornerLayer().tar()).build() });
+  const layers = writeTars(join(folder, 'layers'), [cornerLayer().tar()]);
+  await unpack(await mergeLayers(layers), layers, join(folder, 'unpacked'), { workers: 0 });
+  const expected = listTree(join(folder, 'unpacked'));
+  const out = join(folder, 'out');
+  mkdirSync(out);
+  chmodSync(folder, 0o755);
+  chownSync(out, 65534, 65534);
+  const drop = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
+  const make = (...words: readonly string[]): string => {
+    const ran = spawnSync(
+      'setpriv',
+      [...drop, process.execPath, MAIN, 'mkfs', '--no-store', ...words, `oci:${layout}:latest`],
+      { encoding: 'utf8', env: { PATH: process.env['PATH'], HOME: out, TMPDIR: out } },
+    );
+    assert.equal(ran.status, 0, ran.stderr);
+    return ran.stdout;
+  };
+
+  const ext4 = join(out, 'root.ext4');
+  make('--format', 'ext4', '-o', ext4);
+  const checked = spawnSync('e2fsck', ['-fn', ext4], { encoding: 'utf8' });
+  assert.equal(checked.status, 0, checked.stdout);
+  const debugged = execFileSync('debugfs', ['-R', 'stat /bin/ping', ext4], { encoding: 'utf8', stdio: 'pipe' });
+  assert.match(debugged, /security\.capability \(20\)/);
+  assertSame(kernelTree(ext4, 'ext4', folder), expected, 'ext4');
+
+  const squashfs = join(out, 'root.squashfs');
+  make('--format', 'squashfs', '-o', squashfs);
+  const listed = execFileSync('unsquashfs', ['-lln', squashfs], { encoding: 'utf8' });
+  assert.match(listed, /^-rwsr-xr-x 0\/0 +2 .*bin\/su$/m);
+  assert.match(listed, /^crw-rw-rw- 0\/0 +1, +3 .*dev\/null$/m);
+  assert.match(listed, /^-rw-r----- 3000000\/70000 +9 .*home\/app\/file$/m);
+  assertSame(kernelTree(squashfs, 'squashfs', folder), wholeSeconds(expected), 'squashfs');
+
+  const erofs = join(out, 'root.erofs');
+  const rootHash = make('--verity', '-o', erofs).trim();
+  // erofs-utils 1.5 knows self-contained images; blocks of 512 bytes came with 1.6.
+  execFileSync('fsck.erofs', [erofs], { stdio: 'pipe' });
+  assertSame(kernelTree(erofs, 'erofs', folder), expected, 'erofs');
+  assert.deepEqual(readdirSync(out).sort(), ['root.erofs', 'root.ext4', 'root.squashfs']);
+  assert.match(rootHash, /^[0-9a-f]{64}$/);
+});
+
+test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { skip: skip || TOOLS }, async (t) => {
+  for (const seed of SEEDS) {
+    const folder = tempDir(t);
+    const layers = writeTars(
+      join(folder, 'layers'),
+      randomImage(seed).layers.map(({ tar }) => tar),
+    );
+    const tree = await mergeLayers(layers);
+    await unpack(tree, layers, join(folder, 'unpacked'), { workers: 0 });
+    const expected = listTree(join(folder, 'unpacked'));
+    const ext4 = await writeExt4(tree, layers, join(folder, 'ext4'));
+    const checked = spawnSync('e2fsck', ['-fn', ext4.path], { encoding: 'utf8' });
+    assert.equal(checked.status, 0, `seed ${seed}: ${checked.stdout}`);
+    assertSame(kernelTree(ext4.path, 'ext4', folder), expected, `ext4, seed ${seed}`);
+    for (const tool of ['tar2sqfs', 'sqfstar']) {
+      const before = process.env['PATH'];
+      const only = join(folder, `only-${tool}`);
+      mkdirSync(only);
+      execFileSync('ln', ['-s', findTool(tool) ?? tool, join(only, tool)]);
+      process.env['PATH'] = only;
+      try {
+        const made = await writeSquashfs(tree, layers, join(folder, tool), { allowLoss: true });
+        assert.equal(made.tool, tool);
+        const found = kernelTree(made.path, 'squashfs', folder);
+        const wanted = wholeSeconds(expected);
+        if (tool === 'sqfstar') {
+          // 4.5 cannot give the root an owner and attributes, which is told, nor a time of its own.
+          const { xattrs, ...root } = wanted['.'] ?? assert.fail('no root');
+          const lost = [
+            ...(root.uid !== 0 || root.gid !== 0 ? ['owners'] : []),
+            ...(xattrs === undefined ? [] : ['xattrs']),
+          ];
+          assert.deepEqual(
+            made.losses.map(({ what }) => what),
+            lost,
+          );
+          wanted['.'] = { ...root, uid: 0, gid: 0, mtime: found['.']?.mtime ?? '' };
+        }
+        assertSame(found, wanted, `${tool}, seed ${seed}`);
+      } finally {
+        process.env['PATH'] = before;
+      }
+    }
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('verity: veritysetup agrees on the root hash, and sees every changed block', {
+  skip: skip || TOOLS,
+}, async (t) => {
+  const folder = tempDir(t);
+  const layer = cornerLayer();
+  for (let at = 0; at < 300; at += 1) layer.file(`many/${at}`, Buffer.alloc(5000, `${at} `));
+  const layers = writeTars(join(folder, 'layers'), [layer.tar()]);
+  const tree = await mergeLayers(layers);
+  for (const data of ['image', 'layers'] as const) {
+    const path = join(folder, `${data}.erofs`);
+    const { verity, imageBytes } = await writeErofs(tree, layers, path, { data, verity: true });
+    const { rootHash, hashOffset } = verity ?? assert.fail('no verity');
+    const verify = (): number | null =>
+      spawnSync('veritysetup', ['verify', path, path, rootHash, `--hash-offset=${hashOffset}`]).status;
+    assert.equal(verify(), 0, data);
+    const good = readFileSync(path);
+    for (const at of [1100, Math.floor(imageBytes / 2), imageBytes - 1, hashOffset + 5000]) {
+      const bad = Buffer.from(good);
+      bad.writeUInt8(bad.readUInt8(at) ^ 1, at);
+      writeFileSync(path, bad);
+      assert.notEqual(verify(), 0, `${data}, byte ${at}`);
+    }
+    writeFileSync(path, good);
+  }
+});
+
+test('ext4 of a given size: what does not fit is said, and leaves nothing', { skip: skip || TOOLS }, async (t) => {
+  const folder = tempDir(t);
+  const layers = writeTars(join(folder, 'layers'), [
+    new LayerBuilder().file('big', Buffer.alloc(9_000_000, 'x')).tar(),
+  ]);
+  const tree = await mergeLayers(layers);
+  mkdirSync(join(folder, 'out'));
+  const out = join(folder, 'out/root.ext4');
+  await assert.rejects(writeExt4(tree, layers, out, { size: 4 * 1024 * 1024 }), {
+    code: 'ERR_NO_SPACE',
+    message: /does not fit into 4194304 bytes/,
+  });
+  assert.deepEqual(readdirSync(join(folder, 'out')), []);
+  const { imageBytes } = await writeExt4(tree, layers, out, { size: 64 * 1024 * 1024 });
+  assert.equal(imageBytes, 64 * 1024 * 1024);
+});
