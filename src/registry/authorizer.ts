@@ -1,6 +1,8 @@
 /** What is shown to a registry: challenges answered, tokens kept per origin and scope, credentials kept at home. */
+
+import { isDeepStrictEqual } from 'node:util';
 import type { CallOptions } from '../content/content.js';
-import { RootfsError } from '../errors.js';
+import { RegistryError, RootfsError } from '../errors.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
 import { isLoopbackHost } from '../spec/reference.js';
@@ -77,7 +79,10 @@ export class Authorizer {
     const place = this.#place(target);
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
     const basic = challenges.some(({ scheme }) => scheme === 'basic');
-    const found = await this.credential(target, call);
+    let found = await this.credential(target, call);
+    const isRefused = ({ credential }: FoundCredential): boolean =>
+      shown !== undefined && (shown === `Bearer ${credential.registryToken}` || shown === basicLogin(credential));
+    if (found !== undefined && isRefused(found)) found = await this.#renewed(target, found, call);
     const fixed = found?.credential.registryToken;
     if (fixed !== undefined && (bearer !== undefined || !basic)) {
       place.fixedToken = fixed;
@@ -98,13 +103,24 @@ export class Authorizer {
     const provider = this.#settings.credentials;
     if (endpoint === undefined || provider === undefined) return undefined;
     const scope = { host: endpoint.credentialHost, repository: endpoint.repository || undefined };
-    const key = `${scope.host}/${scope.repository ?? ''}`;
+    const key = lookupKey(target);
     if (this.#found.has(key)) return this.#found.get(key);
     const found = await this.#lookups.join(key, call.signal, (signal) =>
       provider.credential(scope, { signal, onProgress: call.onProgress }),
     );
     this.#found.set(key, found);
     return found;
+  }
+
+  /** Asks the provider again for a credential that was refused: it may have run out, and be another one by now. */
+  async #renewed(
+    target: AuthorizationTarget,
+    refused: FoundCredential,
+    call: CallOptions,
+  ): Promise<FoundCredential | undefined> {
+    const key = lookupKey(target);
+    if (this.#found.get(key) === refused) this.#found.delete(key);
+    return this.credential(target, call);
   }
 
   /** The token in use for a target; `undefined` when it asks for none. */
@@ -141,29 +157,48 @@ export class Authorizer {
     call: CallOptions,
   ): Promise<RegistryToken> {
     const key = scopeKey(target.scopes);
-    const found = await this.credential(target, call);
     const placeKey = this.#placeKey(target);
     return this.#requests.join(`${placeKey} ${key}`, call.signal, async (signal) => {
-      const login = found?.credential;
-      if (login !== undefined && found !== undefined) this.#warnOfUnrelatedRealm(bearer.realm, target, found, call);
-      const tls = target.endpoint?.tls;
-      const own = bearer.realm.origin === target.origin;
-      const token = await requestToken(
-        { ...bearer, scopes, credential: login, subject: { ...target.subject, shownCredential: found?.source } },
-        (request) =>
-          sendOverWire(
-            { ...request, tls: request.url.origin === target.origin ? tls : withoutClientCertificate(tls), signal },
-            this.#connections,
-            this.#settings.timeoutMs,
-          ),
-        {
-          ...(own && target.endpoint?.mirrorOf === undefined ? this.#settings.headers : {}),
-          'user-agent': this.#settings.userAgent,
-        },
-      );
-      place.tokens.set(key, token);
-      return token;
+      const found = await this.credential(target, { ...call, signal });
+      try {
+        return await this.#requestToken(place, bearer, target, { key, scopes, found }, { ...call, signal });
+      } catch (error) {
+        if (found === undefined || !(error instanceof RegistryError) || error.status !== 401) throw error;
+        const fresh = await this.#renewed(target, found, { ...call, signal });
+        if (fresh === undefined || isDeepStrictEqual(fresh.credential, found.credential)) throw error;
+        return this.#requestToken(place, bearer, target, { key, scopes, found: fresh }, { ...call, signal });
+      }
     });
+  }
+
+  async #requestToken(
+    place: Place,
+    bearer: { readonly realm: URL; readonly service: string | undefined },
+    target: AuthorizationTarget,
+    wanted: { readonly key: string; readonly scopes: readonly string[]; readonly found: FoundCredential | undefined },
+    call: CallOptions,
+  ): Promise<RegistryToken> {
+    const { key, scopes, found } = wanted;
+    const { signal } = call;
+    const login = found?.credential;
+    if (login !== undefined && found !== undefined) this.#warnOfUnrelatedRealm(bearer.realm, target, found, call);
+    const tls = target.endpoint?.tls;
+    const own = bearer.realm.origin === target.origin;
+    const token = await requestToken(
+      { ...bearer, scopes, credential: login, subject: { ...target.subject, shownCredential: found?.source } },
+      (request) =>
+        sendOverWire(
+          { ...request, tls: request.url.origin === target.origin ? tls : withoutClientCertificate(tls), signal },
+          this.#connections,
+          this.#settings.timeoutMs,
+        ),
+      {
+        ...(own && target.endpoint?.mirrorOf === undefined ? this.#settings.headers : {}),
+        'user-agent': this.#settings.userAgent,
+      },
+    );
+    place.tokens.set(key, token);
+    return token;
   }
 
   #placeKey(target: AuthorizationTarget): string {
@@ -189,6 +224,10 @@ export class Authorizer {
     this.#warned.add(message);
     report(call.onProgress, { type: 'warning:raised', message });
   }
+}
+
+function lookupKey({ endpoint }: AuthorizationTarget): string {
+  return endpoint === undefined ? '' : `${endpoint.credentialHost}/${endpoint.repository}`;
 }
 
 /** The settings for another origin than the endpoint's: whom we trust stays, who we are does not. */

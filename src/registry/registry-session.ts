@@ -50,6 +50,9 @@ export interface EndpointChoice {
   readonly only?: string | undefined;
 }
 
+/** What a certificate is refused with: its host speaks TLS. */
+const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO/;
+
 /** How long an endpoint that could not be reached is asked last, in milliseconds. */
 const DOWN_MS = 60_000;
 
@@ -154,12 +157,16 @@ export class RegistrySession {
     );
     const failures: { endpoint: Endpoint; error: RootfsError }[] = [];
     for (const endpoint of wanted.length > 0 ? wanted : all) {
+      if (failures.length > 0 && this.#spokeTls(endpoint)) continue;
       try {
         return await attempt(endpoint);
       } catch (error) {
         call.signal?.throwIfAborted();
         if (!(error instanceof RootfsError)) throw error;
         failures.push({ endpoint, error });
+        if (error.code === 'ERR_TLS' && CERTIFICATE.test(String(error.detail['errno']))) {
+          this.#answered.add(new URL(endpoint.baseUrl).origin);
+        }
         if (isTransient(error) || error.code === 'ERR_TLS') {
           this.#downUntil.set(endpoint.baseUrl, Date.now() + DOWN_MS);
         }
@@ -170,6 +177,12 @@ export class RegistrySession {
       }
     }
     throw combined(failures);
+  }
+
+  /** Whether plain http would go to a host that has shown that it speaks TLS: whoever breaks that must not gain by it. */
+  #spokeTls({ baseUrl }: Endpoint): boolean {
+    const { protocol, host } = new URL(baseUrl);
+    return protocol === 'http:' && this.#answered.has(`https://${host}`);
   }
 
   /**

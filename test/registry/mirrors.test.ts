@@ -157,7 +157,9 @@ test('each endpoint gets its own credentials and headers, never another one', as
     { auth: { kind: 'bearer', users: { user: 'unknown' }, server: 'other' } },
   );
   await assert.rejects(repository.resolve('v1'), { code: 'ERR_UNAUTHORIZED' });
-  assert.deepEqual(asked.sort(), [`${mirror.host}/cache/app`, `${registry.host}/app`].sort());
+  // What was refused is asked for once more: it may have been replaced meanwhile.
+  assert.deepEqual([...new Set(asked)].sort(), [`${mirror.host}/cache/app`, `${registry.host}/app`].sort());
+  assert.equal(asked.length, 4);
   const decoded = (log: TestRegistry): string[] =>
     log.log.requests.flatMap(({ headers }) =>
       /^Basic /.test(String(headers['authorization'] ?? ''))
