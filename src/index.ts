@@ -21,7 +21,15 @@ export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
 // engine
+export type { AuthConfig } from './engine/auth-config.js';
 export type { CachePlaces } from './engine/cache-places.js';
+export {
+  type DownloadManager,
+  type DownloadManagerOptions,
+  LayerDownloadManager,
+} from './engine/download-manager.js';
+export type { EngineConfig, EventLogger, RegistryConfig } from './engine/engine-config.js';
+export { type FetchedManifest, getRepository, type OpenedRepository } from './engine/get-repository.js';
 export {
   ImageCache,
   type ImageCacheOptions,
@@ -29,9 +37,24 @@ export {
   type PullPolicy,
   type RepositoryFactory,
 } from './engine/image-cache.js';
+export { type ImageConfigStore, imageConfigStoreFromStore } from './engine/image-config-store.js';
+export { chainIdOf } from './engine/layer-chain.js';
 export { type CachedImage, type CachedLayer, type CacheListing, listCache } from './engine/list-cache.js';
+export { FileMetadataStore, type LayerSighting, type MetadataStore } from './engine/metadata-store.js';
+export { type EngineStores, type EngineStoresOptions, openEngineStores } from './engine/open-engine-stores.js';
 export { type OpenImageCacheOptions, openImageCache } from './engine/open-image-cache.js';
 export { type CachePruning, type PrunedItem, type PruneOptions, pruneCache } from './engine/prune-cache.js';
+export { type PullConfig, type PullResult, pull } from './engine/pull.js';
+export { type PushConfig, type PushResult, push } from './engine/push.js';
+export { LayerStoreProvider, type PushLayer, type PushLayerProvider } from './engine/push-layer.js';
+export { FileReferenceStore, type ReferenceStore } from './engine/reference-store.js';
+export { createRegistryResolver, type RegistryResolver, type RepositoryInfo } from './engine/registry-resolver.js';
+export {
+  type LayerUpload,
+  LayerUploadManager,
+  type UploadManager,
+  type UploadManagerOptions,
+} from './engine/upload-manager.js';
 export { type CacheVerification, type DamagedBlob, verifyCache } from './engine/verify-cache.js';
 // ground
 export {

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
 /** The caches there are; a change of format is a new name. */
-export type CacheName = 'layers-v1' | 'images-v1';
+export type CacheName = 'layers-v1' | 'images-v1' | 'engine-v1';
 
 /** What decides where caches lie. All of it is the process's own unless given. */
 export interface CachePlaceOptions {

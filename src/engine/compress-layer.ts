@@ -1,0 +1,75 @@
+/** A layer's tar as a gzip blob in a temporary file: a registry wants its digest before its bytes. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import type { CallOptions } from '../content/content.js';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { verifyStream } from '../io/verify.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { Digest } from '../spec/digest.js';
+import type { PushLayer } from './push-layer.js';
+
+/** A layer that is ready to be uploaded, on disk. */
+export interface SpooledLayer {
+  readonly digest: Digest;
+  readonly size: number;
+  /** The bytes; each iteration starts anew. */
+  readonly content: AsyncIterable<Uint8Array>;
+  remove(): Promise<void>;
+}
+
+const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * Writes a layer to a temporary file, compressed where it is a plain tar: level 6, no name and no time in the header, so
+ * that the same tar becomes the same blob each time (with the same version of Node's zlib). The tar is checked against
+ * the diffID on its way.
+ *
+ * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`;
+ *   what the layer throws; the signal's reason
+ */
+export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: CallOptions): Promise<SpooledLayer> {
+  const { signal } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'rootfs-kit-push-')).catch((error: unknown) => {
+    throw wrapSystemError(error, tmpdir(), 'set TMPDIR to a folder that can be written');
+  });
+  const path = join(folder, 'blob');
+  const hash = createHash('sha256');
+  let size = 0;
+  const count = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk);
+      size += chunk.length;
+      done(null, chunk);
+    },
+  });
+  try {
+    const file = await open(path, 'wx', 0o600);
+    const sink = file.createWriteStream();
+    const opened = await layer.open(options);
+    const source = isPlain ? verifyStream(opened, expected(layer)) : opened;
+    const through = isPlain ? [createGzip({ level: 6, chunkSize: CHUNK_BYTES }), count] : [count];
+    await pipeline([source, ...through, sink], { signal });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    signal?.throwIfAborted();
+    throw systemErrorCode(error)?.startsWith('E') === true ? wrapSystemError(error, path) : error;
+  }
+  return {
+    digest: `sha256:${hash.digest('hex')}`,
+    size,
+    content: {
+      [Symbol.asyncIterator]: () => createReadStream(path, { highWaterMark: CHUNK_BYTES })[Symbol.asyncIterator](),
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+function expected({ diffId, size, mediaType }: PushLayer): Descriptor {
+  return { mediaType, digest: diffId, size };
+}

@@ -1,0 +1,100 @@
+/** Brings layers into an engine's store: so many at once, each once, however many pulls want it. */
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { CallOptions } from '../content/content.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import { mapConcurrently, Semaphore } from '../io/concurrency.js';
+import { SharedCalls } from '../io/shared-call.js';
+import { extractLayer } from '../layer/extract-layer.js';
+import type { ExtractOptions } from '../layer/extract-options.js';
+import type { LayerSource } from '../layer/layer-input.js';
+import type { Digest } from '../spec/digest.js';
+import type { ImageLayer } from '../spec/image-layer.js';
+import { recordChain } from './layer-chain.js';
+
+/** Brings layers to where an engine keeps them. */
+export interface DownloadManager {
+  /**
+   * Brings the layers of one image, base first.
+   *
+   * @param source Where they are fetched; each stream is unverified.
+   * @returns the diffIDs of what is there now, in the order of the layers
+   */
+  download(source: LayerSource, layers: readonly ImageLayer[], options?: CallOptions): Promise<readonly Digest[]>;
+}
+
+/** Options of `LayerDownloadManager`. */
+export interface DownloadManagerOptions extends Omit<ExtractOptions, 'signal' | 'onProgress' | 'jobs'> {
+  /** Layers on their way at once, over all pulls: 1 to 64. Default 3. */
+  readonly concurrency?: number | undefined;
+}
+
+/**
+ * Extracts layers into a folder as `extractLayers` does, and notes which stand on which, for `LayerStoreProvider`. One
+ * manager serves many pulls: its limit holds over all of them, and a layer that several want is brought once. A pull
+ * that is aborted ends nobody else's transfer.
+ */
+export class LayerDownloadManager implements DownloadManager {
+  /** The folder of the extracted layers. */
+  readonly store: string;
+  readonly #options: Omit<ExtractOptions, 'signal' | 'onProgress' | 'jobs'>;
+  readonly #running = new SharedCalls<Digest>();
+  #permits: Semaphore;
+
+  /** @param store Made when it is needed. @throws RootfsError `ERR_OPTION_INVALID` */
+  constructor(store: string, options: DownloadManagerOptions = {}) {
+    const { concurrency = 3, ...rest } = options;
+    this.store = resolve(store);
+    this.#options = rest;
+    this.#permits = new Semaphore(checkConcurrency(concurrency));
+  }
+
+  /** Changes the limit; what is on its way is not touched. @throws RootfsError `ERR_OPTION_INVALID` */
+  setConcurrency(concurrency: number): void {
+    this.#permits = new Semaphore(checkConcurrency(concurrency));
+  }
+
+  /** See `DownloadManager`. @throws RootfsError as `extractLayers`; the signal's reason */
+  async download(
+    source: LayerSource,
+    layers: readonly ImageLayer[],
+    options: CallOptions = {},
+  ): Promise<readonly Digest[]> {
+    await mkdir(this.store, { recursive: true }).catch((error: unknown) => {
+      throw wrapSystemError(error, this.store);
+    });
+    const diffIds = await mapConcurrently(
+      layers,
+      (layer, signal) =>
+        this.#running.join(`${layer.descriptor.digest} ${layer.diffId ?? ''}`, signal, (shared) =>
+          this.#extract(source, layer, { signal: shared, onProgress: options.onProgress }),
+        ),
+      { concurrency: Math.max(1, layers.length), signal: options.signal },
+    );
+    await recordChain(this.store, diffIds);
+    return diffIds;
+  }
+
+  async #extract(source: LayerSource, layer: ImageLayer, options: CallOptions): Promise<Digest> {
+    const release = await this.#permits.acquire(options.signal);
+    try {
+      const handle = await extractLayer(source, layer, this.store, { ...this.#options, ...options, jobs: 1 });
+      await handle.close();
+      return handle.diffId;
+    } finally {
+      release();
+    }
+  }
+}
+
+/** Checks a limit of transfers at once. @throws RootfsError `ERR_OPTION_INVALID` */
+export function checkConcurrency(concurrency: number): number {
+  if (Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= 64) return concurrency;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `concurrency: ${String(concurrency)} is not a whole number from 1 to 64`,
+    {
+      detail: { option: 'concurrency' },
+    },
+  );
+}

@@ -1,0 +1,58 @@
+/** What an engine hands to its verbs: the parts it replaces, and who hears of what happens. */
+import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import type { CredentialProvider } from '../registry/credentials.js';
+import type { RegistryOptions } from '../registry/registry-options.js';
+import type { AuthConfig } from './auth-config.js';
+import { PART_TIMEOUT_MS } from './call-part.js';
+import type { ImageConfigStore } from './image-config-store.js';
+import type { MetadataStore } from './metadata-store.js';
+import type { ReferenceStore } from './reference-store.js';
+import type { RegistryResolver } from './registry-resolver.js';
+
+/**
+ * Hears what was done to an image, after it was done. What it throws or rejects with is told as a warning and changes
+ * nothing; it is not waited for.
+ *
+ * @param id The reference as people write it: `debian:12`.
+ * @param name The repository as people write it: `debian`.
+ */
+export type EventLogger = (id: string, name: string, action: 'pull' | 'push') => void | Promise<void>;
+
+/** What the registry verbs take. Whatever is absent has a default that works. */
+export interface RegistryConfig extends CallOptions {
+  /** Headers of the engine's own requests, sent along to the registry itself. */
+  readonly metaHeaders?: Readonly<Record<string, string | readonly string[]>> | undefined;
+  /** One login. Absent: what this machine knows. Ignored where `credentials` is given. */
+  readonly authConfig?: AuthConfig | undefined;
+  /** Gives credentials; asked again when one is refused. */
+  readonly credentials?: CredentialProvider | undefined;
+  /** Which endpoints are asked. Default: this machine's configuration. */
+  readonly registryResolver?: RegistryResolver | undefined;
+  /** How the registry is spoken to; credentials, endpoints and headers are the fields above. */
+  readonly registry?: Omit<RegistryOptions, 'credentials' | 'endpoints' | 'headers'> | undefined;
+  /** The longest silence of a part, in milliseconds; ten times as long for the managers. Default 60,000. */
+  readonly partTimeoutMs?: number | undefined;
+}
+
+/** What `pull` and `push` take both. */
+export interface EngineConfig extends RegistryConfig {
+  /** Hears of what was done. */
+  readonly eventLogger?: EventLogger | undefined;
+  /** In which repositories layers were seen. Without it nothing is mounted, and everything uploaded. */
+  readonly metadataStore?: MetadataStore | undefined;
+  /** Where image configs are kept. */
+  readonly imageStore: ImageConfigStore;
+  /** Which names images have. Without it nothing is tagged. */
+  readonly referenceStore?: ReferenceStore | undefined;
+}
+
+/** The timeout of parts, checked. @throws RootfsError `ERR_OPTION_INVALID` */
+export function partTimeout({ partTimeoutMs = PART_TIMEOUT_MS }: RegistryConfig): number {
+  if (Number.isSafeInteger(partTimeoutMs) && partTimeoutMs >= 1 && partTimeoutMs <= 2 ** 27) return partTimeoutMs;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `partTimeoutMs: ${String(partTimeoutMs)} is not a whole number from 1 to ${2 ** 27}`,
+    { detail: { option: 'partTimeoutMs' } },
+  );
+}

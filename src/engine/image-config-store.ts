@@ -1,0 +1,59 @@
+/** Where an engine keeps image configs: by digest, which is the image's ID. */
+import { createHash } from 'node:crypto';
+import type { CallOptions, Fetcher, Pusher } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
+import { MediaType } from '../spec/media-types.js';
+
+/** Keeps image configs. */
+export interface ImageConfigStore {
+  /** Keeps a config. @returns the digest of its bytes */
+  put(config: Uint8Array, options?: CallOptions): Promise<Digest>;
+  /** Gives a config. @throws RootfsError `ERR_NOT_FOUND` */
+  get(digest: Digest, options?: CallOptions): Promise<Uint8Array>;
+}
+
+/**
+ * Makes a config store of any store that content can be pushed to and fetched from: a `BlobDir`, a layout, memory.
+ * What it gives is verified.
+ */
+export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigStore {
+  return {
+    async put(config, options) {
+      const digest: Digest = `sha256:${createHash('sha256').update(config).digest('hex')}`;
+      const content = (async function* () {
+        yield config;
+      })();
+      await store.push({ mediaType: MediaType.ociConfig, digest, size: config.byteLength }, content, options);
+      return digest;
+    },
+    async get(digest, options) {
+      const { algorithm } = requireVerifiable(digest);
+      const hash = createHash(algorithm);
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      // Its length is not known: as many bytes as a document may have, and one more that betrays a longer one.
+      const target = { mediaType: MediaType.ociConfig, digest, size: MAX_DOCUMENT_BYTES };
+      for await (const chunk of await store.fetch(target, options)) {
+        const bytes = chunk as Uint8Array;
+        size += bytes.byteLength;
+        if (size > MAX_DOCUMENT_BYTES) {
+          throw new RootfsError('ERR_LIMIT_EXCEEDED', `${digest}: a config has at most ${MAX_DOCUMENT_BYTES} bytes`);
+        }
+        hash.update(bytes);
+        chunks.push(bytes);
+      }
+      checkConfigDigest(digest, `${algorithm}:${hash.digest('hex')}`, 'the image store');
+      return Buffer.concat(chunks);
+    },
+  };
+}
+
+/** Compares the digest of a config that a store gave or took. @throws RootfsError `ERR_DIGEST_MISMATCH` */
+export function checkConfigDigest(expected: Digest, found: string, whose: string): void {
+  if (found === expected) return;
+  throw new RootfsError('ERR_DIGEST_MISMATCH', `${expected}: ${whose} has ${found} instead; pull the image again`, {
+    detail: { expected, found },
+  });
+}

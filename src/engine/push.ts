@@ -1,0 +1,169 @@
+/** Pushing as an engine does: layers from its own stores, uploaded, mounted or found there, then config and manifest. */
+import { createHash } from 'node:crypto';
+import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { type ProgressListener, report } from '../progress.js';
+import type { RegistryRepository } from '../registry/repository.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import type { Digest } from '../spec/digest.js';
+import { parseImageConfig } from '../spec/image-config.js';
+import { MediaType } from '../spec/media-types.js';
+import { formatReference, parseReference } from '../spec/reference.js';
+import { callPart } from './call-part.js';
+import { type EngineConfig, partTimeout } from './engine-config.js';
+import { engineRepository, logEvent } from './engine-repository.js';
+import { checkConfigDigest } from './image-config-store.js';
+import { chainIdOf } from './layer-chain.js';
+import { once, storedName } from './pull.js';
+import type { PushLayer, PushLayerProvider } from './push-layer.js';
+import type { RepositoryInfo } from './registry-resolver.js';
+import { layerTypes, uploadLayer } from './upload-layer.js';
+import { type LayerUpload, LayerUploadManager, type UploadManager } from './upload-manager.js';
+
+/** What `push` takes. */
+export interface PushConfig extends EngineConfig {
+  /** Gives the image's layers. */
+  readonly layerProvider: PushLayerProvider;
+  /** Decides when layers are uploaded. Default: five at once. */
+  readonly uploadManager?: UploadManager | undefined;
+  /**
+   * The type that the config is pushed as; the manifest's and the layers' types follow it. Default: OCI's. Docker's
+   * (`application/vnd.docker.container.image.v1+json`) makes a Docker manifest.
+   */
+  readonly configMediaType?: string | undefined;
+  /** The image, where no reference store knows it by this name. */
+  readonly id?: Digest | undefined;
+}
+
+/** What was pushed. */
+export interface PushResult {
+  /** What the tag points at now. */
+  readonly manifest: Descriptor;
+  readonly config: Descriptor;
+  /** Base first. */
+  readonly layers: readonly Descriptor[];
+}
+
+/**
+ * Pushes the image that a name points at, under that name. Layers that the repository has are not sent; those that the
+ * metadata store saw in another repository of the registry are mounted where the registry does that; the rest is
+ * compressed and uploaded. The manifest and its tag come last.
+ *
+ * @throws RootfsError `ERR_REFERENCE_INVALID` (a digest), `ERR_NOT_FOUND` (no such name, config or layer),
+ *   `ERR_CONFIG_INVALID`, `ERR_DIGEST_MISMATCH`, `ERR_DIFFID_MISMATCH`, `ERR_NO_SPACE`, `ERR_TIMEOUT` and
+ *   `ERR_INTERNAL` naming the part that hangs or throws, what the parts and the registry throw; the signal's reason
+ */
+export async function push(reference: string, config: PushConfig): Promise<PushResult> {
+  const { signal, onProgress } = config;
+  const timeoutMs = partTimeout(config);
+  signal?.throwIfAborted();
+  const parsed = parseReference(reference);
+  if (parsed.digest !== undefined) {
+    throw new RootfsError('ERR_REFERENCE_INVALID', `${reference}: a digest comes out of a push; give a tag`, {
+      detail: { reference },
+    });
+  }
+  const ask = <T>(part: string, work: (call: CallOptions) => Promise<T>): Promise<T> =>
+    callPart(part, (partSignal) => work({ signal: partSignal, onProgress }), { signal, timeoutMs });
+  const name = storedName(parsed);
+  const id = config.id ?? (await ask('the reference store', async (call) => config.referenceStore?.get(name, call)));
+  if (id === undefined) {
+    throw new RootfsError('ERR_NOT_FOUND', `${name}: no image has this name; tag one, or give its id`, {
+      detail: { reference: name },
+    });
+  }
+  const bytes = await ask('the image store', (call) => config.imageStore.get(id, call));
+  checkConfigDigest(id, `sha256:${createHash('sha256').update(bytes).digest('hex')}`, 'the image store');
+  const { diff_ids: diffIds } = parseImageConfig(bytes, { subject: id }).rootfs;
+  const { info, options } = await engineRepository(parsed, config, 'push');
+  const { createRepository } = await import('../registry/repository.js');
+  const repository = createRepository({ ...parsed, registry: info.host, repository: info.path }, options);
+  const top =
+    diffIds.length === 0
+      ? undefined
+      : await ask('the layer provider', (call) => config.layerProvider.get(chainIdOf(diffIds), call));
+  try {
+    const types = layerTypes(config.configMediaType ?? MediaType.ociConfig);
+    const stack = stackOf(top, diffIds);
+    const layers = await upload(stack, { repository, info, config, types, timeoutMs });
+    const call = { signal, onProgress };
+    const configDescriptor = { mediaType: types.config, digest: id, size: bytes.byteLength };
+    await repository.push(configDescriptor, once(bytes), call);
+    const manifestBytes = Buffer.from(
+      JSON.stringify({ schemaVersion: 2, mediaType: types.manifest, config: configDescriptor, layers }),
+    );
+    const digest: Digest = `sha256:${createHash('sha256').update(manifestBytes).digest('hex')}`;
+    const manifest = { mediaType: types.manifest, digest, size: manifestBytes.length };
+    await repository.push(manifest, once(manifestBytes), call);
+    await repository.tag(manifest, parsed.tag ?? 'latest', call);
+    logEvent(config, parsed, info, 'push');
+    return { manifest, config: configDescriptor, layers };
+  } finally {
+    await releaseAll(top, onProgress);
+  }
+}
+
+/** The layers, base first. @throws RootfsError `ERR_DIFFID_MISMATCH` */
+function stackOf(top: PushLayer | undefined, diffIds: readonly Digest[]): readonly PushLayer[] {
+  const stack: PushLayer[] = [];
+  for (let layer = top; layer !== undefined && stack.length <= diffIds.length; layer = layer.parent)
+    stack.unshift(layer);
+  for (const [at, diffId] of diffIds.entries()) {
+    if (stack.length === diffIds.length && stack[at]?.diffId === diffId) continue;
+    throw new RootfsError(
+      'ERR_DIFFID_MISMATCH',
+      `the layer provider gave ${stack.map((layer) => layer.diffId).join(', ')}; the image's config names ${diffIds.join(', ')}`,
+      { detail: { expected: diffIds, found: stack.map((layer) => layer.diffId) } },
+    );
+  }
+  return stack;
+}
+
+interface UploadContext {
+  readonly repository: RegistryRepository;
+  readonly info: RepositoryInfo;
+  readonly config: PushConfig;
+  readonly types: ReturnType<typeof layerTypes>;
+  readonly timeoutMs: number;
+}
+
+async function upload(stack: readonly PushLayer[], context: UploadContext): Promise<readonly Descriptor[]> {
+  const { config, info, timeoutMs } = context;
+  if (stack.length === 0) return [];
+  const manager = config.uploadManager ?? new LayerUploadManager();
+  const uploads = (alive: () => void): readonly LayerUpload[] =>
+    stack.map((layer) => ({
+      key: `${info.name} ${context.types.manifest} ${layer.diffId}`,
+      upload: (call) => uploadLayer(layer, { ...context, alive }, call),
+    }));
+  const found = await callPart(
+    'the upload manager',
+    (signal, alive) => {
+      const onProgress: ProgressListener = (event) => {
+        alive();
+        report(config.onProgress, event);
+      };
+      return manager.upload(uploads(alive), { signal, onProgress });
+    },
+    { signal: config.signal, timeoutMs: timeoutMs * 10 },
+  );
+  if (found.length === stack.length) return found;
+  throw new RootfsError(
+    'ERR_INTERNAL',
+    `the upload manager gave ${found.length} descriptors for ${stack.length} layers of ${formatReference({ registry: info.host, repository: info.path, given: '' })}`,
+  );
+}
+
+async function releaseAll(top: PushLayer | undefined, onProgress: ProgressListener | undefined): Promise<void> {
+  for (let layer = top; layer !== undefined; layer = layer.parent) {
+    try {
+      await layer.release();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      report(onProgress, {
+        type: 'warning:raised',
+        message: `the layer provider could not release a layer: ${reason}`,
+      });
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** Where an engine asks for a repository: endpoints in order, mirrors first. */
+import type { CallOptions } from '../content/content.js';
+import type { Endpoint, EndpointResolver } from '../registry/endpoint.js';
+import type { EndpointSearchOptions } from '../registry/endpoint-search.js';
+import { familiarReference, type Reference } from '../spec/reference.js';
+import { callPart } from './call-part.js';
+
+/** A repository, and what is known of it before anybody is asked. */
+export interface RepositoryInfo {
+  /** The registry's host as in a reference: `docker.io`, `localhost:5000`. */
+  readonly host: string;
+  /** The repository's path at the registry. */
+  readonly path: string;
+  /** `docker.io/library/debian` */
+  readonly name: string;
+  /** As people write it: `debian`. */
+  readonly familiarName: string;
+  /** One of Docker Hub's own images. */
+  readonly official: boolean;
+}
+
+/** Says which endpoints serve a repository. */
+export interface RegistryResolver {
+  /** Splits a reference as this resolver's engine names things. */
+  resolveRepository(reference: Reference, options?: CallOptions): Promise<RepositoryInfo> | RepositoryInfo;
+  /** Endpoints to pull from, in order: mirrors first. Each has its own TLS settings. At least one. */
+  lookupPullEndpoints(repository: RepositoryInfo, options?: CallOptions): Promise<readonly Endpoint[]>;
+  /** Endpoints to push to, in order; no mirrors. At least one. */
+  lookupPushEndpoints(repository: RepositoryInfo, options?: CallOptions): Promise<readonly Endpoint[]>;
+}
+
+/**
+ * The resolver of this machine's configuration: `hosts.toml`, `registries.conf`, folders of certificates, and what
+ * `options` say.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID`; the lookups throw as `createEndpointSearch` says
+ */
+export async function createRegistryResolver(options: EndpointSearchOptions = {}): Promise<RegistryResolver> {
+  const { createEndpointSearch } = await import('../registry/endpoint-search.js');
+  const search = createEndpointSearch(options);
+  return {
+    resolveRepository: repositoryInfo,
+    async lookupPullEndpoints({ host, path }, call) {
+      const found = await search.endpoints(host, path, call);
+      return found.filter(({ capabilities }) => capabilities.includes('pull') || capabilities.includes('resolve'));
+    },
+    async lookupPushEndpoints({ host, path }, call) {
+      const found = await search.endpoints(host, path, call);
+      return found.filter(({ capabilities, mirrorOf }) => mirrorOf === undefined && capabilities.includes('push'));
+    },
+  };
+}
+
+/** What a reference says of its repository. Pure. */
+export function repositoryInfo(reference: Reference): RepositoryInfo {
+  const { registry, repository } = reference;
+  return {
+    host: registry,
+    path: repository,
+    name: `${registry}/${repository}`,
+    familiarName: familiarReference({ registry, repository, given: '' }),
+    official: registry === 'docker.io' && repository.startsWith('library/'),
+  };
+}
+
+/**
+ * A resolver's answers in the words of the registry client. For a push, questions go to the push endpoints only: what a
+ * mirror has says nothing about what is missing at the registry.
+ */
+export function resolverEndpoints(
+  resolver: RegistryResolver,
+  info: RepositoryInfo,
+  use: 'pull' | 'push',
+  timeoutMs: number,
+): EndpointResolver {
+  return {
+    endpoints: (_host, _path, call = {}) =>
+      callPart(
+        'the registry resolver',
+        async (signal) => {
+          const options = { signal, onProgress: call.onProgress };
+          if (use === 'pull') return resolver.lookupPullEndpoints(info, options);
+          const found = await resolver.lookupPushEndpoints(info, options);
+          return found.map((endpoint) => ({ ...endpoint, capabilities: ['pull', 'resolve', 'push'] as const }));
+        },
+        { signal: call.signal, timeoutMs },
+      ),
+  };
+}

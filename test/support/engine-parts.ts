@@ -1,0 +1,44 @@
+/** What tests of engine verbs start from: a registry, an image, and the default parts in a folder of their own. */
+import type { TestContext } from 'node:test';
+import { type EngineStores, openEngineStores } from '../../src/engine/open-engine-stores.js';
+import type { ProgressEvent } from '../../src/progress.js';
+import {
+  type BuiltImage,
+  image,
+  type RegistryOptions,
+  startRegistry,
+  type TestRegistry,
+} from '../../src/testing/testing.js';
+import { tempDir } from './temp-dir.js';
+
+/** An image of several layers whose content is named after it. */
+export function engineImage(name = 'app', layers = 3): BuiltImage {
+  const builder = image()
+    .platform('linux/amd64')
+    .config({ Cmd: [name] });
+  for (let at = 0; at < layers; at += 1) {
+    builder.layer((layer) => layer.dir('data').file(`data/${at}`, Buffer.alloc(30_000 + at, `${name} ${at}`)));
+  }
+  return builder.build();
+}
+
+/** A registry that ends with the test. */
+export async function engineRegistry(t: TestContext, options: RegistryOptions = {}): Promise<TestRegistry> {
+  const registry = await startRegistry(options);
+  t.after(() => registry.close());
+  return registry;
+}
+
+/** The default parts in a new folder, with the host's platform set to that of `engineImage`. */
+export async function engineParts(
+  t: TestContext,
+): Promise<EngineStores & { readonly platform: string; readonly folder: string }> {
+  const folder = tempDir(t, 'engine');
+  return { ...(await openEngineStores({ folder })), platform: 'linux/amd64', folder };
+}
+
+/** Collects warnings. */
+export function warningsOf(): { readonly warnings: string[]; readonly onProgress: (event: ProgressEvent) => void } {
+  const warnings: string[] = [];
+  return { warnings, onProgress: (event) => void (event.type === 'warning:raised' && warnings.push(event.message)) };
+}
