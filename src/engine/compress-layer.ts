@@ -4,11 +4,12 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Transform } from 'node:stream';
+import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { CallOptions } from '../content/content.js';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { discard } from '../io/discard.js';
 import { verifyStream } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -49,9 +50,12 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
     },
   });
   try {
-    const file = await open(path, 'wx', 0o600);
+    const opened = await openedOrAborted(layer.open(options), signal);
+    const file = await open(path, 'wx', 0o600).catch((error: unknown) => {
+      opened.destroy();
+      throw error;
+    });
     const sink = file.createWriteStream();
-    const opened = await layer.open(options);
     const source = isPlain ? verifyStream(opened, expected(layer)) : opened;
     const through = isPlain ? [createGzip({ level: 6, chunkSize: CHUNK_BYTES }), count] : [count];
     await pipeline([source, ...through, sink], { signal });
@@ -68,6 +72,23 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
     },
     remove: () => rm(folder, { recursive: true, force: true }),
   };
+}
+
+/** Somebody else's stream may come late, or never; one that nobody waits for any more is ended. */
+async function openedOrAborted(opening: Promise<Readable>, signal: AbortSignal | undefined): Promise<Readable> {
+  let abort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal?.reason as Error);
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([opening, aborted]);
+  } catch (error) {
+    opening.then(discard, () => {});
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
 }
 
 function expected({ diffId, size, mediaType }: PushLayer): Descriptor {

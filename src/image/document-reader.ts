@@ -1,5 +1,5 @@
 /** Reads an image's documents from a source: verified, bounded, each at most once. */
-import type { CallOptions, ReadOnlyTarget, ReferenceFetcher } from '../content/content.js';
+import type { CallOptions, Distruster, ReadOnlyTarget, ReferenceFetcher } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
 import { discard } from '../io/discard.js';
@@ -12,6 +12,9 @@ import type { ImageManifest } from '../spec/image-manifest.js';
 import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { ImageDocument } from './image.js';
 import { imageName } from './image-name.js';
+
+/** How often a document whose bytes were wrong is asked for again. */
+const MAX_DISTRUSTS = 8;
 
 /** A manifest or an index that was read. */
 export type ReadDocument =
@@ -87,8 +90,17 @@ export class DocumentReader {
     return { descriptor, bytes, value: parseImageConfig(bytes, { subject, maxBytes: this.#options.maxBytes }) };
   }
 
-  #bytes(descriptor: Descriptor): Promise<Buffer> {
-    return readVerified(this.#source, descriptor, this.#options);
+  /** Bytes that a mirror got wrong are asked of the next one. */
+  async #bytes(descriptor: Descriptor): Promise<Buffer> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await readVerified(this.#source, descriptor, this.#options);
+      } catch (error) {
+        const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
+        const source: Partial<Distruster> = this.#source as ReadOnlyTarget & Partial<Distruster>;
+        if (!wrong || attempt >= MAX_DISTRUSTS || source.distrust?.(descriptor) !== true) throw error;
+      }
+    }
   }
 
   async #parse(

@@ -1,7 +1,6 @@
 /** Pull and push with the default parts, against a registry. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { chainIdOf } from '../../src/engine/layer-chain.js';
@@ -13,12 +12,8 @@ import { createRepository } from '../../src/registry/repository.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { index } from '../../src/testing/testing.js';
-import { engineImage, engineParts, engineRegistry } from '../support/engine-parts.js';
+import { engineImage, engineParts, engineRegistry, ownTemporaryFolder } from '../support/engine-parts.js';
 import { tempDir } from '../support/temp-dir.js';
-
-function spools(): string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith('rootfs-kit-push-'));
-}
 
 test('pull: layers, manifests, config, sightings and the name each come to their part', async (t) => {
   const registry = await engineRegistry(t);
@@ -77,10 +72,10 @@ test('what was pulled is pushed elsewhere as an image that pulls back the same',
   const { id } = await pull(source, parts);
   const target = `${to.host}/copies/app:v2`;
   await parts.referenceStore.set(target, id);
-  const before = spools();
+  const temporary = ownTemporaryFolder(t);
   const events: unknown[] = [];
   const pushed = await push(target, { ...parts, eventLogger: (...event) => void events.push(event) });
-  assert.deepEqual(spools(), before);
+  assert.deepEqual(readdirSync(temporary), []);
   assert.deepEqual(events, [[target, `${to.host}/copies/app`, 'push']]);
   const repository = createRepository(target);
   assert.equal((await repository.resolve('v2')).digest, pushed.manifest.digest);

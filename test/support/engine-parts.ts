@@ -1,4 +1,6 @@
 /** What tests of engine verbs start from: a registry, an image, and the default parts in a folder of their own. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type EngineStores, openEngineStores } from '../../src/engine/open-engine-stores.js';
 import type { ProgressEvent } from '../../src/progress.js';
@@ -41,4 +43,21 @@ export async function engineParts(
 export function warningsOf(): { readonly warnings: string[]; readonly onProgress: (event: ProgressEvent) => void } {
   const warnings: string[] = [];
   return { warnings, onProgress: (event) => void (event.type === 'warning:raised' && warnings.push(event.message)) };
+}
+
+/** The layers of an image as they lie in the default store of `engineParts`, base first. */
+export function layerTarsOf(folder: string, app: BuiltImage): Buffer[] {
+  return app.layers.map(({ diffId }) => readFileSync(join(folder, 'layers', diffId.replace(':', '/'))));
+}
+
+/** Makes the folder for temporaries one of this test's own until it ends, so that what is left there can be seen. */
+export function ownTemporaryFolder(t: TestContext): string {
+  const before = process.env['TMPDIR'];
+  const folder = tempDir(t, 'temporary');
+  process.env['TMPDIR'] = folder;
+  t.after(() => {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+  });
+  return folder;
 }
