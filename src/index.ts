@@ -20,7 +20,6 @@ export { type Lease, type LeaseInfo, type LeaseOptions, listLeases, releaseLease
 export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
-// engine
 export type { AuthConfig } from './engine/auth-config.js';
 export type { CachePlaces } from './engine/cache-places.js';
 export {
@@ -29,7 +28,7 @@ export {
   LayerDownloadManager,
 } from './engine/download-manager.js';
 export type { EngineConfig, EventLogger, RegistryConfig } from './engine/engine-config.js';
-export { type FetchedManifest, getRepository, type OpenedRepository } from './engine/get-repository.js';
+export type { OpenedRepository } from './engine/get-repository.js';
 export {
   ImageCache,
   type ImageCacheOptions,
@@ -44,8 +43,8 @@ export { FileMetadataStore, type LayerSighting, type MetadataStore } from './eng
 export { type EngineStores, type EngineStoresOptions, openEngineStores } from './engine/open-engine-stores.js';
 export { type OpenImageCacheOptions, openImageCache } from './engine/open-image-cache.js';
 export { type CachePruning, type PrunedItem, type PruneOptions, pruneCache } from './engine/prune-cache.js';
-export { type PullConfig, type PullResult, pull } from './engine/pull.js';
-export { type PushConfig, type PushResult, push } from './engine/push.js';
+export type { PullConfig } from './engine/pull.js';
+export type { PushConfig } from './engine/push.js';
 export { LayerStoreProvider, type PushLayer, type PushLayerProvider } from './engine/push-layer.js';
 export { FileReferenceStore, type ReferenceStore } from './engine/reference-store.js';
 export { createRegistryResolver, type RegistryResolver, type RepositoryInfo } from './engine/registry-resolver.js';
@@ -56,6 +55,8 @@ export {
   type UploadManagerOptions,
 } from './engine/upload-manager.js';
 export { type CacheVerification, type DamagedBlob, verifyCache } from './engine/verify-cache.js';
+// engine: the verbs stand under a name of their own, as `engine.pull`
+export * as engine from './engine.js';
 // ground
 export {
   type ErrorCode,

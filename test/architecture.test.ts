@@ -23,6 +23,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   export: 6,
   analyze: 6,
   engine: 6,
+  'engine.ts': 7,
   'open.ts': 7,
   'prepare-rootfs.ts': 7.5,
   testing: 8,
