@@ -1,6 +1,7 @@
 /** rootfs-kit: container images to root file systems. The public face; it holds no code of its own. */
 
 // client
+export { type ExplainedLayer, explainLayers, type LayersExplanation } from './client/explain-layers.js';
 export { type ListInstancesOptions, listInstances } from './client/list-instances.js';
 export { createRegistryClient, type ExecuteOptions, type RegistryClient } from './client/registry-client.js';
 // content
@@ -159,6 +160,7 @@ export {
   type EndpointSearchOptions,
 } from './registry/endpoint-search.js';
 export { type EndpointExplanation, explainEndpoint } from './registry/explain-endpoint.js';
+export { type ExplainedEndpoint, explainRegistry, type RegistryExplanation } from './registry/explain-registry.js';
 export { type GetTokenOptions, getToken } from './registry/get-token.js';
 export { compareInstances, type Instance, type ListedPage } from './registry/listed-instances.js';
 export { eraseCredential, type KeptCredential, type LoginOptions, storeCredential } from './registry/login.js';

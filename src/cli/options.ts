@@ -123,18 +123,25 @@ export function parallelRanges(args: Arguments): number | 'auto' | undefined {
   );
 }
 
-async function readPassword(): Promise<string> {
+let password: Promise<string> | undefined;
+
+/** Standard input is there once, whoever asks. */
+function readPassword(): Promise<string> {
+  password ??= readStdin();
+  return password;
+}
+
+async function readStdin(): Promise<string> {
   if (process.stdin.isTTY) {
     throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: stdin is a terminal; pipe the password in');
   }
-  let password = '';
+  let read = '';
   process.stdin.setEncoding('utf8');
   for await (const chunk of process.stdin) {
-    password += String(chunk);
-    if (password.length > 65_536)
-      throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: more than 64 KiB came in');
+    read += String(chunk);
+    if (read.length > 65_536) throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: more than 64 KiB came in');
   }
-  return password.replace(/\r?\n$/, '');
+  return read.replace(/\r?\n$/, '');
 }
 
 async function explicitCredential(args: Arguments): Promise<ExplicitCredential | undefined> {

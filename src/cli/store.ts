@@ -17,7 +17,8 @@ import type { Arguments, Context } from './command.js';
 import { LAYER_OPTIONS, layerArguments } from './layer-options.js';
 import { makeFolder } from './make-folder.js';
 
-const STORE_OPTION: Options = {
+/** The option that names the store. */
+export const STORE_OPTION: Options = {
   type: 'string',
   describe: 'Folder the layers are kept in (default ~/.cache/rootfs-kit/layers-v1)',
   group: 'Layers:',

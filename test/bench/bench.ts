@@ -4,6 +4,7 @@
  * Nothing here is asserted: machines are noisy. The table is markdown, to be quoted with the machine it came from.
  */
 import { availableParallelism, cpus, loadavg } from 'node:os';
+import { copyCases } from './cases/copy.js';
 import { extractCases } from './cases/extract.js';
 import type { Sample } from './measure.js';
 import { openPlace, type Place } from './place.js';
@@ -24,7 +25,7 @@ export interface Case {
   run(place: Place, rounds: number): Promise<readonly Row[]>;
 }
 
-const CASES: readonly Case[] = [...extractCases];
+const CASES: readonly Case[] = [...extractCases, ...copyCases];
 
 function cells(row: Row): string[] {
   const s = (value: number): string => `${value.toFixed(2)} s`;

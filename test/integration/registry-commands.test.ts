@@ -124,3 +124,34 @@ test('login is tried, kept with mode 0600, used, and forgotten', { skip: skip ||
   assert.equal(nobody.code, 3);
   assert.equal(existsSync(join(folder, 'absent.json')), false);
 });
+
+test('inspect --explain tells endpoints, the source of credentials and never the secret, and what is missing', {
+  skip: skip || needs('htpasswd'),
+}, async (t) => {
+  const folder = tempDir(t, 'commands');
+  const htpasswd = join(folder, 'htpasswd');
+  writeFileSync(htpasswd, (await run('htpasswd', ['-Bbn', '-C', '4', 'me', 'secret'])).stdout);
+  const { folder: made, host } = await start(t, { htpasswd });
+  const authfile = join(folder, 'auth.json');
+  const auth = Buffer.from('me:secret').toString('base64');
+  writeFileSync(authfile, JSON.stringify({ auths: { [host]: { auth } } }));
+  const store = join(folder, 'store');
+  const where = ['--authfile', authfile, `${host}/a:v2`, '--platform', 'linux/amd64', '--store', store];
+  await rootfs('push', '--authfile', authfile, `oci:${join(made, 'made')}:v2`, `${host}/a:v2`);
+  const explain = async () => JSON.parse((await rootfs('inspect', '--explain', '--json', ...where)).toString());
+  const before = await explain();
+  const compressed = amd64.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+  assert.deepEqual(
+    before.endpoints.map(({ url, credentialSource }: Record<string, string>) => [url, credentialSource]),
+    [[`http://${host}/v2`, authfile]],
+  );
+  assert.deepEqual([before.platform, before.bytesToFetch], ['linux/amd64', compressed]);
+  assert.ok(before.diskNeeded > 0);
+  await rootfs('extract', '--dst', store, '--authfile', authfile, '--platform', 'linux/amd64', `${host}/a:v2`);
+  const after = await explain();
+  assert.deepEqual([after.bytesToFetch, after.diskNeeded], [0, 0]);
+  assert.ok(after.layers.every(({ present }: { present: boolean }) => present));
+  const told = (await rootfs('inspect', '--explain', ...where)).toString();
+  assert.match(told, /2 of 2 layers are there/);
+  for (const text of [told, JSON.stringify(before)]) assert.doesNotMatch(text, new RegExp(`secret|${auth}`));
+});

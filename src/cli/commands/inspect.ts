@@ -1,8 +1,10 @@
 /** `rootfs inspect IMAGE`: what an image is, without fetching a layer. */
 import { formatPlatform, type Image } from '../../index.js';
 import type { Command } from '../command.js';
+import { explain } from '../explain.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { formatSize } from '../quantity.js';
+import { STORE_OPTION } from '../store.js';
 import { table } from '../table.js';
 
 function words(value: readonly string[] | null | undefined): string {
@@ -48,13 +50,24 @@ function describe(image: Image, name: string): string {
 /** The command. */
 export const inspect: Command = {
   positionals: [IMAGE_POSITIONAL],
-  options: IMAGE_OPTIONS,
+  options: {
+    explain: {
+      type: 'boolean',
+      describe: 'Where it comes from, as whom, and what extracting it takes',
+      group: 'Inspect:',
+    },
+    store: STORE_OPTION,
+    ...IMAGE_OPTIONS,
+  },
   examples: [
     ['$0 inspect debian:12', 'a table'],
+    ['$0 inspect --explain debian:12', 'mirrors, credentials, layers missing'],
     ['$0 inspect --json debian:12', 'the same as JSON, the config whole'],
   ],
   run: async (args, context) => {
-    const out = await withImage(args, context, async (image, { name }) => {
+    const out = await withImage(args, context, async (image, opened) => {
+      if (args['explain'] === true) return explain(args, context, image, opened);
+      const { name } = opened;
       if (args['json'] !== true) return describe(image, name);
       const { target, index, manifest, config, platform, layers } = image;
       return `${JSON.stringify(
