@@ -6,6 +6,7 @@
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { copyCases } from './cases/copy.js';
 import { extractCases } from './cases/extract.js';
+import { rangesCases } from './cases/ranges.js';
 import type { Sample } from './measure.js';
 import { openPlace, type Place } from './place.js';
 
@@ -25,7 +26,7 @@ export interface Case {
   run(place: Place, rounds: number): Promise<readonly Row[]>;
 }
 
-const CASES: readonly Case[] = [...extractCases, ...copyCases];
+const CASES: readonly Case[] = [...extractCases, ...copyCases, ...rangesCases];
 
 function cells(row: Row): string[] {
   const s = (value: number): string => `${value.toFixed(2)} s`;

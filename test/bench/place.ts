@@ -32,7 +32,8 @@ export function openPlace(names: readonly string[]): Place {
   const peers = join(base, 'peers');
   const input = join(base, 'input');
   execFileSync(join(repository, 'test/bench/peers'), [peers], { stdio: 'inherit' });
-  execFileSync(join(repository, 'test/bench/make-input'), [input, ...names], { stdio: 'inherit' });
+  if (names.length > 0)
+    execFileSync(join(repository, 'test/bench/make-input'), [input, ...names], { stdio: 'inherit' });
   const runs = mkdtempSync(join(base, 'runs-'));
   let count = 0;
   const fresh = (): string => {
