@@ -118,13 +118,18 @@ async function parse(
       );
     });
   for (const [line, does] of EXAMPLES) parser.example(line, does);
+  const at = argv.findIndex((one) => !one.startsWith('-'));
+  // For each named command yargs lays out its help, asked for or not, which takes longer than all the rest: a command
+  // line that asks for none is parsed as that of a program with this one command.
+  const alone = at >= 0 && !argv.some((one) => /^-[^-]*h|^--help/.test(one));
   for (const entry of COMMANDS) {
-    const isThis = argv.find((one) => !one.startsWith('-')) === entry.name;
+    const isThis = argv[at] === entry.name;
+    if (alone && !isThis) continue;
     const command = isThis ? await entry.load() : undefined;
     // Optional for yargs, so that a wrong option is named before a missing word is.
     const words = command?.positionals.map((one) => ` [${one.name}]`).join('') ?? '';
     parser.command(
-      `${entry.name}${words}`,
+      `${alone ? '$0' : entry.name}${words}`,
       entry.summary,
       (inner: Argv) => {
         wanted = entry.name;
@@ -136,9 +141,13 @@ async function parse(
       },
     );
   }
-  await parser.parseAsync(argv, {}, (_error: unknown, _args: unknown, output: string) => {
-    shown = output;
-  });
+  await parser.parseAsync(
+    alone ? argv.toSpliced(at, 1) : argv,
+    {},
+    (_error: unknown, _args: unknown, output: string) => {
+      shown = output;
+    },
+  );
   if (found === undefined) return shown;
   requireWords(found.args, found.command, found.entry.name);
   refuseRepeats(found.args, { ...GLOBAL_OPTIONS, ...found.command.options }, found.entry.name);

@@ -107,7 +107,7 @@ async function openPool(
   secure: TlsOptions | undefined,
   settings: ConnectionSettings,
 ): Promise<Dispatcher> {
-  const { Agent, Pool: PoolClass, ProxyAgent } = await import('undici');
+  const { Agent, Pool: PoolClass, ProxyAgent } = await import('./http-client.js');
   const { rejectUnauthorized, ...material } = secure ?? {};
   const connect = {
     // Reading a whole set of authorities takes tens of milliseconds: once for the pool, not for each connection.
