@@ -1,6 +1,6 @@
 /** Options of the commands that write a directory of files, and what they tell of losses. */
 import type { Options } from 'yargs';
-import { parseIdMap, type UnpackOptions, type UnpackResult } from '../index.js';
+import { type MergeOptions, parseIdMap, type UnpackOptions, type UnpackResult } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { flag } from './options.js';
 
@@ -10,6 +10,11 @@ export const UNPACK_OPTIONS: Readonly<Record<string, Options>> = {
   'gid-map': { type: 'string', array: true, describe: 'CONTAINER:HOST:SIZE; may be repeated', group: 'Files:' },
   include: { type: 'string', array: true, nargs: 1, describe: 'Only paths that match this glob', group: 'Files:' },
   exclude: { type: 'string', array: true, nargs: 1, describe: 'Not the paths that match this glob', group: 'Files:' },
+  'keep-dirlinks': {
+    type: 'boolean',
+    describe: 'A directory over a link to a directory goes through the link',
+    group: 'Files:',
+  },
   'same-owner': { type: 'boolean', describe: 'Give files their owners (default true)', group: 'Files:' },
   'allow-loss': { type: 'boolean', describe: 'As root: go on where something cannot be kept', group: 'Files:' },
 };
@@ -45,4 +50,9 @@ export function noteUnpacked(result: UnpackResult, context: Context): void {
     );
   }
   if (result.ownershipFile !== undefined) context.note(`rootfs: note: owners are recorded in ${result.ownershipFile}`);
+}
+
+/** The options that concern how layers are merged, for `mergeLayers`. */
+export function mergeArguments(args: Arguments, context: Context): MergeOptions {
+  return { keepDirlinks: flag(args, 'keep-dirlinks'), signal: context.signal };
 }

@@ -7,6 +7,7 @@ import { availableParallelism, cpus, loadavg } from 'node:os';
 import { copyCases } from './cases/copy.js';
 import { extractCases } from './cases/extract.js';
 import { rangesCases } from './cases/ranges.js';
+import { unpackCases } from './cases/unpack.js';
 import type { Sample } from './measure.js';
 import { openPlace, type Place } from './place.js';
 
@@ -26,7 +27,7 @@ export interface Case {
   run(place: Place, rounds: number): Promise<readonly Row[]>;
 }
 
-const CASES: readonly Case[] = [...extractCases, ...copyCases, ...rangesCases];
+const CASES: readonly Case[] = [...extractCases, ...unpackCases, ...copyCases, ...rangesCases];
 
 function cells(row: Row): string[] {
   const s = (value: number): string => `${value.toFixed(2)} s`;

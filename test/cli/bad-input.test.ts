@@ -262,7 +262,11 @@ for (const [what, fault, expected] of SERVED) {
 test('a realm that is not http(s)', async (t) => {
   await using registry = await startRegistry({ auth: { kind: 'bearer', realm: 'file:///etc/passwd' } });
   registry.add('bad', 'latest', built);
-  await assertFails(t, `${registry.host}/bad`, { code: 'ERR_REGISTRY', exit: 6, message: /realm refused: it is a file: address/ });
+  await assertFails(t, `${registry.host}/bad`, {
+    code: 'ERR_REGISTRY',
+    exit: 6,
+    message: /realm refused: it is a file: address/,
+  });
 });
 
 test('nobody there, no such host, the wrong protocol', async (t) => {

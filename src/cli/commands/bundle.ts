@@ -5,7 +5,7 @@ import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
-import { noteUnpacked, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
+import { mergeArguments, noteUnpacked, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
 /** The command. */
 export const bundle: Command = {
@@ -38,7 +38,7 @@ export const bundle: Command = {
     };
     const result = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, async ({ layers }) =>
-        writeBundle(image, await mergeLayers(layers, { signal: context.signal }), layers, dst, options),
+        writeBundle(image, await mergeLayers(layers, mergeArguments(args, context)), layers, dst, options),
       ),
     );
     context.endProgress();

@@ -7,7 +7,7 @@ import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { text } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
-import { UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
+import { mergeArguments, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
 /** Runs `write` on a new file beside `path` that takes its place when all went well; on `-`, on stdout. */
 async function intoFile<T>(path: string, write: (fd: number) => Promise<T>): Promise<T> {
@@ -30,12 +30,14 @@ async function intoFile<T>(path: string, write: (fd: number) => Promise<T>): Pro
   }
 }
 
+const FLATTEN = new Set(['include', 'exclude', 'keep-dirlinks']);
+
 /** The command. */
 export const flatten: Command = {
   positionals: [IMAGE_POSITIONAL],
   options: {
     output: { alias: 'o', type: 'string', default: '-', describe: 'File to write; - is stdout' },
-    ...Object.fromEntries(Object.entries(UNPACK_OPTIONS).filter(([name]) => name === 'include' || name === 'exclude')),
+    ...Object.fromEntries(Object.entries(UNPACK_OPTIONS).filter(([name]) => FLATTEN.has(name))),
     ...STORE_OPTIONS,
     ...IMAGE_OPTIONS,
   },
@@ -59,7 +61,7 @@ export const flatten: Command = {
     const path = output === '-' ? output : resolve(output);
     const bytes = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, async ({ layers }) => {
-        const tree = await mergeLayers(layers, { signal });
+        const tree = await mergeLayers(layers, mergeArguments(args, context));
         context.endProgress();
         return intoFile(path, (fd) => flattenTo(tree, layers, fd, { include, exclude, signal, onProgress }));
       }),

@@ -10,7 +10,7 @@ import { STORE_OPTIONS, storeFolder, withStore } from '../store.js';
 import { UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
 const FILE_OPTIONS = Object.fromEntries(
-  Object.entries(UNPACK_OPTIONS).filter(([name]) => name !== 'include' && name !== 'exclude'),
+  Object.entries(UNPACK_OPTIONS).filter(([name]) => !['include', 'exclude', 'keep-dirlinks'].includes(name)),
 );
 
 /** Where the overlay goes: `--dst`, or beside the layers, named by the image and by how it is marked. */

@@ -6,7 +6,7 @@ import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { required } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
-import { noteUnpacked, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
+import { mergeArguments, noteUnpacked, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
 /** The command. */
 export const unpack: Command = {
@@ -28,7 +28,7 @@ export const unpack: Command = {
     const { image, result } = await withImage(args, context, async (found, opened) => ({
       image: found,
       result: await withStore(args, context, found, opened, async ({ layers }) =>
-        unpackTree(await mergeLayers(layers, { signal: context.signal }), layers, dst, options),
+        unpackTree(await mergeLayers(layers, mergeArguments(args, context)), layers, dst, options),
       ),
     }));
     context.endProgress();
