@@ -31,6 +31,7 @@ import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
 import { sweepIngest } from './sweep-ingest.js';
+import { BatchWriter } from './write-content.js';
 
 /** Options of `BlobDir.open`. */
 export interface BlobDirOptions {
@@ -326,8 +327,11 @@ async function writeVerified(
   expected: Descriptor,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  for await (const chunk of verifyChunks(content, expected)) {
-    throwIfAborted(signal);
-    for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
-  }
+  const writer = new BatchWriter(file, 0);
+  await closeAfter(writer, async () => {
+    for await (const chunk of verifyChunks(content, expected)) {
+      throwIfAborted(signal);
+      await writer.add(chunk);
+    }
+  });
 }

@@ -2,10 +2,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { closeAfter } from '../io/close-after.js';
 import { Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import type { CallOptions, Distruster, Fetcher } from './content.js';
+import { absentBlob, openRegularFile } from './blob-file.js';
+import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher } from './content.js';
 import { embeddedContent } from './fetch-verified.js';
 
 /** Bytes that are written with one call. */
@@ -50,30 +52,83 @@ async function writeOnce(
   call: CallOptions,
 ): Promise<void> {
   const verifier = new Verifier(target);
+  const located = target.data === undefined ? await (source as Partial<BlobPath>).blobPath?.(target, call) : undefined;
+  if (located !== undefined) return copyLocated(located, target, verifier, file, offset, call);
   const writer = new BatchWriter(file, offset);
   const embedded = embeddedContent(target);
   const content = embedded === undefined ? await source.fetch(target, call) : [embedded];
-  try {
+  await closeAfter(writer, async () => {
     for await (const chunk of content as AsyncIterable<Uint8Array>) {
       throwIfAborted(call.signal);
       verifier.update(chunk);
-      const full = writer.add(chunk);
-      if (full !== undefined) await full;
+      await writer.add(chunk);
       const { receivedBytes: copiedBytes } = verifier;
       report(call.onProgress, { type: 'blob:progressed', digest: target.digest, bytes: target.size, copiedBytes });
     }
     verifier.end();
-  } finally {
-    await writer.end();
-  }
+  });
 }
 
-/** Gathers chunks and writes them together; while one batch is written the next is gathered. */
+/**
+ * Copies content that lies in a local file: few buffers, used again and again. While one piece is hashed, the next is
+ * read and the last is written.
+ */
+async function copyLocated(
+  located: BlobLocation,
+  target: Descriptor,
+  verifier: Verifier,
+  file: FileHandle,
+  offset: number,
+  call: CallOptions,
+): Promise<void> {
+  const opened = await openRegularFile(located.path);
+  if (opened === undefined) throw absentBlob(target.digest, located.path);
+  const end = Math.min(located.size, target.size + 1);
+  const length = Math.max(1, Math.min(BATCH_BYTES, end));
+  const buffers = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(length));
+  const read = (at: number, index: number): Promise<{ bytesRead: number; buffer: Buffer }> => {
+    const buffer = buffers[index % buffers.length] as Buffer;
+    const reading = opened.file.read(buffer, 0, Math.min(length, end - at), located.offset + at);
+    reading.catch(() => {});
+    return reading;
+  };
+  await closeAfter(opened.file, async () => {
+    let next = read(0, 0);
+    let writing: Promise<void> = Promise.resolve();
+    try {
+      for (let at = 0, index = 1; at < end; index += 1) {
+        throwIfAborted(call.signal);
+        const { bytesRead, buffer } = await next;
+        if (bytesRead === 0) break;
+        next = read(at + bytesRead, index);
+        const piece = buffer.subarray(0, bytesRead);
+        verifier.update(piece);
+        await writing;
+        writing = writeAll(file, piece, offset + at);
+        writing.catch(() => {});
+        at += bytesRead;
+        report(call.onProgress, {
+          type: 'blob:progressed',
+          digest: target.digest,
+          bytes: target.size,
+          copiedBytes: at,
+        });
+      }
+      verifier.end();
+      await writing;
+    } finally {
+      await Promise.allSettled([next, writing]);
+    }
+  });
+}
+
+/** Gathers chunks and writes them together; while one batch is written the next is gathered. Chunks are copied. */
 export class BatchWriter {
   readonly #file: FileHandle;
+  readonly #buffers: Buffer[] = [];
   #offset: number;
-  #batch: Uint8Array[] = [];
-  #bytes = 0;
+  #index = 0;
+  #filled = 0;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(file: FileHandle, offset: number) {
@@ -81,46 +136,46 @@ export class BatchWriter {
     this.#offset = offset;
   }
 
-  /** Takes a chunk, which must not be changed afterwards. @returns what to wait for, where a batch is full */
-  add(chunk: Uint8Array): Promise<void> | undefined {
-    if (chunk.byteLength === 0) return undefined;
-    this.#batch.push(chunk);
-    this.#bytes += chunk.byteLength;
-    return this.#bytes < BATCH_BYTES ? undefined : this.#flush();
+  /** Takes a chunk; it may be used again when this has returned. */
+  async add(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.byteLength; ) {
+      const buffer = this.#buffer();
+      const part = chunk.subarray(at, at + buffer.length - this.#filled);
+      buffer.set(part, this.#filled);
+      this.#filled += part.byteLength;
+      at += part.byteLength;
+      if (this.#filled === buffer.length) await this.#flush();
+    }
   }
 
   /** Writes the rest; nothing is under way afterwards. */
-  async end(): Promise<void> {
+  async close(): Promise<void> {
     await this.#flush();
     await this.#writing;
+  }
+
+  /** Two buffers: one that is filled, one that is written. */
+  #buffer(): Buffer {
+    this.#buffers[this.#index] ??= Buffer.allocUnsafeSlow(BATCH_BYTES);
+    return this.#buffers[this.#index] as Buffer;
   }
 
   /** Starts a write when the one before it has ended. */
   async #flush(): Promise<void> {
     await this.#writing;
-    const batch = this.#batch;
-    const offset = this.#offset;
-    this.#batch = [];
-    this.#offset += this.#bytes;
-    this.#bytes = 0;
-    if (batch.length === 0) return;
-    this.#writing = writeAll(this.#file, batch, offset);
+    if (this.#filled === 0) return;
+    const batch = this.#buffer().subarray(0, this.#filled);
+    this.#writing = writeAll(this.#file, batch, this.#offset);
     // Whoever waits for it next hears of a failure.
     this.#writing.catch(() => {});
+    this.#offset += this.#filled;
+    this.#filled = 0;
+    this.#index = 1 - this.#index;
   }
 }
 
-async function writeAll(file: FileHandle, batch: readonly Uint8Array[], offset: number): Promise<void> {
-  let rest = [...batch];
-  let at = offset;
-  while (rest.length > 0) {
-    const { bytesWritten } = await file.writev(rest, at);
-    at += bytesWritten;
-    let done = bytesWritten;
-    while (rest[0] !== undefined && done >= rest[0].byteLength) {
-      done -= rest[0].byteLength;
-      rest = rest.slice(1);
-    }
-    if (rest[0] !== undefined && done > 0) rest[0] = rest[0].subarray(done);
+async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let at = 0; at < bytes.byteLength; ) {
+    at += (await file.write(bytes, at, bytes.byteLength - at, offset + at)).bytesWritten;
   }
 }

@@ -137,8 +137,8 @@ async function fillPieces(
         return;
       }
       const writer = new BatchWriter(file, offset);
-      writer.add(content);
-      await writer.end();
+      await writer.add(content);
+      await writer.close();
     },
     { concurrency: jobs, signal },
   );

@@ -1,5 +1,7 @@
 /** One blob from a source to a destination: skipped where it is, mounted where it can be, else moved and verified. */
+import { absentBlob, openRegularFile } from '../content/blob-file.js';
 import type {
+  BlobLocation,
   BlobPath,
   CallOptions,
   Distruster,
@@ -10,6 +12,7 @@ import type {
 } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 
@@ -76,19 +79,58 @@ class BlobContent implements AsyncIterable<Uint8Array> {
     this.#call = call;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.from(0);
+  }
+
+  /** The bytes from `offset` on: an upload that was cut goes on from there. */
+  async *from(offset: number): AsyncGenerator<Uint8Array, void, undefined> {
     const { digest, size } = this.#target;
     const embedded = embeddedContent(this.#target);
     if (embedded !== undefined) {
-      yield embedded;
+      yield embedded.subarray(offset);
       return;
     }
-    let copiedBytes = 0;
-    for await (const chunk of await this.#source.fetch(this.#target, this.#call)) {
+    let copiedBytes = offset;
+    for await (const chunk of await this.#open(offset)) {
       yield chunk as Uint8Array;
       copiedBytes += (chunk as Uint8Array).byteLength;
       report(this.#call.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
     }
+  }
+
+  async #open(offset: number): Promise<AsyncIterable<Uint8Array>> {
+    const located = await (this.#source as Partial<BlobPath>).blobPath?.(this.#target, this.#call);
+    if (located !== undefined) return readLocated(located, offset, this.#target, this.#call.signal);
+    const range = offset === 0 ? {} : { range: { start: offset } };
+    return this.#source.fetch(this.#target, { ...this.#call, ...range });
+  }
+}
+
+/** Bytes of a local file that are read at once. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Large pieces of a local file, at most one byte more than there should be. */
+async function* readLocated(
+  { path, offset, size }: BlobLocation,
+  start: number,
+  target: Descriptor,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const opened = await openRegularFile(path);
+  if (opened === undefined) throw absentBlob(target.digest, path);
+  const end = Math.min(size, target.size + 1);
+  try {
+    for (let at = start; at < end; ) {
+      throwIfAborted(signal);
+      const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - at));
+      const { bytesRead } = await opened.file.read(buffer, 0, buffer.length, offset + at);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+      at += bytesRead;
+    }
+  } finally {
+    await opened.file.close();
   }
 }
 

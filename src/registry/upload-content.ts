@@ -5,6 +5,15 @@ import { type ExpectedContent, Verifier } from '../io/verify.js';
 /** How many bytes behind the reading position are kept for going back. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
+/** The same for content that can be read again from any place: what is kept costs memory and nothing else. */
+const SMALL_WINDOW_BYTES = 1024 * 1024;
+
+/** Content that can be read again from a place in the middle. */
+export interface SeekableContent extends AsyncIterable<Uint8Array> {
+  /** The bytes from `offset` on. */
+  from(offset: number): AsyncIterable<Uint8Array>;
+}
+
 /** Carries a failure of the content itself past everything that would try the registry again. */
 export class ContentFailure extends Error {}
 
@@ -97,7 +106,7 @@ export class UploadContent {
       }
       await this.#advancing?.catch(() => undefined);
       await this.close();
-      this.#position = 0;
+      this.#position = isSeekable(this.#content) ? offset : 0;
       this.#ended = false;
     }
     while (this.#position < offset && (await this.#advance()));
@@ -130,7 +139,7 @@ export class UploadContent {
 
   async #readOne(): Promise<boolean> {
     if (this.#ended) return false;
-    this.#iterator ??= this.#content[Symbol.asyncIterator]();
+    this.#iterator ??= this.#iterate();
     const { done, value } = await this.#iterator.next();
     if (done === true) {
       this.#ended = true;
@@ -144,8 +153,14 @@ export class UploadContent {
     }
     this.#window.push({ offset: this.#position, chunk: value });
     this.#position = end;
-    while (this.#window.length > 1 && end - (this.#window[1]?.offset ?? end) >= WINDOW_BYTES) this.#window.shift();
+    const keep = isSeekable(this.#content) ? SMALL_WINDOW_BYTES : WINDOW_BYTES;
+    while (this.#window.length > 1 && end - (this.#window[1]?.offset ?? end) >= keep) this.#window.shift();
     return true;
+  }
+
+  #iterate(): AsyncIterator<Uint8Array> {
+    const from = this.#position > 0 && isSeekable(this.#content) ? this.#content.from(this.#position) : this.#content;
+    return from[Symbol.asyncIterator]();
   }
 }
 
@@ -153,4 +168,8 @@ export class UploadContent {
 function isRepeatable(content: AsyncIterable<Uint8Array>): boolean {
   const stream = content as { pipe?: unknown; next?: unknown; getReader?: unknown };
   return stream.pipe === undefined && stream.next === undefined && stream.getReader === undefined;
+}
+
+function isSeekable(content: AsyncIterable<Uint8Array>): content is SeekableContent {
+  return typeof (content as Partial<SeekableContent>).from === 'function' && isRepeatable(content);
 }
