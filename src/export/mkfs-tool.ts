@@ -81,7 +81,11 @@ export async function runTool(
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C', ...options.env },
   });
-  const stop = (): void => void child.kill('SIGKILL');
+  const stop = (): void => {
+    child.kill('SIGKILL');
+    // What it started may hold them open.
+    for (const stream of [child.stdout, child.stderr]) stream.destroy();
+  };
   signal?.addEventListener('abort', stop, { once: true });
   const stdout: Buffer[] = [];
   let stderr = '';

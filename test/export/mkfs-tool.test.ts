@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { writeSquashfs } from '../../src/export/mkfs-squashfs.js';
+import { findTool, runTool } from '../../src/export/mkfs-tool.js';
+import { handTree } from '../support/hand-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const shell = (): { name: string; path: string } => findTool('test', [{ name: 'sh', package: 'dash' }]);
+
+test('a tool that is missing is an error that names the packages', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [{ path: 'file', content: 'x' }]);
+  const before = process.env['PATH'];
+  process.env['PATH'] = folder;
+  try {
+    await assert.rejects(writeSquashfs(tree, layers, join(folder, 'image')), {
+      code: 'ERR_TOOL_MISSING',
+      message: /tar2sqfs or sqfstar is not installed.*squashfs-tools-ng, or apt-get install squashfs-tools$/,
+    });
+  } finally {
+    process.env['PATH'] = before;
+  }
+  assert.deepEqual(readdirSync(folder), ['layer.tar']);
+});
+
+test('a tool gets its input and says its output', async () => {
+  const input = Readable.from([Buffer.from('a'), Buffer.from('b')]);
+  const { stdout, stderr } = await runTool(shell(), ['-c', 'cat; echo aside >&2'], { input });
+  assert.deepEqual([stdout.toString(), stderr], ['ab', 'aside\n']);
+});
+
+test('what a tool fails with is told; a full disk has its own code', async () => {
+  await assert.rejects(runTool(shell(), ['-c', 'echo broken >&2; exit 3']), {
+    code: 'ERR_FILESYSTEM',
+    message: /^sh: exit 3: broken/,
+  });
+  await assert.rejects(runTool(shell(), ['-c', 'echo No space left on device >&2; exit 1']), { code: 'ERR_NO_SPACE' });
+  // ends without reading: its own words count, not the broken pipe
+  const input = Readable.from(Array.from({ length: 64 }, () => Buffer.alloc(65_536)));
+  await assert.rejects(runTool(shell(), ['-c', 'echo no >&2; exit 1'], { input }), { message: /sh: exit 1: no/ });
+});
+
+test('input that fails ends the tool and is the error; an abort does, with its reason', async () => {
+  const broken = new Error('broken input');
+  const failing = Readable.from(
+    (async function* () {
+      yield Buffer.from('x');
+      throw broken;
+    })(),
+  );
+  await assert.rejects(runTool(shell(), ['-c', 'cat >/dev/null; sleep 60'], { input: failing }), broken);
+  const reason = new Error('enough');
+  const controller = new AbortController();
+  const running = runTool(shell(), ['-c', 'echo started; sleep 60'], { signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(running, reason);
+});
