@@ -10,9 +10,20 @@ export interface FileChunks {
   readonly count: number;
   /** Bytes of chunks that must be copied, each but the file's last whole. */
   readonly copiedBytes: number;
+  /** One chunk that is read where the file's data begins: what nearly every file is. `runs` is empty then. */
+  readonly isWhole: boolean;
   /** The data, joined where it goes on in the tar; sorted. */
   readonly runs: readonly DataExtent[];
 }
+
+/** Nearly every file is one of these. */
+const WHOLE: readonly FileChunks[] = Array.from({ length: MAX_CHUNK_BITS + 1 }, (_, bits) => ({
+  bits,
+  count: 1,
+  copiedBytes: 0,
+  isWhole: true,
+  runs: [],
+}));
 
 /** A chunk of a file: where its data lies in the layer, or that it must be copied. Holes are not told. */
 export interface ChunkPlace {
@@ -28,15 +39,18 @@ export interface ChunkPlace {
  */
 export function divideFile(inode: Inode, blockSize: number, addressable: number): FileChunks {
   const { size, data } = inode;
-  if (data === undefined) return { bits: 0, count: 0, copiedBytes: 0, runs: [] };
-  const runs = joinRuns(data.extents ?? [{ fileOffset: 0, tarOffset: data.tarOffset, length: size }]);
+  if (data === undefined) return { bits: 0, count: 0, copiedBytes: 0, isWhole: false, runs: [] };
   const whole = bitsOf(size, blockSize);
+  const { tarOffset, extents } = data;
+  const fits = tarOffset % blockSize === 0 && tarOffset + Math.ceil(size / blockSize) * blockSize <= addressable;
+  if (extents === undefined && fits && size <= blockSize * 2 ** whole) return WHOLE[whole] as FileChunks;
+  const runs = joinRuns(extents ?? [{ fileOffset: 0, tarOffset, length: size }]);
   let best: FileChunks | undefined;
   for (let bits = whole; bits >= 0; bits -= 1) {
     const chunk = blockSize * 2 ** bits;
     const count = Math.ceil(size / chunk);
     const copiedBytes = copiedChunks(runs, size, chunk, blockSize, addressable);
-    const found = { bits, count, copiedBytes, runs };
+    const found = { bits, count, copiedBytes, isWhole: false, runs };
     if (best === undefined || cost(found) < cost(best)) best = found;
     // Smaller chunks only add indexes from here on.
     if (copiedBytes === 0) break;
@@ -74,7 +88,7 @@ export function* chunkPlaces(
 /** Blocks of the smallest chunk that holds the whole file, as a power of two, as far as the format goes. */
 function bitsOf(size: number, blockSize: number): number {
   let bits = 0;
-  while (bits < MAX_CHUNK_BITS && blockSize * 2 ** bits < size) bits += 1;
+  for (let bytes = blockSize; bytes < size && bits < MAX_CHUNK_BITS; bytes *= 2) bits += 1;
   return bits;
 }
 

@@ -38,14 +38,16 @@ export function directoryNames(names: Iterable<string>): string[] {
  * Writes one block of a directory.
  *
  * @param out Where to; the block's bytes must be 0.
- * @param entry What an entry points at.
+ * @param nidOf The number of the inode that an entry points at.
+ * @param fileTypeOf What that inode is.
  */
 export function writeDirectoryBlock(
   out: Buffer,
   at: number,
   directory: PackedDirectory,
   block: number,
-  entry: (index: number, name: string) => { readonly nid: number; readonly fileType: number },
+  nidOf: (index: number) => number,
+  fileTypeOf: (index: number) => number,
 ): void {
   const { names, blocks } = directory;
   const first = blocks[block] as number;
@@ -53,8 +55,7 @@ export function writeDirectoryBlock(
   let nameAt = (end - first) * DIRENT_BYTES;
   for (let index = first; index < end; index += 1) {
     const name = names[index] as string;
-    const { nid, fileType } = entry(index, name);
-    writeDirent(out, at + (index - first) * DIRENT_BYTES, nid, nameAt, fileType);
+    writeDirent(out, at + (index - first) * DIRENT_BYTES, nidOf(index), nameAt, fileTypeOf(index));
     out.write(name, at + nameAt, 'latin1');
     nameAt += name.length;
   }

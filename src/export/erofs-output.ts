@@ -6,7 +6,8 @@ const BUFFER_BYTES = 1024 * 1024;
 /** A file that is written once, in order. Synchronous. */
 export class ImageOutput {
   readonly #fd: number;
-  readonly #buffer = Buffer.alloc(BUFFER_BYTES);
+  /** What `space` gives places in. */
+  readonly buffer = Buffer.alloc(BUFFER_BYTES);
   readonly #seen: ((bytes: Buffer) => void) | undefined;
   #filled = 0;
   #flushed = 0;
@@ -31,28 +32,28 @@ export class ImageOutput {
   append(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
       const piece = Math.min(bytes.length - at, BUFFER_BYTES);
-      const { buffer, offset } = this.space(piece);
-      buffer.set(bytes.subarray(at, at + piece), offset);
+      this.buffer.set(bytes.subarray(at, at + piece), this.space(piece));
       at += piece;
     }
   }
 
   /**
-   * Appends zeros and says where they are, to be overwritten before the next call.
+   * Appends zeros, to be overwritten before the next call.
    *
    * @param length At most 1 MiB.
+   * @returns where in `buffer` they are
    */
-  space(length: number): { readonly buffer: Buffer; readonly offset: number } {
+  space(length: number): number {
     if (this.#filled + length > BUFFER_BYTES) this.flush();
     const offset = this.#filled;
-    this.#buffer.fill(0, offset, offset + length);
+    this.buffer.fill(0, offset, offset + length);
     this.#filled += length;
-    return { buffer: this.#buffer, offset };
+    return offset;
   }
 
   /** Writes what is in the buffer. */
   flush(): void {
-    const bytes = this.#buffer.subarray(0, this.#filled);
+    const bytes = this.buffer.subarray(0, this.#filled);
     this.#seen?.(bytes);
     for (let done = 0; done < bytes.length; ) {
       done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#flushed + done);

@@ -224,10 +224,7 @@ class Planner {
     if ((type === 'char' || type === 'block') && deviceNumber(rdevMajor, rdevMinor) === undefined) {
       throw unsupported(node, `device ${rdevMajor}:${rdevMinor}; Linux has up to 4095:1048575`);
     }
-    for (const id of [uid, gid]) {
-      if (Number.isInteger(id) && id >= 0 && id < 0xffff_ffff) continue;
-      throw unsupported(node, `owner ${uid}:${gid}; Linux has 0 to 4294967294`);
-    }
+    if (!isOwner(uid) || !isOwner(gid)) throw unsupported(node, `owner ${uid}:${gid}; Linux has 0 to 4294967294`);
     checkDataPlace(inode, this.#input.layers, () => shown(node));
   }
 
@@ -261,8 +258,8 @@ class Planner {
   *place(): Generator<void, void, void> {
     this.#assignDevices();
     this.#offset = SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES + DEVICE_SLOT_BYTES * this.#deviceLayers.length;
-    for (const [at, planned] of this.#inodes.entries()) {
-      this.#placeInode(planned);
+    for (let at = 0; at < this.#inodes.length; at += 1) {
+      this.#placeInode(this.#inodes[at] as PlannedInode);
       if (at % TURN === TURN - 1) yield;
     }
   }
@@ -332,8 +329,7 @@ class Planner {
     const layer = this.#input.layers[inode.data?.layer ?? 0];
     const addressable = this.#input.layersAsDevices ? addressableBytes(layer) : 0;
     const chunks = divideFile(inode, this.#blockSize, addressable);
-    const data = chunks.runs.reduce((sum, { length }) => sum + length, 0);
-    this.#sparseBytes += Math.max(0, cost(chunks) - CHUNK_INDEX_BYTES - data);
+    if (!chunks.isWhole) this.#sparseBytes += extraBytes(chunks);
     if (this.#sparseBytes > this.#input.maxSparseBytes) {
       throw new RootfsError(
         'ERR_LIMIT_EXCEEDED',
@@ -384,6 +380,12 @@ class Planner {
   }
 }
 
+/** What the chunks of a file take besides one index and its data. */
+function extraBytes(chunks: FileChunks): number {
+  const data = chunks.runs.reduce((sum, { length }) => sum + length, 0);
+  return Math.max(0, cost(chunks) - CHUNK_INDEX_BYTES - data);
+}
+
 /** The bytes of a layer tar that can be addressed in whole blocks: a last one that is cut cannot. */
 export function addressableBytes(layer: LayerTar | undefined): number {
   return Math.floor((layer?.tarBytes ?? 0) / TAR_BLOCK) * TAR_BLOCK;
@@ -403,6 +405,10 @@ const TYPE_BITS: ReadonlyMap<InodeType, number> = new Map([
   ['file', 0o100000],
   ['symlink', 0o120000],
 ]);
+
+function isOwner(id: number): boolean {
+  return Number.isInteger(id) && id >= 0 && id < 0xffff_ffff;
+}
 
 function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;

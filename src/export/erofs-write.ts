@@ -97,14 +97,16 @@ class ErofsWriter {
     const blocks = this.#dataStart + dataBlocks;
     output.padTo(SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES);
     this.#writeDevices(blocks);
-    for (const [at, planned] of inodes.entries()) {
-      this.#writeInode(planned);
+    for (let at = 0; at < inodes.length; at += 1) {
+      this.#writeInode(inodes[at] as PlannedInode);
       if (this.#isTurn(at)) await this.#turn(at);
     }
     output.padTo(this.#xattrBlock * blockSize);
     output.append(sharedXattrs);
     output.padTo(this.#dataStart * blockSize);
-    for (const [at, planned] of inodes.entries()) {
+    for (let at = 0; at < inodes.length; at += 1) {
+      const planned = inodes[at] as PlannedInode;
+      if (!hasBlocks(planned)) continue;
       for (const _ of this.#writeData(planned)) if (this.#isTurn(0)) await this.#turn(at);
     }
     output.padTo(blocks * blockSize);
@@ -136,8 +138,8 @@ class ErofsWriter {
     for (const [at, layer] of this.#plan.devices.entries()) {
       const length = addressableBytes(this.#input.layers[layer]) / TAR_BLOCK;
       const fits = unified + length < NULL_BLOCK;
-      const { buffer, offset } = this.#output.space(DEVICE_SLOT_BYTES);
-      writeDeviceSlot(buffer, offset, this.#input.tags[at] ?? '', length, fits ? unified : 0);
+      const offset = this.#output.space(DEVICE_SLOT_BYTES);
+      writeDeviceSlot(this.#output.buffer, offset, this.#input.tags[at] ?? '', length, fits ? unified : 0);
       unified += length;
     }
   }
@@ -146,9 +148,9 @@ class ErofsWriter {
     const { inode, extended, xattrs, chunks } = planned;
     const output = this.#output;
     output.padTo(planned.offset);
-    const { buffer, offset } = output.space(extended ? EXTENDED_INODE_BYTES : COMPACT_INODE_BYTES);
+    const offset = output.space(extended ? EXTENDED_INODE_BYTES : COMPACT_INODE_BYTES);
     const mode = inode.type === 'symlink' ? 0o777 : inode.mode;
-    writeInode(buffer, offset, {
+    writeInode(output.buffer, offset, {
       extended,
       layout: planned.layout,
       xattrCount: xattrs?.count ?? 0,
@@ -184,9 +186,13 @@ class ErofsWriter {
     output.padTo(Math.ceil(output.position / CHUNK_INDEX_BYTES) * CHUNK_INDEX_BYTES);
     const device = deviceOf.get(inode.data.layer) ?? 0;
     const write = (number: number, block: number): void => {
-      const { buffer, offset } = output.space(CHUNK_INDEX_BYTES);
-      writeChunkIndex(buffer, offset, number, block);
+      const offset = output.space(CHUNK_INDEX_BYTES);
+      writeChunkIndex(output.buffer, offset, number, block);
     };
+    if (chunks.isWhole) {
+      write(device, inode.data.tarOffset / blockSize);
+      return;
+    }
     let next = 0;
     let copy = this.#dataStart + planned.block;
     for (const { index, tarOffset } of chunkPlaces(chunks, size, blockSize, this.#addressable(inode.data.layer))) {
@@ -213,19 +219,24 @@ class ErofsWriter {
     } else if (inode.type === 'symlink') {
       this.#output.append(Buffer.from((inode.linkTarget ?? '').slice(size - tail), 'latin1'));
     } else if (inode.data !== undefined) {
-      const { buffer, offset } = this.#output.space(tail);
-      this.#read(inode.data.layer, buffer, offset, tail, inode.data.tarOffset + size - tail);
+      const offset = this.#output.space(tail);
+      this.#read(inode.data.layer, this.#output.buffer, offset, tail, inode.data.tarOffset + size - tail);
     }
   }
 
   #writeDirectoryBlock(planned: PlannedInode, block: number, bytes: number): void {
     const { directory, children } = planned;
     if (directory === undefined || children === undefined) return;
-    const { buffer, offset } = this.#output.space(bytes);
-    writeDirectoryBlock(buffer, offset, directory, block, (index) => {
-      const target = index >= 0 ? (children[index] as PlannedInode) : planned;
-      return { nid: target.offset / INODE_SLOT, fileType: FileType[target.inode.type] };
-    });
+    const offset = this.#output.space(bytes);
+    const target = (index: number): PlannedInode => children[index] as PlannedInode;
+    writeDirectoryBlock(
+      this.#output.buffer,
+      offset,
+      directory,
+      block,
+      (index) => target(index).offset / INODE_SLOT,
+      (index) => FileType[target(index).inode.type],
+    );
   }
 
   /** What stands in the data area; yields after each piece. */
@@ -236,7 +247,6 @@ class ErofsWriter {
       yield* this.#copyChunks(planned);
       return;
     }
-    if (size <= tail) return;
     if (directory !== undefined) {
       const inBlocks = tail > 0 ? directory.blocks.length - 1 : directory.blocks.length;
       for (let block = 0; block < inBlocks; block += 1) {
@@ -253,7 +263,7 @@ class ErofsWriter {
   }
 
   *#copyChunks({ inode, chunks, size }: PlannedInode): Generator<void, void, void> {
-    if (chunks === undefined || inode.data === undefined || chunks.copiedBytes === 0) return;
+    if (chunks === undefined || inode.data === undefined) return;
     const { layer } = inode.data;
     const { blockSize } = this.#plan;
     const length = blockSize * 2 ** chunks.bits;
@@ -284,8 +294,8 @@ class ErofsWriter {
   *#copy(layer: number, tarOffset: number, length: number): Generator<void, void, void> {
     for (let done = 0; done < length; ) {
       const piece = Math.min(length - done, PIECE_BYTES);
-      const { buffer, offset } = this.#output.space(piece);
-      this.#read(layer, buffer, offset, piece, tarOffset + done);
+      const offset = this.#output.space(piece);
+      this.#read(layer, this.#output.buffer, offset, piece, tarOffset + done);
       done += piece;
       yield;
     }
@@ -325,6 +335,11 @@ class ErofsWriter {
     for (let done = SUPERBLOCK_OFFSET; done < end; ) done += writeSync(this.#fd, head, done, end - done, done);
     return uuid;
   }
+}
+
+/** Whether something of an inode stands in the data area. */
+function hasBlocks({ chunks, size, tail }: PlannedInode): boolean {
+  return chunks === undefined ? size > tail : chunks.copiedBytes > 0;
 }
 
 /** A UUID of version 8, "custom", from the first bytes of a digest. */

@@ -32,7 +32,7 @@ test('one run on a block is one chunk, whatever its size', () => {
     const chunks = divideFile(fileInode(size, undefined), BLOCK, 2 ** 40);
     assert.equal(chunks.count, 1, String(size));
     assert.equal(chunks.copiedBytes, 0);
-    assert.deepEqual([...chunkPlaces(chunks, size, BLOCK, 2 ** 40)], [{ index: 0, tarOffset: 512 }]);
+    assert.equal(chunks.isWhole, true);
   }
 });
 
