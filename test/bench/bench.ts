@@ -6,6 +6,7 @@
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { copyCases } from './cases/copy.js';
 import { extractCases } from './cases/extract.js';
+import { mountCases } from './cases/mount.js';
 import { rangesCases } from './cases/ranges.js';
 import { unpackCases } from './cases/unpack.js';
 import type { Sample } from './measure.js';
@@ -27,7 +28,7 @@ export interface Case {
   run(place: Place, rounds: number): Promise<readonly Row[]>;
 }
 
-const CASES: readonly Case[] = [...extractCases, ...unpackCases, ...copyCases, ...rangesCases];
+const CASES: readonly Case[] = [...extractCases, ...unpackCases, ...copyCases, ...rangesCases, ...mountCases];
 
 function cells(row: Row): string[] {
   const s = (value: number): string => `${value.toFixed(2)} s`;

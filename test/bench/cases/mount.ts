@@ -1,0 +1,101 @@
+/** `rootfs mount` of an extracted image against umoci's unpack, and reading every file through it. Needs root. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Case, Row } from '../bench.js';
+import { alternate, type Contestant, type Run, runOnce } from '../measure.js';
+import { type Place, ROOTFS } from '../place.js';
+
+/** Layers lie on a disk, where the kernel mounts plain files; umoci unpacks to memory, which is its best. */
+async function mountCase(place: Place, rounds: number): Promise<readonly Row[]> {
+  if (process.getuid?.() !== 0) {
+    console.log('note: mounting needs root; the case is left out');
+    return [];
+  }
+  const disk = mkdtempSync(join(tmpdir(), 'rootfs-kit-bench-'));
+  const layout = join(place.input, 'small');
+  const store = join(disk, 'store');
+  const dir = join(disk, 'mounted');
+  const words = ['-q', '--store', store, `oci:${layout}:bench`, dir];
+  const mount = (): Promise<Run> => runOnce([...ROOTFS, 'mount', ...words]);
+  const umount = (): Promise<Run> => runOnce([...ROOTFS, 'umount', '-q', dir]);
+  const umoci = join(place.peers, 'umoci');
+  const mounted = (name: string, before: () => void): Contestant => ({
+    name,
+    run: async () => {
+      before();
+      const run = await mount();
+      await umount();
+      return run;
+    },
+  });
+  const unpacked: Contestant = {
+    name: 'umoci',
+    run: async () => {
+      const out = place.fresh();
+      try {
+        return await runOnce([umoci, 'unpack', '--image', `${layout}:bench`, out]);
+      } finally {
+        rmSync(out, { recursive: true, force: true });
+      }
+    },
+  };
+  try {
+    await mount();
+    await umount();
+    const anew = mounted('rootfs', () => rmSync(join(store, 'erofs'), { recursive: true }));
+    const again = mounted('rootfs again', () => {});
+    const [first, second, peer] = await alternate([anew, again, unpacked], rounds);
+    if (first === undefined || second === undefined || peer === undefined) throw new Error('nothing was measured');
+    const version = execFileSync(umoci, ['--version'], { encoding: 'utf8' }).split('\n')[0]?.replace(' version', '');
+    const rows: Row[] = [
+      { what: 'mount, 81 layers, extracted', ours: first, peer, peerName: version ?? 'umoci', note: 'metadata made' },
+      { what: 'mount, again', ours: second, peer, peerName: version ?? 'umoci', note: 'metadata there' },
+    ];
+    rows.push(...(await readRows(disk, layout, mount, umount, dir, rounds)));
+    return rows;
+  } finally {
+    rmSync(disk, { recursive: true, force: true });
+  }
+}
+
+/** Every file once, through the mount and from a directory on the same disk, with caches and without. */
+async function readRows(
+  disk: string,
+  layout: string,
+  mount: () => Promise<Run>,
+  umount: () => Promise<Run>,
+  dir: string,
+  rounds: number,
+): Promise<Row[]> {
+  const plain = join(disk, 'unpacked');
+  await runOnce([...ROOTFS, 'unpack', '-q', '--store', join(disk, 'store'), '--dst', plain, `oci:${layout}:bench`]);
+  await mount();
+  try {
+    const rows: Row[] = [];
+    const read = (name: string, folder: string, cold: boolean): Contestant => ({
+      name,
+      run: async () => {
+        if (cold) {
+          execFileSync('sync');
+          writeFileSync('/proc/sys/vm/drop_caches', '3');
+        }
+        return runOnce(['sh', '-c', `find '${folder}' -xdev -type f -exec cat {} + >/dev/null`]);
+      },
+    });
+    for (const cold of [true, false]) {
+      const contestants = [read('mounted', dir, cold), read('unpacked', plain, cold)];
+      for (const one of cold ? [] : contestants) await one.run(0);
+      const [ours, peer] = await alternate(contestants, rounds);
+      if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
+      rows.push({ what: `read all files, ${cold ? 'cold' : 'warm'}`, ours, peer, peerName: 'unpacked' });
+    }
+    return rows;
+  } finally {
+    await umount();
+  }
+}
+
+/** The case. */
+export const mountCases: readonly Case[] = [{ name: 'mount', inputs: ['small'], run: mountCase }];
