@@ -5,6 +5,7 @@
  */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { report } from '../progress.js';
 import { printable, type Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import type { RegistrySession } from './registry-session.js';
@@ -34,7 +35,7 @@ export interface Page {
 
 /**
  * Yields the pages of a list, following `Link` headers and the JSON field `next` within one origin. Ends where a page
- * comes again.
+ * comes again, with a warning.
  *
  * @throws RootfsError `ERR_REGISTRY` (no JSON, a next page elsewhere), `ERR_LIMIT_EXCEEDED` past 10,000 pages
  */
@@ -83,7 +84,11 @@ export async function* listPages(
     yield page;
     if (page === undefined) return;
     const next = nextPage(page, subject);
-    if (next === undefined || seen.has(next.href)) return;
+    if (next === undefined) return;
+    if (seen.has(next.href)) {
+      tellLoop(subject, call);
+      return;
+    }
     seen.add(next.href);
     path = next;
   }
@@ -119,8 +124,18 @@ export async function* listNames(
       seen.add(name);
       yield name;
     }
-    if (names.length > 0 && seen.size === before) return;
+    if (names.length > 0 && seen.size === before) {
+      tellLoop(request.subject, call);
+      return;
+    }
   }
+}
+
+function tellLoop(subject: Subject, call: CallOptions): void {
+  report(call.onProgress, {
+    type: 'warning:raised',
+    message: `${subject.name}: the pages of this list come round again; it may not be whole`,
+  });
 }
 
 /** The names in a field of a page; none where it is missing. @throws RootfsError `ERR_REGISTRY` where it is no list */

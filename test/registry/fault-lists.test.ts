@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { createRegistry } from '../../src/registry/registry.js';
 import { type Act, runCases } from '../support/fault-case.js';
 
-const listTags: Act = async (repository) => {
+const listTags: Act = async (repository, events) => {
   const tags: string[] = [];
-  for await (const tag of repository.tags()) tags.push(tag);
+  for await (const tag of repository.tags({ onProgress: (event) => events.push(event) })) tags.push(tag);
   assert.deepEqual(tags, ['a', 'b', 'c', 'd', 'latest']);
 };
 
@@ -34,6 +34,7 @@ runCases('Lists in pages', [
     faults: [{ on: 'tags', do: 'paging', as: 'loop' }],
     ends: 'whole',
     requests: 4,
+    also: ({ events }) => assert.match(JSON.stringify(events), /come round again; it may not be whole/),
   },
   {
     name: 'the next page is at another origin',
