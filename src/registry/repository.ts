@@ -311,6 +311,11 @@ export class RegistryRepository
     };
   }
 
+  /** What messages call it: `registry/repository`. */
+  get place(): string {
+    return this.#name;
+  }
+
   get #name(): string {
     return `${this.registry}/${this.repository}`;
   }
