@@ -5,7 +5,8 @@
  * brought to disk. It knows digests and files. It does not know images, layers, registries or who writes into it;
  * many processes may do so at once.
  */
-import { type FileHandle, link, lstat, open, rename, unlink, utimes } from 'node:fs/promises';
+import { closeSync, fchmodSync, fstatSync, linkSync, openSync, renameSync, unlinkSync, utimesSync } from 'node:fs';
+import { type FileHandle, lstat, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
@@ -24,12 +25,12 @@ import {
   requireFolder,
   resolveRange,
   streamBlob,
-  syncFolder,
 } from './blob-file.js';
 import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
 import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
+import { syncFile, syncFolder } from './folder-sync.js';
 import { sweepIngest } from './sweep-ingest.js';
 import { BatchWriter } from './write-content.js';
 
@@ -143,7 +144,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
       const mtimeNs = await this.#seal(temporaryPath, size);
       if ((await this.#trust.judge(digest, {})) === undefined) {
         await makeFolder(dirname(path), this.#sync);
-        await this.#trust.remember(digest, { size, mtimeNs }, record);
+        this.#trust.remember(digest, { size, mtimeNs }, record);
         await this.#giveName(temporaryPath, digest, path);
         if (this.#sync) await syncFolder(dirname(path));
       } else {
@@ -153,7 +154,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
       await this.#forgetAbsent(digest);
       throw wrapSystemError(error, path);
     } finally {
-      await unlink(temporaryPath).catch(() => {});
+      removeQuietly(temporaryPath);
     }
     return path;
   }
@@ -178,7 +179,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   }
 
   /** What is remembered of a blob; `undefined` where nothing is. Says nothing about whether the blob is here. */
-  record(digest: Digest): Promise<BlobRecord | undefined> {
+  async record(digest: Digest): Promise<BlobRecord | undefined> {
     return this.#trust.record(digest);
   }
 
@@ -190,7 +191,11 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   /** Notes that a blob is used now. Without a record, or in a store that cannot be written, it does nothing. */
   async markUsed(digest: Digest): Promise<void> {
     const now = new Date();
-    await utimes(this.#places.record(digest), now, now).catch(() => {});
+    try {
+      utimesSync(this.#places.record(digest), now, now);
+    } catch {
+      // a thing to know, not to rely on
+    }
   }
 
   /** When a blob was last used or noted, in milliseconds since the epoch; `undefined` where nothing is remembered. */
@@ -287,18 +292,18 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
 
   /** Mode and bytes of the temporary are final and on disk. @returns its modification time in nanoseconds */
   async #seal(temporaryPath: string, size: number): Promise<bigint> {
-    const file = await open(temporaryPath, 'r');
-    return closeAfter(file, async () => {
-      await file.chmod(0o444);
-      if (this.#sync) await file.sync();
-      const sealed = await file.stat({ bigint: true });
-      if (sealed.size !== BigInt(size)) {
-        throw new RootfsError('ERR_SIZE_MISMATCH', `${temporaryPath}: ${sealed.size} bytes were written, not ${size}`, {
-          detail: { expectedBytes: size, receivedBytes: Number(sealed.size) },
-        });
-      }
-      return sealed.mtimeNs;
-    });
+    const file = openSync(temporaryPath, 'r');
+    try {
+      fchmodSync(file, 0o444);
+      if (this.#sync) await syncFile(file);
+      const sealed = fstatSync(file, { bigint: true });
+      if (sealed.size === BigInt(size)) return sealed.mtimeNs;
+      throw new RootfsError('ERR_SIZE_MISMATCH', `${temporaryPath}: ${sealed.size} bytes were written, not ${size}`, {
+        detail: { expectedBytes: size, receivedBytes: Number(sealed.size) },
+      });
+    } finally {
+      closeSync(file);
+    }
   }
 
   /**
@@ -308,7 +313,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async #giveName(temporaryPath: string, digest: Digest, path: string): Promise<void> {
     for (let attempt = 0; attempt < 3; attempt++) {
       try {
-        await link(temporaryPath, path);
+        linkSync(temporaryPath, path);
         return;
       } catch (error) {
         const errno = systemErrorCode(error) ?? '';
@@ -317,7 +322,15 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
         if (errno !== 'EEXIST') break;
       }
     }
-    await withLock(this.#places.ingest(digest, 'commit.lock'), () => rename(temporaryPath, path));
+    await withLock(this.#places.ingest(digest, 'commit.lock'), async () => renameSync(temporaryPath, path));
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // gone, or swept later
   }
 }
 

@@ -1,15 +1,20 @@
-/** Reading a blob that is (part of) a local file: guarded opening, exact ranges, hashing. */
+/**
+ * Reading a blob that is (part of) a local file: guarded opening, exact ranges, hashing.
+ *
+ * Steps that only touch names and records are synchronous, here and in the files that use this one: each takes
+ * microseconds, the way through another thread many times that. Reading, writing and syncing bytes is not.
+ */
 import { createHash } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { constants, mkdirSync, type Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
-import { closeAfter } from '../io/close-after.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest, DigestAlgorithm } from '../spec/digest.js';
 import type { BlobLocation, ByteRange, FetchOptions } from './content.js';
+import { syncFolder } from './folder-sync.js';
 
 /** An open regular file. Whoever got it closes it. */
 export interface OpenFile {
@@ -146,22 +151,9 @@ export function absentBlob(digest: Digest, place: string): RootfsError {
   });
 }
 
-/** Where a file system cannot sync a folder, nothing more can be done. */
-const NO_FOLDER_SYNC = new Set(['EINVAL', 'EPERM', 'EACCES', 'ENOTSUP', 'EISDIR', 'EBADF']);
-
-/** Brings the names in a folder to disk. */
-export async function syncFolder(path: string): Promise<void> {
-  try {
-    const folder = await open(path, 'r');
-    await closeAfter(folder, () => folder.sync());
-  } catch (error) {
-    if (!NO_FOLDER_SYNC.has(systemErrorCode(error) ?? '')) throw error;
-  }
-}
-
 /** Makes a folder and those above it; with `sync`, the names of the new ones are on disk. */
 export async function makeFolder(path: string, sync: boolean): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
+  const first = mkdirSync(path, { recursive: true });
   if (first === undefined || !sync) return;
   for (let at = path; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
 }

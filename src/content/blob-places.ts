@@ -1,6 +1,6 @@
 /** The names inside a folder of blobs: where blobs, records, temporaries, partials and locks lie. It opens nothing. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, openSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
@@ -72,10 +72,25 @@ export class BlobPlaces {
       try {
         return { path, file: await open(path, 'wx', 0o600) };
       } catch (error) {
-        // An empty `ingest/` of a layout may be removed by another process between the two steps.
-        if (systemErrorCode(error) === 'ENOENT' && attempt < 10) continue;
-        throw wrapSystemError(error, this.root, NOT_WRITABLE);
+        this.#retryOrThrow(error, attempt);
       }
     }
+  }
+
+  /** As `createTemporary`, at once: the file is a descriptor. */
+  openTemporary(): { readonly path: string; readonly fd: number } {
+    for (let attempt = 0; ; attempt++) {
+      const path = this.temporary();
+      try {
+        return { path, fd: openSync(path, 'wx', 0o600) };
+      } catch (error) {
+        this.#retryOrThrow(error, attempt);
+      }
+    }
+  }
+
+  /** An empty `ingest/` of a layout may be removed by another process between making it and using it. */
+  #retryOrThrow(error: unknown, attempt: number): void {
+    if (systemErrorCode(error) !== 'ENOENT' || attempt >= 10) throw wrapSystemError(error, this.root, NOT_WRITABLE);
   }
 }

@@ -1,8 +1,17 @@
 /** What a store remembers of a blob beside its bytes: `meta/<algorithm>/<encoded>.json`. */
-import { type FileHandle, mkdir, readFile, rename, unlink } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { systemErrorCode } from '../errors.js';
-import { closeAfter } from '../io/close-after.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 
 /** What is remembered of one blob. */
@@ -29,10 +38,16 @@ export interface BlobFacts {
 const MAX_RECORD_BYTES = 1024 * 1024;
 
 /** Reads a record; `undefined` where there is none, or where the file is not one (it is written anew then). */
-export async function readRecord(path: string): Promise<BlobRecord | undefined> {
+export function readRecord(path: string): BlobRecord | undefined {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    // A pipe in its place reads as empty instead of for ever.
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      text = readFileSync(file, 'utf8');
+    } finally {
+      closeSync(file);
+    }
   } catch (error) {
     const errno = systemErrorCode(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR' || errno === 'EACCES') return undefined;
@@ -44,27 +59,30 @@ export async function readRecord(path: string): Promise<BlobRecord | undefined> 
 /**
  * Writes a record so that readers see the old one or the new one.
  *
- * @param file A new open file under the name `temporary` on the same disk; closed and moved, or removed.
+ * @param file Descriptor of a new open file under the name `temporary` on the same disk; closed and moved, or removed.
  */
-export async function writeRecord(
-  path: string,
-  temporary: string,
-  file: FileHandle,
-  record: BlobRecord,
-): Promise<void> {
+export function writeRecord(path: string, temporary: string, file: number, record: BlobRecord): void {
   const text = JSON.stringify({ ...record, mtimeNs: String(record.mtimeNs) });
   try {
-    await closeAfter(file, async () => {
-      await file.writeFile(`${text}\n`);
-      await file.chmod(0o644);
-    });
-    await rename(temporary, path).catch(async (error: unknown) => {
+    try {
+      writeFileSync(file, `${text}\n`);
+      fchmodSync(file, 0o644);
+    } finally {
+      closeSync(file);
+    }
+    try {
+      renameSync(temporary, path);
+    } catch (error) {
       if (systemErrorCode(error) !== 'ENOENT') throw error;
-      await mkdir(dirname(path), { recursive: true });
-      await rename(temporary, path);
-    });
+      mkdirSync(dirname(path), { recursive: true });
+      renameSync(temporary, path);
+    }
   } catch (error) {
-    await unlink(temporary).catch(() => {});
+    try {
+      unlinkSync(temporary);
+    } catch {
+      // the first error counts
+    }
     throw error;
   }
 }

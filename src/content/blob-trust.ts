@@ -1,6 +1,6 @@
 /** Which of the blobs in a folder can be believed: what is remembered of them, and what is done about bad ones. */
-import { type BigIntStats, constants } from 'node:fs';
-import { chmod, type FileHandle, lstat, open, unlink } from 'node:fs/promises';
+import { type BigIntStats, chmodSync, constants, lstatSync, unlinkSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { closeAfter } from '../io/close-after.js';
 import { withLock } from '../io/lock.js';
@@ -36,10 +36,10 @@ export class BlobTrust {
   /** The size of a blob that can be believed; `undefined` where there is none, or there was a bad one. */
   async judge(digest: Digest, options: FindOptions): Promise<number | undefined> {
     const path = this.#places.blob(digest);
-    const named = await lstat(path, { bigint: true }).catch(absentOr);
+    const named = lookAt(path);
     if (named === undefined) return undefined;
     if (!named.isFile()) return this.#reject(digest, named, 'not a regular file', options);
-    const record = await this.record(digest);
+    const record = this.record(digest);
     if (options.verify !== 'always' && isAsRecorded(named, record)) return Number(named.size);
     // What is hashed is what was opened, which may be younger than what was seen above; never through a link.
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(absentOr);
@@ -58,22 +58,24 @@ export class BlobTrust {
       return [stat, await hashFile(file, requireVerifiable(digest).algorithm, place, options.signal)] as const;
     });
     if (found !== digest) return this.#reject(digest, seen, `its bytes hash to ${found}`, options);
-    if (!isAsRecorded(seen, record)) await this.#heal(digest, seen);
+    if (!isAsRecorded(seen, record)) this.#heal(digest, seen);
     return Number(seen.size);
   }
 
   /** What is remembered of a blob; see `BlobDir.record`. */
-  async record(digest: Digest): Promise<BlobRecord | undefined> {
+  record(digest: Digest): BlobRecord | undefined {
     if (!this.#records) return undefined;
     const path = this.#places.record(digest);
-    return readRecord(path).catch((error: unknown) => {
+    try {
+      return readRecord(path);
+    } catch (error) {
       throw wrapSystemError(error, path);
-    });
+    }
   }
 
   /** Adds facts; see `BlobDir.note`. */
   async note(digest: Digest, facts: BlobFacts): Promise<void> {
-    const record = await this.record(digest);
+    const record = this.record(digest);
     if (record === undefined || knows(record, facts)) return;
     await this.edit(digest, (now) => addFacts(now, facts)).catch((error: unknown) => {
       if (!(error instanceof RootfsError) || error.code !== 'ERR_PERMISSION') throw error;
@@ -86,10 +88,10 @@ export class BlobTrust {
     try {
       await makeFolder(this.#places.ingestFolder, false);
       return await withLock(this.#places.ingest(digest, 'commit.lock'), async () => {
-        const record = await this.record(digest);
+        const record = this.record(digest);
         if (record === undefined) return undefined;
         const next = edit(record);
-        await this.#write(digest, next);
+        this.#write(digest, next);
         return next;
       });
     } catch (error) {
@@ -98,26 +100,26 @@ export class BlobTrust {
   }
 
   /** Remembers that a blob's bytes were right, and the facts that came with them. */
-  async remember(digest: Digest, seen: Pick<BlobRecord, 'size' | 'mtimeNs'>, facts: BlobFacts): Promise<void> {
+  remember(digest: Digest, seen: Pick<BlobRecord, 'size' | 'mtimeNs'>, facts: BlobFacts): void {
     if (!this.#records) return;
     const now = Date.now();
     const fresh = { compressed: [], labels: {}, createdAt: now, updatedAt: now };
-    await this.#write(digest, addFacts({ ...fresh, ...(await this.record(digest)), ...seen }, facts));
+    this.#write(digest, addFacts({ ...fresh, ...this.record(digest), ...seen }, facts));
   }
 
   /** Replaces a record. It is not synced: one that a power failure spoils is only hashed for again. */
-  async #write(digest: Digest, record: BlobRecord): Promise<void> {
-    const { path, file } = await this.#places.createTemporary();
-    await writeRecord(this.#places.record(digest), path, file, record);
+  #write(digest: Digest, record: BlobRecord): void {
+    const { path, fd } = this.#places.openTemporary();
+    writeRecord(this.#places.record(digest), path, fd, record);
   }
 
   /** Good bytes whose mode or record is not as it should be; in a store that cannot be written they stay so. */
-  async #heal(digest: Digest, seen: BigIntStats): Promise<void> {
+  #heal(digest: Digest, seen: BigIntStats): void {
     if (!this.#records) return;
     const path = this.#places.blob(digest);
     try {
-      if (permissions(seen) !== 0o444) await chmod(path, 0o444);
-      await this.remember(digest, { size: Number(seen.size), mtimeNs: seen.mtimeNs }, {});
+      if (permissions(seen) !== 0o444) chmodSync(path, 0o444);
+      this.remember(digest, { size: Number(seen.size), mtimeNs: seen.mtimeNs }, {});
     } catch (error) {
       if (wrapSystemError(error, path).code !== 'ERR_PERMISSION') throw error;
     }
@@ -134,8 +136,8 @@ export class BlobTrust {
     try {
       await makeFolder(this.#places.ingestFolder, false);
       await withLock(this.#places.ingest(digest, 'commit.lock'), async () => {
-        const now = await lstat(path, { bigint: true }).catch(absentOr);
-        if (now?.ino === bad.ino && now.dev === bad.dev) await unlink(path);
+        const now = lookAt(path);
+        if (now?.ino === bad.ino && now.dev === bad.dev) unlinkSync(path);
       });
     } catch (error) {
       // In a store that cannot be written the bad blob stays; it counts as absent all the same.
@@ -151,6 +153,14 @@ function isAsRecorded(seen: BigIntStats, record: BlobRecord | undefined): boolea
 
 function permissions(seen: BigIntStats): number {
   return Number(seen.mode & 0o7777n);
+}
+
+function lookAt(path: string): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true });
+  } catch (error) {
+    return absentOr(error);
+  }
 }
 
 function absentOr(error: unknown): undefined {

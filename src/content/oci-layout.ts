@@ -15,10 +15,11 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { parseImageLayout } from '../spec/image-layout.js';
 import { BlobDir } from './blob-dir.js';
-import { absentBlob, isAbsent, openRegularFile, requireFolder, streamBlob, syncFolder } from './blob-file.js';
+import { absentBlob, isAbsent, openRegularFile, requireFolder, streamBlob } from './blob-file.js';
 import { BlobPlaces } from './blob-places.js';
 import type { CallOptions, Deleter, TagLister, Target } from './content.js';
 import { readVerified } from './fetch-verified.js';
+import { syncFolder } from './folder-sync.js';
 import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
-import { syncFolder } from './blob-file.js';
+import { syncFolder } from './folder-sync.js';
 
 /** What an output path means. */
 export type OutputPlace =

@@ -94,8 +94,15 @@ async function recordedSources(records: string): Promise<Set<Digest>> {
   const sources = new Set<Digest>();
   const names = await readdir(records, { recursive: true }).catch(() => []);
   for (const name of names.filter((entry) => entry.endsWith('.json'))) {
-    const record = await readRecord(join(records, name)).catch(() => undefined);
-    for (const digest of record?.compressed ?? []) sources.add(digest);
+    for (const digest of recordedDigests(join(records, name))) sources.add(digest);
   }
   return sources;
+}
+
+function recordedDigests(path: string): readonly Digest[] {
+  try {
+    return readRecord(path)?.compressed ?? [];
+  } catch {
+    return [];
+  }
 }

@@ -5,8 +5,8 @@
  * loses it when it has not shown a sign of life for a minute.
  */
 import { randomBytes } from 'node:crypto';
-import { symlinkSync, writeFileSync } from 'node:fs';
-import { lstat, lutimes, readFile, readlink, unlink } from 'node:fs/promises';
+import { readFileSync, readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { lstat, lutimes, unlink } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay } from './abort.js';
 import { isMarkAlive, processMark } from './process-mark.js';
@@ -69,18 +69,18 @@ export async function withLock<T>(
  * @returns whether the name is free, as far as that can be said
  */
 export async function removeIfDead(path: string): Promise<boolean> {
-  const found = await readHolder(path);
+  const found = readHolder(path);
   if (found === undefined) return true;
   if (await isHeld(path, found)) return false;
   const guard = `${path}.takeover`;
   if (!create(guard, processMark())) {
     // Whoever died in the middle of this step left the guard: the next attempt finds it gone.
-    const other = await readHolder(guard);
+    const other = readHolder(guard);
     if (other !== undefined && !(await isHeld(guard, other))) await unlink(guard).catch(() => {});
     return false;
   }
   try {
-    const now = await readHolder(path);
+    const now = readHolder(path);
     if (now === found) await unlink(path);
     return now === found || now === undefined;
   } finally {
@@ -122,8 +122,11 @@ function holder(path: string, token: string): ReleaseLock {
     if (!held) return;
     held = false;
     clearInterval(life);
-    if ((await readHolder(path).catch(() => undefined)) !== token) return;
-    await unlink(path).catch(() => {});
+    try {
+      if (readHolder(path) === token) unlinkSync(path);
+    } catch {
+      // The holder is this process: with its end the lock is free.
+    }
   };
 }
 
@@ -137,12 +140,16 @@ async function isHeld(path: string, found: string): Promise<boolean> {
   }
 }
 
-async function readHolder(path: string): Promise<string | undefined> {
+function readHolder(path: string): string | undefined {
   try {
-    return await readlink(path, 'utf8').catch((error: unknown) => {
-      if (systemErrorCode(error) !== 'EINVAL') throw error;
-      return readFile(path, 'utf8');
-    });
+    return readlinkSync(path, 'utf8');
+  } catch (error) {
+    const errno = systemErrorCode(error);
+    if (errno === 'ENOENT') return undefined;
+    if (errno !== 'EINVAL') throw error;
+  }
+  try {
+    return readFileSync(path, 'utf8');
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -1,5 +1,6 @@
 /** One layer that is not in the store: its blob is fetched, uncompressed, checked on both sides and put there. */
-import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { unlink } from 'node:fs/promises';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { report } from '../progress.js';
@@ -81,7 +82,7 @@ async function extractOnce(
   try {
     const outcome = await withTarFile(temporary, async (tar) => {
       const work = (input: LayerInput, ended: AbortSignal): Promise<LayerOutcome> =>
-        runWork(run, layer, control, input, tar.fd, ended);
+        runWork(run, layer, control, input, tar, ended);
       const local = await openLocalInput(run.source, descriptor, control, signal);
       if (local !== undefined) return work(local.input, signal).finally(() => local.close());
       const spool =
@@ -105,12 +106,12 @@ async function extractOnce(
   }
 }
 
-async function withTarFile(path: string, work: (file: FileHandle) => Promise<LayerOutcome>): Promise<LayerOutcome> {
-  const file = await open(path, 'wx', 0o600);
+async function withTarFile(path: string, work: (fd: number) => Promise<LayerOutcome>): Promise<LayerOutcome> {
+  const fd = openSync(path, 'wx', 0o600);
   try {
-    return await work(file);
+    return await work(fd);
   } finally {
-    await file.close();
+    closeSync(fd);
   }
 }
 

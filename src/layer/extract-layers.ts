@@ -155,17 +155,16 @@ function finished(run: ExtractRun, item: Wanted, layer: ExtractedLayer, cached: 
 }
 
 async function openAll(layers: readonly ImageLayer[], wanted: ReadonlyMap<string, Wanted>): Promise<LayerHandle[]> {
-  const handles: LayerHandle[] = [];
-  try {
-    for (const layer of layers) {
+  const opened = await Promise.allSettled(
+    layers.map(async (layer) => {
       const found = wanted.get(keyOf(layer))?.found;
-      if (found === undefined)
-        throw new RootfsError('ERR_INTERNAL', `${keyOf(layer)}: it was not extracted; report this`);
-      handles.push(await openLayer(layer.descriptor, found));
-    }
-    return handles;
-  } catch (error) {
-    await closeLayers(handles);
-    throw error;
-  }
+      if (found !== undefined) return openLayer(layer.descriptor, found);
+      throw new RootfsError('ERR_INTERNAL', `${keyOf(layer)}: it was not extracted; report this`);
+    }),
+  );
+  const handles = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failed = opened.find((one) => one.status === 'rejected');
+  if (failed === undefined) return handles;
+  await closeLayers(handles);
+  throw failed.reason;
 }

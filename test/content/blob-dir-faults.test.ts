@@ -1,7 +1,6 @@
 /** What a file system may do in the middle of a commit: refuse links, lose a race, run full, fail to sync. */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import fs from 'node:fs/promises';
+import fs, { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -17,8 +16,8 @@ function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: as the test wants it`), { code });
 }
 
-/** Puts another function in the place of one of node:fs/promises until the test ends. */
-function replace<K extends 'link' | 'rename'>(t: TestContext, name: K, by: (typeof fs)[K]): void {
+/** Puts another function in the place of one of node:fs until the test ends. */
+function replace<K extends 'linkSync' | 'renameSync'>(t: TestContext, name: K, by: (typeof fs)[K]): void {
   const original = fs[name];
   fs[name] = by;
   syncBuiltinESMExports();
@@ -39,7 +38,7 @@ async function check(store: BlobDir): Promise<void> {
 for (const code of ['EPERM', 'EOPNOTSUPP', 'EMLINK']) {
   test(`hard links refused with ${code}: the temporary is moved`, async (t) => {
     const store = await BlobDir.open(tempDir(t));
-    replace(t, 'link', async () => {
+    replace(t, 'linkSync', () => {
       throw systemError(code);
     });
     await store.push(blob, Readable.from([bytes]));
@@ -51,7 +50,7 @@ for (const code of ['EPERM', 'EOPNOTSUPP', 'EMLINK']) {
 
 test('hard links refused, and a bad blob in the way: it is replaced', async (t) => {
   const store = await BlobDir.open(tempDir(t));
-  replace(t, 'link', async (_from, to) => {
+  replace(t, 'linkSync', (_from, to) => {
     if (!existsSync(to)) writeFileSync(to, 'bad');
     throw systemError('EPERM');
   });
@@ -62,7 +61,7 @@ test('hard links refused, and a bad blob in the way: it is replaced', async (t) 
 test('the name is taken by a sound blob at the last moment: that one stays, and the record is about it', async (t) => {
   const store = await BlobDir.open(tempDir(t));
   let inode: number | undefined;
-  replace(t, 'link', async (_from, to) => {
+  replace(t, 'linkSync', (_from, to) => {
     writeFileSync(to, bytes);
     chmodSync(to, 0o444);
     inode = statSync(to).ino;
@@ -75,9 +74,9 @@ test('the name is taken by a sound blob at the last moment: that one stays, and 
 
 test('the name is taken by a bad blob at the last moment: it is replaced', async (t) => {
   const store = await BlobDir.open(tempDir(t));
-  const original = fs.link;
+  const original = fs.linkSync;
   let attempts = 0;
-  replace(t, 'link', async (from, to) => {
+  replace(t, 'linkSync', (from, to) => {
     if (attempts++ === 0) writeFileSync(to, 'bad bytes of any kind');
     return original(from, to);
   });
@@ -88,7 +87,7 @@ test('the name is taken by a bad blob at the last moment: it is replaced', async
 
 test('the name is taken by bad blobs again and again: ours wins in the end', async (t) => {
   const store = await BlobDir.open(tempDir(t));
-  replace(t, 'link', async (_from, to) => {
+  replace(t, 'linkSync', (_from, to) => {
     writeFileSync(to, 'bad bytes of any kind');
     throw systemError('EEXIST');
   });
@@ -104,7 +103,7 @@ for (const [code, expected] of [
 ] as const) {
   test(`${code} when the name is given is ${expected}, and leaves neither blob, temporary nor record`, async (t) => {
     const store = await BlobDir.open(tempDir(t));
-    replace(t, 'link', async () => {
+    replace(t, 'linkSync', () => {
       throw systemError(code);
     });
     await assert.rejects(store.push(blob, Readable.from([bytes])), { code: expected });
@@ -115,7 +114,7 @@ for (const [code, expected] of [
 
   test(`${code} when the record is written is ${expected}, and leaves nothing`, async (t) => {
     const store = await BlobDir.open(tempDir(t));
-    replace(t, 'rename', async () => {
+    replace(t, 'renameSync', () => {
       throw systemError(code);
     });
     await assert.rejects(store.push(blob, Readable.from([bytes])), { code: expected });
