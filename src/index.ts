@@ -17,12 +17,14 @@ export { type DockerDaemonOptions, openDockerDaemon } from './content/docker-dae
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
 export type { ExpectedBlob, IngestStatus } from './content/ingest-state.js';
 export type { CommitOptions, IngestOptions, IngestWriter } from './content/ingest-writer.js';
-export { type Lease, type LeaseInfo, type LeaseOptions, listLeases, releaseLease, takeLease } from './content/lease.js';
+export { type Lease, type LeaseOptions, listLeases, releaseLease, takeLease } from './content/lease.js';
+export type { LeaseInfo } from './content/lease-info.js';
 export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
 export type { AuthConfig } from './engine/auth-config.js';
 export type { CachePlaces } from './engine/cache-places.js';
+export { type CachedImages, CachedRepository } from './engine/cached-repository.js';
 export {
   type DownloadManager,
   type DownloadManagerOptions,
@@ -35,7 +37,6 @@ export {
   type ImageCacheOptions,
   type ImageKeeper,
   type PullPolicy,
-  type RepositoryFactory,
 } from './engine/image-cache.js';
 export { type ImageConfigStore, imageConfigStoreFromStore } from './engine/image-config-store.js';
 export { chainIdOf } from './engine/layer-chain.js';
@@ -49,6 +50,7 @@ export type { PushConfig } from './engine/push.js';
 export { LayerStoreProvider, type PushLayer, type PushLayerProvider } from './engine/push-layer.js';
 export { FileReferenceStore, type ReferenceStore } from './engine/reference-store.js';
 export { createRegistryResolver, type RegistryResolver, type RepositoryInfo } from './engine/registry-resolver.js';
+export type { RepositoryFactory } from './engine/remotes.js';
 export {
   type LayerUpload,
   LayerUploadManager,

@@ -1,6 +1,6 @@
 /** The image cache of commands that read an image: its options, and the source behind it. */
 import type { Options } from 'yargs';
-import { type OpenedSource, openImageCache, RootfsError } from '../index.js';
+import { CachedRepository, type OpenedSource, openImageCache, RootfsError } from '../index.js';
 import type { Arguments } from './command.js';
 import { flag, text } from './options.js';
 
@@ -43,12 +43,12 @@ export async function throughCache(opened: OpenedSource, args: Arguments): Promi
   const pull = cachePolicy(args);
   if (pull === undefined || opened.transport !== 'docker') return opened;
   try {
-    const source = await openImageCache({ pull, fill: 'content', remoteRepository: () => opened.source });
+    const cache = await openImageCache({ pull, fill: 'content', remoteRepository: () => opened.source });
     const close = async (): Promise<void> => {
-      await source.close();
+      await cache.close();
       await opened.close();
     };
-    return { ...opened, source, reference: opened.name, close };
+    return { ...opened, source: new CachedRepository(cache, opened.name), close };
   } catch (error) {
     await opened.close();
     throw error;

@@ -15,6 +15,8 @@ import { removeIfDead, withLock } from '../io/lock.js';
 import { bootMark, isMarkAlive, processMark } from '../io/process-mark.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { requireFolder } from './blob-file.js';
+import type { LeaseInfo } from './lease-info.js';
+import { mountLeases } from './mount-lease.js';
 
 /** How long a lease lasts that is not renewed: ten minutes, in milliseconds. */
 export const LEASE_MS = 10 * 60 * 1000;
@@ -44,20 +46,6 @@ export interface Lease extends AsyncDisposable {
   add(digests: readonly Digest[]): Promise<void>;
   /** Gives it back; a second call does nothing. A detached lease stays until this is called, here or elsewhere. */
   release(): Promise<void>;
-}
-
-/** A lease that is in force. Moments are milliseconds since the epoch. */
-export interface LeaseInfo {
-  readonly id: string;
-  readonly purpose: string;
-  readonly host: string;
-  readonly pid: number;
-  readonly digests: readonly Digest[];
-  /** Whatever came in since `createdAt` is used too. */
-  readonly open: boolean;
-  readonly createdAt: number;
-  /** Absent for a lease that does not end by itself. */
-  readonly expiresAt?: number | undefined;
 }
 
 /**
@@ -91,7 +79,7 @@ export async function releaseLease(root: string, id: string): Promise<void> {
   });
 }
 
-/** The leases in force. Those of dead holders and those that ran out are removed, where that is allowed. */
+/** The leases in force, mounts among them. Those of dead holders and those that ran out are removed, where that is allowed. */
 export async function listLeases(root: string): Promise<readonly LeaseInfo[]> {
   const folder = leaseFolder(resolve(root));
   const names = await readdir(folder).catch((error: unknown) => {
@@ -106,7 +94,7 @@ export async function listLeases(root: string): Promise<readonly LeaseInfo[]> {
     if (isInForce(read)) found.push(read.info);
     else await unlink(path).catch(() => {});
   }
-  return found;
+  return [...found, ...(await mountLeases(resolve(root)))];
 }
 
 /**

@@ -14,7 +14,7 @@ import type {
   ReadOnlyTarget,
   Target,
 } from '../content/content.js';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { fetchImage } from '../image/fetch-image.js';
 import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
@@ -27,12 +27,10 @@ import { formatReference, parseReference, type Reference } from '../spec/referen
 import { bringImage } from './bring-image.js';
 import { CachedContent } from './cached-content.js';
 import { defaultRepository } from './default-repository.js';
+import { placeOf, Remotes, type RepositoryFactory } from './remotes.js';
 
 /** When a registry is asked what a tag means: only where the cache does not know, each time, or not at all. */
 export type PullPolicy = 'missing' | 'always' | 'never';
-
-/** Opens the repository that a reference names. Called once for each repository. */
-export type RepositoryFactory = (reference: Reference) => ReadOnlyTarget | Promise<ReadOnlyTarget>;
 
 /** Options of an `ImageCache`. */
 export interface ImageCacheOptions {
@@ -65,9 +63,6 @@ export interface ImageKeeper {
   close(): Promise<void>;
 }
 
-/** How many repositories are remembered for content of which nobody says where it belongs. */
-const MAX_REMOTES = 64;
-
 /**
  * A read-only target over a local store: names and content come from there where it has them, from the registry where
  * it has not, and stay in the store then. Safe for concurrent use, also by several processes.
@@ -87,7 +82,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
   readonly #jobs: number;
   readonly #content: CachedContent | undefined;
   readonly #keeper: ImageKeeper | undefined;
-  readonly #remotes = new Map<string, Promise<ReadOnlyTarget>>();
+  readonly #remotes: Remotes;
   /** The repository that brought a document, for what hangs below it. */
   readonly #homes = new Map<Digest, string>();
   /** What names mean that are not in the store yet. */
@@ -105,6 +100,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     this.localStore = localStore;
     this.targetPlatform = typeof targetPlatform === 'string' ? parsePlatform(targetPlatform) : targetPlatform;
     this.remoteRepository = options.remoteRepository ?? defaultRepository();
+    this.#remotes = new Remotes(this.remoteRepository);
     this.#pull = pull;
     this.#fill = fill;
     this.#jobs = jobs;
@@ -188,11 +184,11 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     const local =
       this.#pull === 'always' && parsed.digest === undefined ? undefined : await this.#find(parsed, options);
     if (local !== undefined) {
-      this.#remote(parsed);
+      this.#remotes.open(parsed);
       return local;
     }
     if (this.#pull === 'never') throw this.#absent(name, name);
-    const remote = await this.#remote(parsed);
+    const remote = await this.#remotes.open(parsed);
     const found = await remote.resolve(parsed.digest ?? parsed.tag ?? 'latest', options);
     await this.#keeper?.use(found.digest);
     this.#homes.set(found.digest, placeOf(parsed));
@@ -238,7 +234,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     content: CachedContent,
     options: CallOptions,
   ): Promise<boolean> {
-    const origin = await this.#remote(parsed);
+    const origin = await this.#remotes.open(parsed);
     const below = await bringImage(target, (document, call) => content.read(document, origin, call), options);
     if (below === undefined) return false;
     for (const digest of below.documents) this.#homes.set(digest, placeOf(parsed));
@@ -304,37 +300,9 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
   #origins(target: Descriptor): readonly Promise<ReadOnlyTarget>[] {
     const name = target.annotations?.[Annotation.refName];
     const parsed = name === undefined ? undefined : referenceOf(name);
-    if (parsed !== undefined) return [this.#remote(parsed)];
-    const home = this.#homes.get(target.digest);
-    const known = home === undefined ? undefined : this.#remotes.get(home);
-    if (known !== undefined) return [known];
-    return [...this.#remotes.values()].reverse();
-  }
-
-  #remote(parsed: Reference): Promise<ReadOnlyTarget> {
-    const place = placeOf(parsed);
-    let remote = this.#remotes.get(place);
-    if (remote === undefined) {
-      remote = this.#openRemote(parsed);
-      // Whoever asks it hears of its failure.
-      remote.catch(() => this.#remotes.delete(place));
-      for (const oldest of this.#remotes.keys()) {
-        if (this.#remotes.size < MAX_REMOTES) break;
-        this.#remotes.delete(oldest);
-      }
-    } else {
-      this.#remotes.delete(place);
-    }
-    this.#remotes.set(place, remote);
-    return remote;
-  }
-
-  async #openRemote(parsed: Reference): Promise<ReadOnlyTarget> {
-    try {
-      return await this.remoteRepository(parsed);
-    } catch (error) {
-      throw error instanceof RootfsError ? error : wrapSystemError(error, placeOf(parsed));
-    }
+    if (parsed !== undefined) return [this.#remotes.open(parsed)];
+    const home = this.#remotes.at(this.#homes.get(target.digest));
+    return home === undefined ? this.#remotes.latestFirst() : [home];
   }
 
   #absent(subject: string, name: string | undefined): RootfsError {
@@ -375,10 +343,6 @@ function referenceOf(name: string): Reference | undefined {
   } catch {
     return undefined;
   }
-}
-
-function placeOf({ registry, repository }: Reference): string {
-  return `${registry}/${repository}`;
 }
 
 /** The name in the store. A layout's names know no brackets, which only an IPv6 host has. */

@@ -1,5 +1,6 @@
 /** What is in the caches. */
-import { type LeaseInfo, listLeases } from '../content/lease.js';
+import { listLeases } from '../content/lease.js';
+import type { LeaseInfo } from '../content/lease-info.js';
 import type { Digest } from '../spec/digest.js';
 import { type CachePlaces, cachePlaces, openImageBlobs, openImageLayout, openLayerBlobs } from './cache-places.js';
 import { readImages } from './cached-images.js';

@@ -1,6 +1,7 @@
 /** Making room in the caches, without taking anything from those who use it. */
 import type { CallOptions } from '../content/content.js';
-import { type LeaseInfo, withoutNewLeases } from '../content/lease.js';
+import { withoutNewLeases } from '../content/lease.js';
+import type { LeaseInfo } from '../content/lease-info.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { Digest } from '../spec/digest.js';

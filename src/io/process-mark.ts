@@ -37,10 +37,14 @@ export function isMarkAlive(mark: ProcessMark): boolean | undefined {
   }
 }
 
-/** Names this run of this machine, from boot to shutdown; what was taken in another one is gone. */
+/** What the system calls this run of the machine, from boot to shutdown; empty where it does not say. */
+export function bootId(): string {
+  return read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
+}
+
+/** Names this run of this machine; what was taken in another one is gone. */
 export function bootMark(): string {
-  const boot = read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
-  return createHash('sha256').update(`${hostname()}\0${boot}`).digest('hex').slice(0, 16);
+  return createHash('sha256').update(`${hostname()}\0${bootId()}`).digest('hex').slice(0, 16);
 }
 
 /** Process numbers mean something only within one machine and one process namespace: both go into the mark. */

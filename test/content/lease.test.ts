@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFile
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LEASE_MS, listLeases, releaseLease, takeLease, withoutNewLeases } from '../../src/content/lease.js';
+import { bootId } from '../../src/io/process-mark.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -173,4 +174,21 @@ test('who waits can be told to stop; who is told before takes nothing', async (t
 
 test('a folder that is not there is an error', async (t) => {
   await assert.rejects(takeLease(join(tempDir(t), 'none'), { purpose: 'x' }), { code: 'ERR_NOT_FOUND' });
+});
+
+test('a mount is a lease on its layers as long as its machine runs', async (t) => {
+  const root = tempDir(t);
+  mkdirSync(join(root, 'mounts'));
+  const record = { version: 1, mountpoint: '/mnt/app', layers: [digest('a'), 'no digest'], pid: 7 };
+  const write = (name: string, value: unknown): void =>
+    writeFileSync(join(root, 'mounts', name), JSON.stringify(value));
+  write('one.json', { ...record, boot: bootId() });
+  write('two.json', { ...record, boot: 'an earlier one' });
+  writeFileSync(join(root, 'mounts', 'three.json'), '{');
+  mkdirSync(join(root, 'mounts', 'one.lower'));
+  const found = await listLeases(root);
+  assert.deepEqual(
+    found.map(({ id, purpose, digests, open }) => [id, purpose, digests, open]),
+    [['mount-one', 'mount /mnt/app', [digest('a')], false]],
+  );
 });

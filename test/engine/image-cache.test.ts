@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import type { CallOptions, FetchOptions, ReadOnlyTarget } from '../../src/content/content.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
+import { CachedRepository } from '../../src/engine/cached-repository.js';
 import { ImageCache } from '../../src/engine/image-cache.js';
 import { openImageCache } from '../../src/engine/open-image-cache.js';
 import { RootfsError } from '../../src/errors.js';
@@ -350,4 +351,21 @@ test('options are checked at once', () => {
     assert.throws(() => new ImageCache({ localStore, ...options } as never), code('ERR_OPTION_INVALID'));
   }
   assert.throws(() => new ImageCache({ localStore, targetPlatform: 'amd64/linux/x/y' }), code('ERR_PLATFORM_INVALID'));
+});
+
+test('the cache as one repository is asked by tags and digests, and is named like it', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const repository = new CachedRepository(
+    new ImageCache({ localStore: new MemoryStore() }),
+    `${registry.host}/team/app`,
+  );
+  assert.equal(`${repository.registry}/${repository.repository}`, `${registry.host}/team/app`);
+  for (const reference of ['v1', app.descriptor.digest]) {
+    const image = await fetchImage(repository, reference, { platform: 'linux/amd64' });
+    assert.equal(image.manifest.descriptor.digest, app.descriptor.digest);
+  }
+  assert.equal(await repository.exists(app.layers[0]?.descriptor as Descriptor), true);
+  assert.equal(await repository.blobPath(app.layers[0]?.descriptor as Descriptor), undefined);
 });

@@ -101,6 +101,10 @@ test('--offline works with the network shut, and only on what is there', async (
   assert.match(other.stderr, /run once without --offline/);
   const copied = await rootfs(cache, 'copy', '--offline', name, `oci:${join(tempDir(t), 'layout')}:v1`);
   assert.equal(copied.status, 0, copied.stderr);
+  const folder = tempDir(t);
+  const pulled = await rootfs(cache, 'pull', '--offline', ...platform, '-o', folder, name);
+  assert.equal(pulled.status, 0, pulled.stderr);
+  assert.deepEqual(readdirSync(folder), ['team_app_v1_amd64_linux.tar.gz']);
 });
 
 test('without --cache nothing is kept; the switches are checked', async (t) => {

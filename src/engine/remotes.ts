@@ -1,0 +1,59 @@
+/** The repositories that a cache has to do with: each opened once, the latest first. */
+import type { ReadOnlyTarget } from '../content/content.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
+import type { Reference } from '../spec/reference.js';
+
+/** Opens the repository that a reference names. Called once for each repository. */
+export type RepositoryFactory = (reference: Reference) => ReadOnlyTarget | Promise<ReadOnlyTarget>;
+
+/** How many repositories are remembered for content of which nobody says where it belongs. */
+const MAX_REMOTES = 64;
+
+/** Opened repositories by registry and path. */
+export class Remotes {
+  readonly #factory: RepositoryFactory;
+  readonly #opened = new Map<string, Promise<ReadOnlyTarget>>();
+
+  constructor(factory: RepositoryFactory) {
+    this.#factory = factory;
+  }
+
+  /** The repository of a reference; it is the latest now. One that could not be opened is tried again the next time. */
+  open(reference: Reference): Promise<ReadOnlyTarget> {
+    const place = placeOf(reference);
+    const known = this.#opened.get(place);
+    const remote = known ?? this.#open(reference);
+    // Whoever asks it hears of its failure.
+    if (known === undefined) remote.catch(() => this.#opened.delete(place));
+    this.#opened.delete(place);
+    for (const oldest of this.#opened.keys()) {
+      if (this.#opened.size < MAX_REMOTES) break;
+      this.#opened.delete(oldest);
+    }
+    this.#opened.set(place, remote);
+    return remote;
+  }
+
+  /** The repository of that place, if it was opened. */
+  at(place: string | undefined): Promise<ReadOnlyTarget> | undefined {
+    return place === undefined ? undefined : this.#opened.get(place);
+  }
+
+  /** All of them, the latest first. */
+  latestFirst(): readonly Promise<ReadOnlyTarget>[] {
+    return [...this.#opened.values()].reverse();
+  }
+
+  async #open(reference: Reference): Promise<ReadOnlyTarget> {
+    try {
+      return await this.#factory(reference);
+    } catch (error) {
+      throw error instanceof RootfsError ? error : wrapSystemError(error, placeOf(reference));
+    }
+  }
+}
+
+/** Registry and path: what one repository is known by. */
+export function placeOf({ registry, repository }: Reference): string {
+  return `${registry}/${repository}`;
+}
