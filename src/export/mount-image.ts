@@ -54,7 +54,9 @@ function knownDevices(path: string, layers: readonly ErofsLayer[]): ErofsLayer[]
     throw error;
   }
   try {
-    const { size } = fstatSync(fd);
+    const { size, uid, mode } = fstatSync(fd);
+    // The kernel will read it: what somebody else may have written is made anew.
+    if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) return undefined;
     const head = Buffer.alloc(Math.min(HEAD_BYTES, size));
     readSync(fd, head, 0, head.length, 0);
     const facts = readSuperblock(head);

@@ -1,6 +1,6 @@
 /** EROFS images before the kernel: mounted, each must show the tree that `unpack` writes. */
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
@@ -11,6 +11,7 @@ import { openRootFS, openSource } from '../../src/index.js';
 import { type LayerTar, mergeLayers } from '../../src/rootfs/merge.js';
 import type { MergedTree } from '../../src/rootfs/tree.js';
 import { LayerBuilder, randomImage } from '../../src/testing/testing.js';
+import { handTree } from '../support/hand-tree.js';
 import { listTree } from '../support/list-tree.js';
 import { needsErofs, withMounted } from '../support/mounted.js';
 import { REAL_IMAGE_TOOLS, realImage } from '../support/real-image.js';
@@ -119,6 +120,52 @@ test('sizes around a block, long names, a large directory, gigabytes of holes', 
   const expected = listTree(join(folder, 'unpacked'), options);
   const found = withMounted(path, [join(folder, 'layers/0.tar')], (root) => listTree(root, options));
   assert.deepEqual(differing(found, expected), {});
+  withMounted(path, [join(folder, 'layers/0.tar')], (root) => {
+    const unpacked = openSync(join(folder, 'unpacked/holes'), 'r');
+    const mounted = openSync(join(root, 'holes'), 'r');
+    try {
+      for (const at of [
+        0,
+        4000,
+        8192,
+        2 * gigabyte - 10,
+        4 * gigabyte,
+        4 * gigabyte + 1000,
+        4 * gigabyte + 1024 ** 2,
+      ]) {
+        assert.ok(bytesAt(mounted, at).equals(bytesAt(unpacked, at)), `at ${at}`);
+      }
+      assert.ok(
+        bytesAt(mounted, 4 * gigabyte + 512)
+          .toString('latin1')
+          .startsWith('past four gigabytes\0'),
+      );
+    } finally {
+      closeSync(mounted);
+      closeSync(unpacked);
+    }
+  });
+});
+
+function bytesAt(fd: number, at: number): Buffer {
+  const bytes = Buffer.alloc(8192);
+  return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, at));
+}
+
+test('data that lies between the blocks of a tar is there all the same', { skip }, async (t) => {
+  const folder = tempDir(t);
+  const runs = [
+    { at: 0, data: 'x'.repeat(700) },
+    { at: 1024, data: 'y'.repeat(512) },
+    { at: 9000, data: 'z'.repeat(3000) },
+  ];
+  const sizes = [1, 100, 512, 4096, 5000, 300_000].map((size) => ({
+    path: `s${size}`,
+    content: Buffer.alloc(size, `${size} `),
+  }));
+  const sparse = { path: 'sparse', sparse: { size: 20_000, runs } };
+  const { tree, layers } = handTree(folder, [...sizes, sparse, { path: 'again', linkTo: 's5000' }]);
+  await sameAsUnpacked(folder, tree, layers, 'unaligned');
 });
 
 test('a directory of 100,000 entries is listed and looked up', { skip }, async (t) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -235,11 +236,11 @@ test('with metadata at hand, a layer that went is said too', { skip }, async (t)
   });
 });
 
-test('metadata that is cut, or of other bytes, is made anew', { skip }, async (t) => {
+test('metadata that is cut, of other bytes, or in the hands of others is made anew', { skip }, async (t) => {
   const folder = tempDir(t);
   const store = join(folder, 'store');
   await withLayers(await busyboxLayout(folder), store, async (rootfs) => {
-    for (const damage of ['none', 'cut', 'superblock'] as const) {
+    for (const damage of ['none', 'cut', 'superblock', 'writable by others', 'of another user'] as const) {
       const { metadata, reused } = await mountRootFS(rootfs, join(folder, 'root'), store);
       assert.equal(reused, false, damage);
       assert.equal(readFileSync(join(folder, 'root/etc/motd'), 'utf8'), 'inside\n');
@@ -247,6 +248,8 @@ test('metadata that is cut, or of other bytes, is made anew', { skip }, async (t
       const bytes = readFileSync(metadata);
       if (damage === 'none') writeFileSync(metadata, bytes.subarray(0, bytes.length - 512));
       if (damage === 'cut') writeFileSync(metadata, bytes.fill(1, 1100, 1104));
+      if (damage === 'superblock') chmodSync(metadata, 0o666);
+      if (damage === 'writable by others') chownSync(metadata, 65534, 0);
     }
   });
 });
