@@ -22,7 +22,7 @@ import type { Platform } from './spec/platform.js';
 export interface PrepareOptions extends OpenOptions {
   /** Folder the layers are kept in; made when it is missing. Default `$XDG_CACHE_HOME/rootfs-kit/layers-v1`. */
   readonly store?: string | undefined;
-  /** A name of `FORMS`: `directory` (default), `tar`, `overlay`, `bundle`. */
+  /** A name of `FORMS`: `directory` (default), `tar`, `overlay`, `bundle`, `erofs`. */
   readonly form?: string | undefined;
   /** Where the form goes: absent, or an empty directory. Default: `<store>/<form>/<manifest digest>`, used again. */
   readonly dst?: string | undefined;

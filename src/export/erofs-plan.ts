@@ -89,6 +89,7 @@ export const TAR_BLOCK = 512;
 export const IMAGE_BLOCK = 4096;
 
 const TURN = 4096;
+const COUNTED_TIMES = 4096;
 const MAX_LINK_BYTES = 4095;
 /** The root's number has 16 bits, and the device table stands before it. */
 const MAX_DEVICES = 16_000;
@@ -199,13 +200,17 @@ class Planner {
     if (inode.links > 1) this.#linked.set(inode, planned);
     this.#checkInode(node);
     this.#collectXattrs(planned);
-    const { seconds, nanoseconds } = inode.mtime;
-    // Past 53 bits two moments may share a count; which one wins matters to size alone.
-    const key = seconds * 1e9 + nanoseconds;
-    const seen = this.#times.get(key);
-    if (seen === undefined) this.#times.set(key, { time: inode.mtime, uses: 1 });
-    else seen.uses += 1;
+    this.#countTime(inode.mtime);
     return planned;
+  }
+
+  /** The commonest time makes inodes short. Where times are many, none is common: only the first ones are counted. */
+  #countTime(time: Timestamp): void {
+    // Past 53 bits two moments may share a count; which one wins matters to size alone.
+    const key = time.seconds * 1e9 + time.nanoseconds;
+    const seen = this.#times.get(key);
+    if (seen !== undefined) seen.uses += 1;
+    else if (this.#times.size < COUNTED_TIMES) this.#times.set(key, { time, uses: 1 });
   }
 
   #checkName(node: TreeNode): void {

@@ -17,6 +17,7 @@ import type { MergedTree } from '../rootfs/tree.js';
 import type { Digest } from '../spec/digest.js';
 import { planErofs } from './erofs-plan.js';
 import { writePlannedErofs } from './erofs-write.js';
+import type { Form } from './form.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import { closeLayers, openLayers } from './layer-files.js';
 import type { Loss } from './unpack-options.js';
@@ -136,3 +137,14 @@ export function deviceTag(diffId: Digest | undefined): string {
 function formatUuid(uuid: Buffer): string {
   return uuid.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
+
+/** The form `erofs`: one self-contained image. */
+export const erofsForm: Form = {
+  name: 'erofs',
+  summary: 'one read-only EROFS image that holds everything',
+  makes: 'file',
+  async write(input, dst, options) {
+    const detail = await writeErofs(await input.tree(), input.layers, dst, options);
+    return { form: 'erofs', path: detail.path, detail };
+  },
+};

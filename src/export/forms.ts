@@ -1,13 +1,14 @@
 /** The table of forms: a new one is a file of its own and a line here. */
 import { RootfsError } from '../errors.js';
 import { bundleForm } from './bundle.js';
+import { erofsForm } from './erofs.js';
 import { tarForm } from './flatten-file.js';
 import type { Form } from './form.js';
 import { overlayForm } from './overlay.js';
 import { directoryForm } from './unpack.js';
 
 /** All forms, the plainest first. */
-export const FORMS: readonly Form[] = [directoryForm, tarForm, overlayForm, bundleForm];
+export const FORMS: readonly Form[] = [directoryForm, tarForm, overlayForm, bundleForm, erofsForm];
 
 /**
  * The form of that name.
