@@ -11,7 +11,7 @@ import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import type { WriteArchiveOptions } from './image/write-archive.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
-import { isDigest } from './spec/digest.js';
+import { isDigest, parseDigest } from './spec/digest.js';
 import { formatReference, parseReference } from './spec/reference.js';
 
 /** How a source or a destination is opened. What concerns a registry is ignored for a local one. */
@@ -56,6 +56,13 @@ export function splitTransport(text: string): { readonly transport: Transport; r
 async function splitPath(text: string): Promise<{ path: string; reference: string | undefined }> {
   const at = text.lastIndexOf('@');
   if (at > 0 && isDigest(text.slice(at + 1))) return { path: text.slice(0, at), reference: text.slice(at + 1) };
+  if (
+    at > 0 &&
+    /^sha(?:256|512):/.test(text.slice(at + 1)) &&
+    (await lstat(text).catch(() => undefined)) === undefined
+  ) {
+    parseDigest(text.slice(at + 1));
+  }
   const colon = text.indexOf(':');
   if (colon < 0) return { path: text, reference: undefined };
   const whole = await lstat(text).catch(() => undefined);
@@ -64,7 +71,28 @@ async function splitPath(text: string): Promise<{ path: string; reference: strin
     : { path: text, reference: undefined };
 }
 
+/** Prefixes of other tools' sources, which in Docker's dialect would be odd names with a tag. */
+const FOREIGN = /^(containers-storage|docker-tarball|ocidir|ostree|sif|tarball):/;
+
+/** Refuses what a registry could only answer with "not found": a path, another tool's prefix. */
+function refuseLocal(text: string): void {
+  const foreign = FOREIGN.exec(text)?.[1];
+  if (foreign !== undefined) {
+    throw new RootfsError(
+      'ERR_REFERENCE_INVALID',
+      `${text}: ${foreign}: is not read here; copy the image into an OCI layout first, and name it as oci:DIR`,
+    );
+  }
+  if (!/^(?:\.{0,2}\/|~\/|\.{1,2}$)/.test(text)) return;
+  const kinds = /\.(?:tar|tgz|tar\.gz)$/.test(text) ? ['docker-archive', 'oci-archive'] : ['oci', 'dir'];
+  throw new RootfsError(
+    'ERR_REFERENCE_INVALID',
+    `${JSON.stringify(text)} is not an image reference but a path; say what lies there: ${kinds.map((kind) => `${kind}:${text}`).join(' or ')}`,
+  );
+}
+
 async function openRegistry(text: string, options: OpenOptions): Promise<OpenedSource> {
+  refuseLocal(text);
   const { openRepository } = await import('./registry/open-repository.js');
   const { repository, reference } = await openRepository(text, options);
   return {

@@ -11,6 +11,7 @@ import {
 } from '../index.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
+import { layerArguments } from './layer-options.js';
 import { PLATFORM_OPTIONS, platformText, REGISTRY_OPTIONS, registryArguments, required } from './options.js';
 
 /** Options of every command that reads an image. */
@@ -50,6 +51,8 @@ export async function withImage<T>(
   use: (image: Image, opened: OpenedSource) => Promise<T>,
 ): Promise<T> {
   const platform = platformOf(args);
+  // A mistyped option is told before a registry is asked.
+  layerArguments(args);
   const opened = await openImageSource(args, context);
   try {
     const { signal, onProgress } = context;

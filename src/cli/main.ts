@@ -1,14 +1,19 @@
 /** The command line's entry: parses, runs one command, tells errors, returns the exit code. */
 import type { Argv } from 'yargs';
 import { RootfsError } from '../index.js';
+import { checkWords } from './check-words.js';
 import type { Arguments, Command, CommandEntry, Context } from './command.js';
 import { COMMANDS } from './commands.js';
 import { complete } from './complete.js';
 import { ExitCode } from './exit-code.js';
+import { findCommand } from './find-command.js';
 import { GLOBAL_OPTIONS } from './options.js';
 import { printError } from './print-error.js';
 import { createProgress } from './progress/progress.js';
 import { writeStdout } from './write-stdout.js';
+
+/** Columns of help. */
+const WIDTH = 110;
 
 const EXAMPLES: readonly (readonly [string, string])[] = [
   ['$0 extract --dst layers debian:12', 'every layer as layers/sha256/<diffID>, verified'],
@@ -21,57 +26,14 @@ oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], dir:DIR, docke
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 not found,
 4 denied, 5 integrity, 6 network, 130 interrupted.`;
 
-function usageError(message: string, command?: string): RootfsError {
-  const help = command === undefined ? 'rootfs --help' : `rootfs ${command} --help`;
-  return new RootfsError('ERR_OPTION_INVALID', `${message}; see ${help}`);
-}
-
-/** yargs turns `--platform a --platform b` into a list; where one value is meant, that is a mistake worth naming. */
-function refuseRepeats(args: Arguments, options: Command['options'], command: string): void {
-  for (const [name, option] of Object.entries(options)) {
-    if (option.array !== true && option.type !== 'array' && Array.isArray(args[name])) {
-      throw usageError(`--${name} was given more than once; give it once`, command);
-    }
-    if (option.type === 'string' && args[name] === '') throw usageError(`--${name} needs a value`, command);
-  }
-}
-
-function requireWords(args: Arguments, command: Command, name: string): void {
-  for (const one of command.positionals) {
-    if (one.required && (args[one.name] === undefined || args[one.name] === '')) {
-      throw usageError(`${name}: ${one.name.toUpperCase()} is missing`, name);
-    }
-  }
-}
-
-/** The command that was probably meant: the nearest by letters added, dropped or swapped; nothing where none is near. */
-function nearest(word: string): string | undefined {
-  const scored = COMMANDS.map(({ name }) => ({ name, distance: distance(word, name) })).sort(
-    (a, b) => a.distance - b.distance,
-  );
-  const best = scored[0];
-  return best !== undefined && best.distance <= Math.max(2, best.name.length / 3) ? best.name : undefined;
-}
-
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (const [i, char] of [...a.slice(0, 40)].entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j += 1) {
-      next.push(Math.min((row[j] ?? 0) + (char === b[j] ? 0 : 1), (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
-}
-
-function requireCommand(argv: readonly string[]): void {
-  const word = argv.find((one) => !one.startsWith('-'));
-  if (argv.some((one) => one === '--help' || one === '-h') && word === undefined) return;
-  if (word === undefined) throw usageError('no command given');
-  if (COMMANDS.some(({ name }) => name === word)) return;
-  const meant = nearest(word);
-  throw usageError(`unknown command ${JSON.stringify(word)}${meant === undefined ? '' : `, did you mean ${meant}?`}`);
+/** Examples are not wrapped: each can be copied as it stands. */
+function examples(lines: Command['examples']): string {
+  const width = Math.max(...lines.map(([line]) => line.length - 2 + 'rootfs'.length));
+  const shown = lines.map(([line, does]) => {
+    const words = line.replaceAll('$0', 'rootfs');
+    return width + does.length + 6 <= WIDTH ? `  ${words.padEnd(width)}  # ${does}` : `  # ${does}\n  ${words}`;
+  });
+  return ['Examples:', ...shown].join('\n');
 }
 
 function define(parser: Argv, entry: CommandEntry, command: Command): Argv {
@@ -81,77 +43,55 @@ function define(parser: Argv, entry: CommandEntry, command: Command): Argv {
   parser.usage(`$0 ${[entry.name, '[options]', ...words].join(' ')}\n\n${entry.summary}.`);
   for (const one of command.positionals) parser.positional(one.name, { type: 'string', describe: one.describe });
   parser.options(command.options);
-  for (const [line, does] of command.examples) parser.example(line, does);
-  return parser;
+  return parser.epilogue(examples(command.examples));
 }
 
 async function parse(
   argv: readonly string[],
 ): Promise<{ entry: CommandEntry; command: Command; args: Arguments } | string> {
-  requireCommand(argv);
+  const { name, words } = findCommand(argv);
+  const entry = COMMANDS.find((one) => one.name === name);
+  const command = await entry?.load();
+  const checked = entry === undefined || command === undefined ? words : checkWords(command, entry.name, words);
   const { default: yargs } = await import('yargs');
   let found: { entry: CommandEntry; command: Command; args: Arguments } | undefined;
   let shown = '';
-  let wanted: string | undefined;
   const parser = yargs([])
     .scriptName('rootfs')
     .usage('$0 COMMAND [options]\n\nContainer images to root file systems, without a daemon and without root.')
-    .parserConfiguration({ 'parse-positional-numbers': false })
+    .parserConfiguration({ 'parse-positional-numbers': false, 'dot-notation': false })
     .options(GLOBAL_OPTIONS)
     .strict()
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .wrap(Math.min(WIDTH, process.stdout.columns ?? WIDTH))
     .version(false)
     .help('help')
     .alias('h', 'help')
     .exitProcess(false)
-    .epilogue(EPILOGUE)
+    .epilogue(`${examples(EXAMPLES)}\n\n${EPILOGUE}`)
     .fail((message, error) => {
-      throw (
-        error ??
-        usageError(
-          message
-            .trim()
-            .replace(/\s*\n\s*/g, ' ')
-            .replace(/^Unknown arguments?: /, 'unknown: '),
-          wanted,
-        )
-      );
+      throw error ?? new RootfsError('ERR_OPTION_INVALID', message.trim().replace(/\s*\n\s*/g, ' '));
     });
-  for (const [line, does] of EXAMPLES) parser.example(line, does);
-  const at = argv.findIndex((one) => !one.startsWith('-'));
   // For each named command yargs lays out its help, asked for or not, which takes longer than all the rest: a command
   // line that asks for none is parsed as that of a program with this one command.
-  const alone = at >= 0 && !argv.some((one) => /^-[^-]*h|^--help/.test(one));
-  for (const entry of COMMANDS) {
-    const isThis = argv[at] === entry.name;
+  const alone = entry !== undefined && !checked.includes('--help');
+  for (const one of COMMANDS) {
+    const isThis = one === entry;
     if (alone && !isThis) continue;
-    const command = isThis ? await entry.load() : undefined;
-    // Optional for yargs, so that a wrong option is named before a missing word is.
-    const words = command?.positionals.map((one) => ` [${one.name}]`).join('') ?? '';
+    const positions = isThis ? command?.positionals.map((word) => ` [${word.name}]`).join('') : undefined;
     parser.command(
-      `${alone ? '$0' : entry.name}${words}`,
-      entry.summary,
-      (inner: Argv) => {
-        wanted = entry.name;
-        inner.epilogue('').demandCommand(0, 0, '', 'too many words');
-        return command === undefined ? inner : define(inner, entry, command);
-      },
+      `${alone ? '$0' : one.name}${positions ?? ''}`,
+      one.summary,
+      (inner: Argv) => (isThis && command !== undefined ? define(inner, one, command) : inner),
       (args: Arguments) => {
-        if (command !== undefined) found = { entry, command, args };
+        if (isThis && command !== undefined) found = { entry: one, command, args };
       },
     );
   }
-  await parser.parseAsync(
-    alone ? argv.toSpliced(at, 1) : argv,
-    {},
-    (_error: unknown, _args: unknown, output: string) => {
-      shown = output;
-    },
-  );
-  if (found === undefined) return shown;
-  requireWords(found.args, found.command, found.entry.name);
-  refuseRepeats(found.args, { ...GLOBAL_OPTIONS, ...found.command.options }, found.entry.name);
-  return found;
+  const line = entry === undefined || alone ? checked : [entry.name, ...checked];
+  await parser.parseAsync(line, {}, (_error: unknown, _args: unknown, output: string) => {
+    shown = output;
+  });
+  return found ?? shown;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Making the folder that an option names. */
-import { mkdir, stat } from 'node:fs/promises';
+import { lstat, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { systemErrorCode, wrapSystemError } from '../index.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
 
 /** The outermost folder of `path` that is not there yet; `undefined` when all of it is. */
 async function firstMissing(path: string): Promise<string | undefined> {
@@ -16,6 +16,12 @@ async function firstMissing(path: string): Promise<string | undefined> {
   }
 }
 
+/** Whether a file or a dangling link has the name. */
+async function isInTheWay(path: string): Promise<boolean> {
+  const there = await lstat(path).catch(() => undefined);
+  return there !== undefined && !there.isDirectory();
+}
+
 /**
  * Makes a folder and what is missing above it. A folder that is there is success.
  *
@@ -27,6 +33,13 @@ export async function makeFolder(option: string, path: string, mode?: number): P
   try {
     const missing = await firstMissing(path);
     if (missing === undefined && (await stat(path)).isDirectory()) return;
+    if (await isInTheWay(missing ?? path)) {
+      throw new RootfsError(
+        'ERR_FILESYSTEM',
+        `${option} ${path}: expected a folder, found something else there; name another folder`,
+        { detail: { path } },
+      );
+    }
     // One step by itself: where a file system refuses it as "no such file" (/proc), Node's recursive mkdir never ends.
     if (missing !== undefined) await mkdir(missing, mode);
     const { ensureDir } = await import('fs-extra/esm');

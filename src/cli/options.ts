@@ -1,7 +1,7 @@
 /** Options that several commands share, each declared once, and how they become the library's options. */
 import { readFile } from 'node:fs/promises';
 import type { Options } from 'yargs';
-import { RootfsError } from '../index.js';
+import { RootfsError, systemErrorCode } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { parseDuration } from './quantity.js';
 
@@ -48,6 +48,9 @@ export const REGISTRY_OPTIONS: Readonly<Record<string, Options>> = {
   },
 };
 
+/** What a timer holds. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** Who we say we are, from `--creds` or `--username --password-stdin`. */
 export interface ExplicitCredential {
   readonly username: string;
@@ -85,7 +88,10 @@ export function whole(args: Arguments, name: string, least: number): number | un
   const value = args[name];
   if (value === undefined) return undefined;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
-    throw new RootfsError('ERR_OPTION_INVALID', `--${name} takes a whole number from ${least} up`);
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `--${name}: ${value} cannot be used; give a whole number from ${least} up`,
+    );
   }
   return value;
 }
@@ -171,30 +177,42 @@ async function explicitCredential(args: Arguments): Promise<ExplicitCredential |
 export function splitCredential(option: string, creds: string): ExplicitCredential {
   const colon = creds.indexOf(':');
   if (colon < 1) {
-    throw new RootfsError('ERR_OPTION_INVALID', `--${option} takes USER:PASSWORD; there is no colon in what was given`);
+    const found = colon < 0 ? 'there is no colon' : 'there is no user name';
+    throw new RootfsError('ERR_OPTION_INVALID', `--${option} takes USER:PASSWORD; ${found} in what was given`);
   }
   return { username: creds.slice(0, colon), password: creds.slice(colon + 1) };
+}
+
+async function requireReadable(option: string, path: string | undefined, advice: string): Promise<void> {
+  if (path === undefined) return;
+  await readFile(path).catch((error: unknown) => {
+    const why = systemErrorCode(error) === 'ENOENT' ? 'there is no such file' : 'cannot be read';
+    throw new RootfsError('ERR_OPTION_INVALID', `--${option} ${path}: ${why}; ${advice}`, { cause: error });
+  });
 }
 
 /** Reads the registry options; the password comes from stdin where that was asked for. */
 export async function registryArguments(args: Arguments): Promise<RegistryArguments> {
   const caFile = text(args, 'ca-file');
-  if (caFile !== undefined) {
-    await readFile(caFile).catch((error: unknown) => {
-      throw new RootfsError('ERR_OPTION_INVALID', `--ca-file ${caFile}: cannot be read; name a PEM file`, {
-        cause: error,
-      });
-    });
+  const authFile = text(args, 'authfile');
+  await requireReadable('ca-file', caFile, 'name a PEM file');
+  await requireReadable('authfile', authFile, 'name an auth file, or leave it out');
+  const timeoutMs = parseDuration('timeout', args['timeout'] ?? '30s');
+  if (timeoutMs < 1 || timeoutMs > LONGEST_MS) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `--timeout: ${JSON.stringify(args['timeout'])} is no time to wait; give one from 1ms to 24d`,
+    );
   }
   return {
     plainHttp: flag(args, 'plain-http'),
     tlsVerify: flag(args, 'tls-verify'),
     caFile,
     credential: await explicitCredential(args),
-    authFile: text(args, 'authfile'),
+    authFile,
     // yargs reads `--no-creds` as `creds: false`.
     findCredentials: args['creds'] !== false,
-    timeoutMs: parseDuration('timeout', args['timeout'] ?? '30s'),
+    timeoutMs,
     retry: whole(args, 'retry', 0) ?? 5,
     maxRetryAfterMs: parseDuration('max-retry-after', args['max-retry-after'] ?? '60s'),
     parallelRanges: parallelRanges(args),

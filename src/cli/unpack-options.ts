@@ -6,8 +6,20 @@ import { flag } from './options.js';
 
 /** The options. */
 export const UNPACK_OPTIONS: Readonly<Record<string, Options>> = {
-  'uid-map': { type: 'string', array: true, describe: 'CONTAINER:HOST:SIZE; may be repeated', group: 'Files:' },
-  'gid-map': { type: 'string', array: true, describe: 'CONTAINER:HOST:SIZE; may be repeated', group: 'Files:' },
+  'uid-map': {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'CONTAINER:HOST:SIZE; may be repeated',
+    group: 'Files:',
+  },
+  'gid-map': {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'CONTAINER:HOST:SIZE; may be repeated',
+    group: 'Files:',
+  },
   include: { type: 'string', array: true, nargs: 1, describe: 'Only paths that match this glob', group: 'Files:' },
   exclude: { type: 'string', array: true, nargs: 1, describe: 'Not the paths that match this glob', group: 'Files:' },
   'keep-dirlinks': {

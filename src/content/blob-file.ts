@@ -162,7 +162,7 @@ export async function makeFolder(path: string, sync: boolean): Promise<void> {
 export async function requireFolder(path: string): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, 'give a folder');
-    throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; create it first`, {
+    throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; check the path, or make it first`, {
       cause: error,
       detail: { path },
     });

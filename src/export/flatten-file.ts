@@ -1,8 +1,8 @@
 /** The flattened tar as a file: complete or not there. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { wrapSystemError } from '../errors.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type FlattenOptions, flattenTo } from './flatten.js';
@@ -17,9 +17,11 @@ export interface FlattenFileResult {
 
 /**
  * Writes the tar of `flatten` to a file. It is written beside and moved in place: a file of that name is replaced by a
- * complete tar or stays as it was.
+ * complete tar or stays as it was. A link to a file is followed; into a device or a pipe the tar is written as it is,
+ * and what was written before a failure stays written.
  *
- * @throws RootfsError what `flattenTo` throws; the signal's reason
+ * @throws RootfsError `ERR_OPTION_INVALID` (a folder), `ERR_NOT_FOUND` (its folder is missing), what `flattenTo`
+ *   throws; the signal's reason
  */
 export async function flattenFile(
   tree: MergedTree,
@@ -27,25 +29,44 @@ export async function flattenFile(
   path: string,
   options: FlattenOptions = {},
 ): Promise<FlattenFileResult> {
-  const target = resolve(path);
-  const working = join(
-    dirname(target),
-    `.${basename(target).slice(0, 100)}.${process.pid}-${randomBytes(6).toString('hex')}`,
-  );
+  const absolute = resolve(path);
+  let working: string | undefined;
   try {
-    const fd = openSync(working, 'wx', 0o666);
-    let tarBytes: number;
-    try {
-      tarBytes = await flattenTo(tree, layers, fd, options);
-    } finally {
-      closeSync(fd);
+    const found = statSync(absolute, { throwIfNoEntry: false });
+    if (found?.isDirectory() === true) {
+      throw new RootfsError('ERR_OPTION_INVALID', `${absolute}: a folder; name a file`);
     }
+    if (found?.isFile() === false) {
+      return { path: absolute, tarBytes: await intoFile(tree, layers, openSync(absolute, 'w'), options) };
+    }
+    const target = found === undefined ? absolute : realpathSync(absolute);
+    if (statSync(dirname(target), { throwIfNoEntry: false }) === undefined) {
+      throw new RootfsError('ERR_NOT_FOUND', `${dirname(target)}: there is no such folder; make it first`);
+    }
+    working = join(
+      dirname(target),
+      `.${basename(target).slice(0, 100)}.${process.pid}-${randomBytes(6).toString('hex')}`,
+    );
+    const tarBytes = await intoFile(tree, layers, openSync(working, 'wx', 0o666), options);
     renameSync(working, target);
-    return { path: target, tarBytes };
+    return { path: absolute, tarBytes };
   } catch (error) {
-    rmSync(working, { force: true });
+    if (working !== undefined) rmSync(working, { force: true });
     if (options.signal?.aborted === true) throw options.signal.reason;
-    throw wrapSystemError(error, target);
+    throw wrapSystemError(error, absolute);
+  }
+}
+
+async function intoFile(
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  fd: number,
+  options: FlattenOptions,
+): Promise<number> {
+  try {
+    return await flattenTo(tree, layers, fd, options);
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -4,6 +4,7 @@ import { mergeLayers, writeBundle } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
+import { requireEmpty } from '../require-empty.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 import { mergeArguments, noteUnpacked, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
@@ -27,6 +28,7 @@ export const bundle: Command = {
   examples: [['$0 bundle --dst box alpine && runc run --bundle box box1', 'run what the image says']],
   run: async (args, context) => {
     const dst = resolve(required(args, 'dst', '--dst'));
+    await requireEmpty('--dst', dst);
     const options = {
       ...unpackArguments(args),
       rootless: flag(args, 'rootless'),

@@ -1,7 +1,15 @@
 /** `rootfs flatten IMAGE`: all layers as one tar. */
-import { closeSync, openSync, renameSync, rmSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { flattenTo, mergeLayers, type PathPatterns, RootfsError, wrapSystemError } from '../../index.js';
+import {
+  flattenFile,
+  flattenTo,
+  type flatten as flattenTree,
+  mergeLayers,
+  type PathPatterns,
+  RootfsError,
+  systemErrorCode,
+} from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { text } from '../options.js';
@@ -9,25 +17,19 @@ import { formatSize } from '../quantity.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 import { mergeArguments, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
-/** Runs `write` on a new file beside `path` that takes its place when all went well; on `-`, on stdout. */
-async function intoFile<T>(path: string, write: (fd: number) => Promise<T>): Promise<T> {
-  if (path === '-') return write(1);
-  const beside = `${path}.${process.pid}.partial`;
-  let fd: number;
+/** The tar on stdout; `undefined` when the reader has gone, as `head` does. */
+async function intoStdout(...[tree, layers, options]: Parameters<typeof flattenTree>): Promise<number | undefined> {
   try {
-    fd = openSync(beside, 'wx', 0o644);
+    return await flattenTo(tree, layers, 1, options);
   } catch (error) {
-    throw wrapSystemError(error, path, 'name a file in a folder that can be written');
+    if (error instanceof RootfsError && systemErrorCode(error.cause) === 'EPIPE') return undefined;
+    throw error;
   }
-  try {
-    const result = await write(fd);
-    closeSync(fd);
-    renameSync(beside, path);
-    return result;
-  } catch (error) {
-    rmSync(beside, { force: true });
-    throw wrapSystemError(error, path);
-  }
+}
+
+function refuseFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  throw new RootfsError('ERR_OPTION_INVALID', `--output ${path}: a folder; name a file`);
 }
 
 const FLATTEN = new Set(['include', 'exclude', 'keep-dirlinks']);
@@ -59,13 +61,17 @@ export const flatten: Command = {
     const { include, exclude }: PathPatterns = unpackArguments(args);
     const { signal, onProgress } = context;
     const path = output === '-' ? output : resolve(output);
+    if (path !== '-') refuseFolder(path);
     const bytes = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, async ({ layers }) => {
         const tree = await mergeLayers(layers, mergeArguments(args, context));
         context.endProgress();
-        return intoFile(path, (fd) => flattenTo(tree, layers, fd, { include, exclude, signal, onProgress }));
+        const options = { include, exclude, signal, onProgress };
+        if (path === '-') return intoStdout(tree, layers, options);
+        return (await flattenFile(tree, layers, path, options)).tarBytes;
       }),
     );
+    if (bytes === undefined) return 141;
     if (args['json'] === true) await context.write(`${JSON.stringify({ path, tarBytes: bytes })}\n`);
     else if (path !== '-') context.note(`rootfs: ${formatSize(bytes)}: ${path}`);
     return undefined;

@@ -5,6 +5,7 @@ import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { required } from '../options.js';
 import { formatSize } from '../quantity.js';
+import { requireEmpty } from '../require-empty.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 import { mergeArguments, noteUnpacked, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
@@ -24,6 +25,7 @@ export const unpack: Command = {
   ],
   run: async (args, context) => {
     const dst = resolve(required(args, 'dst', '--dst'));
+    await requireEmpty('--dst', dst);
     const options = { ...unpackArguments(args), signal: context.signal, onProgress: context.onProgress };
     const { image, result } = await withImage(args, context, async (found, opened) => ({
       image: found,

@@ -1,10 +1,11 @@
 /** Progress on stderr: picks the display and keeps it out of the way of data and notes. */
 import type { ProgressDisplay } from './display.js';
 
-/** Makes the display that `--progress` names. `auto`: bars on a terminal, plain lines elsewhere, none with `--quiet`. */
+/** Makes the display that `--progress` names. Bars need a terminal; without one, and under `--json`, they are lines. */
 export async function createProgress(kind: unknown, quiet: boolean, json: boolean): Promise<ProgressDisplay> {
   const terminal = process.stderr.isTTY === true;
-  const chosen = kind === 'auto' || kind === undefined ? (terminal && !json ? 'bars' : 'plain') : kind;
+  const wanted = kind === 'auto' || kind === undefined ? (json ? 'plain' : 'bars') : kind;
+  const chosen = wanted === 'bars' && !terminal ? 'plain' : wanted;
   if (quiet || chosen === 'none') return silent(quiet);
   if (chosen === 'json') return (await import('./json-lines.js')).jsonLines();
   if (chosen === 'bars') return (await import('./bars.js')).bars();

@@ -1,0 +1,53 @@
+/** Which command a line names, wherever its options stand. */
+import { RootfsError } from '../index.js';
+import { COMMANDS } from './commands.js';
+import { nearest } from './nearest.js';
+import { GLOBAL_OPTIONS } from './options.js';
+
+/** A line, split: the command's name, and all other words in their order. */
+export interface CommandLine {
+  /** Absent where only help is asked for. */
+  readonly name?: string | undefined;
+  readonly words: readonly string[];
+}
+
+const isCommand = (word: string): boolean => COMMANDS.some(({ name }) => name === word);
+
+/** Whether the word after this one is its value. */
+function takesNext(word: string): boolean {
+  const option = word.startsWith('--') ? GLOBAL_OPTIONS[word.slice(2)] : undefined;
+  return option !== undefined && option.type !== 'boolean';
+}
+
+function isHelp(word: string): boolean {
+  return word === '--help' || word === '-h';
+}
+
+/**
+ * Finds the command. `rootfs help COMMAND` is `rootfs COMMAND --help`; an option may stand before the command.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID` (no command, or none of that name)
+ */
+export function findCommand(argv: readonly string[]): CommandLine {
+  const first = argv.findIndex((word, at) => !word.startsWith('-') && (at === 0 || !takesNext(argv[at - 1] ?? '')));
+  const word = argv[first];
+  if (word === undefined) {
+    if (argv.some(isHelp)) return { words: ['--help'] };
+    throw new RootfsError('ERR_OPTION_INVALID', 'no command given; see rootfs --help');
+  }
+  if (word === 'help') {
+    const { name } = argv.length > first + 1 ? findCommand(argv.slice(first + 1)) : { name: undefined };
+    return { name, words: ['--help'] };
+  }
+  // `--dst DIR extract`: the word before the command is an option's value.
+  const isValue = !isCommand(word) && /^-[^=]*$/.test(argv[first - 1] ?? '');
+  const at = isValue ? argv.findIndex((one, place) => place > first && isCommand(one)) : first;
+  const name = argv[at] ?? word;
+  if (isCommand(name)) {
+    const before = argv.slice(0, Math.max(at, 0)).filter((one) => one !== '--');
+    return { name, words: [...before, ...argv.slice(at + 1)] };
+  }
+  const meant = nearest(word, [...COMMANDS.map((one) => one.name), 'help']);
+  const guess = meant === undefined ? '' : `, did you mean ${meant}?`;
+  throw new RootfsError('ERR_OPTION_INVALID', `unknown command ${JSON.stringify(word)}${guess}; see rootfs --help`);
+}

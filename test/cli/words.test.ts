@@ -1,0 +1,207 @@
+/** Lines as people type them: understood where there is one meaning, refused by name where there is none. */
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, lstatSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
+import { ROOTFS_BIN, rootfs } from '../support/rootfs.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const built = image()
+  .layer((layer) => layer.file('a', 'x'.repeat(300_000)))
+  .layer((layer) => layer.file('b', 'y'))
+  .build();
+
+let folder = '';
+before(async (t) => {
+  folder = tempDir(t as { after(fn: () => void): void });
+  await writeLayout(join(folder, 'h'), { latest: built });
+});
+
+const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
+  ['', /^rootfs: no command given; see rootfs --help \[/],
+  ['nope', /^rootfs: unknown command "nope"; see rootfs --help/],
+  ['extrat oci:h', /unknown command "extrat", did you mean extract\?/],
+  ['extract', /extract: --dst is missing; see rootfs extract --help/],
+  ['extract oci:h', /extract: --dst is missing/],
+  ['extract --dst', /--dst needs a value/],
+  ['extract --dst= oci:h', /--dst needs a value/],
+  ['extract --dst d', /extract: IMAGE is missing/],
+  ['extract --jobs --dst d oci:h', /--jobs needs a value/],
+  ['extract --jobs x --dst d oci:h', /--jobs: "x" is not a number/],
+  ['extract --jobs 0 --dst d oci:h', /--jobs: 0 cannot be used; give a whole number from 1 up/],
+  ['extract --jobs 2 --jobs 3 --dst d oci:h', /--jobs was given more than once; give it once/],
+  ['extract --dst d oci:h more', /unexpected "more": extract takes IMAGE/],
+  ['extract --dst d -- oci:h more', /unexpected "more"/],
+  ['extract --dest d oci:h', /unknown option --dest, did you mean --dst\?/],
+  ['extract -o d oci:h', /unknown option -o;/],
+  ['extract -qx --dst d oci:h', /unknown option -x in -qx/],
+  ['inspect --no-crds oci:h', /unknown option --no-crds, did you mean --no-creds\?/],
+  ['inspect --__proto__=x oci:h', /unknown option --__proto__/],
+  ['inspect --constructor oci:h', /unknown option --constructor/],
+  ['inspect --json=maybe oci:h', /--json is a switch: true or false, not "maybe"/],
+  ['inspect --progress loud oci:h', /--progress: "loud" cannot be chosen; choose auto, bars/],
+  ['inspect --timeout 0s oci:h', /--timeout: "0s" is no time to wait/],
+  ['inspect --timeout -5s oci:h', /--timeout: "-5s" is not understood/],
+  ['inspect --creds :secret oci:h', /--creds takes USER:PASSWORD; there is no user name/],
+  ['inspect --creds secret oci:h', /--creds takes USER:PASSWORD; there is no colon/],
+  ['inspect --no-creds --creds a:b oci:h', /--creds contradicts --no-creds/],
+  ['inspect --authfile nowhere oci:h', /--authfile nowhere: there is no such file/],
+  ['unpack --no-store --store s --dst d oci:h', /--store contradicts --no-store/],
+  ['inspect oci:h@sha256:0123', /"sha256:0123" is not a digest/],
+  ['inspect ./h', /"\.\/h" is not an image reference but a path; .* oci:\.\/h or dir:\.\/h/],
+  ['inspect ../x.tar', /docker-archive:\.\.\/x\.tar or oci-archive:/],
+  ['inspect containers-storage:alpine', /containers-storage: is not read here/],
+];
+
+for (const [line, message] of REFUSED) {
+  test(`refused: rootfs ${line}`, async () => {
+    const { code, stdout, stderr } = await rootfs(line === '' ? [] : line.split(' '), { cwd: folder });
+    assert.equal(code, 2, stderr);
+    assert.equal(stdout, '');
+    assert.match(stderr, message);
+    assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
+    assert.doesNotMatch(stderr, /secret/);
+    assert.ok(!existsSync(join(folder, 'd')));
+  });
+}
+
+const UNDERSTOOD: readonly string[] = [
+  '-q digest oci:h',
+  '-- digest oci:h',
+  'digest -- oci:h',
+  '--progress plain digest oci:h',
+  'digest -q -q oci:h',
+  'digest oci:h --tls-verify false',
+  'digest --timeout=5s oci:./h',
+  'digest --no-creds oci:h',
+];
+
+test('understood, wherever the options stand', async () => {
+  const plain = await rootfs(['digest', 'oci:h'], { cwd: folder });
+  assert.match(plain.stdout, /^sha256:[0-9a-f]{64}\n$/);
+  for (const line of UNDERSTOOD) {
+    const { code, stdout, stderr } = await rootfs(line.split(' '), { cwd: folder });
+    assert.equal(code, 0, `${line}: ${stderr}`);
+    assert.equal(stdout, plain.stdout, line);
+  }
+});
+
+test('help: as a word and as an option; its examples stand on lines of their own', async () => {
+  const general = await rootfs(['help']);
+  assert.equal(general.code, 0);
+  assert.equal(general.stdout, (await rootfs(['--help'])).stdout);
+  const bundle = await rootfs(['help', 'bundle']);
+  assert.equal(bundle.stdout, (await rootfs(['bundle', '--help'])).stdout);
+  assert.match(bundle.stdout, /^ {2}rootfs bundle --dst box alpine && runc run --bundle box box1\b/m);
+});
+
+test('flatten -o: a device is written to, a link followed, a folder refused, and none of them replaced', async (t) => {
+  const at = tempDir(t);
+  const run = (output: string): ReturnType<typeof rootfs> =>
+    rootfs(['flatten', '-q', '--no-store', '-o', output, `oci:${join(folder, 'h')}`], { cwd: at });
+  // A link: were it replaced, the device would still be there for everybody else.
+  symlinkSync('/dev/full', join(at, 'full'));
+  const full = await run('full');
+  assert.equal(full.code, 1);
+  assert.match(full.stderr, /\[ERR_NO_SPACE\]/);
+  assert.ok(lstatSync(join(at, 'full')).isSymbolicLink());
+
+  writeFileSync(join(at, 'old.tar'), 'old');
+  symlinkSync('old.tar', join(at, 'link.tar'));
+  assert.equal((await run('link.tar')).code, 0);
+  assert.ok(lstatSync(join(at, 'link.tar')).isSymbolicLink());
+  assert.ok(readFileSync(join(at, 'old.tar')).length > 300_000);
+
+  execFileSync('mkfifo', [join(at, 'fifo')]);
+  const reader = spawn('cat', [join(at, 'fifo')], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const closed = once(reader, 'close');
+  let bytes = 0;
+  reader.stdout.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  assert.equal((await run('fifo')).code, 0);
+  await closed;
+  assert.equal(bytes, readFileSync(join(at, 'old.tar')).length);
+  assert.ok(lstatSync(join(at, 'fifo')).isFIFO());
+
+  mkdirSync(join(at, 'folder'));
+  const refused = await run('folder');
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /folder: a folder; name a file/);
+  assert.equal((await run('nowhere/x.tar')).code, 3);
+});
+
+/** Runs the command with stdout on `fd`. */
+async function withStdout(
+  stdout: number | 'pipe',
+  ...words: string[]
+): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [ROOTFS_BIN, ...words], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: process.env['TMPDIR'] },
+    stdio: ['ignore', stdout, 'pipe'],
+  });
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdout?.once('data', () => child.stdout?.destroy());
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, stderr };
+}
+
+const WRITERS: readonly (readonly string[])[] = [
+  ['inspect', '-q', 'oci:h'],
+  ['digest', '-q', 'oci:h'],
+  ['flatten', '-q', '--no-store', 'oci:h'],
+  ['--help'],
+  ['completion', 'bash'],
+];
+
+test('stdout that is full: one line, no stack', async () => {
+  const fd = openSync('/dev/full', 'w');
+  for (const words of WRITERS) {
+    const { code, stderr } = await withStdout(fd, ...words);
+    assert.equal(code, 1, words.join(' '));
+    assert.match(stderr, /^rootfs: [^\n]*no space left[^\n]*\[ERR_NO_SPACE\]\n$/, words.join(' '));
+  }
+});
+
+test('a reader that goes away ends flatten quietly', async () => {
+  const { code, stderr } = await withStdout('pipe', 'flatten', '-q', '--no-store', 'oci:h');
+  assert.equal(code, 141, stderr);
+  assert.equal(stderr, '');
+});
+
+test('a destination that is taken is refused before a registry is asked', async (t) => {
+  await using registry = await startRegistry();
+  registry.add('app', 'latest', built);
+  const at = tempDir(t);
+  mkdirSync(join(at, 'full/inner'), { recursive: true });
+  writeFileSync(join(at, 'file'), '');
+  for (const command of ['unpack', 'bundle']) {
+    for (const [dst, found] of [
+      ['full', /not empty/],
+      ['file', /something that is no folder/],
+      ['file/under', /something that is no folder/],
+      ['nowhere/under', /no folder .*nowhere to make it in/],
+    ] as const) {
+      const { code, stderr } = await rootfs([command, '--dst', dst, `${registry.host}/app`], { cwd: at });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, found);
+    }
+  }
+  assert.deepEqual(registry.log.requests, []);
+});
+
+test('an image of a registry is named in full', async () => {
+  await using registry = await startRegistry();
+  registry.add('org/app', 'v1', built);
+  const name = `${registry.host}/org/app:v1`;
+  const { code, stderr } = await rootfs(['inspect', '--platform', 'plan9/mips', name]);
+  assert.equal(code, 3);
+  for (const line of stderr.trimEnd().split('\n')) assert.ok(line.startsWith(`rootfs: ${name}`), line);
+});
