@@ -29,6 +29,7 @@ import {
 import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
 import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
+import { isChunkSource } from './chunk-source.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
 import { syncFile, syncFolder } from './folder-sync.js';
 import { sweepIngest } from './sweep-ingest.js';
@@ -342,6 +343,16 @@ async function writeVerified(
 ): Promise<void> {
   const writer = new BatchWriter(file, 0);
   await closeAfter(writer, async () => {
+    if (isChunkSource(content)) {
+      const verifier = new Verifier(expected);
+      const take = (chunk: Uint8Array): Promise<void> | undefined => {
+        verifier.update(chunk);
+        return writer.add(chunk);
+      };
+      await content.readChunks(take, signal);
+      verifier.end();
+      return;
+    }
     for await (const chunk of verifyChunks(content, expected)) {
       throwIfAborted(signal);
       await writer.add(chunk);

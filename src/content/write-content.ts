@@ -136,8 +136,16 @@ export class BatchWriter {
     this.#offset = offset;
   }
 
-  /** Takes a chunk; it may be used again when this has returned. */
-  async add(chunk: Uint8Array): Promise<void> {
+  /** Takes a chunk; it may be used again when this has returned, or what it returned has settled. */
+  add(chunk: Uint8Array): Promise<void> | undefined {
+    const buffer = this.#buffer();
+    if (chunk.byteLength >= buffer.length - this.#filled) return this.#addLong(chunk);
+    buffer.set(chunk, this.#filled);
+    this.#filled += chunk.byteLength;
+    return undefined;
+  }
+
+  async #addLong(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.byteLength; ) {
       const buffer = this.#buffer();
       const part = chunk.subarray(at, at + buffer.length - this.#filled);

@@ -1,5 +1,6 @@
 /** One blob from a source to a destination: skipped where it is, mounted where it can be, else moved and verified. */
 import { absentBlob, openRegularFile } from '../content/blob-file.js';
+import type { ChunkSource } from '../content/chunk-source.js';
 import type {
   BlobLocation,
   BlobPath,
@@ -13,6 +14,7 @@ import type {
 import { embeddedContent } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { readChunks, type TakeChunk } from '../io/read-chunks.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 
@@ -68,7 +70,7 @@ export async function copyBlob(
 }
 
 /** The bytes of a blob, fetched anew each time they are asked for: a lost upload can start again from any place. */
-class BlobContent implements AsyncIterable<Uint8Array> {
+class BlobContent implements ChunkSource {
   readonly #source: Fetcher;
   readonly #target: Descriptor;
   readonly #call: CallOptions;
@@ -97,6 +99,22 @@ class BlobContent implements AsyncIterable<Uint8Array> {
       copiedBytes += (chunk as Uint8Array).byteLength;
       report(this.#call.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
     }
+  }
+
+  /** Every chunk as it comes, from the start. */
+  async readChunks(take: TakeChunk, signal: AbortSignal = new AbortController().signal): Promise<void> {
+    const { digest, size } = this.#target;
+    const embedded = embeddedContent(this.#target);
+    if (embedded !== undefined) {
+      await take(embedded);
+      return;
+    }
+    let copiedBytes = 0;
+    await readChunks(this.#source.fetch(this.#target, { ...this.#call, signal }), signal, (chunk) => {
+      copiedBytes += chunk.byteLength;
+      report(this.#call.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
+      return take(chunk);
+    });
   }
 
   async #open(offset: number): Promise<AsyncIterable<Uint8Array>> {
