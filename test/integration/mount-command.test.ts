@@ -291,6 +291,8 @@ test('folders that are no place for a mount', { skip }, async (t) => {
     assert.notEqual(code, 0);
     assert.match(stderr, message);
   }
+  const unkept = await runRootfs(['mount', '--no-store', source, join(folder, 'root')]);
+  assert.equal(unkept.code, 2, unkept.stderr);
   const proc = await runRootfs(['mount', '--store', join(folder, 'store'), source, '/proc/rootfs-kit/x']);
   assert.notEqual(proc.code, 0);
   assert.deepEqual(readdirSync(join(folder, 'full')), ['file']);
