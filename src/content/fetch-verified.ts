@@ -4,6 +4,7 @@ import { RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
 import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
 import { verifyBytes, verifyStream } from '../io/verify.js';
+import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
 import type { CallOptions, Distruster, Fetcher } from './content.js';
@@ -56,6 +57,8 @@ export async function readVerified(
     } catch (error) {
       const embedded = target.data !== undefined;
       if (embedded || !isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(target) !== true) throw error;
+      const message = `${target.digest}: the bytes that came were wrong; fetching it from elsewhere`;
+      report(options.onProgress, { type: 'warning:raised', message });
     }
   }
 }

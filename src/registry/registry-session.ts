@@ -156,7 +156,8 @@ export class RegistrySession {
       only === undefined ? distrusted?.has(baseUrl) !== true : baseUrl === only,
     );
     const failures: { endpoint: Endpoint; error: RootfsError }[] = [];
-    for (const endpoint of wanted.length > 0 ? wanted : all) {
+    const asked = wanted.length > 0 ? wanted : all;
+    for (const [at, endpoint] of asked.entries()) {
       if (failures.length > 0 && this.#spokeTls(endpoint)) continue;
       try {
         return await attempt(endpoint);
@@ -170,9 +171,10 @@ export class RegistrySession {
         if (isTransient(error) || error.code === 'ERR_TLS') {
           this.#downUntil.set(endpoint.baseUrl, Date.now() + DOWN_MS);
         }
-        // A cache that has not got it is no fault.
-        if (endpoint.mirrorOf !== undefined && error.code !== 'ERR_NOT_FOUND') {
-          this.#tell(`mirror ${new URL(endpoint.baseUrl).host} (${endpoint.source}) failed: ${error.message}`, call);
+        // A cache that has not got it is no fault, nor is https refused where http is tried next.
+        const again = asked.slice(at + 1).some((next) => hostOf(next) === hostOf(endpoint) && !this.#spokeTls(next));
+        if (endpoint.mirrorOf !== undefined && error.code !== 'ERR_NOT_FOUND' && !again) {
+          this.#tell(`mirror ${hostOf(endpoint)} (${endpoint.source}) failed: ${error.message}`, call);
         }
       }
     }
@@ -330,6 +332,10 @@ export function apiUrl(endpoint: Endpoint, path: string | URL): URL {
   const url = new URL(`${endpoint.baseUrl}${prefix}/${path}`);
   if (endpoint.mirrorOf !== undefined) url.searchParams.set('ns', endpoint.mirrorOf);
   return url;
+}
+
+function hostOf(endpoint: Endpoint): string {
+  return new URL(endpoint.baseUrl).host;
 }
 
 function mirrorRank(endpoint: Endpoint): number {

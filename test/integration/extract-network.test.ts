@@ -4,7 +4,15 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Fault, image, index, SeededRandom, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import {
+  closedPort,
+  type Fault,
+  image,
+  index,
+  SeededRandom,
+  startRegistry,
+  type TestRegistry,
+} from '../../src/testing/testing.js';
 import { layerNames, wrongLayers } from '../support/layer-files.js';
 import { type Ran, rootfs } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -213,4 +221,30 @@ test('a registry that asks to come back later: waited for up to --max-retry-afte
   assert.match(refused.stderr, /come back in 2 s, at \d{4}-\d\d-\d\dT[\d:.]+Z.*1 s.*\[ERR_RATE_LIMITED\]/);
   assert.equal(place.registry.log.of('blob', digest).length, 1);
   checkWhole(place, await extract(place, 'large', '--max-retry-after', '3s'), 1);
+});
+
+test('mirrors of registries.conf: one is down, one lies, the registry heals; a blocked registry is not asked', async (t) => {
+  const { registry, dst } = await serve(t);
+  const { registry: liar } = await serve(t, { on: 'blob', do: 'flip' });
+  const file = join(tempDir(t), 'registries.conf');
+  const mirrors = [`127.0.0.1:${await closedPort()}`, liar.host];
+  writeFileSync(
+    file,
+    [
+      `[[registry]]\nprefix = "reg.example"\nlocation = "${registry.host}"\ninsecure = true`,
+      ...mirrors.map((host) => `[[registry.mirror]]\nlocation = "${host}"\ninsecure = true`),
+      '[[registry]]\nlocation = "blocked.example"\nblocked = true',
+    ].join('\n'),
+  );
+  const env = { CONTAINERS_REGISTRIES_CONF: file };
+  const words = ['extract', '--platform', 'linux/amd64', '--dst', dst];
+  const healed = await rootfs([...words, 'reg.example/five:v1'], { env });
+  checkWhole({ dst }, healed, 5);
+  assert.equal(healed.stderr.match(/warning: mirror 127\.0\.0\.1:\d+ .* connection refused/g)?.length, 1);
+  assert.equal(healed.stderr.match(/warning: sha256:\w+: the bytes that came were wrong/g)?.length, 5 + 1);
+  // Config and layers, each once; index and manifest came from the mirror.
+  assert.equal(registry.log.requests.length, 5 + 1);
+  const blocked = await rootfs([...words, 'blocked.example/five:v1'], { env });
+  assert.equal(blocked.code, 4, blocked.stderr);
+  assert.match(blocked.stderr, /registries\.conf blocks blocked\.example/);
 });

@@ -115,6 +115,14 @@ test('two mirrors that lie, one after the other, and the warnings that say so', 
   assert.equal(ended.warnings.filter((line) => line.includes(`${digest}: the bytes that came were wrong`)).length, 2);
 });
 
+test('a wrong config of a mirror is healed too, and said', async (t) => {
+  const config = app.manifest.config.digest;
+  const ended = await pull(t, [], [[{ on: 'blob', reference: config, do: 'flip' }]]);
+  checkWhole(ended);
+  assert.equal(ended.registry.log.requests.length, 1);
+  assert.equal(ended.warnings.filter((line) => line.startsWith(`${config}: the bytes that came were wrong`)).length, 1);
+});
+
 test('a layer that mirror and registry have wrong is refused, after one request each', async (t) => {
   const faults: Fault[] = [{ on: 'blob', reference: digest, do: 'flip' }];
   const { error, dst, mirrors, registry } = await pull(t, faults, [faults]);
