@@ -238,7 +238,7 @@ class Planner {
     if (xattrs === undefined) return;
     const entries: Buffer[] = [];
     for (const name of [...xattrs.keys()].sort()) {
-      const skipped = skippedXattr(name);
+      const skipped = skippedXattr(name, planned.inode.type);
       const entry = skipped === undefined ? encodeXattr(name, xattrs.get(name) as Buffer) : undefined;
       if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
       else if (entry !== undefined) entries.push(entry);

@@ -225,7 +225,7 @@ class Planner {
   #xattrs(inode: Inode, path: () => string): [string, string][] {
     const kept: [string, string][] = [];
     for (const [name, value] of inode.xattrs ?? []) {
-      const skipped = skippedXattr(name);
+      const skipped = skippedXattr(name, inode.type);
       if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
       else kept.push([name, value.toString('latin1')]);
     }

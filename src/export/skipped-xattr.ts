@@ -1,16 +1,29 @@
 /** Which extended attributes of a layer are never written. */
+import type { InodeType } from '../rootfs/tree.js';
 
-const NAMES: ReadonlySet<string> = new Set(['security.selinux', 'system.nfs4_acl']);
+const NAMES: ReadonlySet<string> = new Set(['security.selinux']);
 const PREFIXES: readonly string[] = ['trusted.overlay.', 'user.overlay.'];
+const NAMESPACES: ReadonlySet<string> = new Set(['user', 'trusted', 'security', 'system']);
+const SYSTEM: ReadonlySet<string> = new Set(['system.posix_acl_access', 'system.posix_acl_default']);
 
 /**
- * The name or prefix under which an attribute is skipped, or `undefined` for one that is kept.
+ * The name or pattern under which an attribute is skipped, or `undefined` for one that is kept.
  *
- * Labels belong to the machine's own policy (`security.selinux`, `system.nfs4_acl`); overlayfs would obey
- * `trusted.overlay.*` and `user.overlay.*` as its own wherever the tree becomes one of its layers.
+ * Labels belong to the machine's own policy (`security.selinux`); overlayfs would obey `trusted.overlay.*` and
+ * `user.overlay.*` as its own wherever the tree becomes one of its layers. What no Linux file system can hold is
+ * skipped as other tools do: names outside the kernel's four namespaces (layers made on macOS bring `com.apple.*`), what
+ * `system.` has besides ACLs, and `user.` attributes of anything but files and directories.
+ *
+ * @param type What bears the attribute.
  */
-export function skippedXattr(name: string): string | undefined {
+export function skippedXattr(name: string, type: InodeType): string | undefined {
   if (NAMES.has(name)) return name;
   const prefix = PREFIXES.find((start) => name.startsWith(start));
-  return prefix === undefined ? undefined : `${prefix}*`;
+  if (prefix !== undefined) return `${prefix}*`;
+  const dot = name.indexOf('.');
+  const namespace = dot === -1 ? name : name.slice(0, dot);
+  if (dot === -1) return name;
+  if (!NAMESPACES.has(namespace)) return `${namespace}.*`;
+  if (namespace === 'system' && !SYSTEM.has(name)) return name;
+  return namespace === 'user' && type !== 'file' && type !== 'directory' ? `user.* (${type})` : undefined;
 }

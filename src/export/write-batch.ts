@@ -110,7 +110,7 @@ class BatchWriter implements AttributeContext {
 
   xattrFailed(entry: PlannedEntry, name: string, value: string, error: unknown): void {
     const errno = systemErrorCode(error) ?? '';
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EINVAL'].includes(errno)) throw error;
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'ERANGE'].includes(errno)) throw error;
     if (OVERLAY_MARK.test(name)) {
       throw new RootfsError(
         'ERR_UNSUPPORTED',

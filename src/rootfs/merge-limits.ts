@@ -6,7 +6,7 @@ import { type TarLimits, tarLimits } from '../tar/tar-limits.js';
 export interface MergeLimits extends TarLimits {
   /** Members of one layer, and names in the merged tree, made-up directories included. Default 2,000,000. */
   readonly maxEntries: number;
-  /** Directories above a name. Default 255. */
+  /** Components of a path. Default 255. */
   readonly maxDepth: number;
   /** Bytes of one component of a path. Default 255: Linux's NAME_MAX. */
   readonly maxNameBytes: number;

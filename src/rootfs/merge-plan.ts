@@ -8,6 +8,8 @@ import type { Timestamp } from './tree.js';
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 const AUFS = '.wh..wh.';
+/** Linux's PATH_MAX without the NUL at the end: no symbolic link can be longer. */
+const MAX_TARGET_BYTES = 4_095;
 const AUFS_LINKS = '.wh..wh.plnk';
 
 /** An entry that is no whiteout. */
@@ -103,6 +105,10 @@ export class LayerPlan {
     }
     if (type === 'symlink' && (entry.linkname === '' || entry.linkname.includes('\0'))) {
       throw layerInvalid(name, 'symbolic link: expected a target, found none');
+    }
+    if (type === 'symlink' && entry.linkname.length > MAX_TARGET_BYTES) {
+      const found = entry.linkname.length;
+      throw layerInvalid(name, `symbolic link: expected a target of at most ${MAX_TARGET_BYTES} bytes, found ${found}`);
     }
     const { extents, dataOffset: tarOffset } = entry;
     return {

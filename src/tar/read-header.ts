@@ -1,4 +1,5 @@
 /** One 512-byte header block: checksum, dialect, fields. */
+import { RootfsError } from '../errors.js';
 import { BLOCK } from './block.js';
 import { readNumber } from './read-number.js';
 import type { TarEntryType, TarExtent, TarTime } from './tar-entry.js';
@@ -120,7 +121,7 @@ export function readHeader(bytes: Buffer, start: number, offset: number): TarDra
   const flag = bytes[start + 156] as number;
   const typeflag = FLAGS[flag] as string;
   let name = readText(bytes, start, 100);
-  let type = TYPES[typeflag] ?? 'other';
+  const type = TYPES[typeflag] ?? 'other';
   let atime: TarTime | undefined;
   let ctime: TarTime | undefined;
   if (ustar) {
@@ -132,13 +133,13 @@ export function readHeader(bytes: Buffer, start: number, offset: number): TarDra
       if (bytes[start + 357] !== 0) ctime = wholeSeconds(readNumber(bytes, start + 357, 12, 'ctime', offset));
     } catch (error) {
       // Go before 1.8 (so Docker before 2017) put a ustar prefix here under GNU magic when a number did not fit.
+      // What is neither means nothing, to Go's reader too: no file system is given these times.
       const prefix = readText(bytes, start + 345, 155);
-      if (!/^[ -~]+$/.test(prefix)) throw error;
-      name = `${prefix}/${name}`;
+      if (!(error instanceof RootfsError)) throw error;
+      if (/^[ -~]+$/.test(prefix)) name = `${prefix}/${name}`;
       atime = undefined;
     }
   }
-  if (flag === 0 && name.endsWith('/')) type = 'directory';
   const device = (type === 'char' || type === 'block') && (ustar || gnu);
   return {
     offset,

@@ -180,6 +180,8 @@ export class TarParser {
     }
     if (this.#longName) draft.name = this.#longName;
     if (this.#longLink && (draft.type === 'hardlink' || draft.type === 'symlink')) draft.linkname = this.#longLink;
+    // before POSIX a directory was told by its slash; the name that counts is the whole one
+    if (bytes[start + 156] === 0 && draft.name.endsWith('/')) draft.type = 'directory';
     if (this.#first !== -1) draft.offset = this.#first;
     this.#first = -1;
     this.#pax = undefined;
@@ -204,7 +206,6 @@ export class TarParser {
       applySparseMap(draft, pairs);
     } else if (draft.type !== 'file') {
       draft.size = 0;
-      if (draft.type === 'directory') draft.dataBytes = 0;
     }
     return this.#finish(draft, body);
   }
@@ -212,6 +213,7 @@ export class TarParser {
   #openGnuSparse(draft: TarDraft, bytes: Buffer, start: number, offset: number): TarEntry | undefined {
     if (!isGnu(bytes, start)) throw tarInvalid(offset, 'sparse file: expected GNU magic in its header');
     draft.size = readNumber(bytes, start + 483, 12, 'realsize', offset);
+    if (draft.size < 0) throw tarInvalid(offset, `sparse file: expected a size of at least 0, found ${draft.size}`);
     this.#pairs = [];
     readGnuPairs(bytes, start + 386, 4, offset, this.#pairs);
     this.#draft = draft;
@@ -299,8 +301,6 @@ function hasBody(draft: TarDraft): boolean {
     case 'volume-label':
     case 'other':
       return true;
-    case 'directory':
-      return draft.typeflag === '0';
     default:
       return false;
   }
