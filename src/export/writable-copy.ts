@@ -114,7 +114,8 @@ function likeRoot(upper: string, top: string): void {
     if (systemErrorCode(error) !== 'EPERM' && systemErrorCode(error) !== 'EINVAL') throw error;
   }
   for (const name of native?.listXattrs(root) ?? []) {
-    const value = skippedXattr(name.toString('latin1'), 'directory') === undefined ? native?.getXattr(root, name) : undefined;
+    const value =
+      skippedXattr(name.toString('latin1'), 'directory') === undefined ? native?.getXattr(root, name) : undefined;
     try {
       if (value !== undefined) native?.setXattr(upper, name, value);
     } catch (error) {

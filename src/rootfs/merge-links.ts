@@ -1,4 +1,7 @@
-/** Hard links of one layer: to the layer's own earlier entry, else to the lower tree's, else to one that comes later. */
+/**
+ * Hard links of one layer: to the layer's own earlier entry, else to the lower tree's as it was where the link stands,
+ * else to one that comes later.
+ */
 import { printable } from '../tar/tar-invalid.js';
 import { layerInvalid } from './merge-error.js';
 import type { LayerPlan, PlannedEntry } from './merge-plan.js';
@@ -29,7 +32,7 @@ export class HardLinks {
    */
   add(entry: PlannedEntry, parent: MergeNode, name: string): void {
     const { layer } = this.#plan;
-    const target = this.#target(entry);
+    const target = this.#target(entry) ?? this.#plan.hiddenTargets.get(entry);
     const present = parent.children?.get(name);
     if (present !== undefined) {
       // a link to itself: nothing to do, and nothing to lose
@@ -83,7 +86,7 @@ export class HardLinks {
   /** What a link points at: a node, a file that AUFS kept, or nothing. The last component is not followed. */
   #target({ name, target }: PlannedEntry): MergeNode | undefined {
     const tree = this.#tree;
-    const components = withoutDots(target);
+    const components = linkTargetPath(target);
     const last = components.pop();
     if (last === undefined) throw layerInvalid(name, 'hard link: expected a file as its target, found the root');
     const aufs =
@@ -99,8 +102,8 @@ export class HardLinks {
   }
 }
 
-/** The components of a path, `..` resolved by its text and kept inside the root. */
-function withoutDots(path: string): string[] {
+/** The components of a hard link's target, `..` resolved by its text and kept inside the root. */
+export function linkTargetPath(path: string): string[] {
   const components: string[] = [];
   for (const part of path.split('/')) {
     if (part === '..') components.pop();

@@ -37,6 +37,8 @@ export class LayerPlan {
   readonly whiteouts: PlannedWhiteout[] = [];
   /** Files that AUFS kept for the sake of hard links, by path. They have no name in the tree. */
   readonly aufsLinks = new Map<string, MergeNode>();
+  /** What hard links point at that a whiteout behind them in the layer takes away. */
+  readonly hiddenTargets = new Map<PlannedEntry, MergeNode>();
   #lastTime: Timestamp = { seconds: 0, nanoseconds: 0 };
 
   constructor(layer: number) {

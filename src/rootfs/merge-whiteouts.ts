@@ -1,9 +1,11 @@
 /**
  * The whiteouts of a layer: they act on the tree of the layers below, before any entry of their own layer does.
  *
- * All are resolved before one acts, so that their order among themselves means nothing.
+ * All are resolved before one acts, so that their order among themselves means nothing. Where they stand among the
+ * entries matters to one thing: a hard link that stands before the whiteout of its target still has it.
  */
 import { layerInvalid } from './merge-error.js';
+import { linkTargetPath } from './merge-links.js';
 import type { LayerPlan, PlannedWhiteout } from './merge-plan.js';
 import { followLink, type HiddenHow, leadsToDirectory, type MergeNode, type MergeTree } from './merge-tree.js';
 import { resolvePath } from './resolve-path.js';
@@ -21,6 +23,11 @@ export function applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = 
   if (plan.whiteouts.length === 0) return;
   const replaced = replacedLinks(tree, plan, keepDirlinks);
   const doomed: { node: MergeNode; how: HiddenHow }[] = [];
+  const doomedAfter = new Map<MergeNode, number>();
+  const doom = (node: MergeNode, how: HiddenHow, after: number): void => {
+    doomed.push({ node, how });
+    doomedAfter.set(node, Math.min(after, doomedAfter.get(node) ?? after));
+  };
   const cleared = new Set<MergeNode>();
   for (const whiteout of plan.whiteouts) {
     const directory = findDirectory(tree, whiteout, replaced);
@@ -29,13 +36,37 @@ export function applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = 
       // a layer may say it a million times, of a directory of a million names
       if (cleared.has(directory)) continue;
       cleared.add(directory);
-      for (const node of directory.children.values()) doomed.push({ node, how: 'opaque' });
+      for (const node of directory.children.values()) doom(node, 'opaque', whiteout.after);
     } else {
       const node = directory.children.get(whiteout.name);
-      if (node !== undefined) doomed.push({ node, how: 'whiteout' });
+      if (node !== undefined) doom(node, 'whiteout', whiteout.after);
     }
   }
+  keepLinkTargets(tree, plan, doomedAfter);
   for (const { node, how } of doomed) tree.remove(node, plan.layer, how);
+}
+
+/**
+ * Notes what the layer's hard links point at and its whiteouts are about to take away: `mv` over a lower file is a link
+ * followed by a whiteout. Links behind the whiteout come too late, in all engines.
+ */
+function keepLinkTargets(tree: MergeTree, plan: LayerPlan, doomedAfter: ReadonlyMap<MergeNode, number>): void {
+  const last = plan.whiteouts.at(-1)?.after ?? 0;
+  for (const [index, entry] of plan.entries.entries()) {
+    if (index >= last) return;
+    if (entry.inode !== undefined) continue;
+    const components = linkTargetPath(entry.target);
+    const name = components.pop();
+    const place = resolvePath(tree.root, components, (link, steps) => followLink(tree, link, steps));
+    if (name === undefined || place === undefined || place.missing.length > 0) continue;
+    const target = place.node.children?.get(name);
+    if (target === undefined || target.children !== undefined) continue;
+    let after = Number.POSITIVE_INFINITY;
+    for (let node: MergeNode | undefined = target; node !== undefined; node = node.parent) {
+      after = Math.min(after, doomedAfter.get(node) ?? after);
+    }
+    if (after !== Number.POSITIVE_INFINITY && index < after) plan.hiddenTargets.set(entry, target);
+  }
 }
 
 function findDirectory(

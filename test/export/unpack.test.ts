@@ -196,11 +196,17 @@ test('ids are mapped; an id outside the maps is refused', { skip: asRoot }, asyn
   await assert.rejects(unpack(tree, layers, join(folder, 'b'), { uidMap: small }), { code: 'ERR_OPTION_INVALID' });
 });
 
-test('attributes of the machine and of overlayfs are never written, and said', { skip: asRoot }, async (t) => {
+test('attributes of the machine, of overlayfs and of other systems are never written, and said', {
+  skip: asRoot,
+}, async (t) => {
   const folder = tempDir(t);
   const { tree, layers } = handTree(folder, [
     { path: 'a', content: 'a', xattrs: { 'security.selinux': 'x', 'user.kept': 'y' } },
     { path: 'd', type: 'directory', xattrs: { 'trusted.overlay.opaque': 'y', 'user.overlay.opaque': 'y' } },
+    { path: 'm', content: 'm', xattrs: { 'com.apple.quarantine': 'x', 'com.apple.provenance': 'x', bare: 'x' } },
+    { path: 'n', content: 'n', xattrs: { 'system.nfs4_acl': 'x', 'trusted.kept': 'y' } },
+    { path: 'l', target: 'a', xattrs: { 'user.lost': 'x' } },
+    { path: 'p', type: 'fifo', xattrs: { 'user.lost': 'x', 'trusted.kept': 'y' } },
   ]);
   const said: string[] = [];
   const result = await unpack(tree, layers, join(folder, 'root'), {
@@ -209,8 +215,19 @@ test('attributes of the machine and of overlayfs are never written, and said', {
   const found = listTree(join(folder, 'root'));
   assert.deepEqual(found['a']?.xattrs, { 'user.kept': Buffer.from('y').toString('hex') });
   assert.equal(found['d']?.xattrs, undefined);
-  assert.deepEqual(result.skippedXattrs, { 'security.selinux': 1, 'trusted.overlay.*': 1, 'user.overlay.*': 1 });
-  assert.equal(said.length, 3);
+  for (const path of ['m', 'l']) assert.equal(found[path]?.xattrs, undefined, path);
+  for (const path of ['n', 'p']) assert.deepEqual(Object.keys(found[path]?.xattrs ?? {}), ['trusted.kept'], path);
+  assert.deepEqual(result.skippedXattrs, {
+    'security.selinux': 1,
+    'trusted.overlay.*': 1,
+    'user.overlay.*': 1,
+    'com.*': 2,
+    bare: 1,
+    'system.nfs4_acl': 1,
+    'user.* (symlink)': 1,
+    'user.* (fifo)': 1,
+  });
+  assert.equal(said.length, 8);
 });
 
 test('a layer tar that is missing or cut is found out', async (t) => {

@@ -45,7 +45,7 @@ test('a link to nothing, to a directory, to the root, to one another: refused', 
   ]) {
     await assert.rejects(merged(t, {}, layer), rejected);
   }
-  await assert.rejects(merged(t, {}, [file('a', '1')], [link('b', 'a'), whiteout('a')]), rejected);
+  await assert.rejects(merged(t, {}, [file('a', '1')], [whiteout('a'), link('b', 'a')]), rejected);
 });
 
 test('a link may lead to a symbolic link, which is not followed', async (t) => {

@@ -51,9 +51,10 @@ export function naiveMerge(layers: readonly (readonly RandomEntry[])[], tame = f
 }
 
 function applyLayer(tree: NaiveTree, layer: readonly RandomEntry[], tame: boolean): void {
-  hide(tree, layer);
+  const before: NaiveTree = new Map(tree);
+  const gone = hide(tree, layer);
   const late: { path: string; token: NaiveThing; target: string }[] = [];
-  for (const entry of layer) {
+  for (const [index, entry] of layer.entries()) {
     if (entry.kind === 'whiteout' || entry.kind === 'opaque') continue;
     const name = entry.at.at(-1);
     if (name === undefined) {
@@ -66,9 +67,15 @@ function applyLayer(tree: NaiveTree, layer: readonly RandomEntry[], tame: boolea
       const source = linkSource(tree, entry.target);
       const waiting = source !== undefined && late.some(({ token }) => token === tree.get(source));
       if (source !== undefined && tree.get(source)?.kind === 'dir') throw new NaiveRefusal('link to a directory');
-      if (tame && (source === undefined || `${source}/`.startsWith(`${path}/`))) throw new NaiveRefusal('late link');
+      if (
+        tame &&
+        ((source === undefined && hiddenLater(before, gone, entry.target, index) === undefined) ||
+          `${source}/`.startsWith(`${path}/`))
+      )
+        throw new NaiveRefusal('late link');
       if (source === path && !waiting) continue;
-      const found = source === undefined || waiting ? undefined : tree.get(source);
+      const lost = source === undefined ? hiddenLater(before, gone, entry.target, index) : undefined;
+      const found = source === undefined || waiting ? lost : tree.get(source);
       removeAll(tree, path);
       const token = found ?? { ...PLAIN_DIRECTORY, kind: 'file' };
       tree.set(path, token);
@@ -81,20 +88,35 @@ function applyLayer(tree: NaiveTree, layer: readonly RandomEntry[], tame: boolea
   settle(tree, late);
 }
 
-/** Whiteouts act on what the layers below have left, all at once. */
-function hide(tree: NaiveTree, layer: readonly RandomEntry[]): void {
-  const gone: string[] = [];
+/** What a link points at that only whiteouts behind it in the layer take away. */
+function hiddenLater(
+  before: NaiveTree,
+  gone: readonly { readonly path: string; readonly index: number }[],
+  target: string,
+  index: number,
+): NaiveThing | undefined {
+  const source = linkSource(before, target);
+  const hides = gone.filter(({ path }) => source !== undefined && `${source}/`.startsWith(`${path}/`));
+  if (source === undefined || hides.length === 0 || hides.some((one) => one.index < index)) return undefined;
+  const found = before.get(source);
+  return found?.kind === 'dir' ? undefined : found;
+}
+
+/** Whiteouts act on what the layers below have left, all at once. Returns what they hid, and where they stand. */
+function hide(tree: NaiveTree, layer: readonly RandomEntry[]): { readonly path: string; readonly index: number }[] {
+  const gone: { path: string; index: number }[] = [];
   for (const [index, entry] of layer.entries()) {
     if (entry.kind !== 'whiteout' && entry.kind !== 'opaque') continue;
     const turned = linksTurned(tree, layer.slice(0, index));
     const folder = follow(tree, entry.kind === 'opaque' ? entry.at : entry.at.slice(0, -1), turned);
     if (folder === STOPPED) continue;
-    if (entry.kind === 'whiteout') gone.push(join(folder, entry.at.at(-1) as string));
+    if (entry.kind === 'whiteout') gone.push({ path: join(folder, entry.at.at(-1) as string), index });
     else if (tree.get(folder)?.kind === 'dir') {
-      for (const path of tree.keys()) if (path !== '' && parentOf(path) === folder) gone.push(path);
+      for (const path of tree.keys()) if (path !== '' && parentOf(path) === folder) gone.push({ path, index });
     }
   }
-  for (const path of gone) removeAll(tree, path);
+  for (const { path } of gone) removeAll(tree, path);
+  return gone;
 }
 
 /** The lower links that these entries of a layer turn into directories. */
