@@ -42,7 +42,7 @@ export function fitTree(tree: MergedTree, held: HeldAttributes): FittedTree {
     if (known !== undefined) return known;
     const kept = new Map<string, Buffer>();
     for (const [name, value] of node.inode.xattrs ?? []) {
-      const never = skippedXattr(name);
+      const never = skippedXattr(name, node.inode.type);
       if (never !== undefined) skipped.set(never, (skipped.get(never) ?? 0) + 1);
       else if (held.holdsXattr(name, value)) kept.set(name, value);
       else if (held.allowLoss) losses.add('xattrs', nodePath(node));
