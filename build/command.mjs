@@ -30,6 +30,43 @@ const dispatchersOnly = {
   },
 };
 
+/**
+ * The command line imports the public index alone, which reaches every module there is. In the bundle each name is
+ * imported from the module that it comes from, so that a command loads what it uses.
+ */
+const namesWhereTheyAre = {
+  name: 'names-where-they-are',
+  setup({ onLoad }) {
+    const homes = new Map();
+    for (const [, names, from] of read(join(compiled, 'index.js')).matchAll(/export \{([^}]*)\} from '(.+)';/g)) {
+      for (const [original, name = original] of splitNames(names)) homes.set(name, { original, from });
+    }
+    onLoad({ filter: /\/dist\/src\/cli\/.*\.js$/ }, ({ path }) => ({
+      contents: read(path).replace(/import \{([^}]*)\} from '((?:\.\.\/)+)index\.js';/g, (_, names, up) =>
+        splitNames(names)
+          .map(([name, local = name]) => {
+            const home = homes.get(name);
+            if (home === undefined) throw new Error(`${path}: src/index.ts does not export ${name} by its name`);
+            return `import { ${home.original} as ${local} } from '${up}${home.from.slice(2)}';`;
+          })
+          .join(' '),
+      ),
+    }));
+  },
+};
+
+function read(path) {
+  return readFileSync(path, 'utf8');
+}
+
+/** `a, b as c` as `[['a'], ['b', 'c']]`. */
+function splitNames(names) {
+  return names
+    .split(',')
+    .map((name) => name.trim().split(/ as /))
+    .filter(([name]) => name !== '');
+}
+
 const workers = readdirSync(compiled, { recursive: true, encoding: 'utf8' }).filter((file) =>
   file.endsWith('-worker.js'),
 );
@@ -45,7 +82,7 @@ const { metafile } = await build({
   platform: 'node',
   target: 'node20',
   external: ['koffi'],
-  plugins: [dispatchersOnly],
+  plugins: [dispatchersOnly, namesWhereTheyAre],
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
