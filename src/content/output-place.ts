@@ -1,5 +1,6 @@
 /** Where a file that is made goes: beside its place until it is whole, then into it. */
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -61,6 +62,7 @@ export async function writeBeside<T>(
   const folder = dirname(path);
   await sweep(folder);
   const temporary = join(folder, `${PREFIX}${processMark()}-${randomBytes(6).toString('hex')}`);
+  const kept = keepTidy(temporary);
   try {
     if (kind === 'folder') await inSystem(temporary, () => mkdir(temporary));
     const result = await work(temporary);
@@ -70,6 +72,8 @@ export async function writeBeside<T>(
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
     throw error;
+  } finally {
+    kept();
   }
 }
 
@@ -86,11 +90,30 @@ export async function withWorkingFolder<T>(
   const at = parent ?? tmpdir();
   await sweep(at);
   const folder = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)));
+  const kept = keepTidy(folder);
   try {
     return await work(folder);
   } finally {
     await rm(folder, { recursive: true, force: true }).catch(() => {});
+    kept();
   }
+}
+
+/** What this process has not finished: removed also where it ends in the middle, by `process.exit`. */
+const unfinished = new Set<string>();
+
+function removeUnfinished(): void {
+  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
+}
+
+/** @returns a function that says that nothing temporary is at `path` any more */
+function keepTidy(path: string): () => void {
+  if (unfinished.size === 0) process.on('exit', removeUnfinished);
+  unfinished.add(path);
+  return () => {
+    unfinished.delete(path);
+    if (unfinished.size === 0) process.removeListener('exit', removeUnfinished);
+  };
 }
 
 /** Removes what dead processes left. What cannot be removed is somebody else's. */

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { image, writeLayout } from '../../src/testing/testing.js';
 import { startDockerRegistry } from '../support/docker-registry.js';
-import { runRootfs } from '../support/run-rootfs.js';
+import { ROOTFS_MAIN, runRootfs } from '../support/run-rootfs.js';
 import { sampleIndex } from '../support/sample-index.js';
 import { tempDir } from '../support/temp-dir.js';
 import { needs } from '../support/tools.js';
@@ -139,6 +139,20 @@ test('standard input and output', { skip }, async (t) => {
   const pushed = await runRootfs(['push', '-q', 'docker-archive:-', `${host}/a:v1`], { input: pulled.stdout });
   assert.equal(pushed.code, 0, pushed.stderr);
   assert.equal(pushed.stdout.toString().trim(), amd64.descriptor.digest);
+});
+
+test('a reader that goes away ends the command quietly and leaves nothing', { skip }, async (t) => {
+  const folder = tempDir(t, 'pull');
+  const { amd64 } = sampleIndex(3_000_000);
+  await writeLayout(join(folder, 'made'), { v1: amd64 });
+  const work = join(folder, 'work');
+  mkdirSync(work);
+  const line = `"$0" "$1" pull -q "oci:$2:v1" -o - | head -c 10 >/dev/null; echo "\${PIPESTATUS[0]}"`;
+  const { stdout } = await run('bash', ['-c', line, process.execPath, ROOTFS_MAIN, join(folder, 'made')], {
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: work },
+  });
+  assert.equal(stdout.trim(), '141');
+  assert.deepEqual(readdirSync(work), []);
 });
 
 test('bad archives are told and push nothing', { skip }, async (t) => {

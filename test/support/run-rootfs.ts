@@ -9,14 +9,15 @@ export interface CommandEnd {
   readonly stderr: string;
 }
 
-const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
+/** The command's file. */
+export const ROOTFS_MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
 
 /** Runs `rootfs` with these words. No settings of this machine's users are read. */
 export async function runRootfs(
   words: readonly string[],
   options: { readonly input?: Uint8Array; readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
 ): Promise<CommandEnd> {
-  const child = spawn(process.execPath, [MAIN, ...words], {
+  const child = spawn(process.execPath, [ROOTFS_MAIN, ...words], {
     cwd: options.cwd,
     env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: process.env['TMPDIR'], ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],

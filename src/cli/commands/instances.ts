@@ -1,7 +1,7 @@
 /** `rootfs instances REPO`: the manifests of a repository with size, tags and times. */
 import { createRegistryClient } from '../../index.js';
 import type { Command } from '../command.js';
-import { clientOptions, REGISTRY_OPTIONS, required, whole } from '../options.js';
+import { clientOptions, REGISTRY_OPTIONS, registryWord, whole } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { table } from '../table.js';
 
@@ -14,7 +14,7 @@ export const instances: Command = {
   },
   examples: [['$0 instances ghcr.io/org/app', 'oldest first']],
   run: async (args, context) => {
-    const repository = required(args, 'image', 'IMAGE');
+    const repository = registryWord(args, 'image', 'IMAGE');
     const { signal, onProgress } = context;
     const client = createRegistryClient(await clientOptions(args, context));
     const found = [

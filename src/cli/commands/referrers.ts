@@ -1,7 +1,7 @@
 /** `rootfs referrers IMAGE`: signatures, attestations and bills of material that name an image. */
 import { createRegistryClient } from '../../index.js';
 import type { Command } from '../command.js';
-import { clientOptions, REGISTRY_OPTIONS, required, text } from '../options.js';
+import { clientOptions, REGISTRY_OPTIONS, registryWord, text } from '../options.js';
 import { printList } from '../print-list.js';
 
 /** The command. */
@@ -13,7 +13,7 @@ export const referrers: Command = {
   },
   examples: [['$0 referrers registry.example/app:1', 'digest, type and size of each, one a line']],
   run: async (args, context) => {
-    const image = required(args, 'image', 'IMAGE');
+    const image = registryWord(args, 'image', 'IMAGE');
     const client = createRegistryClient(await clientOptions(args, context));
     const list = client.referrers(image, { artifactType: text(args, 'artifact-type'), signal: context.signal });
     await printList(args, context, list, ({ digest, mediaType, artifactType, size }) =>
