@@ -138,21 +138,15 @@ export class CachedContent {
   }
 
   async #copy(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<void> {
-    const { digest, size } = target;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        await this.#store.push(
-          bare(target),
-          again(() => origin.fetch(target, options)),
-          options,
-        );
-        break;
+        await this.#store.push(bare(target), incoming(target, origin, options), options);
+        return;
       } catch (error) {
         const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
         if (!wrong || attempt >= MAX_DISTRUSTS || origin.distrust?.(target) !== true) throw error;
       }
     }
-    report(options.onProgress, { type: 'blob:copied', digest, bytes: size, skipped: false });
   }
 
   /** Locks save work and nothing else: where none can be had, the work is done all the same. */
@@ -184,11 +178,18 @@ function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
 }
 
-/** Content that is opened when it is read, and again each time it is. */
-function again(open: () => Promise<Readable>): AsyncIterable<Uint8Array> {
+/** Content that is fetched when it is read, and again each time it is. */
+function incoming(target: Descriptor, origin: Fetcher, options: CallOptions): AsyncIterable<Uint8Array> {
   return {
     async *[Symbol.asyncIterator]() {
-      yield* await open();
+      const { digest, size } = target;
+      let copiedBytes = 0;
+      for await (const chunk of await origin.fetch(target, options)) {
+        const bytes = chunk as Uint8Array;
+        yield bytes;
+        copiedBytes += bytes.byteLength;
+        report(options.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
+      }
     },
   };
 }

@@ -83,7 +83,10 @@ async function extractOnce(
     const outcome = await withTarFile(temporary, async (tar) => {
       const work = (input: LayerInput, ended: AbortSignal): Promise<LayerOutcome> =>
         runWork(run, layer, control, input, tar, ended);
-      const local = await openLocalInput(run.source, descriptor, control, signal);
+      const local = await openLocalInput(run.source, descriptor, control, {
+        signal,
+        onProgress: run.settings.onProgress,
+      });
       if (local !== undefined) return work(local.input, signal).finally(() => local.close());
       const spool =
         descriptor.size <= MEMORY_SPOOL_BYTES

@@ -1,7 +1,7 @@
 /** Where a layer's compressed bytes come from: the descriptor itself, a local file, or a source over a spool. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { BlobPath, Distruster, Fetcher, ParallelFetcher } from '../content/content.js';
+import type { BlobPath, CallOptions, Distruster, Fetcher, ParallelFetcher } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -28,7 +28,7 @@ export async function openLocalInput(
   source: LayerSource,
   target: Descriptor,
   control: LayerControl,
-  signal: AbortSignal,
+  call: CallOptions,
 ): Promise<LocalInput | undefined> {
   const embedded = embeddedContent(target);
   if (embedded !== undefined) {
@@ -38,7 +38,7 @@ export async function openLocalInput(
     control.finish();
     return { input: { kind: 'memory', bytes }, async close() {} };
   }
-  const location = await source.blobPath?.(target, { signal });
+  const location = await source.blobPath?.(target, call);
   if (location === undefined) return undefined;
   try {
     const file = await open(location.path, constants.O_RDONLY);

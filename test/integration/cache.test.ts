@@ -1,6 +1,6 @@
 /** The image cache from the command line: many processes at once, no network, damaged bytes, a disk that is full. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -233,5 +233,41 @@ test('cache ls, verify and prune from the command line', async (t) => {
     ['cache', 'prune', '--max-size=x'],
   ]) {
     assert.equal((await rootfs(cache, ...wrong)).status, 2, wrong.join(' '));
+  }
+});
+
+const isRoot = process.getuid?.() === 0;
+
+test('a cache on a full or read-only disk serves what it can, says so, and the command succeeds', {
+  skip: isRoot ? false : 'a file system of its own needs root',
+}, async (t) => {
+  const { registry, name } = await served(t);
+  const cache = tempDir(t);
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', cache], { encoding: 'utf8' });
+  if (mounted.status !== 0) return t.skip(`no mounts here: ${mounted.stderr}`);
+  try {
+    const extract = async (): Promise<Ended> => {
+      const dst = tempDir(t);
+      const ended = await rootfs(cache, 'extract', '--cache', '--platform', 'linux/amd64', '--dst', dst, name);
+      assert.equal(ended.status, 0, ended.stderr);
+      assert.equal(ended.stdout, lines(dst));
+      return ended;
+    };
+    assert.match((await extract()).stderr, /the cache cannot keep anything now, going on without: .*ENOSPC/);
+    assert.deepEqual(
+      readdirSync(join(cache, 'rootfs-kit', 'images-v1')).filter((entry) => entry === 'ingest'),
+      [],
+    );
+    spawnSync('mount', ['-o', 'remount,ro', cache]);
+    registry.log.reset();
+    assert.match((await extract()).stderr, /the cache cannot keep anything now, going on without: /);
+    spawnSync('mount', ['-o', 'remount,rw', cache]);
+    spawnSync('umount', [cache]);
+    spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', cache]);
+    const none = await rootfs(cache, 'extract', '--cache', '--dst', tempDir(t), name);
+    assert.equal(none.status, 1);
+    assert.match(none.stderr, /give a folder that can be written/);
+  } finally {
+    spawnSync('umount', [cache]);
   }
 });

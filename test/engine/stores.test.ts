@@ -1,0 +1,128 @@
+/** The default stores: what they keep, what they bear, several writers at once. */
+import assert from 'node:assert/strict';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { MemoryStore } from '../../src/content/memory.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import { LayerDownloadManager } from '../../src/engine/download-manager.js';
+import { imageConfigStoreFromStore } from '../../src/engine/image-config-store.js';
+import { FileMetadataStore, type LayerSighting } from '../../src/engine/metadata-store.js';
+import { FileReferenceStore } from '../../src/engine/reference-store.js';
+import { LayerUploadManager } from '../../src/engine/upload-manager.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import type { Digest } from '../../src/spec/digest.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
+
+test('references: set, replaced, listed, deleted; names that objects have are only names', async (t) => {
+  const folder = tempDir(t);
+  const store = new FileReferenceStore(folder);
+  assert.equal(await store.get('a'), undefined);
+  assert.equal(await store.delete('a'), false);
+  assert.deepEqual(readdirSync(folder), []);
+  for (const name of ['a', '__proto__', 'constructor']) await store.set(name, digest('1'));
+  await store.set('a', digest('2'));
+  const other = new FileReferenceStore(folder);
+  assert.equal(await other.get('a'), digest('2'));
+  assert.equal(await other.get('__proto__'), digest('1'));
+  assert.equal(await other.get('toString'), undefined);
+  assert.deepEqual([...(await other.references(digest('1')))].sort(), ['__proto__', 'constructor']);
+  assert.equal(await other.delete('constructor'), true);
+  assert.equal(await store.get('constructor'), undefined);
+});
+
+test('references: many writers at once lose nothing; a file that is no JSON is an error that names it', async (t) => {
+  const folder = tempDir(t);
+  const names = Array.from({ length: 20 }, (_, at) => `name-${at}`);
+  await Promise.all(names.map((name) => new FileReferenceStore(folder).set(name, digest('1'))));
+  assert.equal((await new FileReferenceStore(folder).references(digest('1'))).length, 20);
+  assert.deepEqual(readdirSync(folder), ['references.json']);
+  writeFileSync(join(folder, 'references.json'), '{');
+  await assert.rejects(new FileReferenceStore(folder).get('a'), {
+    code: 'ERR_FILESYSTEM',
+    message: /references\.json/,
+  });
+  writeFileSync(join(folder, 'references.json'), '{"references":[["a"],["b","no digest"],7,["c","x","y"]]}');
+  assert.equal(await new FileReferenceStore(folder).get('b'), undefined);
+});
+
+test('sightings: the latest first, each once, at most fifty, broken ones passed over', async (t) => {
+  const folder = tempDir(t);
+  const store = new FileMetadataStore(folder);
+  const sighting = (repository: string): LayerSighting => ({
+    digest: digest('b'),
+    size: 7,
+    mediaType: 'm',
+    repository,
+  });
+  for (let at = 0; at < 60; at += 1) await store.add(digest('a'), sighting(`host/${at}`));
+  await store.add(digest('a'), sighting('host/30'));
+  const seen = await new FileMetadataStore(folder).get(digest('a'));
+  assert.equal(seen.length, 50);
+  assert.deepEqual(
+    seen.slice(0, 2).map(({ repository }) => repository),
+    ['host/30', 'host/59'],
+  );
+  await store.remove(digest('a'), sighting('host/30'));
+  await store.remove(digest('a'), sighting('host/never'));
+  assert.equal((await store.get(digest('a'))).length, 49);
+  writeFileSync(
+    join(folder, 'sha256', `${'c'.repeat(64)}.json`),
+    JSON.stringify({ sightings: [null, { digest: 'x' }, { ...sighting('host/x'), size: -1 }, sighting('host/good')] }),
+  );
+  assert.deepEqual(
+    (await store.get(digest('c'))).map(({ repository }) => repository),
+    ['host/good'],
+  );
+  await assert.rejects(store.get('sha256:../../x' as Digest), { code: 'ERR_DIGEST_INVALID' });
+});
+
+test('a config store of any store gives back the same bytes, verified', async (t) => {
+  const config = Buffer.from('{"architecture":"amd64","os":"linux"}');
+  for (const store of [new MemoryStore(), await OciLayout.open(tempDir(t), { create: true })]) {
+    const configs = imageConfigStoreFromStore(store);
+    const id = await configs.put(config);
+    assert.deepEqual(Buffer.from(await configs.get(id)), config);
+    await assert.rejects(configs.get(digest('0')), { code: 'ERR_NOT_FOUND' });
+  }
+  const liar = new MemoryStore();
+  const id = await imageConfigStoreFromStore(liar).put(config);
+  const { fetch } = liar;
+  liar.fetch = async (target, options) => {
+    const stream = await fetch.call(liar, target, options);
+    return stream.map((chunk: Buffer) => Buffer.from(chunk.toString().replace('amd64', 'arm64')));
+  };
+  await assert.rejects(imageConfigStoreFromStore(liar).get(id), { code: 'ERR_DIGEST_MISMATCH' });
+});
+
+test('managers: the limit is checked, and can be changed while they run', async (t) => {
+  for (const concurrency of [0, 65, 1.5]) {
+    assert.throws(() => new LayerUploadManager({ concurrency }), { code: 'ERR_OPTION_INVALID' });
+    assert.throws(() => new LayerDownloadManager(tempDir(t), { concurrency }), { code: 'ERR_OPTION_INVALID' });
+  }
+  const manager = new LayerUploadManager({ concurrency: 1 });
+  let now = 0;
+  let most = 0;
+  const uploads = (names: readonly string[]): { key: string; upload(): Promise<Descriptor> }[] =>
+    names.map((key) => ({
+      key,
+      async upload() {
+        now += 1;
+        most = Math.max(most, now);
+        await new Promise((resolve) => setImmediate(resolve));
+        now -= 1;
+        return { mediaType: key, digest: digest('a'), size: 1 };
+      },
+    }));
+  const found = await manager.upload(uploads(['a', 'b', 'c', 'a']));
+  assert.deepEqual(
+    found.map(({ mediaType }) => mediaType),
+    ['a', 'b', 'c', 'a'],
+  );
+  assert.equal(most, 1);
+  manager.setConcurrency(3);
+  await manager.upload(uploads(['a', 'b', 'c']));
+  assert.equal(most, 3);
+});
