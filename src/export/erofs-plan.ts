@@ -16,16 +16,14 @@ import {
   CHUNK_INDEX_BYTES,
   COMPACT_INODE_BYTES,
   DEVICE_SLOT_BYTES,
-  deviceNumber,
   EXTENDED_INODE_BYTES,
   INODE_SLOT,
   Layout,
-  MAX_NAME_BYTES,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_OFFSET,
 } from './erofs-format.js';
+import { checkInode, checkName, shownPath, unsupported } from './erofs-limits.js';
 import { encodeXattr, type InodeXattrs, XattrTable } from './erofs-xattrs.js';
-import { checkDataPlace } from './layer-files.js';
 import { LossList } from './plan-unpack.js';
 import { skippedXattr } from './skipped-xattr.js';
 
@@ -90,7 +88,6 @@ export const IMAGE_BLOCK = 4096;
 
 const TURN = 4096;
 const COUNTED_TIMES = 4096;
-const MAX_LINK_BYTES = 4095;
 /** The root's number has 16 bits, and the device table stands before it. */
 const MAX_DEVICES = 16_000;
 const MAX_BLOCKS = 0xffff_fffe;
@@ -165,7 +162,7 @@ class Planner {
         children.push(name === '.' ? planned : (planned.parent ?? planned));
         continue;
       }
-      this.#checkName(node);
+      checkName(node);
       const known = node.inode.links > 1 ? this.#linked.get(node.inode) : undefined;
       const child = known ?? this.#add(node, planned);
       if (known !== undefined) known.links += 1;
@@ -198,7 +195,7 @@ class Planner {
     };
     this.#inodes.push(planned);
     if (inode.links > 1) this.#linked.set(inode, planned);
-    this.#checkInode(node);
+    checkInode(node, this.#input.layers);
     this.#collectXattrs(planned);
     this.#countTime(inode.mtime);
     return planned;
@@ -211,26 +208,6 @@ class Planner {
     const seen = this.#times.get(key);
     if (seen !== undefined) seen.uses += 1;
     else if (this.#times.size < COUNTED_TIMES) this.#times.set(key, { time, uses: 1 });
-  }
-
-  #checkName(node: TreeNode): void {
-    const { name } = node;
-    if (name.length > 0 && name.length <= MAX_NAME_BYTES && name !== '.' && name !== '..' && !/[/\0]/.test(name))
-      return;
-    throw unsupported(node, `a name of ${name.length} bytes; EROFS holds 1 to ${MAX_NAME_BYTES}, without / and NUL`);
-  }
-
-  #checkInode(node: TreeNode): void {
-    const { inode } = node;
-    const { type, linkTarget = '', rdevMajor = 0, rdevMinor = 0, uid, gid } = inode;
-    if (type === 'symlink' && (linkTarget.length < 1 || linkTarget.length > MAX_LINK_BYTES)) {
-      throw unsupported(node, `a link to ${linkTarget.length} bytes; Linux reads 1 to ${MAX_LINK_BYTES}`);
-    }
-    if ((type === 'char' || type === 'block') && deviceNumber(rdevMajor, rdevMinor) === undefined) {
-      throw unsupported(node, `device ${rdevMajor}:${rdevMinor}; Linux has up to 4095:1048575`);
-    }
-    if (!isOwner(uid) || !isOwner(gid)) throw unsupported(node, `owner ${uid}:${gid}; Linux has 0 to 4294967294`);
-    checkDataPlace(inode, this.#input.layers, () => shown(node));
   }
 
   #collectXattrs(planned: PlannedInode): void {
@@ -253,7 +230,7 @@ class Planner {
     if (!this.#input.allowLoss) {
       throw new RootfsError(
         'ERR_WOULD_LOSE',
-        `${shown(node)}: EROFS cannot hold the extended attribute ${JSON.stringify(name)}; allow loss to go on without it`,
+        `${shownPath(node)}: EROFS cannot hold the extended attribute ${JSON.stringify(name)}; allow loss to go on without it`,
       );
     }
     this.#losses.add('xattrs', nodePath(node));
@@ -338,7 +315,7 @@ class Planner {
     if (this.#sparseBytes > this.#input.maxSparseBytes) {
       throw new RootfsError(
         'ERR_LIMIT_EXCEEDED',
-        `${shown(node)}: scattered sparse files would take more than ${this.#input.maxSparseBytes} bytes besides their data; raise maxSparseBytes`,
+        `${shownPath(node)}: scattered sparse files would take more than ${this.#input.maxSparseBytes} bytes besides their data; raise maxSparseBytes`,
       );
     }
     this.#chunked = true;
@@ -411,20 +388,6 @@ const TYPE_BITS: ReadonlyMap<InodeType, number> = new Map([
   ['symlink', 0o120000],
 ]);
 
-function isOwner(id: number): boolean {
-  return Number.isInteger(id) && id >= 0 && id < 0xffff_ffff;
-}
-
 function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;
-}
-
-function shown(node: TreeNode): string {
-  return Buffer.from(nodePath(node), 'latin1').toString();
-}
-
-function unsupported(node: TreeNode, what: string): RootfsError {
-  return new RootfsError('ERR_UNSUPPORTED', `${shown(node)}: ${what}; write a directory or a tar instead`, {
-    detail: { path: shown(node) },
-  });
 }

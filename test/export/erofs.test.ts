@@ -118,7 +118,11 @@ test('what EROFS cannot hold is said, and nothing is left', async (t) => {
     [{ path: 'dev', type: 'char', rdev: [4096, 0] }, 'ERR_UNSUPPORTED', /device 4096:0/],
     [{ path: 'dev', type: 'block', rdev: [1, 2 ** 20] }, 'ERR_UNSUPPORTED', /device 1:1048576/],
     [{ path: 'file', uid: 2 ** 32 - 1 }, 'ERR_UNSUPPORTED', /owner 4294967295:0/],
-    [{ path: 'file', xattrs: { 'weird.name': 'v' } }, 'ERR_WOULD_LOSE', /^file: EROFS cannot hold.*"weird.name"/],
+    [
+      { path: 'file', xattrs: { 'user.large': Buffer.alloc(65_536) } },
+      'ERR_WOULD_LOSE',
+      /^file: EROFS cannot hold.*"user.large"/,
+    ],
     [
       {
         path: 'dust',
@@ -144,7 +148,7 @@ test('what EROFS cannot hold is said, and nothing is left', async (t) => {
 test('with loss allowed, attributes without a place are counted; labels and marks are skipped and told', async (t) => {
   const folder = tempDir(t);
   const { tree, layers } = handTree(folder, [
-    { path: 'a', xattrs: { 'weird.name': 'v', 'user.kept': 'v' } },
+    { path: 'a', xattrs: { 'user.large': Buffer.alloc(65_536), 'user.kept': 'v' } },
     { path: 'b', xattrs: { 'security.selinux': 'l', 'trusted.overlay.opaque': 'y' } },
   ]);
   const { losses, skippedXattrs } = await writeErofs(tree, layers, join(folder, 'image'), { allowLoss: true });
