@@ -115,6 +115,12 @@ async function openRegistry(text: string, options: OpenOptions): Promise<OpenedS
  *   the sources' own `open` throws
  */
 export async function openSource(text: string, options: OpenOptions = {}): Promise<OpenedSource> {
+  if (typeof text !== 'string') {
+    throw new RootfsError(
+      'ERR_REFERENCE_INVALID',
+      `reference: expected text, as in alpine or oci:DIR, found ${typeof text}`,
+    );
+  }
   const { transport, rest } = splitTransport(text);
   if (transport === 'docker') return openRegistry(rest, options);
   if (rest === '') {

@@ -3,6 +3,8 @@ import { lstat, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
 
+const ADVICE = 'name a folder that can be made and written';
+
 /** The outermost folder of `path` that is not there yet; `undefined` when all of it is. */
 async function firstMissing(path: string): Promise<string | undefined> {
   let missing: string | undefined;
@@ -27,9 +29,10 @@ async function isInTheWay(path: string): Promise<boolean> {
  *
  * @param option How the folder was named, for messages: `--dst`.
  * @param mode Of folders that are made.
+ * @param advice What to do where it cannot be made.
  * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM` (a file is in the way)
  */
-export async function makeFolder(option: string, path: string, mode?: number): Promise<void> {
+export async function makeFolder(option: string, path: string, mode?: number, advice = ADVICE): Promise<void> {
   try {
     const missing = await firstMissing(path);
     if (missing === undefined && (await stat(path)).isDirectory()) return;
@@ -41,10 +44,15 @@ export async function makeFolder(option: string, path: string, mode?: number): P
       );
     }
     // One step by itself: where a file system refuses it as "no such file" (/proc), Node's recursive mkdir never ends.
-    if (missing !== undefined) await mkdir(missing, mode);
+    // Another process may have made it just now, which is as well.
+    if (missing !== undefined) {
+      await mkdir(missing, mode).catch((error: unknown) => {
+        if (systemErrorCode(error) !== 'EEXIST') throw error;
+      });
+    }
     const { ensureDir } = await import('fs-extra/esm');
     await ensureDir(path, mode);
   } catch (error) {
-    throw wrapSystemError(error, `${option} ${path}`, 'name a folder that can be made and written');
+    throw wrapSystemError(error, `${option} ${path}`, advice);
   }
 }

@@ -2,19 +2,13 @@
 import { inspect } from 'node:util';
 import { RootfsError } from '../index.js';
 import { ExitCode, exitCodeOf } from './exit-code.js';
+import { printable } from './printable.js';
 
 /** How to tell it. */
 export interface PrintErrorOptions {
   readonly json: boolean;
   readonly debug: boolean;
   readonly write: (text: string) => void;
-}
-
-// A terminal must not obey what a registry or an image put into a message.
-const CONTROL = /[^\P{Cc}\t\n]/gu;
-
-function printable(text: string): string {
-  return text.replace(CONTROL, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 /** Tells an error on stderr and returns the exit code it stands for. */

@@ -82,7 +82,8 @@ export async function withStore<T>(
 
 async function makeStore(folder: string, isDefault: boolean): Promise<void> {
   // What this user pulled is nobody else's business, unless a folder was named.
-  await makeFolder('--store', folder, isDefault ? 0o700 : undefined);
+  if (!isDefault) return makeFolder('--store', folder);
+  return makeFolder('layer store', folder, 0o700, 'name another with --store, or keep nothing with --no-store');
 }
 
 async function withTemporary<T>(use: (folder: string) => Promise<T>): Promise<T> {

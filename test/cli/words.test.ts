@@ -205,3 +205,37 @@ test('an image of a registry is named in full', async () => {
   assert.equal(code, 3);
   for (const line of stderr.trimEnd().split('\n')) assert.ok(line.startsWith(`rootfs: ${name}`), line);
 });
+
+test('two commands that make the same folder at once both go well', async (t) => {
+  for (let round = 0; round < 3; round += 1) {
+    const dst = join(tempDir(t), 'deep/dst');
+    const both = await Promise.all([1, 2].map(() => rootfs(['extract', '-q', '--dst', dst, 'oci:h'], { cwd: folder })));
+    for (const { code, stderr } of both) assert.equal(code, 0, stderr);
+    assert.equal(both[0]?.stdout, both[1]?.stdout);
+  }
+});
+
+test('what an image says is not obeyed by a terminal', async () => {
+  const evil = image()
+    .layer((layer) => layer.file('a', 'x'))
+    .configFields({ author: '\u001b[31m\u202ered', config: { Labels: { 'k\u009b': 'v\u0007\nName  other' } } })
+    .build();
+  const layout = join(folder, 'evil');
+  await writeLayout(layout, { latest: evil });
+  const { code, stdout, stderr } = await rootfs(['inspect', 'oci:evil:\u001b[2J'], { cwd: folder });
+  assert.equal(code, 3);
+  assert.doesNotMatch(stdout + stderr, /[^\P{Cc}\n]|\u202e/u);
+  const shown = await rootfs(['inspect', 'oci:evil'], { cwd: folder });
+  assert.equal(shown.code, 0);
+  assert.match(shown.stdout, /Author {2,}\S+red/);
+  assert.doesNotMatch(shown.stdout + shown.stderr, /[^\P{Cc}\n]|\u202e/u);
+});
+
+test('a home that cannot be written: the way out is named', async (t) => {
+  const file = join(tempDir(t), 'home');
+  writeFileSync(file, '');
+  const { code, stderr } = await rootfs(['unpack', '-q', '--dst', 'd', 'oci:h'], { cwd: folder, env: { HOME: file } });
+  assert.equal(code, 1);
+  assert.match(stderr, /layer store .*--store.*--no-store/);
+  assert.ok(!existsSync(join(folder, 'd')));
+});

@@ -1,6 +1,7 @@
 /** Progress on a terminal: one bar for each running layer and one for the whole. */
 import cliProgress from 'cli-progress';
 import pc from 'picocolors';
+import { printable } from '../printable.js';
 import { formatSize } from '../quantity.js';
 import type { ProgressDisplay } from './display.js';
 import { Totals } from './totals.js';
@@ -29,8 +30,8 @@ export function bars(): ProgressDisplay {
   let total: cliProgress.SingleBar | undefined;
   let ended = false;
   const log = (line: string): void => {
-    if (ended || total === undefined) process.stderr.write(`${line}\n`);
-    else multi.log(`${line}\n`);
+    if (ended || total === undefined) process.stderr.write(`${printable(line)}\n`);
+    else multi.log(`${printable(line)}\n`);
   };
   const drawTotal = (): void => {
     const bytes = totals.fetchedBytes;

@@ -1,4 +1,5 @@
 /** Progress without a terminal: a line when something starts or goes wrong, and one every few seconds. */
+import { printable } from '../printable.js';
 import { formatSize } from '../quantity.js';
 import type { ProgressDisplay } from './display.js';
 import { Totals } from './totals.js';
@@ -9,7 +10,7 @@ const PROGRESSED: ReadonlySet<string> = new Set(['layer:progressed', 'blob:progr
 /** Makes the display. */
 export function plainLines(): ProgressDisplay {
   const totals = new Totals();
-  const write = (line: string): void => void process.stderr.write(`rootfs: ${line}\n`);
+  const write = (line: string): void => void process.stderr.write(`rootfs: ${printable(line)}\n`);
   let last = Date.now();
   const sum = (): string =>
     `${totals.layersDone} of ${totals.layers} ${totals.noun}, ${formatSize(totals.fetchedBytes)} of ${formatSize(totals.compressedBytes)} fetched`;
@@ -27,7 +28,7 @@ export function plainLines(): ProgressDisplay {
         write(sum());
       }
     },
-    note: (line) => void process.stderr.write(`${line}\n`),
+    note: (line) => void process.stderr.write(`${printable(line)}\n`),
     end: () => {},
   };
 }

@@ -1,4 +1,5 @@
 /** Progress on stderr: picks the display and keeps it out of the way of data and notes. */
+import { printable } from '../printable.js';
 import type { ProgressDisplay } from './display.js';
 
 /** Makes the display that `--progress` names. Bars need a terminal; without one, and under `--json`, they are lines. */
@@ -15,9 +16,10 @@ export async function createProgress(kind: unknown, quiet: boolean, json: boolea
 function silent(quiet: boolean): ProgressDisplay {
   return {
     listen: (event) => {
-      if (!quiet && event.type === 'warning:raised') process.stderr.write(`rootfs: warning: ${event.message}\n`);
+      if (!quiet && event.type === 'warning:raised')
+        process.stderr.write(`rootfs: warning: ${printable(event.message)}\n`);
     },
-    note: (line) => void process.stderr.write(`${line}\n`),
+    note: (line) => void process.stderr.write(`${printable(line)}\n`),
     end: () => {},
   };
 }
