@@ -6,9 +6,9 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
-import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
+import type { DataExtent, Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
-import { endOfArchive, padding } from '../tar/block.js';
+import { BLOCK, endOfArchive, paddedBytes, padding } from '../tar/block.js';
 import { encodeHeader, type TarHeader } from '../tar/write-header.js';
 import {
   checkDataPlace,
@@ -217,19 +217,58 @@ function headerOf(path: string, inode: Inode, first: string | undefined, latest:
     devmajor: inode.rdevMajor,
     devminor: inode.rdevMinor,
     xattrs: again ? undefined : inode.xattrs,
-    extents: again ? undefined : inode.data?.extents,
+    extents: again ? undefined : inode.data?.extents && wholeBlockRuns(inode.data.extents),
   };
+}
+
+/**
+ * The runs of a sparse file as they are written: all but the last have whole blocks, zeros added where they must be.
+ * GNU tar begins each run in a block of its own, Go goes on where the last one ended; so both read the same.
+ */
+function wholeBlockRuns(extents: readonly DataExtent[]): DataExtent[] {
+  const runs: { fileOffset: number; tarOffset: number; length: number }[] = [];
+  for (const { fileOffset, tarOffset, length } of extents) {
+    if (length === 0) continue;
+    const last = runs.at(-1);
+    if (last !== undefined) last.length = paddedBytes(last.length);
+    if (last === undefined || fileOffset >= last.fileOffset + last.length) {
+      runs.push({ fileOffset, tarOffset, length });
+    } else {
+      last.length = fileOffset + length - last.fileOffset;
+    }
+  }
+  return runs;
+}
+
+/** Fewer zeros than a block has. */
+function zeros(count: number): Buffer {
+  return padding(BLOCK - count);
 }
 
 function* dataOf(inode: Inode, open: readonly number[]): Generator<Part, void, void> {
   const { data, size } = inode;
   if (data === undefined) return;
   const fd = open[data.layer] as number;
-  const runs = data.extents ?? [{ tarOffset: data.tarOffset, length: size }];
+  if (data.extents === undefined) {
+    yield { fd, tarOffset: data.tarOffset, length: size };
+    yield padding(size);
+    return;
+  }
+  const extents = data.extents.filter(({ length }) => length > 0);
   let bytes = 0;
-  for (const { tarOffset, length } of runs) {
-    yield { fd, tarOffset, length };
-    bytes += length;
+  let next = 0;
+  for (const run of wholeBlockRuns(extents)) {
+    const end = run.fileOffset + run.length;
+    let at = run.fileOffset;
+    for (; next < extents.length; next += 1) {
+      const { fileOffset, tarOffset, length } = extents[next] as DataExtent;
+      if (fileOffset >= end) break;
+      yield zeros(fileOffset - at);
+      yield { fd, tarOffset, length };
+      at = fileOffset + length;
+    }
+    yield zeros(end - at);
+    bytes += run.length;
   }
   yield padding(bytes);
 }

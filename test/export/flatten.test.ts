@@ -28,6 +28,20 @@ function sample(folder: string): ReturnType<typeof handTree> {
     { path: 'dev/null', type: 'char', rdev: [1, 3], mode: 0o666 },
     { path: 'pipe', type: 'fifo' },
     { path: 'sparse', sparse: { size: 5_000_000, runs: [{ at: 4096, data: 'mid' }] } },
+    // runs that are no whole blocks: GNU tar and Go read on at different places
+    {
+      path: 'sparse-odd',
+      sparse: {
+        size: 9_000,
+        runs: [
+          { at: 1, data: 'h' },
+          { at: 4, data: 'e' },
+          { at: 600, data: 'l'.repeat(700) },
+          { at: 2000, data: 'lo' },
+          { at: 8000, data: 'end' },
+        ],
+      },
+    },
   ]);
 }
 
