@@ -39,6 +39,7 @@ export class BlobStream extends Readable {
   #skip = 0;
   #body: WireBody | undefined;
   #over = false;
+  #failure: Error | undefined;
 
   constructor(first: OpenBody, window: BlobWindow, source: BlobSource) {
     super({ highWaterMark: HIGH_WATER_BYTES });
@@ -50,6 +51,14 @@ export class BlobStream extends Readable {
 
   override _read(): void {
     this.#body?.resume();
+  }
+
+  /** What came before a failure is delivered before the failure is: destroying drops what nobody has read yet. */
+  // biome-ignore lint/suspicious/noExplicitAny: the signature of Readable.read.
+  override read(size?: number): any {
+    const chunk = super.read(size);
+    if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure);
+    return chunk;
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -125,7 +134,8 @@ export class BlobStream extends Readable {
       if (this.#over) next.body.cancel();
       else this.#attach(next);
     } catch (error) {
-      this.destroy(error instanceof Error ? error : new Error(String(error), { cause: error }));
+      this.#failure = error instanceof Error ? error : new Error(String(error), { cause: error });
+      if (this.readableLength === 0) this.destroy(this.#failure);
     }
   }
 }

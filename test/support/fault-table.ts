@@ -178,6 +178,11 @@ const CONNECTIONS: readonly FaultLine[] = [
     ends: 'whole',
     note: 'there is no limit in total',
   },
+  {
+    name: 'every connection is slow',
+    faults: [{ on: 'any', do: 'slow', bytesPerSecond: 4_000_000 }],
+    ends: 'whole',
+  },
   { name: 'every answer comes late', faults: [{ on: 'any', do: 'latency', ms: 40 }], ends: 'whole' },
 ];
 
@@ -252,6 +257,11 @@ const BODIES: readonly FaultLine[] = [
     name: 'there is no Docker-Content-Digest',
     faults: [{ on: 'manifest', do: 'headers', remove: ['docker-content-digest'] }],
     ends: 'whole',
+  },
+  {
+    name: 'the index is labelled as a manifest',
+    faults: document('index', { do: 'headers', set: { 'content-type': app.descriptor.mediaType } }),
+    ends: 'ERR_MANIFEST_INVALID',
   },
   {
     name: 'manifests have no media type in their header',
@@ -375,6 +385,12 @@ const REFUSALS: readonly FaultLine[] = [
     ends: 'whole',
     requests: PULL + 1,
     note: 'waited for',
+  },
+  {
+    name: 'Retry-After again and again, together beyond the cap',
+    faults: layer({ do: 'retry-later', seconds: 1 }),
+    ends: 'ERR_RATE_LIMITED',
+    requests: PULL + 1,
   },
   {
     name: 'Retry-After of a day',
