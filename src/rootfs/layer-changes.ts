@@ -115,7 +115,7 @@ function copyLinkTargets(plan: LayerPlan, gone: Gone, below: readonly LayerChang
     const path = components.join('/');
     const known = own.has(path);
     own.add(literal(name).join('/'));
-    if (inode !== undefined || known || gone.has(components)) continue;
+    if (inode !== undefined || known || gone.has(components, index)) continue;
     const other = copies.get(path) ?? findBelow(components, below)?.inode;
     if (other === undefined) continue;
     const copy = copies.get(path) ?? { ...other, links: 0 };
@@ -183,36 +183,41 @@ function hide(
 }
 
 /** What a whiteout names. */
-type Hiding = Pick<PlannedWhiteout, 'directory' | 'name'>;
+type Hiding = PlannedWhiteout;
 
 /** Overlayfs takes no mark on the root of a layer: an opaque one becomes a whiteout of each name below it. */
 function spellOut(whiteouts: readonly Hiding[], below: readonly LayerChanges[]): readonly Hiding[] {
   const isRoot = ({ directory, name }: Hiding): boolean => directory.length === 0 && name === undefined;
-  if (!whiteouts.some(isRoot)) return whiteouts;
+  const opaque = whiteouts.find(isRoot);
+  if (opaque === undefined) return whiteouts;
+  const { after } = opaque;
   const names = new Set(below.flatMap(({ tree }) => [...(tree.root.children?.keys() ?? [])]));
-  return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: [], name }))];
+  return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: [], name, after }))];
 }
 
 /** What a layer's whiteouts take away. */
 class Gone {
   readonly #whiteouts: readonly Hiding[];
-  readonly #named = new Set<string>();
-  readonly #opaque = new Set<string>();
+  /** How many entries stand before the first whiteout of each. */
+  readonly #named = new Map<string, number>();
+  readonly #opaque = new Map<string, number>();
 
   constructor(whiteouts: readonly Hiding[]) {
     this.#whiteouts = whiteouts;
-    for (const { directory, name } of whiteouts) {
-      if (name === undefined) this.#opaque.add(directory.join('/'));
-      else this.#named.add([...directory, name].join('/'));
+    for (const { directory, name, after } of whiteouts) {
+      const path = name === undefined ? directory.join('/') : [...directory, name].join('/');
+      const first = name === undefined ? this.#opaque : this.#named;
+      first.set(path, Math.min(after, first.get(path) ?? after));
     }
   }
 
-  /** Whether they take away this path, or one above it. */
-  has(path: readonly string[]): boolean {
+  /** Whether they take away this path, or one above it; those that stand before the entry `index`. */
+  has(path: readonly string[], index = Number.POSITIVE_INFINITY): boolean {
+    const takes = (after: number | undefined): boolean => after !== undefined && after <= index;
     for (let end = 0; end <= path.length; end++) {
       const prefix = path.slice(0, end).join('/');
-      if (end > 0 && this.#named.has(prefix)) return true;
-      if (end < path.length && this.#opaque.has(prefix)) return true;
+      if (end > 0 && takes(this.#named.get(prefix))) return true;
+      if (end < path.length && takes(this.#opaque.get(prefix))) return true;
     }
     return false;
   }

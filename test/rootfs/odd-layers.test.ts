@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readLayerChanges } from '../../src/rootfs/layer-changes.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
-import { dir, file, link, opaque, outline, symlink, whiteout } from '../support/layer-tars.js';
+import { dir, file, layerTars, link, opaque, outline, symlink, whiteout } from '../support/layer-tars.js';
 import { END, member, pax } from '../support/raw-tar.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -285,4 +286,18 @@ test('a layer cut anywhere is its whole entries or a coded error', async (t) => 
       assert.equal((error as { code?: string }).code, 'ERR_TAR_INVALID', `cut at ${tarBytes}`);
     }
   }
+});
+
+test('layers one by one: a hard link has what is below where it stands', async (t) => {
+  const outlines = async (...layers: readonly (readonly Buffer[])[]): Promise<string[]> => {
+    let last: string[] = [];
+    for await (const { tree } of readLayerChanges(layerTars(t, ...layers))) last = outline(tree);
+    return last;
+  };
+  const base = [file('b', '0'), dir('d/'), file('d/c', 'C')];
+  assert.deepEqual(await outlines(base, [link('a', 'b'), whiteout('b')]), ['a 1+1']);
+  assert.deepEqual(await outlines(base, [link('a', 'b'), file('b', 'new')]), ['a 1+1', 'b 1+3']);
+  assert.deepEqual(await outlines(base, [link('a', 'd/c'), opaque('d')]), ['a 1+1', 'd/ (made)']);
+  await assert.rejects(outlines(base, [whiteout('b'), link('a', 'b')]), { code: 'ERR_LAYER_INVALID' });
+  await assert.rejects(outlines(base, [opaque(''), link('a', 'b')]), { code: 'ERR_LAYER_INVALID' });
 });
