@@ -45,6 +45,8 @@ export interface BundleResult {
  * Without root the config has a user namespace in which root is who runs the bundle. An image that wants another
  * user then runs as root of that namespace, unless id maps hold that user; a warning says so.
  *
+ * An image that names no command gets `sh`, as runtimes' own templates have it; a warning says so.
+ *
  * @param dst Absent, or an empty directory.
  * @throws RootfsError as `unpack` and `resolveProcess` do
  */
@@ -58,7 +60,7 @@ export async function writeBundle(
   options.signal?.throwIfAborted();
   const powers = readPowers();
   const rootless = options.rootless ?? !powers.root;
-  const process = withinMaps(resolveProcess(image, tree, layers, options.process), rootless, options);
+  const process = withinMaps(resolveProcess(image, tree, layers, withCommand(image, options)), rootless, options);
   const own = (id: number): IdMap[] => [{ containerId: 0, hostId: id, size: 1 }];
   const config = runtimeConfig(image, process, {
     rootless,
@@ -83,6 +85,15 @@ export async function writeBundle(
     }
     throw failed;
   }
+}
+
+/** The process options, with a shell where neither they nor the image name a command: many images are data only. */
+function withCommand(image: Image, options: BundleOptions): ProcessOptions | undefined {
+  const { Entrypoint = [], Cmd = [] } = image.config.value.config ?? {};
+  const { entrypoint, args } = options.process ?? {};
+  if (entrypoint !== undefined || args !== undefined || Entrypoint.length + Cmd.length > 0) return options.process;
+  report(options.onProgress, { type: 'warning:raised', message: 'the image names no command; the bundle runs sh' });
+  return { ...options.process, args: ['sh'] };
 }
 
 /** Without root only mapped ids exist; any other user becomes root of the namespace. */

@@ -19,6 +19,7 @@ interface Written {
       user: Record<string, unknown>;
       capabilities: Record<string, string[]>;
       noNewPrivileges: boolean;
+      args?: readonly string[];
     };
     readonly linux: Record<string, { type: string; containerID: number; hostID: number; size: number }[] & string[]>;
     readonly mounts: { destination: string; options: string[] }[];
@@ -139,7 +140,9 @@ test('a bundle that fails leaves nothing; one that is there is not touched', asy
   const { tree, layers } = await mergeBuilt(folder, new LayerBuilder().file('a', 'a'));
   const image = configImage({ Cmd: ['sh'] });
   const dst = join(folder, 'bundle');
-  await assert.rejects(writeBundle(configImage({}), tree, layers, dst), { code: 'ERR_CONFIG_INVALID' });
+  await assert.rejects(writeBundle(image, tree, layers, dst, { process: { entrypoint: [] } }), {
+    code: 'ERR_CONFIG_INVALID',
+  });
   await assert.rejects(writeBundle(image, tree, layers, dst, { limits: { maxEntries: 0 } }), {
     code: 'ERR_LIMIT_EXCEEDED',
   });
@@ -147,4 +150,10 @@ test('a bundle that fails leaves nothing; one that is there is not touched', asy
   mkdirSync(join(dst, 'mine'), { recursive: true });
   await assert.rejects(writeBundle(image, tree, layers, dst), { code: 'ERR_OPTION_INVALID' });
   assert.deepEqual(readdirSync(folder).sort(), ['bundle', 'layer-0.tar']);
+});
+
+test('an image that names no command gets a shell, and that is said', async (t) => {
+  const { config, warnings } = await bundle(t, { Cmd: [] });
+  assert.deepEqual(config.process.args, ['sh']);
+  assert.equal(warnings.filter((text) => text.includes('names no command')).length, 1);
 });
