@@ -103,6 +103,27 @@ export function wrongManifest(name: string, host: string, digest: Digest, bytes:
   );
 }
 
+/**
+ * The error for a manifest whose own `mediaType` is another than its Content-Type says; `undefined` where one of the two
+ * is generic, missing or no manifest's (CVE-2021-41190: one document must not be read as two things).
+ */
+export function mislabelled(bytes: Uint8Array, contentType: string | undefined, name: string): RootfsError | undefined {
+  const said = bareMediaType(contentType);
+  const own = mediaTypeOfBytes(bytes);
+  if (said === undefined || own === undefined || said === own || !isManifestContent(said)) return undefined;
+  if (!hasOwnMediaType(bytes)) return undefined;
+  return new RootfsError(
+    'ERR_MANIFEST_INVALID',
+    `${name}: the registry calls it ${said}, the document calls itself ${own}; ask who runs the registry`,
+    { detail: { contentType: said, mediaType: own } },
+  );
+}
+
+function hasOwnMediaType(bytes: Uint8Array): boolean {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  return typeof (JSON.parse(text) as { mediaType?: unknown }).mediaType === 'string';
+}
+
 function isKnownAlgorithm(digest: string): boolean {
   return digest.startsWith('sha256:') || digest.startsWith('sha512:');
 }

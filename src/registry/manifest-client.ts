@@ -15,6 +15,7 @@ import {
   hasDigest,
   MANIFEST_ACCEPT,
   MAX_MANIFEST_BYTES,
+  mislabelled,
   webPage,
   wrongManifest,
 } from './manifest-answer.js';
@@ -105,6 +106,9 @@ export class ManifestClient {
       if (asked.digest !== undefined && endpoint.mirrorOf !== undefined && !hasDigest(bytes, asked.digest)) {
         throw wrongManifest(asked.name, response.url.host, asked.digest, bytes);
       }
+      // Under a tag the document is compared with its label where it is read; under a digest nobody else sees the label.
+      const wrong = asked.digest === undefined ? undefined : mislabelled(bytes, contentType, asked.name);
+      if (wrong !== undefined) throw wrong;
       return { bytes, descriptor: descriptorFromBytes(bytes, contentType, asked.digest) };
     });
   }

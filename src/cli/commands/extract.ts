@@ -37,7 +37,9 @@ export const extract: Command = {
         context.endProgress();
         const bytes = rootfs.layers.reduce((sum, layer) => sum + layer.tarBytes, 0);
         const seconds = ((Date.now() - started) / 1000).toFixed(1);
-        context.note(`rootfs: ${rootfs.layers.length} layers, ${formatSize(bytes)}, verified, in ${seconds} s: ${dst}`);
+        context.note(
+          `rootfs: ${rootfs.layers.length} ${rootfs.layers.length === 1 ? 'layer' : 'layers'}, ${formatSize(bytes)}, verified, in ${seconds} s: ${dst}`,
+        );
         const layers = rootfs.layers.map(({ descriptor, diffId, tarBytes, path }) => ({
           diffId,
           tarBytes,
