@@ -104,7 +104,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
   let stopping: NodeJS.Signals | undefined;
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping !== undefined) process.exit(ExitCode.interrupted);
+    if (stopping !== undefined) process.exit(signal === 'SIGTERM' ? 143 : ExitCode.interrupted);
     stopping = signal;
     interrupt.abort(new RootfsError('ERR_INTERNAL', `interrupted by ${signal}`));
     // Whatever is still cleaning up after a moment is cut off: Ctrl-C ends within a second.

@@ -3,8 +3,9 @@
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests
  */
+import { setTimeout } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
-import { RootfsError } from '../errors.js';
+import { RegistryError, RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
 import { pushScopes, type UploadContext } from './push-blob.js';
@@ -17,6 +18,29 @@ import { pushScopes, type UploadContext } from './push-blob.js';
  * @throws RootfsError `ERR_DIGEST_MISMATCH` when the registry says that it stored something else; RegistryError
  */
 export async function putManifest(
+  target: Descriptor,
+  bytes: Uint8Array,
+  key: string,
+  context: UploadContext,
+  call: CallOptions,
+): Promise<boolean> {
+  for (const pauseMs of UNKNOWN_BLOB_PAUSES_MS) {
+    try {
+      return await putOnce(target, bytes, key, context, call);
+    } catch (error) {
+      if (!(error instanceof RegistryError) || !error.errors.some(({ code }) => code === 'MANIFEST_BLOB_UNKNOWN'))
+        throw error;
+      // A registry may need a moment to see blobs that somebody else pushes at the same time.
+      await setTimeout(pauseMs, undefined, { signal: call.signal }).catch(() => call.signal?.throwIfAborted());
+    }
+  }
+  return putOnce(target, bytes, key, context, call);
+}
+
+/** Pauses before a manifest whose blobs the registry does not know yet is put again, in milliseconds. */
+const UNKNOWN_BLOB_PAUSES_MS = [100, 400];
+
+async function putOnce(
   target: Descriptor,
   bytes: Uint8Array,
   key: string,

@@ -99,10 +99,11 @@ async function interrupted(t: TestContext, signal: NodeJS.Signals) {
   const half = size / 2;
   const place = await serve(t, { on: 'blob', reference: digest, do: 'stall', after: half });
   const { registry } = place;
+  let told = false;
   const ended = await rootfs(['extract', '--progress', 'json', '--dst', place.dst, `${registry.host}/large`], {
     started: (child) => {
       child.stderr?.on('data', (text: string) => {
-        if (text.includes(`"fetchedBytes":${half}`)) child.kill(signal);
+        if (!told && text.includes(`"fetchedBytes":${half}`)) told = child.kill(signal);
       });
     },
   });
