@@ -99,12 +99,15 @@ async function interrupted(t: TestContext, signal: NodeJS.Signals) {
   const half = size / 2;
   const place = await serve(t, { on: 'blob', reference: digest, do: 'stall', after: half });
   const { registry } = place;
-  let told = false;
-  const ended = await rootfs(['extract', '--progress', 'json', '--dst', place.dst, `${registry.host}/large`], {
+  const partial = join(place.dst, 'ingest', partialName);
+  const ended = await rootfs(['extract', '-q', '--dst', place.dst, `${registry.host}/large`], {
     started: (child) => {
-      child.stderr?.on('data', (text: string) => {
-        if (!told && text.includes(`"fetchedBytes":${half}`)) told = child.kill(signal);
-      });
+      const look = setInterval(() => {
+        if (statSync(partial, { throwIfNoEntry: false })?.size !== half) return;
+        clearInterval(look);
+        child.kill(signal);
+      }, 20);
+      child.once('exit', () => clearInterval(look));
     },
   });
   const firstBytes = registry.log.bytesOf(digest);
