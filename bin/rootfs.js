@@ -1,15 +1,19 @@
 #!/usr/bin/env node
-// The version is answered before anything heavy is loaded.
-import { readFileSync } from 'node:fs';
-
+'use strict';
+// The version is answered before anything heavy is loaded. This folder is CommonJS: Node starts it sooner.
 const argv = process.argv.slice(2);
 if (argv.length === 1 && ['--version', '-V', 'version'].includes(argv[0])) {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const { version } = require('../package.json');
   process.stdout.on('error', (error) => {
     process.exitCode = error.code === 'EPIPE' ? 141 : 1;
   });
   process.stdout.write(`${version}\n`);
 } else {
-  const { main } = await import('../dist/command/main.js');
-  process.exitCode = await main(argv);
+  const { loadCommand } = require('./load-command.js');
+  loadCommand()
+    .main(argv)
+    .then((code) => {
+      // All output is written. Left to itself, Node would wait for code that V8 still compiles in the background.
+      process.exit(code);
+    });
 }

@@ -3,7 +3,9 @@
  * modules one by one takes longer than most commands. koffi is native and stays outside. The licences of what is
  * inside go beside it.
  */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -26,6 +28,10 @@ const dispatchersOnly = {
         .map(([name, file]) => `export { default as ${name} } from './node_modules/undici/lib/dispatcher/${file}.js';`)
         .join('\n'),
       resolveDir: repository,
+    }));
+    // HTTP/2 is never negotiated, and Node's own part of it is large.
+    onLoad({ filter: /\/undici\/lib\/dispatcher\/client-h2\.js$/ }, () => ({
+      contents: 'module.exports = undefined;',
     }));
   },
 };
@@ -55,6 +61,32 @@ const namesWhereTheyAre = {
   },
 };
 
+/** Files that the code finds beside itself lie elsewhere in the bundle: the workers, and the package's own manifest. */
+const filesBeside = {
+  name: 'files-beside',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/dist\/src\/(?:io|export|layer|registry)\/.*\.js$/ }, ({ path }) => ({
+      contents: read(path)
+        .replace(/'\.\/([\w-]+-worker)\.js', import\.meta\.url/g, "'./$1.cjs', import.meta.url")
+        .replace("(import.meta.url)('rootfs-kit/package.json')", "(import.meta.url)('../../package.json')"),
+    }));
+  },
+};
+
+/**
+ * Widths of text on a terminal: the command prints ASCII, so that a character is a column. The package makes a text
+ * segmenter for emoji when it is loaded, which takes longer than reading the command line.
+ */
+const plainWidths = {
+  name: 'plain-widths',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^string-width$/ }, () => ({ path: 'string-width', namespace: 'widths' }));
+    onLoad({ filter: /.*/, namespace: 'widths' }, () => ({
+      contents: "export default (text) => String(text).replace(/\\x1b\\[[\\d;]*m/g, '').length;",
+    }));
+  },
+};
+
 function read(path) {
   return readFileSync(path, 'utf8');
 }
@@ -71,31 +103,45 @@ const workers = readdirSync(compiled, { recursive: true, encoding: 'utf8' }).fil
   file.endsWith('-worker.js'),
 );
 rmSync(out, { recursive: true, force: true });
-const { metafile } = await build({
-  absWorkingDir: repository,
-  entryPoints: [join(compiled, 'cli/main.js'), ...workers.map((file) => join(compiled, file))],
-  outdir: out,
-  entryNames: '[name]',
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20',
-  external: ['koffi'],
-  plugins: [dispatchersOnly, namesWhereTheyAre],
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'none',
-  metafile: true,
-  logLevel: 'warning',
-  // CommonJS packages call `require` for Node's own modules; in an ES module there is none.
-  banner: {
-    js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
-  },
-});
+const inputs = new Set();
+// Each entry is one file that holds all it may need: finding many small ones takes longer than reading one large one.
+// What a command does not use stays asleep in it: modules behind `import()` run when they are asked for.
+for (const entry of ['cli/main.js', ...workers]) {
+  const { metafile, outputFiles } = await build({
+    absWorkingDir: repository,
+    entryPoints: [join(compiled, entry)],
+    outdir: out,
+    entryNames: '[name]',
+    outExtension: { '.js': '.cjs' },
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    external: ['koffi'],
+    plugins: [dispatchersOnly, namesWhereTheyAre, filesBeside, plainWidths],
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+    logLevel: 'warning',
+    // The script is run without a loader of modules.
+    supported: { 'dynamic-import': false },
+    define: { 'import.meta.url': 'importMetaUrl' },
+    banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+  });
+  for (const input of Object.keys(metafile.inputs)) inputs.add(input);
+  mkdirSync(out, { recursive: true });
+  for (const { path, text } of outputFiles) writeFileSync(path, ascii(text));
+}
+
+/** Non-ASCII characters as escapes, which strings and templates take: a script of single bytes is read faster. */
+function ascii(text) {
+  return text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
 
 const packages = new Set();
-for (const input of Object.keys(metafile.inputs)) {
+for (const input of inputs) {
   const found = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
   if (found !== null) packages.add(found[1]);
 }
@@ -106,9 +152,19 @@ const notices = [...packages].sort().map((folder) => {
   if (file === undefined) throw new Error(`${name}: no licence file; it cannot be bundled`);
   return `${name} ${version} (${license})\n\n${readFileSync(join(path, file), 'utf8').trim()}\n`;
 });
-if (notices.length === 0 || !existsSync(join(out, 'main.js'))) throw new Error('dist/command: nothing was bundled');
+if (notices.length === 0 || !existsSync(join(out, 'main.cjs'))) throw new Error('dist/command: nothing was bundled');
 const line = `\n${'-'.repeat(80)}\n\n`;
 writeFileSync(
   join(out, 'LICENSES.txt'),
   `The files of this folder contain the packages below, each under its own licence.\n${line}${notices.join(line)}`,
 );
+
+// The code of what most runs need is compiled here, by running it, for the Node that builds.
+const warm = join(repository, 'build/warm-command.cjs');
+const scratch = mkdtempSync(join(tmpdir(), 'rootfs-kit-build-'));
+const { status, stderr } = spawnSync(process.execPath, [warm, join(repository, 'fixtures/hello'), scratch], {
+  encoding: 'utf8',
+});
+rmSync(scratch, { recursive: true, force: true });
+if (status !== 0)
+  process.stderr.write(`build/warm-command.cjs failed; the command works, and starts more slowly:\n${stderr}\n`);

@@ -5,7 +5,7 @@
  * Network and work are apart: a transfer only fills the file, a worker never holds a connection. The file is also
  * what a later run continues from.
  */
-import { constants } from 'node:fs';
+import { constants, writeSync } from 'node:fs';
 import { type FileHandle, open, readFile, unlink, writeFile } from 'node:fs/promises';
 import type { Fetcher, ParallelFetcher } from '../content/content.js';
 import { wrapSystemError } from '../errors.js';
@@ -16,7 +16,6 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { fetchRanges } from './fetch-ranges.js';
 import type { LayerControl } from './layer-control.js';
 import type { LayerInput } from './layer-task.js';
-import { WriteBatches } from './write-batches.js';
 
 /** Blobs up to this many bytes stay in memory. */
 export const MEMORY_SPOOL_BYTES = 1024 ** 2;
@@ -26,6 +25,9 @@ export const PARALLEL_MIN_BYTES = 32 * 1024 ** 2;
 
 /** How often the length of the part without a gap is noted. */
 const NOTE_BYTES = 4 * 1024 ** 2;
+
+/** A disk that once takes longer than this for a chunk is written from another thread, in milliseconds. */
+const SLOW_WRITE_MS = 50;
 
 /** How a spool is filled. */
 export interface FillOptions {
@@ -133,6 +135,7 @@ class FileSpool implements Spool {
   readonly #file: FileHandle;
   readonly #target: Descriptor;
   readonly #control: LayerControl;
+  #slow = false;
 
   constructor(place: SpoolPlace, file: FileHandle, target: Descriptor, control: LayerControl, present: number) {
     this.#place = place;
@@ -167,28 +170,32 @@ class FileSpool implements Spool {
   }
 
   async #fillOnce(source: Fetcher, { signal, onProgress }: FillOptions): Promise<void> {
-    const start = this.resumedBytes;
-    const range = start === 0 ? {} : { range: { start } };
+    let position = this.resumedBytes;
+    const range = position === 0 ? {} : { range: { start: position } };
     const opening = source.fetch(this.#target, { signal, onProgress, ...range });
-    const batches = new WriteBatches(start, (chunks, position, length) => this.#write(chunks, position, length));
-    try {
-      await readChunks(opening, signal, (chunk) => {
-        const full = batches.add(chunk);
-        return batches.end > this.#target.size ? 'enough' : full;
-      });
-    } finally {
-      await batches.drained();
-    }
+    await readChunks(opening, signal, (chunk) => {
+      const start = position;
+      position += chunk.length;
+      if (this.#slow && position <= this.#target.size) {
+        return this.#writeAll(chunk, start).then(() => this.#advance(start + chunk.length));
+      }
+      this.#writeNow(chunk, start);
+      this.#advance(position);
+      return position > this.#target.size ? 'enough' : undefined;
+    });
   }
 
-  async #write(chunks: readonly Uint8Array[], position: number, length: number): Promise<void> {
-    const { bytesWritten } = await this.#file.writev(chunks, position).catch((error: unknown) => {
+  /** In this thread: into the memory of a file system a chunk is written sooner than it is handed to another thread. */
+  #writeNow(chunk: Uint8Array, position: number): void {
+    const started = performance.now();
+    try {
+      for (let done = 0; done < chunk.length; ) {
+        done += writeSync(this.#file.fd, chunk, done, chunk.length - done, position + done);
+      }
+    } catch (error) {
       throw wrapSystemError(error, this.#place.path);
-    });
-    if (bytesWritten < length) {
-      await this.#writeAll(Buffer.concat(chunks).subarray(bytesWritten), position + bytesWritten);
     }
-    this.#advance(position + length);
+    this.#slow = performance.now() - started > SLOW_WRITE_MS;
   }
 
   async #writeAll(chunk: Uint8Array, position: number): Promise<void> {

@@ -1,6 +1,6 @@
 /** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
 import { createHash } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import type { Dispatcher, Pool } from 'undici';
 import { RootfsError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
@@ -111,7 +111,7 @@ async function openPool(
   const { rejectUnauthorized, ...material } = secure ?? {};
   const connect = {
     // Reading a whole set of authorities takes tens of milliseconds: once for the pool, not for each connection.
-    ...(secure === undefined ? {} : { secureContext: contextOf(material) }),
+    ...(secure === undefined ? {} : { secureContext: await contextOf(material) }),
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
     timeout: settings.timeoutMs,
     // Node gives an address 250 ms before it tries the next; a distant registry needs longer.
@@ -139,7 +139,8 @@ async function openPool(
   });
 }
 
-function contextOf(material: Omit<TlsOptions, 'rejectUnauthorized'>): SecureContext {
+async function contextOf(material: Omit<TlsOptions, 'rejectUnauthorized'>): Promise<SecureContext> {
+  const { createSecureContext } = await import('node:tls');
   try {
     return createSecureContext(material);
   } catch (error) {

@@ -3,7 +3,6 @@
  *
  * @see https://github.com/docker/docker-credential-helpers#development
  */
-import { spawn } from 'node:child_process';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import type { Credential } from './credentials.js';
 
@@ -106,8 +105,10 @@ type HelperRun =
   | { readonly kind: 'ended'; readonly exitCode: number; readonly output: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
-function runHelper(name: string, action: string, input: string, options: HelperOptions): Promise<HelperRun> {
+async function runHelper(name: string, action: string, input: string, options: HelperOptions): Promise<HelperRun> {
   const { signal, timeoutMs = HELPER_TIMEOUT_MS } = options;
+  // Most runs ask no helper; this part of Node is loaded for those that do.
+  const { spawn } = await import('node:child_process');
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const child = spawn(`docker-credential-${name}`, [action], { stdio: ['pipe', 'pipe', 'ignore'], env: options.env });

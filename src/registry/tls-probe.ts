@@ -1,11 +1,11 @@
 /** Finds out, after plain http got no answer, whether the port would have liked TLS. */
-import { connect } from 'node:tls';
 
 /** How long the handshake may take, in milliseconds. */
 const PROBE_MS = 2_000;
 
 /** Whether a TLS handshake succeeds at the host and port of `url`. Nothing is sent over it, nobody is believed. */
-export function speaksTls(url: URL, signal: AbortSignal | undefined): Promise<boolean> {
+export async function speaksTls(url: URL, signal: AbortSignal | undefined): Promise<boolean> {
+  const { connect } = await import('node:tls');
   return new Promise((resolve) => {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const socket = connect({ host, port: Number(url.port || 80), rejectUnauthorized: false, timeout: PROBE_MS });
@@ -20,5 +20,6 @@ export function speaksTls(url: URL, signal: AbortSignal | undefined): Promise<bo
     socket.once('timeout', () => end(false));
     socket.once('close', () => end(false));
     socket.on('error', () => end(false));
+    if (signal?.aborted === true) end(false);
   });
 }

@@ -1,6 +1,5 @@
 /** Whom TLS trusts: Node's authorities, the system's, and those the user names. */
 import { readFile } from 'node:fs/promises';
-import tls from 'node:tls';
 import { RootfsError, wrapSystemError } from '../errors.js';
 
 /** The bundles of the common distributions; the first that is there is the system's. */
@@ -48,12 +47,17 @@ export async function trustAnchors(extra: readonly string[]): Promise<string[]> 
     system = undefined;
     throw error;
   });
-  const all = [...defaultCertificates(), ...(await system), ...extra.flatMap((pem) => pem.match(CERTIFICATE) ?? [])];
+  const all = [
+    ...(await defaultCertificates()),
+    ...(await system),
+    ...extra.flatMap((pem) => pem.match(CERTIFICATE) ?? []),
+  ];
   const seen = new Map(all.map((pem) => [pem.replace(/\s+/g, ''), pem]));
   return [...seen.values()];
 }
 
-function defaultCertificates(): readonly string[] {
+async function defaultCertificates(): Promise<readonly string[]> {
+  const tls = await import('node:tls');
   // Node 22.15 and later can tell what it trusts by default, NODE_EXTRA_CA_CERTS included.
   const { getCACertificates } = tls as { getCACertificates?: (type: 'default') => string[] };
   return getCACertificates?.('default') ?? tls.rootCertificates;

@@ -1,0 +1,49 @@
+'use strict';
+const { readFileSync, renameSync, writeFileSync } = require('node:fs');
+const { join } = require('node:path');
+const { setFlagsFromString } = require('node:v8');
+const { Script } = require('node:vm');
+
+const file = join(__dirname, '../dist/command/main.cjs');
+
+/** Code that this very Node compiled when the command was built lies beside it; any other Node compiles for itself. */
+const compiled = join(__dirname, `../dist/command/main-${process.version}-${process.arch}.code`);
+
+/**
+ * Loads the command, with the code that was compiled for it at build time where there is some: reading a script takes
+ * longer than most commands. V8 checks that it is of the same version, the same flags and the same script, and is not
+ * used otherwise. It lies among the files of the program and is trusted as they are.
+ */
+function loadScript() {
+  // A function around it gives the script what Node's own loader gives a module. ASCII only: see build/command.mjs.
+  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'latin1')}\n})`;
+  let cachedData;
+  try {
+    cachedData = readFileSync(compiled);
+  } catch {
+    // Nothing was compiled for this Node.
+  }
+  return new Script(source, { filename: file, cachedData });
+}
+
+/**
+ * Loads the command: `main(argv)` runs it. `isCompiled` says whether the code of an earlier compilation was taken;
+ * `keepCode()` writes what is compiled so far for the runs that follow: the build calls it.
+ */
+exports.loadCommand = () => {
+  // Chunks from a socket are memory outside of the heap; V8 answers them by marking the small heap over and over in
+  // threads beside, for a tenth of all processor time. Without that they are freed when young, as everything else here.
+  setFlagsFromString('--no-incremental-marking');
+  const script = loadScript();
+  const module = { exports: {} };
+  script.runInThisContext()(module.exports, require, module, file, join(__dirname, '../dist/command'));
+  return {
+    main: module.exports.main,
+    isCompiled: script.cachedDataRejected === false,
+    keepCode() {
+      const temporary = `${compiled}.${process.pid}`;
+      writeFileSync(temporary, script.createCachedData());
+      renameSync(temporary, compiled);
+    },
+  };
+};
