@@ -13,10 +13,12 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { discard, discardOnError } from '../io/discard.js';
+import { FileSink } from '../io/file-sink.js';
+import { FileWriter } from '../io/file-writer.js';
 import { withLock } from '../io/lock.js';
-import { Verifier, verifyChunks } from '../io/verify.js';
+import { judgeContent, Verifier, verifyChunks } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import type { Digest } from '../spec/digest.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
 import {
   absentBlob,
   isAbsent,
@@ -29,11 +31,10 @@ import {
 import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
 import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
-import { isChunkSource } from './chunk-source.js';
+import { type ChunkSource, isChunkSource } from './chunk-source.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
 import { syncFile, syncFolder } from './folder-sync.js';
 import { sweepIngest } from './sweep-ingest.js';
-import { BatchWriter } from './write-content.js';
 
 /** Options of `BlobDir.open`. */
 export interface BlobDirOptions {
@@ -335,27 +336,53 @@ function removeQuietly(path: string): void {
   }
 }
 
+/** Content from this size on is hashed and written by another thread, in bytes: starting it pays off. */
+const SINK_MIN_BYTES = 4 * 1024 * 1024;
+
 async function writeVerified(
   file: FileHandle,
   content: AsyncIterable<Uint8Array>,
   expected: Descriptor,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const writer = new BatchWriter(file, 0);
-  await closeAfter(writer, async () => {
-    if (isChunkSource(content)) {
-      const verifier = new Verifier(expected);
-      const take = (chunk: Uint8Array): Promise<void> | undefined => {
-        verifier.update(chunk);
-        return writer.add(chunk);
-      };
-      await content.readChunks(take, signal);
-      verifier.end();
-      return;
-    }
-    for await (const chunk of verifyChunks(content, expected)) {
-      throwIfAborted(signal);
-      await writer.add(chunk);
-    }
-  });
+  if (isChunkSource(content)) {
+    if (expected.size >= SINK_MIN_BYTES) return writeBeside(file, content, expected, signal);
+    const writer = new FileWriter(file, 0);
+    const verifier = new Verifier(expected);
+    const take = (chunk: Uint8Array): Promise<void> | undefined => {
+      verifier.update(chunk);
+      return writer.add(chunk);
+    };
+    await content.readChunks(take, signal);
+    verifier.end();
+    return;
+  }
+  const writer = new FileWriter(file, 0);
+  for await (const chunk of verifyChunks(content, expected)) {
+    throwIfAborted(signal);
+    await writer.add(chunk);
+  }
+}
+
+async function writeBeside(
+  file: FileHandle,
+  content: ChunkSource,
+  expected: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const sink = new FileSink(file.fd, requireVerifiable(expected.digest).algorithm);
+  try {
+    let receivedBytes = 0;
+    const take = (chunk: Uint8Array): Promise<void> | 'enough' | undefined => {
+      const room = expected.size - receivedBytes;
+      if (room < 0) return 'enough';
+      receivedBytes += Math.min(chunk.byteLength, room + 1);
+      if (chunk.byteLength <= room) return sink.add(chunk);
+      return sink.add(chunk.subarray(0, room)) ?? 'enough';
+    };
+    await content.readChunks(take, signal);
+    judgeContent(expected, { digest: await sink.end(), receivedBytes });
+  } finally {
+    await sink.stop();
+  }
 }

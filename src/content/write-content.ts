@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
+import { FileWriter } from '../io/file-writer.js';
 import { Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -54,19 +55,17 @@ async function writeOnce(
   const verifier = new Verifier(target);
   const located = target.data === undefined ? await (source as Partial<BlobPath>).blobPath?.(target, call) : undefined;
   if (located !== undefined) return copyLocated(located, target, verifier, file, offset, call);
-  const writer = new BatchWriter(file, offset);
+  const writer = new FileWriter(file, offset);
   const embedded = embeddedContent(target);
   const content = embedded === undefined ? await source.fetch(target, call) : [embedded];
-  await closeAfter(writer, async () => {
-    for await (const chunk of content as AsyncIterable<Uint8Array>) {
-      throwIfAborted(call.signal);
-      verifier.update(chunk);
-      await writer.add(chunk);
-      const { receivedBytes: copiedBytes } = verifier;
-      report(call.onProgress, { type: 'blob:progressed', digest: target.digest, bytes: target.size, copiedBytes });
-    }
-    verifier.end();
-  });
+  for await (const chunk of content as AsyncIterable<Uint8Array>) {
+    throwIfAborted(call.signal);
+    verifier.update(chunk);
+    await writer.add(chunk);
+    const { receivedBytes: copiedBytes } = verifier;
+    report(call.onProgress, { type: 'blob:progressed', digest: target.digest, bytes: target.size, copiedBytes });
+  }
+  verifier.end();
 }
 
 /**
@@ -120,66 +119,6 @@ async function copyLocated(
       await Promise.allSettled([next, writing]);
     }
   });
-}
-
-/** Gathers chunks and writes them together; while one batch is written the next is gathered. Chunks are copied. */
-export class BatchWriter {
-  readonly #file: FileHandle;
-  readonly #buffers: Buffer[] = [];
-  #offset: number;
-  #index = 0;
-  #filled = 0;
-  #writing: Promise<void> = Promise.resolve();
-
-  constructor(file: FileHandle, offset: number) {
-    this.#file = file;
-    this.#offset = offset;
-  }
-
-  /** Takes a chunk; it may be used again when this has returned, or what it returned has settled. */
-  add(chunk: Uint8Array): Promise<void> | undefined {
-    const buffer = this.#buffer();
-    if (chunk.byteLength >= buffer.length - this.#filled) return this.#addLong(chunk);
-    buffer.set(chunk, this.#filled);
-    this.#filled += chunk.byteLength;
-    return undefined;
-  }
-
-  async #addLong(chunk: Uint8Array): Promise<void> {
-    for (let at = 0; at < chunk.byteLength; ) {
-      const buffer = this.#buffer();
-      const part = chunk.subarray(at, at + buffer.length - this.#filled);
-      buffer.set(part, this.#filled);
-      this.#filled += part.byteLength;
-      at += part.byteLength;
-      if (this.#filled === buffer.length) await this.#flush();
-    }
-  }
-
-  /** Writes the rest; nothing is under way afterwards. */
-  async close(): Promise<void> {
-    await this.#flush();
-    await this.#writing;
-  }
-
-  /** Two buffers: one that is filled, one that is written. */
-  #buffer(): Buffer {
-    this.#buffers[this.#index] ??= Buffer.allocUnsafeSlow(BATCH_BYTES);
-    return this.#buffers[this.#index] as Buffer;
-  }
-
-  /** Starts a write when the one before it has ended. */
-  async #flush(): Promise<void> {
-    await this.#writing;
-    if (this.#filled === 0) return;
-    const batch = this.#buffer().subarray(0, this.#filled);
-    this.#writing = writeAll(this.#file, batch, this.#offset);
-    // Whoever waits for it next hears of a failure.
-    this.#writing.catch(() => {});
-    this.#offset += this.#filled;
-    this.#filled = 0;
-    this.#index = 1 - this.#index;
-  }
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {

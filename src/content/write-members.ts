@@ -7,11 +7,12 @@ import { dirname, join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { closeAfter } from '../io/close-after.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import { FileWriter } from '../io/file-writer.js';
 import { endOfArchive, padding } from '../tar/block.js';
 import { encodeHeader } from '../tar/write-header.js';
 import type { CallOptions, Fetcher } from './content.js';
 import { type Member, memberBytes, memberFolders } from './member.js';
-import { BatchWriter, writeContent } from './write-content.js';
+import { writeContent } from './write-content.js';
 
 /** How members are written. */
 export interface WriteMembersOptions extends CallOptions {
@@ -136,9 +137,7 @@ async function fillPieces(
         await writeContent(source, content, file, offset, { signal: pieceSignal, onProgress });
         return;
       }
-      const writer = new BatchWriter(file, offset);
-      await writer.add(content);
-      await writer.close();
+      await new FileWriter(file, offset).add(content);
     },
     { concurrency: jobs, signal },
   );

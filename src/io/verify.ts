@@ -66,40 +66,46 @@ export class Verifier {
     }
     this.#hash.update(chunk.subarray(0, room));
     this.#received = this.#expected.size + 1;
-    this.#compareDigest();
-    throw this.#sizeError(`${this.#expected.size} bytes were expected, and more follow`);
+    this.end();
   }
 
   /** Judges what came. @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` */
   end(): void {
-    this.#compareDigest();
-    if (this.#received !== this.#expected.size) {
-      throw this.#sizeError(`${this.#expected.size} bytes were expected, ${this.#received} came`);
-    }
+    const found: Digest = `${this.#algorithm}:${this.#hash.digest('hex')}`;
+    judgeContent(this.#expected, { digest: found, receivedBytes: this.#received }, this.#subject);
   }
+}
 
-  #compareDigest(): void {
-    const found = `${this.#algorithm}:${this.#hash.digest('hex')}`;
-    if (found === this.#expected.digest) return;
-    const { digest, size } = this.#expected;
+/**
+ * Judges bytes that were hashed elsewhere.
+ *
+ * @param found The digest of the first `expected.size` bytes, and how many came; more than promised is one more.
+ * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`
+ */
+export function judgeContent(
+  { digest, size }: ExpectedContent,
+  found: { readonly digest: Digest; readonly receivedBytes: number },
+  subject: string = digest,
+): void {
+  const { receivedBytes } = found;
+  if (found.digest !== digest) {
     const length =
-      this.#received === size
+      receivedBytes === size
         ? ''
-        : ` and ${this.#received > size ? `more than ${size}` : this.#received} bytes of ${size}`;
+        : ` and ${receivedBytes > size ? `more than ${size}` : receivedBytes} bytes of ${size}`;
     throw new RootfsError(
       'ERR_DIGEST_MISMATCH',
-      `${this.#subject}: the bytes are not what was promised: expected ${digest}, found ${found}${length}; fetch it again, or ask who publishes it`,
-      { detail: { expected: digest, found, expectedBytes: size, receivedBytes: this.#received } },
+      `${subject}: the bytes are not what was promised: expected ${digest}, found ${found.digest}${length}; fetch it again, or ask who publishes it`,
+      { detail: { expected: digest, found: found.digest, expectedBytes: size, receivedBytes } },
     );
   }
-
-  #sizeError(what: string): RootfsError {
-    return new RootfsError(
-      'ERR_SIZE_MISMATCH',
-      `${this.#subject}: ${what}; the source or the descriptor is wrong, fetch it again or ask who publishes it`,
-      { detail: { digest: this.#expected.digest, expectedBytes: this.#expected.size, receivedBytes: this.#received } },
-    );
-  }
+  if (receivedBytes === size) return;
+  const what = receivedBytes > size ? 'and more follow' : `${receivedBytes} came`;
+  throw new RootfsError(
+    'ERR_SIZE_MISMATCH',
+    `${subject}: ${size} bytes were expected, ${what}; the source or the descriptor is wrong, fetch it again or ask who publishes it`,
+    { detail: { digest, expectedBytes: size, receivedBytes } },
+  );
 }
 
 /**

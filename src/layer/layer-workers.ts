@@ -1,5 +1,6 @@
 /** The workers of this room: one pool for the process, and how one layer is put on one or two of them. */
 import { RootfsError } from '../errors.js';
+import { closeFileSinks } from '../io/file-sink.js';
 import { workerEntry } from '../io/worker-entry.js';
 import { WorkerPool } from '../io/worker-pool.js';
 import { isStopError } from '../io/worker-task.js';
@@ -23,7 +24,7 @@ export function layerPool(workers: number): LayerPool {
 
 /** Ends the idle workers of this process; the next layer starts new ones. They never keep a process alive. */
 export async function closeLayerWorkers(): Promise<void> {
-  await pool?.close();
+  await Promise.all([pool?.close(), closeFileSinks()]);
 }
 
 /** Runs a layer in one worker. When it has settled, nothing touches the layer's files any more. */

@@ -5,11 +5,12 @@
  * Network and work are apart: a transfer only fills the file, a worker never holds a connection. The file is also
  * what a later run continues from.
  */
-import { constants, writeSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open, readFile, unlink, writeFile } from 'node:fs/promises';
 import type { Fetcher, ParallelFetcher } from '../content/content.js';
 import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { FileWriter } from '../io/file-writer.js';
 import { readChunks } from '../io/read-chunks.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -25,9 +26,6 @@ export const PARALLEL_MIN_BYTES = 32 * 1024 ** 2;
 
 /** How often the length of the part without a gap is noted. */
 const NOTE_BYTES = 4 * 1024 ** 2;
-
-/** A disk that once takes longer than this for a chunk is written from another thread, in milliseconds. */
-const SLOW_WRITE_MS = 50;
 
 /** How a spool is filled. */
 export interface FillOptions {
@@ -135,7 +133,6 @@ class FileSpool implements Spool {
   readonly #file: FileHandle;
   readonly #target: Descriptor;
   readonly #control: LayerControl;
-  #slow = false;
 
   constructor(place: SpoolPlace, file: FileHandle, target: Descriptor, control: LayerControl, present: number) {
     this.#place = place;
@@ -170,32 +167,25 @@ class FileSpool implements Spool {
   }
 
   async #fillOnce(source: Fetcher, { signal, onProgress }: FillOptions): Promise<void> {
-    let position = this.resumedBytes;
-    const range = position === 0 ? {} : { range: { start: position } };
+    const start = this.resumedBytes;
+    const range = start === 0 ? {} : { range: { start } };
     const opening = source.fetch(this.#target, { signal, onProgress, ...range });
-    await readChunks(opening, signal, (chunk) => {
-      const start = position;
-      position += chunk.length;
-      if (this.#slow && position <= this.#target.size) {
-        return this.#writeAll(chunk, start).then(() => this.#advance(start + chunk.length));
-      }
-      this.#writeNow(chunk, start);
-      this.#advance(position);
-      return position > this.#target.size ? 'enough' : undefined;
-    });
-  }
-
-  /** In this thread: into the memory of a file system a chunk is written sooner than it is handed to another thread. */
-  #writeNow(chunk: Uint8Array, position: number): void {
-    const started = performance.now();
-    try {
-      for (let done = 0; done < chunk.length; ) {
-        done += writeSync(this.#file.fd, chunk, done, chunk.length - done, position + done);
-      }
-    } catch (error) {
+    const writer = new FileWriter(this.#file, start);
+    const advance = (): void => this.#advance(writer.position);
+    const failed = (error: unknown): never => {
       throw wrapSystemError(error, this.#place.path);
-    }
-    this.#slow = performance.now() - started > SLOW_WRITE_MS;
+    };
+    await readChunks(opening, signal, (chunk) => {
+      if (writer.position > this.#target.size) return 'enough';
+      try {
+        const writing = writer.add(chunk);
+        if (writing !== undefined) return writing.then(advance, failed);
+      } catch (error) {
+        failed(error);
+      }
+      advance();
+      return undefined;
+    });
   }
 
   async #writeAll(chunk: Uint8Array, position: number): Promise<void> {

@@ -16,7 +16,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { BlobDir } from '../../src/content/blob-dir.js';
+import type { ChunkSource } from '../../src/content/chunk-source.js';
 import { tryLock } from '../../src/io/lock.js';
+import { readChunks } from '../../src/io/read-chunks.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -237,4 +239,66 @@ test('ranges are exact or refused', async (t) => {
   for (const range of [{ start: -1 }, { start: 5, end: 4 }, { start: 0, end: bytes.length + 1 }, { start: 0.5 }]) {
     await assert.rejects(store.fetch(blob, { range }), { code: 'ERR_RANGE_INVALID' });
   }
+});
+
+/** Content that hands over chunks itself, as a copy does: from the size of `large` on another thread writes it. */
+function chunksOf(content: Buffer, piece = 65_536): ChunkSource {
+  const chunks = Array.from({ length: Math.ceil(content.length / piece) }, (_, index) =>
+    content.subarray(index * piece, (index + 1) * piece),
+  );
+  return {
+    async *[Symbol.asyncIterator]() {
+      yield* chunks;
+    },
+    readChunks: (take, signal = new AbortController().signal) =>
+      readChunks(Promise.resolve(Readable.from(chunks, { objectMode: false })), signal, take),
+  };
+}
+
+const large = Buffer.alloc(5_000_000, 'a large blob that is no layer either ');
+
+test('large content is stored as small content is', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  const target = describe(large);
+  await store.push(target, chunksOf(large));
+  assert.deepEqual(readFileSync(store.path(target.digest)), large);
+  assert.deepEqual(readdirSync(join(store.root, 'ingest')), []);
+});
+
+test('large content that is not what was promised leaves nothing', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  const target = describe(large);
+  const flipped = Buffer.from(large);
+  flipped[4_000_000] = (flipped[4_000_000] ?? 0) ^ 1;
+  const more = Buffer.concat([large, Buffer.alloc(700_000, 'x')]);
+  const cases: readonly (readonly [Buffer, string])[] = [
+    [flipped, 'ERR_DIGEST_MISMATCH'],
+    [large.subarray(0, 4_999_999), 'ERR_DIGEST_MISMATCH'],
+    [more, 'ERR_SIZE_MISMATCH'],
+    [more.subarray(0, large.length + 1), 'ERR_SIZE_MISMATCH'],
+  ];
+  for (const [content, code] of cases) {
+    await assert.rejects(store.push(target, chunksOf(content, 99_991)), { code });
+    assert.deepEqual(readdirSync(join(store.root, 'ingest')), []);
+  }
+  assert.equal(await store.find(target.digest), undefined);
+});
+
+test('an abort in the middle of large content ends with its reason and leaves nothing', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  const reason = new Error('enough of it');
+  const controller = new AbortController();
+  let seen = 0;
+  const content = chunksOf(large);
+  const aborting: ChunkSource = {
+    [Symbol.asyncIterator]: () => content[Symbol.asyncIterator](),
+    readChunks: (take, signal) =>
+      content.readChunks((chunk) => {
+        seen += chunk.length;
+        if (seen > 2_000_000) controller.abort(reason);
+        return take(chunk);
+      }, signal),
+  };
+  await assert.rejects(store.push(describe(large), aborting, { signal: controller.signal }), reason);
+  assert.deepEqual(readdirSync(join(store.root, 'ingest')), []);
 });
