@@ -5,8 +5,13 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
-import { type FlattenOptions, flattenTo } from './flatten.js';
+import { flattenTo } from './flatten.js';
+import type { FlattenOptions } from './flatten-options.js';
 import type { Form } from './form.js';
+import { writeTarFile } from './write-tar-file.js';
+
+/** Trees with fewer bytes of data are written by one thread. */
+const WORKERS_MIN_BYTES = 64 * 1024 * 1024;
 
 /** What `flattenFile` wrote. */
 export interface FlattenFileResult {
@@ -37,7 +42,10 @@ export async function flattenFile(
       throw new RootfsError('ERR_OPTION_INVALID', `${absolute}: a folder; name a file`);
     }
     if (found?.isFile() === false) {
-      return { path: absolute, tarBytes: await intoFile(tree, layers, openSync(absolute, 'w'), options) };
+      return {
+        path: absolute,
+        tarBytes: await into(openSync(absolute, 'w'), (fd) => flattenTo(tree, layers, fd, options)),
+      };
     }
     const target = found === undefined ? absolute : realpathSync(absolute);
     if (statSync(dirname(target), { throwIfNoEntry: false }) === undefined) {
@@ -47,7 +55,9 @@ export async function flattenFile(
       dirname(target),
       `.${basename(target).slice(0, 100)}.${process.pid}-${randomBytes(6).toString('hex')}`,
     );
-    const tarBytes = await intoFile(tree, layers, openSync(working, 'wx', 0o666), options);
+    // Starting workers takes as long as moving some megabytes.
+    const write = tree.dataBytes >= WORKERS_MIN_BYTES ? writeTarFile : flattenTo;
+    const tarBytes = await into(openSync(working, 'wx', 0o666), (fd) => write(tree, layers, fd, options));
     renameSync(working, target);
     return { path: absolute, tarBytes };
   } catch (error) {
@@ -57,14 +67,9 @@ export async function flattenFile(
   }
 }
 
-async function intoFile(
-  tree: MergedTree,
-  layers: readonly LayerTar[],
-  fd: number,
-  options: FlattenOptions,
-): Promise<number> {
+async function into(fd: number, write: (fd: number) => Promise<number>): Promise<number> {
   try {
-    return await flattenTo(tree, layers, fd, options);
+    return await write(fd);
   } finally {
     closeSync(fd);
   }

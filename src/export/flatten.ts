@@ -2,33 +2,12 @@
 import { writeSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setImmediate, setTimeout } from 'node:timers/promises';
-import type { CallOptions } from '../content/content.js';
-import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
-import { report } from '../progress.js';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
-import type { DataExtent, Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
-import { walkTree } from '../rootfs/walk-tree.js';
-import { BLOCK, endOfArchive, paddedBytes, padding } from '../tar/block.js';
-import { encodeHeader, type TarHeader } from '../tar/write-header.js';
-import {
-  checkDataPlace,
-  closeLayers,
-  LayerReader,
-  openLayers,
-  readLayer,
-  SEND_BYTES,
-  sendLayer,
-} from './layer-files.js';
-import { type PathPatterns, selectNodes } from './path-filter.js';
-
-/** Options of `flatten`. */
-export interface FlattenOptions extends CallOptions, PathPatterns {
-  /**
-   * Modification times after this moment (seconds since the epoch) become it. Default: `SOURCE_DATE_EPOCH` of the
-   * environment where it is set, else times stay as they are.
-   */
-  readonly sourceDateEpoch?: number | undefined;
-}
+import type { MergedTree } from '../rootfs/tree.js';
+import { chooseMembers, type FlattenOptions } from './flatten-options.js';
+import { closeLayers, LayerReader, openLayers, readLayer, SEND_BYTES, sendLayer } from './layer-files.js';
+import { type TarMembersInput, type TarPart, tarMembers } from './tar-members.js';
 
 const CHUNK_BYTES = 256 * 1024;
 /** Chunks between two turns of the event loop: some milliseconds of reading. */
@@ -49,10 +28,7 @@ const CHUNKS_A_TURN = 16;
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function flatten(tree: MergedTree, layers: readonly LayerTar[], options: FlattenOptions = {}): Readable {
-  const latest = latestTime(options.sourceDateEpoch);
-  const selected = selectNodes(tree, options);
-  options.signal?.throwIfAborted();
-  const chunks = chunk(members(tree, layers, selected, latest, options), options.signal);
+  const chunks = chunk(chooseMembers(tree, layers, options), options);
   return Readable.from(chunks, { objectMode: false, highWaterMark: 4 * CHUNK_BYTES });
 }
 
@@ -74,13 +50,12 @@ export async function flattenTo(
   options: FlattenOptions = {},
 ): Promise<number> {
   const { signal } = options;
-  const latest = latestTime(options.sourceDateEpoch);
-  const selected = selectNodes(tree, options);
-  signal?.throwIfAborted();
+  const chosen = chooseMembers(tree, layers, options);
   const writer = new PartWriter(fd);
+  const open = openLayers(layers);
   try {
     let turn = 0;
-    for (const part of members(tree, layers, selected, latest, options)) {
+    for (const part of tarMembers({ ...chosen, open }, options)) {
       for (let done = 0; done < part.length; ) {
         const wrote = writer.write(part, done);
         done += typeof wrote === 'number' ? wrote : await wrote;
@@ -95,6 +70,8 @@ export async function flattenTo(
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, 'flatten');
+  } finally {
+    closeLayers(open);
   }
 }
 
@@ -111,7 +88,7 @@ class PartWriter {
   }
 
   /** Writes what comes next of a part; returns how much that was. Only slow calls are waited for. */
-  write(part: Part, done: number): number | Promise<number> {
+  write(part: TarPart, done: number): number | Promise<number> {
     const left = part.length - done;
     if (!Buffer.isBuffer(part) && left >= SEND_BYTES) return this.#send(part, done, left);
     const piece = Math.min(left, CHUNK_BYTES - this.#filled);
@@ -129,7 +106,7 @@ class PartWriter {
     this.#filled = 0;
   }
 
-  async #send(part: Exclude<Part, Buffer>, done: number, left: number): Promise<number> {
+  async #send(part: Exclude<TarPart, Buffer>, done: number, left: number): Promise<number> {
     if (this.#filled > 0) await this.flush();
     const length = Math.min(left, CHUNKS_A_TURN * CHUNK_BYTES);
     const moved = await patiently(() => sendLayer(this.#fd, part.fd, part.tarOffset + done, length));
@@ -155,135 +132,19 @@ async function patiently(work: () => number): Promise<number> {
   }
 }
 
-function latestTime(option: number | undefined): number {
-  const given = option ?? process.env['SOURCE_DATE_EPOCH'];
-  if (given === undefined || given === '') return Number.POSITIVE_INFINITY;
-  const seconds = typeof given === 'number' || /^[0-9]{1,15}$/.test(given) ? Number(given) : Number.NaN;
-  if (Number.isSafeInteger(seconds) && seconds >= 0) return seconds;
-  const name = option === undefined ? 'SOURCE_DATE_EPOCH' : 'sourceDateEpoch';
-  throw new RootfsError('ERR_OPTION_INVALID', `${name}: expected whole seconds since the epoch, found ${given}`);
-}
-
-/** What a chunk is filled from: bytes as they are, or a place in a layer. */
-type Part = Buffer | { readonly fd: number; readonly tarOffset: number; readonly length: number };
-
-function* members(
-  tree: MergedTree,
-  layers: readonly LayerTar[],
-  selected: ReadonlySet<unknown> | undefined,
-  latest: number,
-  { onProgress }: FlattenOptions,
-): Generator<Part, void, void> {
-  const open = openLayers(layers);
-  const names = new Map<Inode, string>();
-  let entries = 0;
-  let dataBytes = 0;
-  try {
-    for (const { path, node } of walkTree(tree)) {
-      if (selected?.has(node) === false) continue;
-      const { inode } = node;
-      const first = inode.links > 1 ? names.get(inode) : undefined;
-      if (inode.links > 1 && first === undefined) names.set(inode, path);
-      yield encodeHeader(headerOf(path, inode, first, latest));
-      if (first === undefined && inode.data !== undefined) {
-        checkDataPlace(inode, layers, () => Buffer.from(path, 'latin1').toString());
-        yield* dataOf(inode, open);
-        dataBytes += inode.size;
-      }
-      entries += 1;
-      if (entries % 1024 !== 0 && entries !== tree.entries) continue;
-      const totals = { totalEntries: tree.entries, totalDataBytes: tree.dataBytes };
-      report(onProgress, { type: 'entries:written', entries, dataBytes, ...totals });
-    }
-    yield endOfArchive();
-  } finally {
-    closeLayers(open);
-  }
-}
-
-function headerOf(path: string, inode: Inode, first: string | undefined, latest: number): TarHeader {
-  const mtime: Timestamp = inode.mtime.seconds >= latest ? { seconds: latest, nanoseconds: 0 } : inode.mtime;
-  const again = first !== undefined;
-  // One literal, no spreads: this runs for every entry.
-  return {
-    name: inode.type === 'directory' ? `${path === '' ? '.' : path}/` : path,
-    type: again ? 'hardlink' : inode.type,
-    mode: inode.mode,
-    uid: inode.uid,
-    gid: inode.gid,
-    mtime,
-    size: inode.size,
-    linkname: again ? first : inode.linkTarget,
-    devmajor: inode.rdevMajor,
-    devminor: inode.rdevMinor,
-    xattrs: again ? undefined : inode.xattrs,
-    extents: again ? undefined : inode.data?.extents && wholeBlockRuns(inode.data.extents),
-  };
-}
-
-/**
- * The runs of a sparse file as they are written: all but the last have whole blocks, zeros added where they must be.
- * GNU tar begins each run in a block of its own, Go goes on where the last one ended; so both read the same.
- */
-function wholeBlockRuns(extents: readonly DataExtent[]): DataExtent[] {
-  const runs: { fileOffset: number; tarOffset: number; length: number }[] = [];
-  for (const { fileOffset, tarOffset, length } of extents) {
-    if (length === 0) continue;
-    const last = runs.at(-1);
-    if (last !== undefined) last.length = paddedBytes(last.length);
-    if (last === undefined || fileOffset >= last.fileOffset + last.length) {
-      runs.push({ fileOffset, tarOffset, length });
-    } else {
-      last.length = fileOffset + length - last.fileOffset;
-    }
-  }
-  return runs;
-}
-
-/** Fewer zeros than a block has. */
-function zeros(count: number): Buffer {
-  return padding(BLOCK - count);
-}
-
-function* dataOf(inode: Inode, open: readonly number[]): Generator<Part, void, void> {
-  const { data, size } = inode;
-  if (data === undefined) return;
-  const fd = open[data.layer] as number;
-  if (data.extents === undefined) {
-    yield { fd, tarOffset: data.tarOffset, length: size };
-    yield padding(size);
-    return;
-  }
-  const extents = data.extents.filter(({ length }) => length > 0);
-  let bytes = 0;
-  let next = 0;
-  for (const run of wholeBlockRuns(extents)) {
-    const end = run.fileOffset + run.length;
-    let at = run.fileOffset;
-    for (; next < extents.length; next += 1) {
-      const { fileOffset, tarOffset, length } = extents[next] as DataExtent;
-      if (fileOffset >= end) break;
-      yield zeros(fileOffset - at);
-      yield { fd, tarOffset, length };
-      at = fileOffset + length;
-    }
-    yield zeros(end - at);
-    bytes += run.length;
-  }
-  yield padding(bytes);
-}
-
 /** Fills chunks of one size from the parts; small files are read straight into the chunk they share. */
 async function* chunk(
-  parts: Generator<Part, void, void>,
-  signal: AbortSignal | undefined,
+  chosen: Omit<TarMembersInput, 'open'>,
+  options: FlattenOptions,
 ): AsyncGenerator<Buffer, void, void> {
+  const { signal } = options;
+  const open = openLayers(chosen.layers);
   const reader = new LayerReader();
   let out = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   let filled = 0;
   let chunks = 0;
   try {
-    for (const part of parts) {
+    for (const part of tarMembers({ ...chosen, open }, options)) {
       const length = part.length;
       for (let done = 0; done < length; ) {
         const piece = Math.min(length - done, CHUNK_BYTES - filled);
@@ -304,5 +165,7 @@ async function* chunk(
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, 'flatten');
+  } finally {
+    closeLayers(open);
   }
 }

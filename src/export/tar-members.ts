@@ -1,0 +1,127 @@
+/** The members of a flattened tar, in their order: what each is filled from, and nothing of where it goes. */
+import type { CallOptions } from '../content/content.js';
+import { report } from '../progress.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { DataExtent, Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
+import { walkTree } from '../rootfs/walk-tree.js';
+import { BLOCK, endOfArchive, paddedBytes, padding } from '../tar/block.js';
+import { encodeHeader, type TarHeader } from '../tar/write-header.js';
+import { checkDataPlace } from './layer-files.js';
+
+/** What a chunk is filled from: bytes as they are, or a place in a layer. */
+export type TarPart = Buffer | { readonly fd: number; readonly tarOffset: number; readonly length: number };
+
+/** What members are made of. */
+export interface TarMembersInput {
+  readonly tree: MergedTree;
+  /** What the tree was made from, base first, and their descriptors. */
+  readonly layers: readonly LayerTar[];
+  readonly open: readonly number[];
+  /** The nodes to write; all of them where this is absent. */
+  readonly selected: ReadonlySet<unknown> | undefined;
+  /** Modification times after this become it: seconds since the epoch. */
+  readonly latest: number;
+}
+
+/**
+ * Makes the parts of a tar, one after the other: headers and padding as bytes, data as places in layers.
+ *
+ * @throws RootfsError `ERR_LAYER_INVALID` where a file's data does not lie in its layer
+ */
+export function* tarMembers(
+  { tree, layers, open, selected, latest }: TarMembersInput,
+  { onProgress }: CallOptions,
+): Generator<TarPart, void, void> {
+  const names = new Map<Inode, string>();
+  let entries = 0;
+  let dataBytes = 0;
+  for (const { path, node } of walkTree(tree)) {
+    if (selected?.has(node) === false) continue;
+    const { inode } = node;
+    const first = inode.links > 1 ? names.get(inode) : undefined;
+    if (inode.links > 1 && first === undefined) names.set(inode, path);
+    yield encodeHeader(headerOf(path, inode, first, latest));
+    if (first === undefined && inode.data !== undefined) {
+      checkDataPlace(inode, layers, () => Buffer.from(path, 'latin1').toString());
+      yield* dataOf(inode, open);
+      dataBytes += inode.size;
+    }
+    entries += 1;
+    if (entries % 1024 !== 0 && entries !== tree.entries) continue;
+    const totals = { totalEntries: tree.entries, totalDataBytes: tree.dataBytes };
+    report(onProgress, { type: 'entries:written', entries, dataBytes, ...totals });
+  }
+  yield endOfArchive();
+}
+
+function headerOf(path: string, inode: Inode, first: string | undefined, latest: number): TarHeader {
+  const mtime: Timestamp = inode.mtime.seconds >= latest ? { seconds: latest, nanoseconds: 0 } : inode.mtime;
+  const again = first !== undefined;
+  // One literal, no spreads: this runs for every entry.
+  return {
+    name: inode.type === 'directory' ? `${path === '' ? '.' : path}/` : path,
+    type: again ? 'hardlink' : inode.type,
+    mode: inode.mode,
+    uid: inode.uid,
+    gid: inode.gid,
+    mtime,
+    size: inode.size,
+    linkname: again ? first : inode.linkTarget,
+    devmajor: inode.rdevMajor,
+    devminor: inode.rdevMinor,
+    xattrs: again ? undefined : inode.xattrs,
+    extents: again ? undefined : inode.data?.extents && wholeBlockRuns(inode.data.extents),
+  };
+}
+
+/**
+ * The runs of a sparse file as they are written: all but the last have whole blocks, zeros added where they must be.
+ * GNU tar begins each run in a block of its own, Go goes on where the last one ended; so both read the same.
+ */
+function wholeBlockRuns(extents: readonly DataExtent[]): DataExtent[] {
+  const runs: { fileOffset: number; tarOffset: number; length: number }[] = [];
+  for (const { fileOffset, tarOffset, length } of extents) {
+    if (length === 0) continue;
+    const last = runs.at(-1);
+    if (last !== undefined) last.length = paddedBytes(last.length);
+    if (last === undefined || fileOffset >= last.fileOffset + last.length) {
+      runs.push({ fileOffset, tarOffset, length });
+    } else {
+      last.length = fileOffset + length - last.fileOffset;
+    }
+  }
+  return runs;
+}
+
+/** Fewer zeros than a block has. */
+function zeros(count: number): Buffer {
+  return padding(BLOCK - count);
+}
+
+function* dataOf(inode: Inode, open: readonly number[]): Generator<TarPart, void, void> {
+  const { data, size } = inode;
+  if (data === undefined) return;
+  const fd = open[data.layer] as number;
+  if (data.extents === undefined) {
+    yield { fd, tarOffset: data.tarOffset, length: size };
+    yield padding(size);
+    return;
+  }
+  const extents = data.extents.filter(({ length }) => length > 0);
+  let bytes = 0;
+  let next = 0;
+  for (const run of wholeBlockRuns(extents)) {
+    const end = run.fileOffset + run.length;
+    let at = run.fileOffset;
+    for (; next < extents.length; next += 1) {
+      const { fileOffset, tarOffset, length } = extents[next] as DataExtent;
+      if (fileOffset >= end) break;
+      yield zeros(fileOffset - at);
+      yield { fd, tarOffset, length };
+      at = fileOffset + length;
+    }
+    yield zeros(end - at);
+    bytes += run.length;
+  }
+  yield padding(bytes);
+}
