@@ -1,6 +1,7 @@
 /** What the benchmark works with: inputs, peers, a registry, fresh folders on tmpfs or on disk. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,28 +22,36 @@ export interface Place {
   freshFolder(): string;
   /** Removes everything that `fresh` gave. */
   clear(): void;
+  /** Whether fresh places lie on a disk. */
+  readonly isDisk: boolean;
+  /** The same inputs and peers with fresh places on a disk: under ROOTFS_BENCH_DISK, or the temporary folder. */
+  onDisk(): Place;
 }
+
+const TMPFS = 0x01021994;
 
 /** Opens the working place; peers and inputs are made when they are missing. */
 export function openPlace(names: readonly string[]): Place {
   const base = process.env['ROOTFS_BENCH_DIR'] ?? '/dev/shm/rootfs-kit-bench';
   mkdirSync(base, { recursive: true });
-  const { type } = statfsSync(base);
-  if (type !== 0x01021994) console.log(`note: ${base} is no tmpfs; the disk is measured too`);
+  if (statfsSync(base).type !== TMPFS) console.log(`note: ${base} is no tmpfs; the disk is measured too`);
   const peers = join(base, 'peers');
   const input = join(base, 'input');
   execFileSync(join(repository, 'test/bench/peers'), [peers], { stdio: 'inherit' });
   if (names.length > 0)
     execFileSync(join(repository, 'test/bench/make-input'), [input, ...names], { stdio: 'inherit' });
-  const runs = mkdtempSync(join(base, 'runs-'));
+  return placeIn(base, { peers: join(peers, 'bin'), input });
+}
+
+function placeIn(base: string, known: Pick<Place, 'peers' | 'input'>): Place {
+  const runs = mkdtempSync(join(base, 'rootfs-kit-runs-'));
   let count = 0;
   const fresh = (): string => {
     count += 1;
     return join(runs, String(count));
   };
   return {
-    peers: join(peers, 'bin'),
-    input,
+    ...known,
     fresh,
     freshFolder: () => {
       const path = fresh();
@@ -50,5 +59,7 @@ export function openPlace(names: readonly string[]): Place {
       return path;
     },
     clear: () => rmSync(runs, { recursive: true, force: true }),
+    isDisk: statfsSync(base).type !== TMPFS,
+    onDisk: () => placeIn(process.env['ROOTFS_BENCH_DISK'] ?? tmpdir(), known),
   };
 }

@@ -1,21 +1,32 @@
 /** `rootfs unpack` against umoci and GNU tar, `flatten` against `cat`, and the cost of an entry in small and large trees. */
+import { execFileSync } from 'node:child_process';
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { image, writeLayout } from '../../../src/testing/testing.js';
 import type { Case, Row } from '../bench.js';
 import { alternate, type Contestant, type Run, runCommand, runOnce, type Sample } from '../measure.js';
 import { type Place, ROOTFS } from '../place.js';
 
-/** Runs a command whose output is new each round; `prepare` is not measured. */
-function fresh(place: Place, name: string, command: (out: string) => readonly string[], folder = false): Contestant {
+const WRITE_PART = fileURLToPath(new URL('../write-part.js', import.meta.url));
+
+type Measure = (out: string) => Promise<Run>;
+
+const command =
+  (words: (out: string) => readonly string[]): Measure =>
+  (out) =>
+    runOnce(words(out));
+
+/** What is measured writes into a fresh place each round. On a disk that stays until the end: removing costs time there. */
+function fresh(place: Place, name: string, measure: Measure, folder = false): Contestant {
   return {
     name,
     run: async (): Promise<Run> => {
       const out = folder ? place.freshFolder() : place.fresh();
       try {
-        return await runOnce(command(out));
+        return await measure(out);
       } finally {
-        rmSync(out, { recursive: true, force: true });
+        if (!place.isDisk) rmSync(out, { recursive: true, force: true });
       }
     },
   };
@@ -33,53 +44,74 @@ async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]>
   const layout = join(place.input, 'uneven');
   const store = place.freshFolder();
   const source = `oci:${layout}:bench`;
+  const where = place.isDisk ? ', on disk' : '';
   const rows: Row[] = [];
+  const contest = async (what: string, peerName: string, ours: Contestant, peer: Contestant): Promise<void> => {
+    const [one, other] = await pair(ours, peer, rounds);
+    rows.push({ what: `${what}${where}`, ours: one, peer: other, peerName });
+  };
 
   const umoci = join(place.peers, 'umoci');
-  const [whole, theirs] = await pair(
-    fresh(place, 'rootfs', (out) => [...ROOTFS, 'unpack', '-q', '--store', place.fresh(), '--dst', out, source]),
-    fresh(place, 'umoci', (out) => [umoci, 'raw', 'unpack', '--image', `${layout}:bench`, out]),
-    rounds,
+  const whole = (out: string): readonly string[] => ['--store', place.fresh(), '--dst', out, source];
+  await contest(
+    'unpack a layout, 1 GiB, layers extracted on the way',
+    'umoci 0.6 raw unpack',
+    fresh(
+      place,
+      'rootfs',
+      command((out) => [...ROOTFS, 'unpack', '-q', ...whole(out)]),
+    ),
+    fresh(
+      place,
+      'umoci',
+      command((out) => [umoci, 'raw', 'unpack', '--image', `${layout}:bench`, out]),
+    ),
   );
-  rows.push({
-    what: 'unpack a layout, 1 GiB, layers extracted on the way',
-    ours: whole,
-    peer: theirs,
-    peerName: 'umoci 0.6',
-  });
 
   await runOnce([...ROOTFS, 'extract', '-q', '--dst', store, source]);
   const tar = place.fresh();
   await runOnce([...ROOTFS, 'flatten', '-q', '--store', store, '-o', tar, source]);
-  const [written, gnu] = await pair(
-    fresh(place, 'rootfs', (out) => [...ROOTFS, 'unpack', '-q', '--store', store, '--dst', out, source]),
+  const gnuTar = fresh(
+    place,
+    'tar',
+    command((out) => [
+      ...['tar', '-x', '--xattrs', '--xattrs-include=*', '--numeric-owner', '-p', '-f', tar, '-C', out],
+    ]),
+    true,
+  );
+  await contest(
+    'unpack extracted layers, start-up and merge included',
+    'GNU tar -x of the flattened tar',
     fresh(
       place,
-      'tar',
-      (out) => ['tar', '-x', '--xattrs', '--xattrs-include=*', '--numeric-owner', '-p', '-f', tar, '-C', out],
-      true,
+      'rootfs',
+      command((out) => [...ROOTFS, 'unpack', '-q', '--store', store, '--dst', out, source]),
     ),
-    rounds,
+    gnuTar,
   );
-  rows.push({
-    what: 'unpack extracted layers, start-up and merge included',
-    ours: written,
-    peer: gnu,
-    peerName: 'GNU tar -x of the flattened tar',
-  });
-
-  const [flat, cat] = await pair(
-    fresh(place, 'rootfs', (out) => [...ROOTFS, 'flatten', '-q', '--store', store, '-o', out, source]),
-    fresh(place, 'cat', (out) => ['sh', '-c', `cat ${store}/sha256/* > ${out}`]),
-    rounds,
+  await contest(
+    'the same, the writing part alone',
+    'GNU tar -x of the flattened tar',
+    fresh(place, 'write part', async (out) => {
+      const line = execFileSync(process.execPath, [WRITE_PART, store, source, out], { encoding: 'utf8' });
+      return JSON.parse(line) as Run;
+    }),
+    gnuTar,
   );
-  rows.push({
-    what: 'flatten extracted layers',
-    ours: flat,
-    peer: cat,
-    peerName: 'cat of the layer tars',
-    note: `${Math.round(statSync(tar).size / 1e6)} MB`,
-  });
+  await contest(
+    `flatten extracted layers, ${Math.round(statSync(tar).size / 1e6)} MB`,
+    'cat of the layer tars',
+    fresh(
+      place,
+      'rootfs',
+      command((out) => [...ROOTFS, 'flatten', '-q', '--store', store, '-o', out, source]),
+    ),
+    fresh(
+      place,
+      'cat',
+      command((out) => ['sh', '-c', `cat ${store}/sha256/* > ${out}`]),
+    ),
+  );
   rmSync(tar);
   return rows;
 }
@@ -104,16 +136,11 @@ async function entryCase(place: Place, rounds: number): Promise<readonly Row[]> 
     await runCommand([...ROOTFS, 'extract', '-q', '--dst', store, `oci:${layout}:bench`]);
     const [sample] = await alternate(
       [
-        fresh(place, 'rootfs', (out) => [
-          ...ROOTFS,
-          'unpack',
-          '-q',
-          '--store',
-          store,
-          '--dst',
-          out,
-          `oci:${layout}:bench`,
-        ]),
+        fresh(
+          place,
+          'rootfs',
+          command((out) => [...ROOTFS, 'unpack', '-q', '--store', store, '--dst', out, `oci:${layout}:bench`]),
+        ),
       ],
       rounds,
     );
@@ -138,5 +165,17 @@ async function entryCase(place: Place, rounds: number): Promise<readonly Row[]> 
 /** The cases. */
 export const unpackCases: readonly Case[] = [
   { name: 'unpack', inputs: ['uneven'], run: unpackCase },
+  {
+    name: 'unpack-disk',
+    inputs: ['uneven'],
+    run: async (place, rounds) => {
+      const disk = place.onDisk();
+      try {
+        return await unpackCase(disk, rounds);
+      } finally {
+        disk.clear();
+      }
+    },
+  },
   { name: 'entries', inputs: [], run: entryCase },
 ];
