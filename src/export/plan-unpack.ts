@@ -86,7 +86,7 @@ class Planner {
       throw new RootfsError('ERR_LAYER_INVALID', `the root is a ${root.inode.type}; expected a directory`);
     }
     this.#walk(root, [], 0);
-    const rootSegment = packSegment([], [this.#entry(root, [], '')]);
+    const rootSegment = packSegment([], [this.#entry(root)]);
     for (const builder of [this.#contents, this.#links, this.#directories]) builder.flush();
     // Whoever gets a large batch last is waited for: the largest go first.
     const contents = this.#contents.batches.sort((a, b) => b.dataBytes - a.dataBytes);
@@ -112,14 +112,13 @@ class Planner {
     const directories: PlannedEntry[] = [];
     for (const child of node.children?.values() ?? []) {
       if (this.#selected?.has(child) === false) continue;
-      const childPath = [...path, child.name];
       const childBytes = pathBytes + (path.length === 0 ? 0 : 1) + child.name.length;
-      this.#checkName(child, childPath, childBytes);
+      this.#checkName(child, path.length, childBytes);
       if (child.inode.type === 'directory') {
-        this.#walk(child, childPath, childBytes);
-        directories.push(this.#entry(child, childPath, child.name));
+        this.#walk(child, [...path, child.name], childBytes);
+        directories.push(this.#entry(child));
       } else {
-        const entry = this.#nonDirectory(child, childPath);
+        const entry = this.#nonDirectory(child, path);
         (entry.type === 'link' ? links : contents).push(entry);
       }
     }
@@ -129,18 +128,18 @@ class Planner {
     this.#directories.add(path, directories);
   }
 
-  #checkName(node: TreeNode, path: readonly string[], pathBytes: number): void {
+  #checkName(node: TreeNode, depth: number, pathBytes: number): void {
     const { limits } = this.#input;
     const exceeded =
       ++this.#entries > limits.maxEntries
         ? `more than ${limits.maxEntries} entries; raise maxEntries`
-        : path.length - 1 > limits.maxDepth
+        : depth > limits.maxDepth
           ? `more than ${limits.maxDepth} directories deep; raise maxDepth`
           : pathBytes > limits.maxPathBytes
             ? `a path of more than ${limits.maxPathBytes} bytes; raise maxPathBytes`
             : undefined;
     if (exceeded !== undefined) {
-      const shown = shorten(path.join('/'));
+      const shown = shorten(nodePath(node));
       throw new RootfsError('ERR_LIMIT_EXCEEDED', `${shown}: ${exceeded} if the image is to be trusted`, {
         detail: { path: shown },
       });
@@ -148,78 +147,58 @@ class Planner {
     if (!isEntryName(node.name)) {
       throw new RootfsError(
         'ERR_LAYER_INVALID',
-        `${JSON.stringify(shorten(path.join('/')))} is not a path below the root`,
+        `${JSON.stringify(shorten(nodePath(node)))} is not a path below the root`,
       );
     }
   }
 
-  #nonDirectory(node: TreeNode, path: readonly string[]): PlannedEntry {
+  #nonDirectory(node: TreeNode, directory: readonly string[]): PlannedEntry {
     const { inode } = node;
     const from = inode.links > 1 ? this.#firstNames.get(inode) : undefined;
     if (from !== undefined) {
-      return { ...this.#bare(node.name, inode), type: 'link', detail: { linkFrom: from, linkType: inode.type } };
+      const detail = { linkFrom: from, linkType: inode.type };
+      return planned(node, { type: 'link', mode: inode.mode & 0o7777, uid: -1, gid: -1, detail });
     }
-    if (inode.links > 1) this.#firstNames.set(inode, path);
-    if (inode.type === 'file') this.#countData(inode, path);
+    if (inode.links > 1) this.#firstNames.set(inode, [...directory, node.name]);
+    if (inode.type === 'file') this.#countData(node);
     if (inode.type === 'symlink' && (inode.linkTarget ?? '\0').includes('\0')) {
-      throw new RootfsError('ERR_LAYER_INVALID', `${shorten(path.join('/'))}: a symbolic link without a usable target`);
+      throw new RootfsError('ERR_LAYER_INVALID', `${shorten(nodePath(node))}: a symbolic link without a usable target`);
     }
-    return this.#entry(node, path, node.name);
+    return this.#entry(node);
   }
 
-  #countData(inode: Inode, path: readonly string[]): void {
+  #countData(node: TreeNode): void {
+    const { inode } = node;
     const { limits, layers } = this.#input;
     this.#dataBytes += inode.size;
     if (!(inode.size >= 0) || this.#dataBytes > limits.maxDataBytes) {
       throw new RootfsError(
         'ERR_LIMIT_EXCEEDED',
-        `${shorten(path.join('/'))}: files of more than ${limits.maxDataBytes} bytes together; raise maxDataBytes if the image is to be trusted`,
+        `${shorten(nodePath(node))}: files of more than ${limits.maxDataBytes} bytes together; raise maxDataBytes if the image is to be trusted`,
       );
     }
-    checkDataPlace(inode, layers, () => shorten(path.join('/')));
+    checkDataPlace(inode, layers, () => shorten(nodePath(node)));
   }
 
-  #bare(name: string, inode: Inode): Omit<PlannedEntry, 'detail'> {
-    return {
-      name,
-      type: inode.type,
-      mode: inode.mode & 0o7777,
-      uid: -1,
-      gid: -1,
-      seconds: inode.mtime.seconds,
-      nanoseconds: inode.mtime.nanoseconds,
-      size: inode.size,
-      layer: inode.data?.layer ?? -1,
-      tarOffset: inode.data?.tarOffset ?? 0,
-    };
-  }
-
-  #entry(node: TreeNode, path: readonly string[], name: string): PlannedEntry {
+  #entry(node: TreeNode): PlannedEntry {
     const { inode } = node;
     const { powers, native } = this.#input;
     const shownPath = (): string => nodePath(node);
-    const bare = this.#bare(name, inode);
     const xattrs = this.#xattrs(inode, shownPath);
     for (const [key, value] of this.#input.marks?.get(node) ?? []) xattrs.push([key, value]);
     const owner = this.#owner(inode, shownPath, xattrs);
-    let { mode } = bare;
+    let mode = inode.mode & 0o7777;
     if (owner === 'foreign') {
       if (inode.uid !== powers.uid) mode &= ~0o4000;
       if (inode.gid !== powers.gid) mode &= ~0o2000;
     }
     if (inode.type === 'directory' && !powers.root && (mode & 0o700) !== 0o700) {
-      this.#records.add({ path: path.join('/'), mode });
+      this.#records.add({ path: nodePath(node), mode });
       mode |= 0o700;
     }
     if (!native) this.#noteMissingNative(inode, shownPath);
-    const detail: EntryDetail = {
-      ...(inode.linkTarget === undefined ? {} : { linkTarget: inode.linkTarget }),
-      ...(inode.rdevMajor === undefined ? {} : { rdevMajor: inode.rdevMajor, rdevMinor: inode.rdevMinor ?? 0 }),
-      ...(inode.data?.extents === undefined ? {} : { extents: inode.data.extents }),
-      ...(xattrs.length === 0 ? {} : { xattrs }),
-    };
-    const set = typeof owner === 'object' ? owner : { uid: -1, gid: -1 };
-    return { ...bare, ...set, mode, detail: Object.keys(detail).length === 0 ? undefined : detail };
+    const { uid, gid } = typeof owner === 'object' ? owner : OWN;
+    return planned(node, { type: inode.type, mode, uid, gid, detail: detailOf(inode, xattrs) });
   }
 
   #xattrs(inode: Inode, path: () => string): [string, string][] {
@@ -273,6 +252,34 @@ class Planner {
     else if (inode.type === 'fifo') this.#losses.add('fifos', path());
     if (inode.mtime.nanoseconds !== 0 || inode.mtime.seconds < 0) this.#losses.add('times', path());
   }
+}
+
+const OWN = { uid: -1, gid: -1 };
+
+type Decided = Pick<PlannedEntry, 'type' | 'mode' | 'uid' | 'gid' | 'detail'>;
+
+/** One literal, no spreads: this runs for every entry. */
+function planned({ name, inode }: TreeNode, { type, mode, uid, gid, detail }: Decided): PlannedEntry {
+  const { mtime, size, data } = inode;
+  const { seconds, nanoseconds } = mtime;
+  const layer = data?.layer ?? -1;
+  return { name, type, mode, uid, gid, seconds, nanoseconds, size, layer, tarOffset: data?.tarOffset ?? 0, detail };
+}
+
+function detailOf(
+  { linkTarget, rdevMajor, rdevMinor, data }: Inode,
+  xattrs: [string, string][],
+): EntryDetail | undefined {
+  const extents = data?.extents;
+  if (linkTarget === undefined && rdevMajor === undefined && extents === undefined && xattrs.length === 0) {
+    return undefined;
+  }
+  return {
+    ...(linkTarget === undefined ? {} : { linkTarget }),
+    ...(rdevMajor === undefined ? {} : { rdevMajor, rdevMinor: rdevMinor ?? 0 }),
+    ...(extents === undefined ? {} : { extents }),
+    ...(xattrs.length === 0 ? {} : { xattrs }),
+  };
 }
 
 function shorten(path: string): string {

@@ -70,8 +70,13 @@ export async function runPlan(plan: UnpackPlan, options: RunPlanOptions): Promis
 const WORTH_ENTRIES = 1000;
 const WORTH_BYTES = 32 * 1024 * 1024;
 
-function worthWorkers({ entries, dataBytes }: UnpackPlan): boolean {
+function worthWorkers({ entries, dataBytes }: Pick<UnpackPlan, 'entries' | 'dataBytes'>): boolean {
   return entries >= WORTH_ENTRIES || dataBytes >= WORTH_BYTES;
+}
+
+/** Starts workers for a tree while its plan is being made, where they will be worth it. */
+export function warmUnpackWorkers(tree: Pick<UnpackPlan, 'entries' | 'dataBytes'>, workers: number): void {
+  if (workers > 0 && worthWorkers(tree)) unpackWorkers(workers).warm(workers);
 }
 
 let pool: WorkerPool<UnpackTask, BatchResult> | undefined;

@@ -19,7 +19,7 @@ import { closeLayers, openLayers } from './layer-files.js';
 import type { OwnershipRecords } from './ownership-file.js';
 import { type Marks, type PlannedUnpack, planUnpack } from './plan-unpack.js';
 import { type Powers, readPowers } from './powers.js';
-import { runPlan } from './run-plan.js';
+import { runPlan, warmUnpackWorkers } from './run-plan.js';
 import { checkUnpackOptions, type UnpackOptions, type UnpackResult } from './unpack-options.js';
 
 /**
@@ -60,6 +60,8 @@ export async function unpackMarked(
 ): Promise<UnpackResult> {
   options.signal?.throwIfAborted();
   const limits = checkUnpackOptions(options);
+  const workers = options.workers ?? availableParallelism();
+  warmUnpackWorkers(tree, workers);
   const powers = readPowers();
   const native = loadNative() !== undefined;
   const planned = planUnpack({ tree, layers, options, limits, powers, native, marks });
@@ -68,7 +70,7 @@ export async function unpackMarked(
   try {
     const destination = openDestination(dst);
     try {
-      return await fill(destination, planned, open, powers, options);
+      return await fill(destination, planned, open, powers, { ...options, workers });
     } catch (error) {
       discard(destination, error);
       throw error;
@@ -83,7 +85,7 @@ async function fill(
   planned: PlannedUnpack,
   layers: readonly number[],
   powers: Powers,
-  options: UnpackOptions,
+  options: UnpackOptions & { readonly workers: number },
 ): Promise<UnpackResult> {
   const { plan, records, losses, skippedXattrs } = planned;
   const run = await runPlan(plan, {
@@ -95,7 +97,7 @@ async function fill(
       strict: powers.root,
       allowLoss: options.allowLoss === true,
     },
-    workers: options.workers ?? availableParallelism(),
+    workers: options.workers,
     signal: options.signal,
     onProgress: options.onProgress,
   });
