@@ -135,9 +135,8 @@ export {
   type OpenOptions,
   openDestination,
   openSource,
-  splitTransport,
-  type Transport,
 } from './open.js';
+export { refuseNoImage, splitTransport, type Transport } from './places.js';
 export { type PreparedRootfs, type PrepareOptions, prepareRootfs } from './prepare-rootfs.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 // registry

@@ -10,8 +10,8 @@ import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import type { WriteArchiveOptions } from './image/write-archive.js';
+import { placeAdvice, refuseNoImage, splitDestination, splitPath, splitTransport, type Transport } from './places.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
-import { isDigest, parseDigest } from './spec/digest.js';
 import { formatReference, parseReference } from './spec/reference.js';
 
 /** How a source or a destination is opened. What concerns a registry is ignored for a local one. */
@@ -29,70 +29,8 @@ export interface OpenedSource {
   close(): Promise<void>;
 }
 
-/** The kinds of sources, by the prefix that names them. `docker` is a registry. */
-export type Transport = 'docker' | 'oci' | 'oci-archive' | 'docker-archive' | 'docker-daemon' | 'dir';
-
-const TRANSPORTS: ReadonlySet<string> = new Set([
-  'docker',
-  'oci',
-  'oci-archive',
-  'docker-archive',
-  'docker-daemon',
-  'dir',
-]);
-
-/** Splits `transport:rest`; text without a known transport is a registry reference. */
-export function splitTransport(text: string): { readonly transport: Transport; readonly rest: string } {
-  const colon = text.indexOf(':');
-  const transport = text.slice(0, colon);
-  if (colon < 1 || !TRANSPORTS.has(transport)) return { transport: 'docker', rest: text };
-  const rest = text.slice(colon + 1);
-  if (transport !== 'docker') return { transport: transport as Transport, rest };
-  // docker:5000/x is a host named docker; only docker:// is the prefix.
-  return { transport: 'docker', rest: rest.startsWith('//') ? rest.slice(2) : text };
-}
-
-/** Splits `path[:reference]` or `path@digest`; a path that exists as it stands has no reference. */
-async function splitPath(text: string): Promise<{ path: string; reference: string | undefined }> {
-  const at = text.lastIndexOf('@');
-  if (at > 0 && isDigest(text.slice(at + 1))) return { path: text.slice(0, at), reference: text.slice(at + 1) };
-  if (
-    at > 0 &&
-    /^sha(?:256|512):/.test(text.slice(at + 1)) &&
-    (await lstat(text).catch(() => undefined)) === undefined
-  ) {
-    parseDigest(text.slice(at + 1));
-  }
-  const colon = text.indexOf(':');
-  if (colon < 0) return { path: text, reference: undefined };
-  const whole = await lstat(text).catch(() => undefined);
-  return whole === undefined
-    ? { path: text.slice(0, colon), reference: text.slice(colon + 1) }
-    : { path: text, reference: undefined };
-}
-
-/** Prefixes of other tools' sources, which in Docker's dialect would be odd names with a tag. */
-const FOREIGN = /^(containers-storage|docker-tarball|ocidir|ostree|sif|tarball):/;
-
-/** Refuses what a registry could only answer with "not found": a path, another tool's prefix. */
-function refuseLocal(text: string): void {
-  const foreign = FOREIGN.exec(text)?.[1];
-  if (foreign !== undefined) {
-    throw new RootfsError(
-      'ERR_REFERENCE_INVALID',
-      `${text}: ${foreign}: is not read here; copy the image into an OCI layout first, and name it as oci:DIR`,
-    );
-  }
-  if (!/^(?:\.{0,2}\/|~\/|\.{1,2}$)/.test(text)) return;
-  const kinds = /\.(?:tar|tgz|tar\.gz)$/.test(text) ? ['docker-archive', 'oci-archive'] : ['oci', 'dir'];
-  throw new RootfsError(
-    'ERR_REFERENCE_INVALID',
-    `${JSON.stringify(text)} is not an image reference but a path; say what lies there: ${kinds.map((kind) => `${kind}:${text}`).join(' or ')}`,
-  );
-}
-
 async function openRegistry(text: string, options: OpenOptions): Promise<OpenedSource> {
-  refuseLocal(text);
+  refuseNoImage(text);
   const { openRepository } = await import('./registry/open-repository.js');
   const { repository, reference } = await openRepository(text, options);
   return {
@@ -126,7 +64,7 @@ export async function openSource(text: string, options: OpenOptions = {}): Promi
   if (rest === '') {
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',
-      `${text}: nothing stands after ${transport}:; name a path, as in ${transport}:./image`,
+      `${text}: nothing stands after ${transport}:; ${placeAdvice(transport)}`,
     );
   }
   // An engine's image has no path; everything behind the prefix is its name.
@@ -167,6 +105,8 @@ async function openLocal(
 /** An image that was copied with its tag. */
 export interface CopiedTag extends CopyResult {
   readonly tag: string;
+  /** What it is called where it was copied to, written out in full. */
+  readonly destination: string;
 }
 
 /** An opened destination: a place, and the name that an image gets there. The caller closes it. */
@@ -200,6 +140,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
   const { transport, rest } = splitTransport(text);
   const { copyImage } = await import('./image/copy-image.js');
   if (transport === 'docker') {
+    refuseNoImage(rest);
     const { openRepository } = await import('./registry/open-repository.js');
     const { repository, reference } = await openRepository(rest, options);
     if (reference.tag !== undefined && reference.digest !== undefined) {
@@ -214,7 +155,8 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       transport,
       copyFrom: (source, from, copyOptions) =>
         copyImage(source, from, repository, reference.digest ?? reference.tag ?? 'latest', copyOptions),
-      copyAllFrom: (source, copyOptions) => copyTags(source, repository, copyOptions),
+      copyAllFrom: (source, copyOptions) =>
+        copyTags(source, repository, (tag) => formatReference({ ...reference, tag }), copyOptions),
       close: async () => {},
     };
   }
@@ -223,7 +165,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       detail: { transport },
     });
   }
-  const { path, reference } = await splitDestination(text, rest);
+  const { path, reference } = await splitDestination(transport, rest);
   if (transport !== 'oci') {
     const { writeArchive } = await import('./image/write-archive.js');
     return {
@@ -235,7 +177,8 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
         const { allTags } = await import('./image/pull.js');
         const wanted = await allTags(source, copyOptions);
         const options = { ...copyOptions, skipUnfit: transport === 'docker-archive' };
-        return [{ tag: '', ...(await writeArchive(source, wanted, { form: transport, path }, options)) }];
+        const result = await writeArchive(source, wanted, { form: transport, path }, options);
+        return [{ tag: '', destination: text, ...result }];
       },
       close: async () => {},
     };
@@ -248,7 +191,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
     name: text,
     transport,
     copyFrom: (source, from, copyOptions) => copyImage(source, from, layout, reference, copyOptions),
-    copyAllFrom: (source, copyOptions) => copyTags(source, layout, copyOptions),
+    copyAllFrom: (source, copyOptions) => copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions),
     close: async () => {
       if (!hadLayout) await removeEmptyLayout(path);
       if (!hadFolder) await rmdir(path).catch(() => {});
@@ -259,6 +202,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
 async function copyTags(
   source: ReadOnlyTarget,
   destination: CopyDestination,
+  nameOf: (tag: string) => string,
   options: CopyImageOptions = {},
 ): Promise<readonly CopiedTag[]> {
   const { allTags } = await import('./image/pull.js');
@@ -267,25 +211,9 @@ async function copyTags(
   for (const { reference } of await allTags(source, options)) {
     // Archives know images by their names in full.
     const tag = /^\w[\w.-]{0,127}$/.test(reference) ? reference : (parseReference(reference).tag ?? reference);
-    copied.push({ tag, ...(await copyImage(source, reference, destination, tag, options)) });
+    copied.push({ tag, destination: nameOf(tag), ...(await copyImage(source, reference, destination, tag, options)) });
   }
   return copied;
-}
-
-/** `path[:name]`, the path ending at the first colon after its last slash. */
-async function splitDestination(text: string, rest: string): Promise<{ path: string; reference: string }> {
-  const { path, reference } = await splitPath(rest);
-  if (path === '') {
-    throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: a path is missing; name one, as in oci:./image:v1`);
-  }
-  if (reference !== undefined && isDigest(reference) && /^sha(?:256|512):/.test(reference)) {
-    throw new RootfsError(
-      'ERR_REFERENCE_INVALID',
-      `${text}: a destination on this machine has a name or none; leave the digest out`,
-      { detail: { reference: text } },
-    );
-  }
-  return { path, reference: reference ?? '' };
 }
 
 /** Removes a layout that holds no blob; one that holds something stays as it is. */

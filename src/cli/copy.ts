@@ -52,12 +52,17 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
       const options = { platform, jobs, mountFrom, signal, onProgress, write: context.write };
       const results = all
         ? await destination.copyAllFrom(opened.source, options)
-        : [await destination.copyFrom(opened.source, opened.reference, options)];
+        : [
+            {
+              destination: destination.name,
+              ...(await destination.copyFrom(opened.source, opened.reference, options)),
+            },
+          ];
       context.endProgress();
-      for (const result of results) context.note(`rootfs: ${summary(result)}: ${destination.name}`);
+      for (const result of results) context.note(`rootfs: ${summary(result)}: ${result.destination}`);
       // The archive itself is on stdout then.
       if (isStdout(to)) return;
-      const told = results.map((result) => describe(result, opened.name, destination.name));
+      const told = results.map((result) => describe(result, opened.name));
       if (args['json'] === true) await context.write(`${JSON.stringify(all ? told : told[0])}\n`);
       else await context.write(results.map(({ descriptor }) => `${descriptor.digest}\n`).join(''));
     } finally {
@@ -68,7 +73,10 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   }
 }
 
-function describe({ descriptor, source: target, ...rest }: CopyResult, source: string, destination: string): object {
+function describe(
+  { descriptor, source: target, destination, ...rest }: CopyResult & { readonly destination: string },
+  source: string,
+): object {
   const { digest, mediaType, size } = descriptor;
   return { source, sourceDigest: target.digest, destination, digest, mediaType, size, ...rest };
 }

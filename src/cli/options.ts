@@ -1,7 +1,7 @@
 /** Options that several commands share, each declared once, and how they become the library's options. */
 import { readFile } from 'node:fs/promises';
 import type { Options } from 'yargs';
-import { RootfsError, splitTransport, systemErrorCode } from '../index.js';
+import { RootfsError, refuseNoImage, splitTransport, systemErrorCode } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { parseDuration } from './quantity.js';
 
@@ -231,6 +231,9 @@ export async function clientOptions(
 export function registryWord(args: Arguments, name: string, shown: string): string {
   const given = required(args, name, shown);
   const { transport, rest } = splitTransport(given);
-  if (transport === 'docker') return rest;
+  if (transport === 'docker') {
+    refuseNoImage(rest);
+    return rest;
+  }
   throw new RootfsError('ERR_UNSUPPORTED', `${given}: only registries can tell this; name an image at a registry`);
 }

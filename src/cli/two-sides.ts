@@ -1,6 +1,6 @@
 /** Commands that read one place and write another: options that hold for one of the two only. */
 import type { Options } from 'yargs';
-import { parseReference, RootfsError, splitTransport } from '../index.js';
+import { parseReference, RootfsError, refuseNoImage, splitTransport } from '../index.js';
 import type { Arguments } from './command.js';
 import { flag, type RegistryArguments, registryArguments, splitCredential, text } from './options.js';
 
@@ -52,5 +52,7 @@ function ofSide(side: Side, args: Arguments, common: RegistryArguments): Registr
 
 function registryOf(text: string): string | undefined {
   const { transport, rest } = splitTransport(text);
-  return transport === 'docker' ? parseReference(rest).registry : undefined;
+  if (transport !== 'docker') return undefined;
+  refuseNoImage(rest);
+  return parseReference(rest).registry;
 }

@@ -1,6 +1,7 @@
 /** Every manifest of a repository that a tag leads to: as the registry lists them, or gathered tag by tag. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { checkJobs } from '../image/copy-image.js';
 import { fetchImage } from '../image/fetch-image.js';
 import { type FetchedManifest, fetchManifest } from '../image/fetch-manifest.js';
 import { mapConcurrently } from '../io/concurrency.js';
@@ -20,12 +21,14 @@ export interface ListInstancesOptions extends CallOptions {
  * tells size, tags and times these are taken; else each tag is resolved, and size and time are read from manifest and
  * config. Manifests without a tag are known only where the registry lists them.
  *
- * @throws RegistryError, RootfsError as `RegistryRepository.tags` and `fetchManifest`; or the signal's own reason
+ * @throws RegistryError, RootfsError as `RegistryRepository.tags` and `fetchManifest`, `ERR_OPTION_INVALID`; or the
+ *   signal's own reason
  */
 export async function listInstances(
   repository: RegistryRepository,
   options: ListInstancesOptions = {},
 ): Promise<ReadonlyMap<Digest, Instance>> {
+  const jobs = checkJobs(options.jobs);
   const { signal, onProgress } = options;
   const call = { signal, onProgress };
   const listed = new Map<Digest, Instance>();
@@ -38,16 +41,17 @@ export async function listInstances(
       listed.set(instance.digest, instance);
     }
   }
-  if (!told) for (const instance of await gather(repository, [...tags], options)) listed.set(instance.digest, instance);
+  if (!told)
+    for (const instance of await gather(repository, [...tags], jobs, call)) listed.set(instance.digest, instance);
   return new Map([...listed.values()].sort(compareInstances).map((instance) => [instance.digest, instance]));
 }
 
 async function gather(
   repository: RegistryRepository,
   tags: readonly string[],
-  options: ListInstancesOptions,
+  concurrency: number,
+  options: CallOptions,
 ): Promise<readonly Instance[]> {
-  const concurrency = options.jobs ?? 6;
   const resolved = await mapConcurrently(
     tags,
     async (tag, signal) => {

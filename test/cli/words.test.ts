@@ -54,6 +54,23 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['inspect ./h', /"\.\/h" is not an image reference but a path; .* oci:\.\/h or dir:\.\/h/],
   ['inspect ../x.tar', /docker-archive:\.\.\/x\.tar or oci-archive:/],
   ['inspect containers-storage:alpine', /containers-storage: is not read here/],
+  ['inspect image.tar', /not an image reference but a path; .* docker-archive:image\.tar or oci-archive:/],
+  ['inspect docker-deamon:app', /docker-deamon: is no kind of place; did you mean docker-daemon:app\?/],
+  ['inspect Docker_Archive:a.tar', /did you mean docker-archive:a\.tar\?/],
+  ['inspect 127.0.0.1:5000', /a registry without an image; name one there, as in 127\.0\.0\.1:5000\/app:v1/],
+  ['instances localhost:5000', /a registry without an image/],
+  ['copy oci:h ./d', /"\.\/d" is not an image reference but a path; .* oci:\.\/d or dir:\.\/d/],
+  ['copy oci:h d.tar', /docker-archive:d\.tar or oci-archive:d\.tar/],
+  ['copy oci:h ocidir:d', /did you mean oci:d\?/],
+  ['copy oci:h oci-archiv:d', /did you mean oci-archive:d\?/],
+  ['copy oci:h localhost:5000', /a registry without an image/],
+  ['copy oci:h oci:', /a path is missing; name a path, as in oci:\.\/image:v1/],
+  ['copy oci:h docker-archive:', /name a path, as in docker-archive:\.\/image\.tar/],
+  ['copy oci:h oci:-', /a folder cannot go to standard output; use oci-archive:-/],
+  ['copy oci:h dir:-', /a folder cannot go to standard output/],
+  ['pull oci:h -o docker-archive:d.tar', /a path belongs here; try -o d\.tar/],
+  ['pull oci:h -o oci:d', /a path belongs here; try rootfs copy IMAGE oci:d/],
+  ['tag oci:h oci:h:v2', /NEWTAG is a tag in the place of IMAGE/],
 ];
 
 for (const [line, message] of REFUSED) {

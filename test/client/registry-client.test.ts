@@ -119,6 +119,9 @@ test('instances are gathered where the registry does not list them', async (t) =
   const list = [...found.values()];
   assert.deepEqual(list, [...list].sort(compareInstances));
   assert.ok((found.get(built.descriptor.digest)?.size ?? 0) > (found.get(amd64.descriptor.digest)?.size ?? 0));
+  for (const jobs of [0, 65, 1.5]) {
+    await assert.rejects(client.listInstances(app, { jobs }), { code: 'ERR_OPTION_INVALID', message: /from 1 to 64/ });
+  }
 });
 
 test("instances come from the registry's own list where it has one", async (t) => {

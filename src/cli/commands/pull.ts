@@ -1,5 +1,5 @@
 /** `rootfs pull IMAGE -o FILE.tar[.gz]`: an image as an archive for `docker load` and its kin. */
-import { type OpenedSource, pullAllTags, pull as pullImage, RootfsError } from '../../index.js';
+import { type OpenedSource, pullAllTags, pull as pullImage, RootfsError, splitTransport } from '../../index.js';
 import { refuseTagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
@@ -9,6 +9,14 @@ import { flag, text, whole } from '../options.js';
 /** Its name at the registry, also where it comes out of the cache. */
 function registryName({ transport, name }: OpenedSource): string | undefined {
   return transport === 'docker' ? name : undefined;
+}
+
+/** `-o` takes a path. A prefix would become a part of the file's name. */
+function refusePrefix(output: string): void {
+  const { transport, rest } = splitTransport(output);
+  if (transport === 'docker' && !output.startsWith('docker://')) return;
+  const advice = transport === 'docker-archive' ? `-o ${rest}` : `rootfs copy IMAGE ${output}`;
+  throw new RootfsError('ERR_OPTION_INVALID', `--output ${output}: a path belongs here; try ${advice}`);
 }
 
 /** The command. */
@@ -42,6 +50,7 @@ export const pull: Command = {
     const name = text(args, 'name');
     const all = flag(args, 'all-tags') === true;
     if (output === '-') refuseTerminal('--output -');
+    refusePrefix(output);
     if (all) refuseTagged(String(args['image']));
     if (all && name !== undefined) throw new RootfsError('ERR_OPTION_INVALID', '--name names one image; leave it out');
     const options = {

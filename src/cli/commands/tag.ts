@@ -1,5 +1,5 @@
 /** `rootfs tag IMAGE NEWTAG`: another tag for an image, in its repository or layout. */
-import { RootfsError, type Tagger } from '../../index.js';
+import { RootfsError, splitTransport, type Tagger } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
 import { REGISTRY_OPTIONS, required } from '../options.js';
@@ -14,6 +14,12 @@ export const tag: Command = {
   examples: [['$0 tag registry.example/app:1.2.3 stable', 'the same bytes under another tag']],
   run: async (args, context) => {
     const name = required(args, 'newtag', 'NEWTAG');
+    if (splitTransport(name).transport !== 'docker') {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${name}: NEWTAG is a tag in the place of IMAGE; give the tag alone, or copy to ${name}`,
+      );
+    }
     const { signal, onProgress } = context;
     const opened = await openImageSource(args, context);
     try {

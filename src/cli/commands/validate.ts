@@ -24,7 +24,7 @@ export const validate: Command = {
       context.endProgress();
       const { descriptor, manifests, blobs, bytes } = valid;
       context.note(
-        `rootfs: ${manifests} manifests and ${blobs} blobs (${formatSize(bytes)}) are sound: ${opened.name}`,
+        `rootfs: ${manifests} ${manifests === 1 ? 'manifest' : 'manifests'} and ${blobs} blobs (${formatSize(bytes)}) are sound: ${opened.name}`,
       );
       await context.write(
         args['json'] === true
