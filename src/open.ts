@@ -7,15 +7,23 @@
 import { lstat, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReadOnlyTarget } from './content/content.js';
+import type { AskUrls, LocalSource } from './content/local-source.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import type { WriteArchiveOptions } from './image/write-archive.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitPath, splitTransport, type Transport } from './places.js';
+import type { ForeignFetcher } from './registry/fetch-foreign.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
 import { formatReference, parseReference } from './spec/reference.js';
 
 /** How a source or a destination is opened. What concerns a registry is ignored for a local one. */
-export type OpenOptions = OpenRegistryOptions;
+export interface OpenOptions extends OpenRegistryOptions {
+  /**
+   * Whether layers that a local source does not have, and whose `urls` the image gives (`foreign` ones), are fetched
+   * from there. Default true.
+   */
+  readonly askUrls?: boolean | undefined;
+}
 
 /** An opened source: where to read, and the reference to ask it for. The caller closes it. */
 export interface OpenedSource {
@@ -70,11 +78,12 @@ export async function openSource(text: string, options: OpenOptions = {}): Promi
   // An engine's image has no path; everything behind the prefix is its name.
   const { path, reference } = transport === 'docker-daemon' ? { path: rest } : await splitPath(rest);
   const { source, close } = await openLocal(transport, path, options);
+  if (options.askUrls !== false) source.askUrls = foreignLayers(source.place, options);
   return { source, reference: reference ?? '', name: text, transport, close };
 }
 
-interface LocalSource {
-  readonly source: ReadOnlyTarget;
+interface OpenedLocal {
+  readonly source: LocalSource & ReadOnlyTarget;
   close(): Promise<void>;
 }
 
@@ -82,9 +91,9 @@ async function openLocal(
   transport: Exclude<Transport, 'docker'>,
   path: string,
   { signal }: OpenOptions,
-): Promise<LocalSource> {
+): Promise<OpenedLocal> {
   const nothing = async (): Promise<void> => {};
-  const closing = <T extends ReadOnlyTarget & { close(): Promise<void> }>(source: T): LocalSource => ({
+  const closing = (source: OpenedLocal['source'] & { close(): Promise<void> }): OpenedLocal => ({
     source,
     close: () => source.close(),
   });
@@ -100,6 +109,15 @@ async function openLocal(
     case 'docker-daemon':
       return closing(await (await import('./content/docker-daemon.js')).openDockerDaemon(path, { signal }));
   }
+}
+
+/** Layers that are elsewhere, for a local source; what that takes is loaded when the first of them is asked for. */
+function foreignLayers(place: string, options: OpenOptions): AskUrls {
+  let fetcher: Promise<ForeignFetcher> | undefined;
+  return async (target, absent, fetchOptions) => {
+    fetcher ??= import('./registry/fetch-foreign.js').then((module) => module.createForeignFetcher(place, options));
+    return (await fetcher).fetch(target, absent, fetchOptions);
+  };
 }
 
 /** An image that was copied with its tag. */

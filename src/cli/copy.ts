@@ -45,7 +45,10 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   if (all) for (const text of [from, to]) refuseTagged(text);
   const sides = await sideArguments(args, from, to);
   cachePolicy(args);
-  const opened = await throughCache(await openSource(from, { ...sides.src, signal, onProgress }), args);
+  const opened = await throughCache(
+    await openSource(from, { ...sides.src, askUrls: flag(args, 'offline') !== true, signal, onProgress }),
+    args,
+  );
   try {
     const destination = await openDestination(to, { ...sides.dest, signal, onProgress });
     try {

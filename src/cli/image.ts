@@ -12,7 +12,7 @@ import {
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { layerArguments } from './layer-options.js';
-import { PLATFORM_OPTIONS, platformText, REGISTRY_OPTIONS, registryArguments, required } from './options.js';
+import { flag, PLATFORM_OPTIONS, platformText, REGISTRY_OPTIONS, registryArguments, required } from './options.js';
 
 /** Options of every command that reads an image. */
 export const IMAGE_OPTIONS: Readonly<Record<string, Options>> = {
@@ -40,7 +40,12 @@ export async function openImageSource(args: Arguments, context: Context): Promis
   const text = required(args, 'image', 'IMAGE');
   const { signal, onProgress } = context;
   cachePolicy(args);
-  const opened = await openSource(text, { ...(await registryArguments(args)), signal, onProgress });
+  const opened = await openSource(text, {
+    ...(await registryArguments(args)),
+    askUrls: flag(args, 'offline') !== true,
+    signal,
+    onProgress,
+  });
   return throughCache(opened, args);
 }
 

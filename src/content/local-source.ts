@@ -1,12 +1,19 @@
 /** What local forms have in common: each blob is a piece of a regular file, or bytes that were made when it was opened. */
 import { lstat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { wrapSystemError } from '../errors.js';
+import { type RootfsError, wrapSystemError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { absentBlob, isAbsent, openRegularFile, resolveRange, streamBlob } from './blob-file.js';
 import type { BlobLocation, BlobPath, CallOptions, FetchOptions, ReadOnlyStorage } from './content.js';
+
+/**
+ * Asks for content that is not here where its descriptor's `urls` say it is.
+ *
+ * @param absent What is thrown where none of them can be asked.
+ */
+export type AskUrls = (target: Descriptor, absent: RootfsError, options: FetchOptions) => Promise<Readable>;
 
 /** Where the bytes of a digest are: a piece of a file, or memory. */
 export type Located = BlobLocation | Buffer;
@@ -15,6 +22,8 @@ export type Located = BlobLocation | Buffer;
 export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
   /** What errors name: the file or folder that was opened. */
   abstract readonly place: string;
+  /** Brings what is not here and has `urls` (layers that must not be handed on); without it, it is not found. */
+  askUrls: AskUrls | undefined;
 
   /** Where a blob lies; `undefined` where this source does not have it. A file need not be checked here. */
   protected abstract locate(digest: Digest): Promise<Located | undefined>;
@@ -25,13 +34,13 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     const range = resolveRange(options.range, target);
     throwIfAborted(options.signal);
     const located = await this.locate(target.digest);
-    if (located === undefined) throw absentBlob(target.digest, this.place);
+    if (located === undefined) return this.#elsewhere(target, options);
     if (Buffer.isBuffer(located)) {
       const bytes = located.subarray(range?.start ?? 0, range?.end ?? target.size + 1);
       return abortStream(Readable.from(bytes.length === 0 ? [] : [bytes], { objectMode: false }), options.signal);
     }
     const opened = await openRegularFile(located.path);
-    if (opened === undefined) throw absentBlob(target.digest, this.place);
+    if (opened === undefined) return this.#elsewhere(target, options);
     const size = Math.max(0, Math.min(located.size, opened.stat.size - located.offset));
     return streamBlob(opened.file, { offset: located.offset, size }, target, options);
   }
@@ -60,5 +69,11 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     await opened.file.close();
     const size = Math.max(0, Math.min(located.size, opened.stat.size - located.offset));
     return { path: located.path, offset: located.offset, size };
+  }
+
+  async #elsewhere(target: Descriptor, options: FetchOptions): Promise<Readable> {
+    const absent = absentBlob(target.digest, this.place);
+    if (this.askUrls === undefined || (target.urls ?? []).length === 0) throw absent;
+    return this.askUrls(target, absent, options);
   }
 }

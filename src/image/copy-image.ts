@@ -33,8 +33,11 @@ export interface CopyImageOptions extends CallOptions {
    * repository, where source and destination are of one registry.
    */
   readonly mountFrom?: string | undefined;
-  /** Copies layers that must not be handed on (`nondistributable`, `foreign`) too. Default false. */
-  readonly foreignLayers?: boolean | undefined;
+  /**
+   * Whether layers that must not be handed on (`nondistributable`, `foreign`) are copied too; `available`: those that
+   * can be had, and the others are left out with a warning. Default: false for a registry, else `available`.
+   */
+  readonly foreignLayers?: boolean | 'available' | undefined;
   /** The most bytes that an index, a manifest or a config may have; 4 MiB when absent. */
   readonly maxManifestBytes?: number | undefined;
 }
@@ -53,7 +56,7 @@ export interface CopyResult {
   readonly presentBlobs: number;
   /** Blobs that the registry took over from another of its repositories. */
   readonly mountedBlobs: number;
-  /** Layers that are not handed on; whoever pulls the image gets them where their `urls` say. */
+  /** Layers that were left out: not handed on, or not to be had. Whoever needs them asks where their `urls` say. */
   readonly foreignBlobs: number;
 }
 
@@ -91,7 +94,8 @@ export async function copyImage(
     }
     const name = checkName(destinationReference, root.descriptor, reader.name);
     const graph = await copyGraph(root, reader, jobs);
-    const foreign = options.foreignLayers === true ? [] : graph.blobs.filter(isForeignLayer);
+    const foreignLayers = options.foreignLayers ?? (isRegistry(destination) ? false : 'available');
+    const foreign = foreignLayers === false ? graph.blobs.filter(isForeignLayer) : [];
     const blobs = graph.blobs.filter((blob) => !foreign.includes(blob));
     report(onProgress, {
       type: 'blobs:planned',
@@ -101,7 +105,12 @@ export async function copyImage(
     const mountFrom = options.mountFrom ?? commonRegistry(source, destination);
     const became = await mapConcurrently(
       blobs,
-      (blob, blobSignal) => copyBlob(source, destination, blob, { signal: blobSignal, onProgress, mountFrom }),
+      (blob, blobSignal) => {
+        const copied = copyBlob(source, destination, blob, { signal: blobSignal, onProgress, mountFrom });
+        return foreignLayers === 'available' && isForeignLayer(blob)
+          ? copied.catch((error: unknown) => leaveOut(blob, error, { signal: blobSignal, onProgress }))
+          : copied;
+      },
       { concurrency: jobs, signal },
     );
     for (const level of graph.levels) {
@@ -117,7 +126,7 @@ export async function copyImage(
     const descriptor = named(root.descriptor);
     throwIfAborted(signal);
     if (name !== undefined) await destination.tag(descriptor, name, call);
-    const count = (what: CopiedBlob): number => became.filter((one) => one === what).length;
+    const count = (what: CopiedBlob | 'left'): number => became.filter((one) => one === what).length;
     return {
       descriptor,
       source: named(target),
@@ -126,7 +135,7 @@ export async function copyImage(
       copiedBytes: blobs.reduce((sum, { size }, at) => (became[at] === 'copied' ? sum + size : sum), 0),
       presentBlobs: count('present'),
       mountedBlobs: count('mounted'),
-      foreignBlobs: foreign.length,
+      foreignBlobs: foreign.length + count('left'),
     };
   } catch (error) {
     throw imageFailure(error, imageName(source, reference), signal);
@@ -177,6 +186,34 @@ function commonRegistry(source: object, destination: object): string | undefined
   const to = destination as { readonly registry?: unknown; readonly repository?: unknown };
   if (typeof from.repository !== 'string' || from.registry === undefined) return undefined;
   return from.registry === to.registry && from.repository !== to.repository ? from.repository : undefined;
+}
+
+/** Whether a store is a repository of a registry: whoever pulls from there is somebody else. */
+function isRegistry(destination: object): boolean {
+  return typeof (destination as { readonly registry?: unknown }).registry === 'string';
+}
+
+/** Failures of those who have a foreign layer, and of nobody else. */
+const UNAVAILABLE: ReadonlySet<string> = new Set([
+  'ERR_NOT_FOUND',
+  'ERR_UNAUTHORIZED',
+  'ERR_DENIED',
+  'ERR_RATE_LIMITED',
+  'ERR_REGISTRY',
+  'ERR_NETWORK',
+  'ERR_TIMEOUT',
+  'ERR_TLS',
+]);
+
+/** An image is of use without a layer that nobody gives us. Wrong bytes, a full disk and an abort are failures still. */
+function leaveOut(blob: Descriptor, error: unknown, { signal, onProgress }: CallOptions): 'left' {
+  throwIfAborted(signal);
+  if (!(error instanceof RootfsError) || !UNAVAILABLE.has(error.code)) throw error;
+  report(onProgress, {
+    type: 'warning:raised',
+    message: `left out the foreign layer ${blob.digest}: ${error.message}`,
+  });
+  return 'left';
 }
 
 function isWhole({ platform }: CopyImageOptions): boolean {

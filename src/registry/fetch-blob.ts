@@ -22,6 +22,8 @@ export interface BlobContext {
   readonly subject: Subject;
   /** Endpoints that served wrong bytes for this blob; asked only when there is no other. */
   readonly distrusted: ReadonlySet<string>;
+  /** Why no repository is asked: then only the descriptor's own URLs are. */
+  readonly absent?: RootfsError | undefined;
   /** Told which endpoint serves, and what its answer showed about ranges. */
   served(endpoint: Endpoint, ranges: boolean | undefined): void;
 }
@@ -93,6 +95,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   const open = async (offset: number): Promise<OpenBody> => {
     for (;;) {
       try {
+        if (context.absent !== undefined) throw context.absent;
         return await session.onEndpoints('pull', subject.name, call, (endpoint) => openAt(endpoint, offset), choice);
       } catch (error) {
         if (offset > 0 && options.range === undefined && !refusesRange && isRangeRefusal(error)) {

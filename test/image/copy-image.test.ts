@@ -167,6 +167,38 @@ test('foreign layers are not handed on', async (t) => {
   assert.deepEqual([whole.foreignBlobs, whole.copiedBlobs], [0, 3]);
 });
 
+test('a place on this machine gets the foreign layers that can be had', async (t) => {
+  const built = image()
+    .layer((layer) => layer.file('windows', 'x'), { mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar' })
+    .layer((layer) => layer.file('ours', 'y'))
+    .build();
+  const foreign = built.layers[0]?.descriptor.digest;
+  assert.ok(foreign !== undefined);
+  const events: ProgressEvent[] = [];
+  const copy = async (damage: (registry: TestRegistry) => void): Promise<[MemoryStore, number[]]> => {
+    const registry = await registryWith(t, built);
+    damage(registry);
+    const store = new MemoryStore();
+    const onProgress = (event: ProgressEvent): void => void events.push(event);
+    const from = createRepository(`${registry.host}/from/app`, { retry: 0 });
+    const { copiedBlobs, foreignBlobs } = await copyImage(from, 'v1', store, 'v1', { onProgress });
+    return [store, [copiedBlobs, foreignBlobs]];
+  };
+  const [whole, all] = await copy(() => {});
+  assert.deepEqual(all, [3, 0]);
+  await checkWhole(whole, built);
+  const [partly, left] = await copy(({ content }) => content.repository('from/app').blobs.delete(foreign));
+  assert.deepEqual(left, [2, 1]);
+  assert.equal((await partly.resolve('v1')).digest, built.descriptor.digest);
+  const warnings = events.flatMap((event) => (event.type === 'warning:raised' ? [event.message] : []));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? '', new RegExp(`left out the foreign layer ${foreign}: .*not found`));
+  await assert.rejects(
+    copy(({ content }) => content.bytes.set(foreign, Buffer.alloc(content.bytes.get(foreign)?.length ?? 0))),
+    { code: 'ERR_DIGEST_MISMATCH' },
+  );
+});
+
 test('a tag that moves while its image is copied is not mixed in', async (t) => {
   const { built } = sampleIndex();
   const from = await registryWith(t, built);

@@ -1,13 +1,20 @@
 /** Layers that their registry does not keep: the image says where they are. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Fetcher } from '../../src/content/content.js';
 import { fetchVerified } from '../../src/content/fetch-verified.js';
+import { openSource } from '../../src/open.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { startRegistry } from '../../src/testing/testing.js';
+import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
 import { big } from '../support/fault-case.js';
+import { rootfs } from '../support/rootfs.js';
+import { tempDir } from '../support/temp-dir.js';
 
 interface Place {
   readonly repository: RegistryRepository;
@@ -15,11 +22,8 @@ interface Place {
   readonly seen: readonly IncomingMessage[];
 }
 
-async function serve(t: TestContext, cutFirst = false): Promise<Place> {
-  const users = { user: 'secret' };
-  const registry = await startRegistry({ auth: { kind: 'basic', users } });
-  t.after(() => registry.close());
-  registry.content.repository('app');
+/** Somebody else's server with `big` on it. */
+async function serveLayer(t: TestContext, cutFirst: boolean): Promise<Omit<Place, 'repository'>> {
   const seen: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     seen.push(request);
@@ -34,6 +38,14 @@ async function serve(t: TestContext, cutFirst = false): Promise<Place> {
     server.closeAllConnections();
     server.close();
   });
+  return { seen, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/layer` };
+}
+
+async function serve(t: TestContext, cutFirst = false): Promise<Place> {
+  const users = { user: 'secret' };
+  const registry = await startRegistry({ auth: { kind: 'basic', users } });
+  t.after(() => registry.close());
+  registry.content.repository('app');
   const credential = { username: 'user', password: 'secret' };
   const repository = createRepository(`${registry.host}/app`, {
     credentials: { credential: async () => ({ credential, source: 'the test' }) },
@@ -41,10 +53,10 @@ async function serve(t: TestContext, cutFirst = false): Promise<Place> {
     retry: 1,
     timeoutMs: 500,
   });
-  return { repository, seen, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/layer` };
+  return { repository, ...(await serveLayer(t, cutFirst)) };
 }
 
-async function read(repository: RegistryRepository, target: Descriptor): Promise<Buffer> {
+async function read(repository: Fetcher, target: Descriptor): Promise<Buffer> {
   return Buffer.concat(await (await fetchVerified(repository, target)).toArray());
 }
 
@@ -72,4 +84,51 @@ test('without URLs that can be asked, the layer is not found', async (t) => {
     code: 'ERR_NOT_FOUND',
   });
   await assert.rejects(read(repository, big.descriptor), { code: 'ERR_NOT_FOUND' });
+});
+
+test('a layout and an archive that lack the layer ask its URLs, and nobody when that is not wanted', async (t) => {
+  const { url, seen } = await serveLayer(t, true);
+  const folder = tempDir(t);
+  const layout = join(folder, 'layout');
+  await writeLayout(layout, {
+    v1: image()
+      .layer((layer) => layer.file('x', 'y'))
+      .build(),
+  });
+  execFileSync('tar', ['-C', layout, '-cf', join(folder, 'oci.tar'), '.']);
+  const target = { ...big.descriptor, urls: [url] };
+  for (const place of [`oci:${layout}`, `oci-archive:${join(folder, 'oci.tar')}`]) {
+    const opened = await openSource(place, { retry: 1 });
+    assert.deepEqual(await read(opened.source, target), big.blob);
+    await assert.rejects(read(opened.source, { ...target, urls: ['file:///etc/passwd'] }), {
+      code: 'ERR_NOT_FOUND',
+      message: /no such blob in/,
+    });
+    await opened.close();
+  }
+  assert.deepEqual(
+    seen.map(({ headers }) => headers.range),
+    [undefined, 'bytes=100000-', undefined],
+  );
+  const alone = await openSource(`oci:${layout}`, { askUrls: false });
+  await assert.rejects(read(alone.source, target), { code: 'ERR_NOT_FOUND' });
+  assert.equal(seen.length, 3);
+});
+
+test('a layout that another tool left without its foreign layer is extracted, and not under --offline', async (t) => {
+  const { url } = await serveLayer(t, false);
+  const folder = tempDir(t);
+  const mediaType = 'application/vnd.docker.image.rootfs.foreign.diff.tar';
+  const built = image()
+    .layer(big.tar, { mediaType, urls: [url], compression: 'none' })
+    .build();
+  await writeLayout(join(folder, 'layout'), { v1: built });
+  rmSync(join(folder, 'layout/blobs', big.descriptor.digest.replace(':', '/')));
+  const store = join(folder, 'store');
+  const extract = ['extract', '-q', '--dst', store, `oci:${join(folder, 'layout')}:v1`];
+  const offline = await rootfs([...extract, '--offline']);
+  assert.equal(offline.code, 3, offline.stderr);
+  const { code, stderr } = await rootfs(extract);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(readFileSync(join(store, 'sha256', big.diffId.slice(7))), big.tar);
 });
