@@ -146,12 +146,12 @@ export interface OpenedDestination {
 
 /**
  * Opens the destination that `text` names: `docker://NAME[:TAG]` or a bare registry reference, `oci:DIR[:TAG]`,
- * `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `dir:DIR`.
+ * `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `dir:DIR`, `docker-daemon:NAME[:TAG]`.
  *
  * A layout's folder is made where there is none; a registry is not asked anything yet. An archive's `FILE` may be `-`,
  * standard output; one that ends in `.gz` or `.tgz` is compressed. Archives and `dir:` are made anew.
  *
- * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_UNSUPPORTED` (a form that is only read), `ERR_LAYOUT_INVALID`,
+ * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_LAYOUT_INVALID`,
  *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
  */
 export async function openDestination(text: string, options: OpenOptions = {}): Promise<OpenedDestination> {
@@ -178,11 +178,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       close: async () => {},
     };
   }
-  if (transport === 'docker-daemon') {
-    throw new RootfsError('ERR_UNSUPPORTED', `${text}: an engine is read, not written; load an archive there`, {
-      detail: { transport },
-    });
-  }
+  if (transport === 'docker-daemon') return openEngine(rest, options);
   const { path, reference } = await splitDestination(transport, rest);
   if (transport !== 'oci') {
     const { writeArchive } = await import('./image/write-archive.js');
@@ -217,19 +213,77 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
   };
 }
 
+/** An engine: it takes a docker-archive, which is gathered here first, so that nothing unverified is loaded. */
+async function openEngine(name: string, { signal }: OpenOptions): Promise<OpenedDestination> {
+  const text = `docker-daemon:${name}`;
+  if (name === '') throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: ${placeAdvice('docker-daemon')}`);
+  const { digest, ...reference } = parseReference(name);
+  if (digest !== undefined) {
+    throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: an engine gives digests itself; leave it out`, {
+      detail: { reference: text },
+    });
+  }
+  const { writeArchive } = await import('./image/write-archive.js');
+  const { loadIntoEngine } = await import('./content/docker-load.js');
+  const copyFrom = (
+    source: ReadOnlyTarget,
+    from: string,
+    called: string,
+    options: CopyImageOptions & WriteArchiveOptions = {},
+  ): Promise<CopyResult> =>
+    loadIntoEngine(
+      text,
+      (write) =>
+        writeArchive(
+          source,
+          [{ reference: from, name: called }],
+          { form: 'docker-archive', path: '-', gzip: false },
+          { ...options, write },
+        ),
+      { signal: options.signal ?? signal },
+    );
+  return {
+    name: text,
+    transport: 'docker-daemon',
+    copyFrom: (source, from, options) => copyFrom(source, from, name, options),
+    copyAllFrom: async (source, options = {}) => {
+      const copied: CopiedTag[] = [];
+      for (const { tag, from } of await tagsOf(source, options)) {
+        const called = formatReference({ ...reference, tag });
+        copied.push({
+          tag,
+          destination: `docker-daemon:${called}`,
+          ...(await copyFrom(source, from, called, options)),
+        });
+      }
+      return copied;
+    },
+    close: async () => {},
+  };
+}
+
+/** The tags of a source, and what it calls them: archives know images by their names in full. */
+async function tagsOf(
+  source: ReadOnlyTarget,
+  options: CopyImageOptions,
+): Promise<readonly { readonly tag: string; readonly from: string }[]> {
+  const { allTags } = await import('./image/pull.js');
+  return (await allTags(source, options)).map(({ reference: from }) => {
+    const tag = /^\w[\w.-]{0,127}$/.test(from) ? from : (parseReference(from).tag ?? from);
+    return { tag, from };
+  });
+}
+
 async function copyTags(
   source: ReadOnlyTarget,
   destination: CopyDestination,
   nameOf: (tag: string) => string,
   options: CopyImageOptions = {},
 ): Promise<readonly CopiedTag[]> {
-  const { allTags } = await import('./image/pull.js');
   const { copyImage } = await import('./image/copy-image.js');
   const copied: CopiedTag[] = [];
-  for (const { reference } of await allTags(source, options)) {
-    // Archives know images by their names in full.
-    const tag = /^\w[\w.-]{0,127}$/.test(reference) ? reference : (parseReference(reference).tag ?? reference);
-    copied.push({ tag, destination: nameOf(tag), ...(await copyImage(source, reference, destination, tag, options)) });
+  for (const { tag, from } of await tagsOf(source, options)) {
+    copied.push({ tag, destination: nameOf(tag), ...(await copyImage(source, from, destination, tag, options)) });
   }
   return copied;
 }

@@ -16,6 +16,7 @@ import { OciLayout } from '../../src/content/oci-layout.js';
 import { parseImageConfig } from '../../src/spec/image-config.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
 import { type BuiltImage, image, writeLayout } from '../../src/testing/testing.js';
+import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 import { findTool, needs } from '../support/tools.js';
 
@@ -106,7 +107,10 @@ test('what we write as a layout, skopeo and umoci read', { skip: needs('skopeo',
 
 const asRoot = process.getuid?.() === 0 ? needs('podman', 'skopeo') : 'podman with storage of its own needs root';
 
-test('podman: what it saves is read, and its engine is a source', { skip: asRoot, timeout: 120_000 }, async (t) => {
+test('podman: what it saves is read, its engine is a source and a destination', {
+  skip: asRoot,
+  timeout: 120_000,
+}, async (t) => {
   const folder = tempDir(t);
   const storage = ['--root', join(folder, 'root'), '--runroot', join(folder, 'run'), '--storage-driver', 'vfs'];
   t.after(() => rmSync(join(folder, 'root'), { recursive: true, force: true }));
@@ -158,4 +162,15 @@ test('podman: what it saves is read, and its engine is a source', { skip: asRoot
     await archive.close();
   }
   await assert.rejects(openDockerDaemon('localhost/three:v1', engine), { code: 'ERR_NOT_FOUND' });
+
+  const loaded = await runRootfs(['copy', '-q', `oci:${layout}:two`, 'docker-daemon:localhost/three:v1'], {
+    env: { DOCKER_HOST: engine.host },
+  });
+  assert.equal(loaded.code, 0, loaded.stderr);
+  assert.equal(loaded.stdout.toString().trim(), images.two.descriptor.digest);
+  const id = podman('image', 'inspect', '--format', '{{.Id}}', 'localhost/three:v1').trim();
+  assert.equal(`sha256:${id}`, images.two.manifest.config.digest);
+  const three = await openDockerDaemon('localhost/three:v1', engine);
+  await checkImage(three, '', images.two);
+  await three.close();
 });

@@ -13,6 +13,7 @@ export const copy: Command = {
   examples: [
     ['$0 copy debian:12 oci:./layout:12', 'all platforms, into an OCI layout'],
     ['$0 copy --platform linux/arm64 debian:12 registry.example/debian:12', 'one platform, to another registry'],
+    ['$0 copy debian:12 docker-daemon:debian:12', 'into the Docker Engine that DOCKER_HOST names'],
   ],
   run: async (args, context) => {
     const from = required(args, 'source', 'SOURCE');

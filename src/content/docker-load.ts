@@ -1,0 +1,90 @@
+/**
+ * Images into a Docker Engine (or podman's service): one request that takes a docker-archive.
+ *
+ * @see https://docs.docker.com/reference/api/engine/version/v1.44/#tag/Image/operation/ImageLoad
+ */
+import { PassThrough } from 'node:stream';
+import { RootfsError, systemErrorCode } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
+import { readLimited } from '../io/limit.js';
+import { askEngine, type EngineOptions, engineRefusal, unreachable } from './docker-engine.js';
+
+/** The most bytes that an engine may say while it loads: 1 MiB. */
+const MAX_REPORT_BYTES = 1024 * 1024;
+
+/**
+ * Loads what `make` writes into an engine. That it answers is made sure before anything is made; the request with the
+ * archive starts with its first byte, so that an engine waits for no download.
+ *
+ * @param place What errors name.
+ * @param make Writes a whole docker-archive; what it returns comes back.
+ * @throws RootfsError `ERR_NETWORK` (no engine there, or it hung up), `ERR_PERMISSION`, `ERR_OPTION_INVALID`,
+ *   `ERR_REGISTRY` (it did not take the archive); what `make` throws; the abort's reason
+ */
+export async function loadIntoEngine<T>(
+  place: string,
+  make: (write: (chunk: Uint8Array) => Promise<void>) => Promise<T>,
+  options: EngineOptions = {},
+): Promise<T> {
+  const pong = await askEngine({ method: 'GET', path: '/_ping', place }, options);
+  pong.resume();
+  if (pong.statusCode !== 200) throw await engineRefusal(pong, place);
+  const body = new PassThrough();
+  // Whoever writes or loads hears of a failure.
+  body.on('error', () => {});
+  let loading: Promise<void> | undefined;
+  let refused: { readonly error: unknown } | undefined;
+  const write = async (chunk: Uint8Array): Promise<void> => {
+    loading ??= load(body, place, options).catch((error: unknown) => {
+      refused = { error };
+      body.destroy();
+    });
+    await new Promise<void>((written, failed) => {
+      body.write(chunk, (error) => (error ? failed(error) : written()));
+    });
+  };
+  try {
+    const made = await make(write);
+    body.end();
+    await loading;
+    if (refused !== undefined) throw refused.error;
+    return made;
+  } catch (error) {
+    // A write fails because the engine has hung up: what it said is the reason.
+    const reason = refused ?? { error };
+    body.destroy(error instanceof Error ? error : undefined);
+    await loading;
+    throwIfAborted(options.signal);
+    throw reason.error;
+  }
+}
+
+async function load(body: PassThrough, place: string, options: EngineOptions): Promise<void> {
+  const answer = await askEngine({ method: 'POST', path: '/images/load?quiet=1', place, body }, options);
+  try {
+    if (answer.statusCode !== 200) throw await engineRefusal(answer, place);
+    const said = await readLimited(answer, MAX_REPORT_BYTES, place);
+    const failure = failureIn(said.toString('utf8'));
+    if (failure !== undefined) {
+      throw new RootfsError('ERR_REGISTRY', `${place}: the engine did not load it (${failure}); look into its log`, {
+        detail: { place, said: failure },
+      });
+    }
+  } catch (error) {
+    answer.destroy();
+    throw systemErrorCode(error) === undefined ? error : unreachable(error, options.host, place);
+  }
+}
+
+/** What went wrong, in a stream of JSON documents with status 200. */
+function failureIn(text: string): string | undefined {
+  for (const line of text.split(/\r?\n/)) {
+    try {
+      const { error } = JSON.parse(line) as { error?: unknown };
+      if (typeof error === 'string' && error !== '') return error.slice(0, 500);
+    } catch {
+      // Engines also say what is no JSON.
+    }
+  }
+  return undefined;
+}

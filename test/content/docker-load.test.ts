@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { DockerArchive } from '../../src/content/docker-archive.js';
+import { loadIntoEngine } from '../../src/content/docker-load.js';
+import { MemoryStore } from '../../src/content/memory.js';
+import { openDestination } from '../../src/open.js';
+import { dockerArchive } from '../support/archives.js';
+import { tempDir } from '../support/temp-dir.js';
+import { contractImage } from './target-contract.js';
+
+const PLACE = 'docker-daemon:example/app:v1';
+const archive = dockerArchive([{ built: contractImage() }]);
+
+/** Something that answers like an engine; pings are answered unless `ping` does. */
+async function engine(t: TestContext, load: RequestListener, ping?: RequestListener): Promise<string> {
+  const path = join(tempDir(t), 'engine.sock');
+  const server = createServer((request, response) => {
+    if (request.url === '/_ping') (ping ?? ((_, answer) => answer.end('OK')))(request, response);
+    else load(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `unix://${path}`;
+}
+
+const writeArchive = async (write: (chunk: Uint8Array) => Promise<void>): Promise<string> => {
+  for (let at = 0; at < archive.length; at += 1000) await write(archive.subarray(at, at + 1000));
+  return 'made';
+};
+
+test('an archive is loaded as it was made, and what the engine says of it is no failure', async (t) => {
+  const asked: (string | undefined)[] = [];
+  let got = Buffer.alloc(0);
+  const host = await engine(t, async (request, response) => {
+    asked.push(request.method, request.url, request.headers['content-type']);
+    got = await buffer(request);
+    response.end('{"stream":"Loading"}\r\nno JSON\r\n{"stream":"Loaded image: example/app:v1"}\r\n');
+  });
+  assert.equal(await loadIntoEngine(PLACE, writeArchive, { host }), 'made');
+  assert.deepEqual(asked, ['POST', '/images/load?quiet=1', 'application/x-tar']);
+  assert.deepEqual(got, archive);
+});
+
+const REFUSALS: readonly (readonly [what: string, load: RequestListener, code: string, message: RegExp])[] = [
+  [
+    'a status',
+    (request, response) => void request.resume().on('end', () => response.writeHead(500).end('{"message":"no room"}')),
+    'ERR_REGISTRY',
+    /^docker-daemon:example\/app:v1: the engine answered with status 500 \(no room\)/,
+  ],
+  [
+    'a status before it has read anything',
+    (_, response) => response.writeHead(403).end('{"message":"not you"}'),
+    'ERR_REGISTRY',
+    /status 403 \(not you\)/,
+  ],
+  [
+    'an error under status 200',
+    (request, response) =>
+      void request.resume().on('end', () => response.end('{"errorDetail":{"message":"x"},"error":"bad layer"}\n')),
+    'ERR_REGISTRY',
+    /did not load it \(bad layer\)/,
+  ],
+  [
+    'endless words',
+    (request, response) => void request.resume().on('end', () => response.end('x'.repeat(1024 * 1024 + 1))),
+    'ERR_LIMIT_EXCEEDED',
+    /docker-daemon:example\/app:v1/,
+  ],
+  ['a hung up connection', (request) => request.socket.destroy(), 'ERR_NETWORK', /is the engine running there/],
+];
+
+for (const [what, load, code, message] of REFUSALS) {
+  test(`an engine that refuses with ${what}`, async (t) => {
+    const host = await engine(t, load);
+    await assert.rejects(loadIntoEngine(PLACE, writeArchive, { host }), { code, message });
+  });
+}
+
+test('nothing is made where no engine answers', async (t) => {
+  const never = (): Promise<never> => assert.fail('it was asked to make an archive');
+  const nobody = `unix://${join(tempDir(t), 'nobody.sock')}`;
+  await assert.rejects(loadIntoEngine(PLACE, never, { host: nobody }), { code: 'ERR_NETWORK' });
+  const odd = (_: IncomingMessage, response: ServerResponse): void => void response.writeHead(500).end();
+  const host = await engine(t, () => assert.fail('it was asked to load'), odd);
+  await assert.rejects(loadIntoEngine(PLACE, never, { host }), { code: 'ERR_REGISTRY' });
+  await assert.rejects(loadIntoEngine(PLACE, never, { host: 'ssh://host' }), { code: 'ERR_OPTION_INVALID' });
+});
+
+test('what the maker fails with, and an abort, end the request in the middle and come out as they are', async (t) => {
+  const whole: boolean[] = [];
+  const host = await engine(t, (request) => void request.resume().on('close', () => whole.push(request.complete)));
+  const failure = new Error('the source failed');
+  const failing = async (write: (chunk: Uint8Array) => Promise<void>): Promise<never> => {
+    await write(archive.subarray(0, 1000));
+    throw failure;
+  };
+  await assert.rejects(loadIntoEngine(PLACE, failing, { host }), (error) => error === failure);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const stopping = async (write: (chunk: Uint8Array) => Promise<void>): Promise<never> => {
+    await write(archive.subarray(0, 1000));
+    controller.abort(reason);
+    for (;;) await write(archive.subarray(0, 1000));
+  };
+  const { signal } = controller;
+  await assert.rejects(loadIntoEngine(PLACE, stopping, { host, signal }), (error) => error === reason);
+  assert.ok(!whole.includes(true));
+});
+
+test('docker-daemon: as a destination: one image under its name, all tags under theirs', async (t) => {
+  const folder = tempDir(t);
+  const names: string[] = [];
+  const host = await engine(t, async (request, response) => {
+    const file = join(folder, `${names.length}.tar`);
+    writeFileSync(file, await buffer(request));
+    const loaded = await DockerArchive.open(file);
+    for await (const name of loaded.tags()) names.push(name);
+    response.end();
+  });
+  const before = process.env['DOCKER_HOST'];
+  process.env['DOCKER_HOST'] = host;
+  t.after(() => {
+    if (before === undefined) delete process.env['DOCKER_HOST'];
+    else process.env['DOCKER_HOST'] = before;
+  });
+  const built = contractImage();
+  const store = new MemoryStore();
+  for (const [digest, bytes] of built.blobs) {
+    await store.push(
+      { mediaType: built.documents.get(digest) ?? 'x/y', digest, size: bytes.length },
+      (async function* () {
+        yield bytes;
+      })(),
+    );
+  }
+  for (const tag of ['v1', 'v2']) await store.tag(built.descriptor, tag);
+  const one = await openDestination('docker-daemon:example/app');
+  const { descriptor } = await one.copyFrom(store, 'v1');
+  assert.equal(descriptor.digest, built.descriptor.digest);
+  assert.deepEqual(names.splice(0), ['example/app:latest']);
+  const all = await one.copyAllFrom(store);
+  assert.deepEqual(
+    all.map(({ tag, destination }) => [tag, destination]),
+    ['v1', 'v2'].map((tag) => [tag, `docker-daemon:docker.io/example/app:${tag}`]),
+  );
+  assert.deepEqual(names, ['example/app:v1', 'example/app:v2']);
+  for (const bad of ['', `example/app@${built.descriptor.digest}`, 'example/App']) {
+    await assert.rejects(openDestination(`docker-daemon:${bad}`), { code: 'ERR_REFERENCE_INVALID' });
+  }
+});
