@@ -71,7 +71,7 @@ export async function writeBeside<T>(
     return result;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
-    throw error;
+    throw inPlaceOf(temporary, path, error);
   } finally {
     kept();
   }
@@ -93,10 +93,20 @@ export async function withWorkingFolder<T>(
   const kept = keepTidy(folder);
   try {
     return await work(folder);
+  } catch (error) {
+    throw inPlaceOf(folder, at, error);
   } finally {
     await rm(folder, { recursive: true, force: true }).catch(() => {});
     kept();
   }
+}
+
+/** An error that names the place that people know, not the temporary one, which is gone. */
+function inPlaceOf(temporary: string, known: string, error: unknown): unknown {
+  if (!(error instanceof RootfsError) || !JSON.stringify(error).includes(temporary)) return error;
+  const told = (value: unknown): unknown => (typeof value === 'string' ? value.replaceAll(temporary, known) : value);
+  const detail = Object.fromEntries(Object.entries(error.detail).map(([key, value]) => [key, told(value)]));
+  return new RootfsError(error.code, String(told(error.message)), { cause: error.cause, detail });
 }
 
 /** What this process has not finished: removed also where it ends in the middle, by `process.exit`. */

@@ -216,15 +216,29 @@ test('a disk that is full', { skip: isRoot ? false : 'a file system of its own n
   const disk = join(folder, 'disk');
   mkdirSync(disk);
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
-  const failToCopy = async (to: string): Promise<void> => {
-    const { code, stderr } = await runRootfs(['copy', '-q', '--json', `oci:${join(folder, 'made')}:v1`, to]);
-    assert.equal(code, 1, `${to}: ${stderr}`);
+  const source = `oci:${join(folder, 'made')}:v1`;
+  const fail = async (words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<void> => {
+    const { code, stderr, stdout } = await runRootfs(words, { env });
+    assert.equal(code, 1, `${words.join(' ')}: ${stderr}`);
     assert.match(stderr, /ERR_NO_SPACE/);
+    // What was made beside the place is gone: its name would help nobody.
+    assert.doesNotMatch(stderr, /\.rootfs-kit-/);
+    assert.equal(stdout.length, 0);
+  };
+  const failToCopy = async (to: string): Promise<void> => {
+    await fail(['copy', '-q', '--json', source, to]);
     if (!to.startsWith('oci:')) assert.deepEqual(readdirSync(disk), []);
+    else await assert.rejects(rootfs('digest', `${to}:v1`));
     rmSync(join(disk, 'x'), { recursive: true, force: true });
   };
   try {
-    for (const file of ['x.tar', 'x.tar.gz']) await failToCopy(`docker-archive:${disk}/${file}`);
+    for (const file of ['x.tar', 'x.tar.gz']) {
+      for (const form of ['docker', 'oci']) await failToCopy(`${form}-archive:${disk}/${file}`);
+      await fail(['pull', '-q', source, '-o', join(disk, file)]);
+      assert.deepEqual(readdirSync(disk), []);
+    }
+    await fail(['pull', '-q', source, '-o', '-'], { TMPDIR: disk });
+    assert.deepEqual(readdirSync(disk), []);
     for (const form of ['dir', 'oci']) await failToCopy(`${form}:${disk}/x`);
   } finally {
     execFileSync('umount', [disk]);
