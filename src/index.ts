@@ -136,7 +136,7 @@ export {
   openDestination,
   openSource,
 } from './open.js';
-export { refuseNoImage, splitTransport, type Transport } from './places.js';
+export { isStream, refuseNoImage, splitTransport, type Transport } from './places.js';
 export { type PreparedRootfs, type PrepareOptions, prepareRootfs } from './prepare-rootfs.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';
 // registry

@@ -11,7 +11,15 @@ import type { AskUrls, LocalSource } from './content/local-source.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import type { WriteArchiveOptions } from './image/write-archive.js';
-import { placeAdvice, refuseNoImage, splitDestination, splitPath, splitTransport, type Transport } from './places.js';
+import {
+  placeAdvice,
+  refuseNoImage,
+  refuseStream,
+  splitDestination,
+  splitPath,
+  splitTransport,
+  type Transport,
+} from './places.js';
 import type { ForeignFetcher } from './registry/fetch-foreign.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
 import { formatReference, parseReference } from './spec/reference.js';
@@ -77,6 +85,7 @@ export async function openSource(text: string, options: OpenOptions = {}): Promi
   }
   // An engine's image has no path; everything behind the prefix is its name.
   const { path, reference } = transport === 'docker-daemon' ? { path: rest } : await splitPath(rest);
+  refuseStream(transport, path, 'come from standard input');
   const { source, close } = await openLocal(transport, path, options);
   if (options.askUrls !== false) source.askUrls = foreignLayers(source.place, options);
   return { source, reference: reference ?? '', name: text, transport, close };

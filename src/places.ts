@@ -64,13 +64,7 @@ export async function splitDestination(
   if (path === '') {
     throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: a path is missing; ${placeAdvice(transport)}`);
   }
-  if (path === '-' && !transport.endsWith('-archive')) {
-    throw new RootfsError(
-      'ERR_REFERENCE_INVALID',
-      `${text}: a folder cannot go to standard output; use oci-archive:-, or ${transport}:./- for a folder of that name`,
-      { detail: { reference: text } },
-    );
-  }
+  refuseStream(transport, path, 'go to standard output');
   if (reference !== undefined && isDigest(reference) && /^sha(?:256|512):/.test(reference)) {
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',
@@ -79,6 +73,21 @@ export async function splitDestination(
     );
   }
   return { path, reference: reference ?? '' };
+}
+
+/** A folder is no stream: `-` stands for one with archives only. @throws RootfsError `ERR_REFERENCE_INVALID` */
+export function refuseStream(transport: Transport, path: string, way: string): void {
+  if (path !== '-' || (transport !== 'oci' && transport !== 'dir')) return;
+  throw new RootfsError(
+    'ERR_REFERENCE_INVALID',
+    `${transport}:-: a folder cannot ${way}; use oci-archive:-, or ${transport}:./- for a folder of that name`,
+  );
+}
+
+/** Whether an image's name says that its archive is on standard input, or goes to standard output. */
+export function isStream(text: string): boolean {
+  const { transport, rest } = splitTransport(text);
+  return transport.endsWith('-archive') && /^-(?::|$)/.test(rest);
 }
 
 /** What to write behind a prefix that stands alone. */

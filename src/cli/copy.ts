@@ -1,6 +1,6 @@
 /** What `copy` and `push` share: two places opened, one image copied, one line told. */
 import type { Options } from 'yargs';
-import { type CopyResult, openDestination, openSource, RootfsError, splitTransport } from '../index.js';
+import { type CopyResult, isStream, openDestination, openSource, RootfsError } from '../index.js';
 import { refuseTagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
@@ -41,7 +41,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   const jobs = whole(args, 'jobs', 1);
   const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
   const all = flag(args, 'all-tags') === true;
-  if (isStdout(to)) refuseTerminal(to);
+  if (isStream(to)) refuseTerminal(to);
   if (all) for (const text of [from, to]) refuseTagged(text);
   const sides = await sideArguments(args, from, to);
   cachePolicy(args);
@@ -64,7 +64,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
       context.endProgress();
       for (const result of results) context.note(`rootfs: ${summary(result)}: ${result.destination}`);
       // The archive itself is on stdout then.
-      if (isStdout(to)) return;
+      if (isStream(to)) return;
       const told = results.map((result) => describe(result, opened.name));
       if (args['json'] === true) await context.write(`${JSON.stringify(all ? told : told[0])}\n`);
       else await context.write(results.map(({ descriptor }) => `${descriptor.digest}\n`).join(''));
@@ -82,12 +82,6 @@ function describe(
 ): object {
   const { digest, mediaType, size } = descriptor;
   return { source, sourceDigest: target.digest, destination, digest, mediaType, size, ...rest };
-}
-
-/** Whether a destination is standard output. */
-function isStdout(to: string): boolean {
-  const { transport, rest } = splitTransport(to);
-  return transport !== 'docker' && (rest === '-' || rest.startsWith('-:'));
 }
 
 /** An archive on a terminal helps nobody. @throws RootfsError `ERR_OPTION_INVALID` */

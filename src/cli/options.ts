@@ -1,7 +1,7 @@
 /** Options that several commands share, each declared once, and how they become the library's options. */
 import { readFile } from 'node:fs/promises';
 import type { Options } from 'yargs';
-import { RootfsError, refuseNoImage, splitTransport, systemErrorCode } from '../index.js';
+import { isStream, RootfsError, refuseNoImage, splitTransport, systemErrorCode } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { parseDuration } from './quantity.js';
 
@@ -167,6 +167,13 @@ async function explicitCredential(args: Arguments): Promise<ExplicitCredential |
     return splitCredential('creds', creds);
   }
   if (username === undefined && !fromStdin) return undefined;
+  const source = text(args, 'image') ?? text(args, 'source');
+  if (fromStdin && source !== undefined && isStream(source)) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      '--password-stdin: stdin holds the archive; use --authfile, or name the archive as a file',
+    );
+  }
   if (username === undefined || !fromStdin) {
     throw new RootfsError('ERR_OPTION_INVALID', '--username and --password-stdin go together; give both');
   }

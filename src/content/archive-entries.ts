@@ -29,7 +29,7 @@ export class ArchiveEntries {
   /**
    * Reads the headers of an archive; its data is skipped. Of several equal names the last counts.
    *
-   * @throws RootfsError `ERR_ARCHIVE_INVALID` (cut, or no tar), `ERR_LIMIT_EXCEEDED`, `ERR_FILESYSTEM`; the abort's
+   * @throws RootfsError `ERR_ARCHIVE_INVALID` (cut, empty, or no tar), `ERR_LIMIT_EXCEEDED`, `ERR_FILESYSTEM`; the abort's
    *   reason
    */
   static async read(archive: ArchiveFile, signal?: AbortSignal): Promise<ArchiveEntries> {
@@ -46,6 +46,11 @@ export class ArchiveEntries {
       throw new RootfsError('ERR_ARCHIVE_INVALID', `${archive.name}: no whole tar archive; copy it again`, {
         cause: error,
         detail: { archive: archive.name, ...error.detail },
+      });
+    }
+    if (count === 0) {
+      throw new RootfsError('ERR_ARCHIVE_INVALID', `${archive.name}: it is empty; save the image again`, {
+        detail: { archive: archive.name },
       });
     }
     return entries;

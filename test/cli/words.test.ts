@@ -70,6 +70,9 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['copy oci:h dir:-', /a folder cannot go to standard output/],
   ['pull oci:h -o docker-archive:d.tar', /a path belongs here; try -o d\.tar/],
   ['pull oci:h -o oci:d', /a path belongs here; try rootfs copy IMAGE oci:d/],
+  ['inspect oci:-', /a folder cannot come from standard input; use oci-archive:-/],
+  ['inspect docker-archive:- --username me --password-stdin', /stdin holds the archive/],
+  ['copy docker-archive:-:x localhost/x --username me --password-stdin', /stdin holds the archive/],
   ['tag oci:h oci:h:v2', /NEWTAG is a tag in the place of IMAGE/],
 ];
 
