@@ -5,8 +5,8 @@ import { refuseTagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
-import { flag, PLATFORM_OPTIONS, REGISTRY_OPTIONS, whole } from './options.js';
-import { formatSize } from './quantity.js';
+import { flag, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text, whole } from './options.js';
+import { formatSize, parseSize } from './quantity.js';
 import { SIDE_OPTIONS, sideArguments } from './two-sides.js';
 
 /** Options of commands that copy. */
@@ -24,6 +24,11 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
     group: 'Copy:',
   },
   jobs: { type: 'number', describe: 'Blobs on their way at once (default 6)', group: 'Copy:' },
+  'upload-chunk': {
+    type: 'string',
+    describe: 'Upload in pieces of this size, 64KiB or more, for proxies that limit a body; default: in one',
+    group: 'Copy:',
+  },
   'mount-from': {
     type: 'string',
     describe: "Repository of the destination's registry that has the blobs already",
@@ -41,6 +46,8 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   const jobs = whole(args, 'jobs', 1);
   const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
   const all = flag(args, 'all-tags') === true;
+  const piece = text(args, 'upload-chunk');
+  const uploadChunkBytes = piece === undefined ? undefined : parseSize('upload-chunk', piece);
   if (isStream(to)) refuseTerminal(to);
   if (all) for (const text of [from, to]) refuseTagged(text);
   const sides = await sideArguments(args, from, to);
@@ -50,7 +57,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
     args,
   );
   try {
-    const destination = await openDestination(to, { ...sides.dest, signal, onProgress });
+    const destination = await openDestination(to, { ...sides.dest, uploadChunkBytes, signal, onProgress });
     try {
       const options = { platform, jobs, mountFrom, signal, onProgress, write: context.write };
       const results = all

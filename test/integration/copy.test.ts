@@ -1,11 +1,12 @@
 /** `rootfs copy` and `push` beside skopeo, over Debian's docker-registry. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { type Built, writeLayout } from '../../src/testing/testing.js';
+import { type Built, image, writeLayout } from '../../src/testing/testing.js';
 import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { sampleIndex } from '../support/sample-index.js';
@@ -60,6 +61,24 @@ test('an index goes up, is pulled by skopeo with its digest, and comes back as i
   assert.equal(await skopeoDigest(`oci:${back}:v1`), built.descriptor.digest);
   const told = JSON.parse(await rootfs('copy', '--json', `${host}/a/app:v1`, `oci:${back}:again`));
   assert.deepEqual([told.copiedBlobs, told.digest], [0, built.descriptor.digest]);
+});
+
+test('an upload in pieces of a size', { skip }, async (t) => {
+  const folder = tempDir(t, 'copy');
+  const registry = await startDockerRegistry(folder);
+  t.after(() => registry.stop());
+  const built = image()
+    .layer((layer) => layer.file('noise', randomBytes(300_000)))
+    .build();
+  const source = `oci:${await layoutOf(folder, built)}:v1`;
+  const target = `${registry.host}/a:v1`;
+  const odd = await runRootfs(['push', '-q', '--upload-chunk', '10KiB', source, target]);
+  assert.equal(odd.code, 2);
+  assert.match(odd.stderr, /uploadChunkBytes: 10240 is not a whole number from 65536/);
+  assert.equal(await rootfs('push', '--upload-chunk', '64KiB', source, target), built.descriptor.digest);
+  const pieces = registry.log().match(/"PATCH \/v2\/a\/blobs\/uploads\//g) ?? [];
+  assert.equal(pieces.length, Math.ceil((built.layers[0]?.descriptor.size ?? 0) / 65_536));
+  assert.equal(await skopeoDigest(`docker://${target}`), built.descriptor.digest);
 });
 
 test('one platform alone, and from repository to repository by mounting', { skip }, async (t) => {
