@@ -89,6 +89,27 @@ test('one digest from registry to layout to archive to registry', { skip }, asyn
   );
 });
 
+test('one digest for a whole index too, through the forms that keep one', { skip }, async (t) => {
+  const folder = tempDir(t, 'pull');
+  const host = await registry(t, folder);
+  const { built } = sampleIndex();
+  await writeLayout(join(folder, 'made'), { v1: built });
+  const at = (name: string): string => join(folder, name);
+  const steps: [string, string][] = [
+    [`oci:${at('made')}:v1`, `${host}/a:v1`],
+    [`${host}/a:v1`, `oci:${at('layout')}:v1`],
+    [`oci:${at('layout')}:v1`, `oci-archive:${at('oci.tar.gz')}:v1`],
+    [`oci-archive:${at('oci.tar.gz')}:v1`, `dir:${at('dir')}`],
+    [`dir:${at('dir')}`, `${host}/b:v1`],
+  ];
+  for (const [from, to] of steps) {
+    assert.equal(await rootfs('copy', '--platform', 'all', from, to), built.descriptor.digest, `${from} to ${to}`);
+  }
+  const raw = await skopeo('inspect', '--raw', '--tls-verify=false', `docker://${host}/b:v1`);
+  assert.equal(raw, built.blobs.get(built.descriptor.digest)?.toString());
+  assert.equal(await rootfs('validate', `${host}/b:v1`), built.descriptor.digest);
+});
+
 test('skopeo reads our archives and folders as its own', { skip }, async (t) => {
   const folder = tempDir(t, 'pull');
   const host = await registry(t, folder);
