@@ -271,16 +271,26 @@ async function openEngine(name: string, { signal }: OpenOptions): Promise<Opened
   };
 }
 
-/** The tags of a source, and what it calls them: archives know images by their names in full. */
+/** The tags of a source, and what it calls them: archives know images by their names in full, of any repository. */
 async function tagsOf(
   source: ReadOnlyTarget,
   options: CopyImageOptions,
 ): Promise<readonly { readonly tag: string; readonly from: string }[]> {
   const { allTags } = await import('./image/pull.js');
-  return (await allTags(source, options)).map(({ reference: from }) => {
+  const byTag = new Map<string, string>();
+  for (const { reference: from } of await allTags(source, options)) {
     const tag = /^\w[\w.-]{0,127}$/.test(from) ? from : (parseReference(from).tag ?? from);
-    return { tag, from };
-  });
+    const other = byTag.get(tag);
+    if (other !== undefined) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${other} and ${from} would both get the tag ${tag}; copy them one by one, or all into an archive`,
+        { detail: { references: [other, from], tag } },
+      );
+    }
+    byTag.set(tag, from);
+  }
+  return [...byTag].map(([tag, from]) => ({ tag, from }));
 }
 
 async function copyTags(

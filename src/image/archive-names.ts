@@ -1,12 +1,14 @@
 /** What images are called inside archives. */
 
+import { canonicalName } from '../content/image-names.js';
 import { isDigest } from '../spec/digest.js';
 import { familiarReference, formatReference, parseReference, type Reference } from '../spec/reference.js';
 import type { ArchiveForm, ArchiveName } from './archive-members.js';
 
 /**
  * The names of an image in an archive: the one asked for, else the one it has at its registry. An image that is only
- * known by its digest, and one from a place on this machine, has none.
+ * known by its digest has none, and one from a place on this machine only where that place `listed` it: a tag alone
+ * is kept as such, since nobody says of which repository it is.
  *
  * @throws RootfsError `ERR_REFERENCE_INVALID`
  */
@@ -15,15 +17,24 @@ export function archiveNames(
   source: object,
   reference: string,
   name: string | undefined,
+  listed = false,
 ): readonly ArchiveName[] {
   if (name !== undefined && name !== '') {
     return form === 'docker-archive' ? nameOf(parseReference(name)) : [{ refName: name }];
   }
   const { registry, repository } = source as { readonly registry?: unknown; readonly repository?: unknown };
-  if (typeof registry !== 'string' || typeof repository !== 'string' || isPinned(reference)) return [];
+  if (isPinned(reference)) return [];
+  if (typeof registry !== 'string' || typeof repository !== 'string') return listed ? ownName(reference) : [];
   // A full reference to the repository says the tag as well as the tag alone does.
   if (/[/:]/.test(reference)) return nameOf(parseReference(reference));
   return nameOf({ registry, repository, tag: reference, given: reference });
+}
+
+/** A name that a layout or an archive has for an image: any text in a layout. */
+function ownName(refName: string): readonly ArchiveName[] {
+  const full = /[/:]/.test(refName) ? canonicalName(refName) : undefined;
+  if (full === undefined) return [{ refName }];
+  return nameOf(parseReference(full)).map((names) => ({ ...names, refName }));
 }
 
 function nameOf(reference: Reference): readonly ArchiveName[] {

@@ -79,7 +79,7 @@ export async function allTags(
     throw new RootfsError('ERR_UNSUPPORTED', `${imageName(source, '')}: it has no tags; name one image`);
   }
   const wanted: WantedImage[] = [];
-  for await (const reference of source.tags(options)) wanted.push({ reference });
+  for await (const reference of source.tags(options)) wanted.push({ reference, listed: true });
   return wanted;
 }
 

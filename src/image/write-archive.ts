@@ -38,6 +38,8 @@ export interface WantedImage {
   readonly reference: string;
   /** What it is called in the archive. Default: what the source calls it, where that is a registry's tag. */
   readonly name?: string | undefined;
+  /** The reference is a name that the source itself lists: a place on this machine hands it on too. Default false. */
+  readonly listed?: boolean | undefined;
 }
 
 /** Options of `writeArchive`. */
@@ -139,14 +141,14 @@ export interface FoundRoot extends ArchiveRoot {
 
 async function findRoot(
   source: ReadOnlyTarget,
-  { reference, name }: WantedImage,
+  { reference, name, listed }: WantedImage,
   form: ArchiveForm,
   options: WriteArchiveOptions,
   jobs: number,
 ): Promise<FoundRoot> {
   const { signal, onProgress, platform } = options;
   const maxBytes = options.maxManifestBytes ?? MAX_DOCUMENT_BYTES;
-  const names = archiveNames(form, source, reference, name);
+  const names = archiveNames(form, source, reference, name, listed);
   const pick = async (from: string, wanted: CopyImageOptions['platform']): Promise<FoundRoot> => {
     const image = await fetchImage(source, from, { signal, onProgress, platform: wanted, maxManifestBytes: maxBytes });
     const { descriptor, bytes, value } = image.manifest;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -14,6 +14,7 @@ import { OciArchive } from '../../src/content/oci-archive.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { archiveFileName, pull, pullAllTags } from '../../src/image/pull.js';
 import { writeArchive } from '../../src/image/write-archive.js';
+import { openDestination, openSource } from '../../src/open.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { readTarFile } from '../../src/tar/read-tar-file.js';
 import { type Built, image, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
@@ -274,6 +275,48 @@ test('all tags go into one archive, equal images once; what is no image is left 
   await assert.rejects(pullAllTags(await DirLayout.open(await dirOf(source, folder)), join(folder, 'x.tar')), {
     code: 'ERR_UNSUPPORTED',
   });
+});
+
+test('all names of a layout or an archive are kept in an archive; tags that would become one are told', async (t) => {
+  const { amd64 } = sampleIndex();
+  const other = image()
+    .platform('linux/amd64')
+    .layer((layer) => layer.file('other', 'x'))
+    .build();
+  const folder = tempDir(t);
+  const at = (name: string): string => join(folder, name);
+  await writeLayout(at('layout'), { v1: amd64, 'example/app:v1': other, 'Odd/Name:x': amd64 });
+  const copyAll = async (from: string, to: string): Promise<string[]> => {
+    const source = await openSource(from);
+    const destination = await openDestination(to);
+    try {
+      await destination.copyAllFrom(source.source, AMD64);
+    } finally {
+      await destination.close();
+      await source.close();
+    }
+    const copied = await openSource(to);
+    const tags: string[] = [];
+    for await (const tag of (copied.source as OciArchive).tags()) tags.push(tag);
+    assert.equal((await copied.source.resolve('example/app:v1')).digest, other.descriptor.digest);
+    await copied.close();
+    return tags.sort();
+  };
+  const all = ['Odd/Name:x', 'example/app:v1', 'v1'];
+  assert.deepEqual(await copyAll(`oci:${at('layout')}`, `oci-archive:${at('oci.tar')}`), all);
+  assert.deepEqual(await copyAll(`oci-archive:${at('oci.tar')}`, `oci-archive:${at('oci.tar.gz')}`), all);
+  // A tag without a repository is no name for docker load; the layout inside has it still.
+  assert.deepEqual(await copyAll(`oci:${at('layout')}`, `docker-archive:${at('docker.tar')}`), ['example/app:v1']);
+  const inside = await OciArchive.open(at('docker.tar'));
+  assert.equal((await inside.resolve('v1')).digest, amd64.descriptor.digest);
+  assert.deepEqual(await copyAll(`docker-archive:${at('docker.tar')}`, `docker-archive:${at('again.tar')}`), [
+    'example/app:v1',
+  ]);
+  await assert.rejects(copyAll(`oci:${at('layout')}`, `oci:${at('flat')}`), {
+    code: 'ERR_OPTION_INVALID',
+    message: /^v1 and example\/app:v1 would both get the tag v1; copy them one by one/,
+  });
+  assert.ok(!existsSync(at('flat')));
 });
 
 async function dirOf(source: Parameters<typeof writeArchive>[0], folder: string): Promise<string> {
