@@ -44,7 +44,7 @@ export async function pull(
   const called = options.name === undefined ? undefined : parseReference(options.name);
   const tag = called?.tag ?? shortTag(called?.digest ?? reference);
   const file = join(place.folder, archiveFileName(called ?? source, tag, image.platform));
-  return write(source, [{ reference, name: options.name }], file, options);
+  return write(source, [{ reference, name: options.name, image }], file, options);
 }
 
 /**

@@ -21,6 +21,7 @@ import { type CopyImageOptions, type CopyResult, checkJobs, named } from './copy
 import { dirMembers } from './dir-members.js';
 import { DocumentReader } from './document-reader.js';
 import { fetchImage } from './fetch-image.js';
+import type { Image } from './image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
 
@@ -40,6 +41,8 @@ export interface WantedImage {
   readonly name?: string | undefined;
   /** The reference is a name that the source itself lists: a place on this machine hands it on too. Default false. */
   readonly listed?: boolean | undefined;
+  /** The image, where it was read already, for the platform that is wanted. */
+  readonly image?: Image | undefined;
 }
 
 /** Options of `writeArchive`. */
@@ -141,7 +144,7 @@ export interface FoundRoot extends ArchiveRoot {
 
 async function findRoot(
   source: ReadOnlyTarget,
-  { reference, name, listed }: WantedImage,
+  { reference, name, listed, image: known }: WantedImage,
   form: ArchiveForm,
   options: WriteArchiveOptions,
   jobs: number,
@@ -150,7 +153,8 @@ async function findRoot(
   const maxBytes = options.maxManifestBytes ?? MAX_DOCUMENT_BYTES;
   const names = archiveNames(form, source, reference, name, listed);
   const pick = async (from: string, wanted: CopyImageOptions['platform']): Promise<FoundRoot> => {
-    const image = await fetchImage(source, from, { signal, onProgress, platform: wanted, maxManifestBytes: maxBytes });
+    const image =
+      known ?? (await fetchImage(source, from, { signal, onProgress, platform: wanted, maxManifestBytes: maxBytes }));
     const { descriptor, bytes, value } = image.manifest;
     const root = { descriptor, bytes };
     return { root, source: image.target, image, names, documents: [root], blobs: [value.config, ...value.layers] };

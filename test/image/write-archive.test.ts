@@ -137,6 +137,8 @@ test('the usual file name, and suffixes that are refused', async (t) => {
   const { path } = await pull(source, 'v1', folder, { platform: 'linux/arm64' });
   assert.equal(path, join(folder, 'team_app_v1_arm64_linux.tar.gz'));
   assert.deepEqual(readdirSync(folder), ['team_app_v1_arm64_linux.tar.gz']);
+  // Index and manifest: the platform that the name tells is not asked for apart.
+  assert.equal(registry.log.requests.filter(({ kind }) => kind === 'manifest').length, 2);
   const official = createRepository('alpine');
   assert.equal(
     archiveFileName(official, '3', { os: 'linux', architecture: 'arm', variant: 'v6' }),
