@@ -46,7 +46,7 @@ export async function askEngine(
   options: EngineOptions,
 ): Promise<IncomingMessage> {
   const { signal } = options;
-  const { name, where } = engineAddress(options.host ?? process.env['DOCKER_HOST'] ?? DEFAULT_HOST);
+  const { name, where } = engineAddress(options.host ?? defaultHost());
   throwIfAborted(signal);
   const { request } = await import('node:http');
   const headers = body === undefined ? {} : { 'content-type': 'application/x-tar' };
@@ -95,14 +95,20 @@ export async function engineRefusal(answer: IncomingMessage, place: string): Pro
 /** A failure of the connection, in words. @param host Where the engine was to be, if that is known. */
 export function unreachable(error: unknown, host: string | undefined, place: string): RootfsError {
   const errno = systemErrorCode(error);
-  const engine = host ?? process.env['DOCKER_HOST'] ?? DEFAULT_HOST;
+  const engine = host ?? defaultHost();
   if (errno === 'EACCES' || errno === 'EPERM')
     return wrapSystemError(error, `${place}: ${engine}`, 'ask for access to the socket');
   const reason = error instanceof Error ? error.message : String(error);
-  return new RootfsError('ERR_NETWORK', `${place}: no answer from ${engine}: ${reason}; is the engine running there?`, {
-    cause: error,
-    detail: { place, host: engine, ...(errno === undefined ? {} : { errno }) },
-  });
+  return new RootfsError(
+    'ERR_NETWORK',
+    `${place}: no answer from ${engine}: ${reason}; is the engine running there? DOCKER_HOST says where`,
+    { cause: error, detail: { place, host: engine, ...(errno === undefined ? {} : { errno }) } },
+  );
+}
+
+/** An empty DOCKER_HOST is none, as for Docker's own command. */
+function defaultHost(): string {
+  return process.env['DOCKER_HOST'] || DEFAULT_HOST;
 }
 
 interface EngineAddress {

@@ -143,6 +143,7 @@ test('docker-daemon: as a destination: one image under its name, all tags under 
   }
   for (const tag of ['v1', 'v2']) await store.tag(built.descriptor, tag);
   const one = await openDestination('docker-daemon:example/app');
+  assert.equal(one.name, 'docker-daemon:example/app');
   const { descriptor } = await one.copyFrom(store, 'v1');
   assert.equal(descriptor.digest, built.descriptor.digest);
   assert.deepEqual(names.splice(0), ['example/app:latest']);

@@ -126,6 +126,14 @@ test('skopeo reads our archives and folders as its own', { skip }, async (t) => 
   const tags = await skopeo('inspect', '--format', '{{.RepoTags}}', `docker-archive:${at('pulled.tar')}:${host}/a:v1`);
   assert.match(tags, /\[\]|a:v1/);
   assert.match(await skopeo('list-tags', `docker-archive:${at('pulled.tar')}`), new RegExp(`${host}/a:v1`));
+  for (const [reference, named] of [
+    [`:${host}/a:v1`, `${host}/a:v1`],
+    [':@0', ''],
+    ['', ''],
+  ]) {
+    await rootfs('pull', `docker-archive:${at('pulled.tar')}${reference}`, '-o', at('again.tar'));
+    assert.equal(await rootfs('tags', `docker-archive:${at('again.tar')}`), named);
+  }
   const whole = ['copy', '--platform', 'all', `${host}/a:v1`];
   assert.equal(await rootfs(...whole, `oci-archive:${at('all.tar')}:v1`), built.descriptor.digest);
   await skopeo(

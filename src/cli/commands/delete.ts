@@ -17,7 +17,7 @@ export const deleteImage: Command = {
       if (deleter.delete === undefined) {
         throw new RootfsError(
           'ERR_UNSUPPORTED',
-          `${opened.name}: ${opened.transport}: is only read; remove its file instead`,
+          `${opened.name}: ${opened.transport}: is only read; ${opened.transport === 'docker-daemon' ? 'remove it with docker rmi' : 'remove its file instead'}`,
         );
       }
       const target = await opened.source.resolve(opened.reference, { signal, onProgress });

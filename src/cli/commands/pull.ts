@@ -1,14 +1,34 @@
 /** `rootfs pull IMAGE -o FILE.tar[.gz]`: an image as an archive for `docker load` and its kin. */
-import { type OpenedSource, pullAllTags, pull as pullImage, RootfsError, splitTransport } from '../../index.js';
+import {
+  type OpenedSource,
+  parseReference,
+  pullAllTags,
+  pull as pullImage,
+  RootfsError,
+  splitTransport,
+} from '../../index.js';
 import { refuseTagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 import { flag, text, whole } from '../options.js';
 
-/** Its name at the registry, also where it comes out of the cache. */
-function registryName({ transport, name }: OpenedSource): string | undefined {
-  return transport === 'docker' ? name : undefined;
+/** What the image is called in the archive unless that is said: as it was asked for, where that is a name. */
+function ownName({ transport, name, reference }: OpenedSource): string | undefined {
+  // The name at the registry, also where the image comes out of the cache.
+  if (transport === 'docker') return name;
+  const given = transport === 'docker-daemon' ? splitTransport(name).rest : reference;
+  return transport.startsWith('docker-') && isName(given) ? given : undefined;
+}
+
+/** Neither a position in an archive nor an id or a digest. */
+function isName(text: string): boolean {
+  if (/^@|^[0-9a-f]{6,64}$|sha(?:256|512):/.test(text)) return false;
+  try {
+    return parseReference(text).tag !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** `-o` takes a path. A prefix would become a part of the file's name. */
@@ -65,7 +85,7 @@ export const pull: Command = {
     try {
       const result = all
         ? await pullAllTags(opened.source, output, options)
-        : await pullImage(opened.source, opened.reference, output, { ...options, name: name ?? registryName(opened) });
+        : await pullImage(opened.source, opened.reference, output, { ...options, name: name ?? ownName(opened) });
       context.endProgress();
       context.note(`rootfs: ${summary(result)}: ${result.path}`);
       if (result.path === '-') return undefined;

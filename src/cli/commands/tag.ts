@@ -27,7 +27,7 @@ export const tag: Command = {
       if (tagger.tag === undefined) {
         throw new RootfsError(
           'ERR_UNSUPPORTED',
-          `${opened.name}: ${opened.transport}: is only read; copy it to oci: first`,
+          `${opened.name}: ${opened.transport}: is only read; rootfs copy gives it that name in another place`,
         );
       }
       const target = await opened.source.resolve(opened.reference, { signal, onProgress });
