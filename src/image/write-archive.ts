@@ -10,7 +10,7 @@ import { type WriteMembersOptions, writeFolder, writeTar } from '../content/writ
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
-import { report } from '../progress.js';
+import { type ProgressListener, report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { layerCompression } from '../spec/media-types.js';
 import { packFolder } from '../tar/pack-folder.js';
@@ -152,9 +152,13 @@ async function findRoot(
   const { signal, onProgress, platform } = options;
   const maxBytes = options.maxManifestBytes ?? MAX_DOCUMENT_BYTES;
   const names = archiveNames(form, source, reference, name, listed);
-  const pick = async (from: string, wanted: CopyImageOptions['platform']): Promise<FoundRoot> => {
-    const image =
-      known ?? (await fetchImage(source, from, { signal, onProgress, platform: wanted, maxManifestBytes: maxBytes }));
+  const pick = async (
+    from: string,
+    wanted: CopyImageOptions['platform'],
+    listener = onProgress,
+  ): Promise<FoundRoot> => {
+    const call = { signal, onProgress: listener, maxManifestBytes: maxBytes };
+    const image = known ?? (await fetchImage(source, from, { ...call, platform: wanted }));
     const { descriptor, bytes, value } = image.manifest;
     const root = { descriptor, bytes };
     return { root, source: image.target, image, names, documents: [root], blobs: [value.config, ...value.layers] };
@@ -171,9 +175,12 @@ async function findRoot(
   const reader = new DocumentReader(source, reference, { signal, onProgress, maxBytes });
   const target = await reader.target();
   const { digest, mediaType } = target.descriptor;
-  if (target.kind === 'index' && platform === undefined)
-    return { ...(await pick(digest, undefined)), source: target.descriptor };
   report(onProgress, { type: 'image:resolved', reference: reader.name, digest, mediaType });
+  if (target.kind === 'index' && platform === undefined) {
+    // That a digest is itself is no news.
+    const others: ProgressListener = (event) => event.type === 'image:resolved' || report(onProgress, event);
+    return { ...(await pick(digest, undefined, others)), source: target.descriptor };
+  }
   const graph = await copyGraph(target, reader, jobs);
   const documents = graph.levels.flat().reverse();
   return { root: target, source: target.descriptor, names, documents, blobs: graph.blobs };

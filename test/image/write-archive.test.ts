@@ -15,6 +15,7 @@ import { OciLayout } from '../../src/content/oci-layout.js';
 import { archiveFileName, pull, pullAllTags } from '../../src/image/pull.js';
 import { writeArchive } from '../../src/image/write-archive.js';
 import { openDestination, openSource } from '../../src/open.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { readTarFile } from '../../src/tar/read-tar-file.js';
 import { type Built, image, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
@@ -202,6 +203,21 @@ test('links are followed to the file, pipes are written to and not replaced, fol
   mkdirSync(join(folder, 'folder.tar'));
   const place = { form: 'docker-archive', path: join(folder, 'folder.tar') } as const;
   await assert.rejects(writeArchive(layout, [{ reference: 'v1' }], place), { code: 'ERR_FILESYSTEM' });
+});
+
+test('what the name means is told once, by the name', async (t) => {
+  const { built } = sampleIndex(10);
+  const registry = await registryWith(t, { v1: built });
+  const source = createRepository(`${registry.host}/team/app`);
+  for (const form of ['docker-archive', 'oci-archive'] as const) {
+    const told: string[] = [];
+    const place = { form, path: join(tempDir(t), 'x.tar') };
+    const onProgress = (event: ProgressEvent): void => {
+      if (event.type === 'image:resolved') told.push(`${event.reference} is ${event.digest}`);
+    };
+    await writeArchive(source, [{ reference: 'v1' }], place, { onProgress });
+    assert.deepEqual(told, [`${registry.host}/team/app:v1 is ${built.descriptor.digest}`]);
+  }
 });
 
 test('an oci-archive takes a whole index, a docker-archive one platform', async (t) => {
