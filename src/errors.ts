@@ -142,6 +142,12 @@ const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
   EROFS: 'ERR_PERMISSION',
 };
 
+/** What helps against most failures of a kind. */
+const USUAL_ADVICE: Partial<Readonly<Record<ErrorCode, string>>> = {
+  ERR_NO_SPACE: 'free some space or choose another folder',
+  ERR_PERMISSION: 'ask for access, or choose another place',
+};
+
 /** The `code` of a Node system error (`ENOENT`, …), or `undefined` for anything else. */
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || error instanceof RootfsError) return undefined;
@@ -156,14 +162,15 @@ export function systemErrorCode(error: unknown): string | undefined {
  * `ERR_FILESYSTEM`. The system's own code stands in `detail.errno`.
  *
  * @param subject What the message starts with, usually a path.
- * @param advice What to do next; one clause, without a full stop.
+ * @param advice What to do next; one clause, without a full stop. Default: what usually helps against full disks and
+ *   missing permissions.
  */
 export function wrapSystemError(error: unknown, subject: string, advice?: string): RootfsError {
   if (error instanceof RootfsError) return error;
   const errno = systemErrorCode(error);
   const code = (errno === undefined ? undefined : SYSTEM_CODES[errno]) ?? 'ERR_FILESYSTEM';
   const reason = error instanceof Error ? error.message : String(error);
-  const hint = advice ?? (code === 'ERR_NO_SPACE' ? 'free some space or choose another folder' : undefined);
+  const hint = advice ?? USUAL_ADVICE[code];
   return new RootfsError(code, `${subject}: ${reason}${hint === undefined ? '' : `; ${hint}`}`, {
     cause: error,
     detail: { subject, ...(errno === undefined ? {} : { errno }) },

@@ -1,4 +1,4 @@
-/** `rootfs blob IMAGE@DIGEST`: the bytes of one blob, verified. */
+/** `rootfs blob IMAGE DIGEST`: the bytes of one blob, verified. */
 import {
   type Descriptor,
   fetchImage,

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RootfsError, wrapSystemError } from '../src/errors.js';
+
+function failure(code: string): Error {
+  return Object.assign(new Error(`${code}: it failed`), { code });
+}
+
+test('what a system call threw becomes a code and says what to do', () => {
+  const cases: readonly (readonly [errno: string, code: string, advice: RegExp])[] = [
+    ['ENOSPC', 'ERR_NO_SPACE', /; free some space or choose another folder$/],
+    ['EDQUOT', 'ERR_NO_SPACE', /; free some space/],
+    ['EACCES', 'ERR_PERMISSION', /; ask for access, or choose another place$/],
+    ['EPERM', 'ERR_PERMISSION', /; ask for access/],
+    ['EROFS', 'ERR_PERMISSION', /; ask for access/],
+    ['EIO', 'ERR_FILESYSTEM', /: EIO: it failed$/],
+  ];
+  for (const [errno, code, advice] of cases) {
+    const cause = failure(errno);
+    const error = wrapSystemError(cause, '/a/path');
+    assert.deepEqual([error.code, error.detail, error.cause], [code, { subject: '/a/path', errno }, cause]);
+    assert.match(error.message, /^\/a\/path: /);
+    assert.match(error.message, advice);
+    assert.match(wrapSystemError(cause, '/a/path', 'do this').message, /; do this$/);
+  }
+  const coded = new RootfsError('ERR_NOT_FOUND', 'x: not here');
+  assert.equal(wrapSystemError(coded, '/a/path', 'do this'), coded);
+});
