@@ -105,7 +105,7 @@ const MEANT: readonly (readonly [RegExp, Transport])[] = [
   [/^oci[-_]?(?:dir|layout)$/, 'oci'],
   [/^directory$/, 'dir'],
   [/^oci[-_]?ar\w*[cv]\w*$/, 'oci-archive'],
-  [/^(?:docker[-_]?)?tar(?:ball)?$|^docker[-_]?ar\w*[cv]\w*$/, 'docker-archive'],
+  [/^(?:docker[-_]?tar(?:ball)?|tarball|docker[-_]?ar\w*[cv]\w*)$/, 'docker-archive'],
   [/^docker[-_]?d(?:ae|ea)m\w*$/, 'docker-daemon'],
 ];
 
