@@ -164,6 +164,8 @@ const warm = join(repository, 'build/warm-command.cjs');
 const scratch = mkdtempSync(join(tmpdir(), 'rootfs-kit-build-'));
 const { status, stderr } = spawnSync(process.execPath, [warm, join(repository, 'fixtures/hello'), scratch], {
   encoding: 'utf8',
+  // What the user has set up for registries is of no interest here.
+  env: { PATH: process.env.PATH, HOME: scratch },
 });
 rmSync(scratch, { recursive: true, force: true });
 if (status !== 0)
