@@ -5,6 +5,9 @@ import { printable, tarInvalid } from './tar-invalid.js';
 const SPACE = 0x20;
 const ZERO = 0x30;
 const SEVEN = 0x37;
+/** Digits of the largest number that is exact in a double; zeros before them mean nothing. */
+const DECIMAL = /^0*[0-9]{1,16}$/;
+const TIME = /^(-?)0*([0-9]{1,16})(?:\.([0-9]*))?$/;
 
 /**
  * Reads a numeric header field: octal digits with spaces or NULs around them, or base-256 (GNU) in two's complement.
@@ -56,7 +59,7 @@ function readBase256(block: Buffer, start: number, length: number, field: string
  * @throws RootfsError `ERR_TAR_INVALID` when it is none, or none below 2^53
  */
 export function readDecimal(text: string, key: string, offset: number): number {
-  const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(value)) {
     throw tarInvalid(offset, `PAX record ${key}: expected a decimal number, found ${printable(text)}`, { key });
   }
@@ -69,7 +72,7 @@ export function readDecimal(text: string, key: string, offset: number): number {
  * @throws RootfsError `ERR_TAR_INVALID` when it is none, or beyond 2^53 seconds
  */
 export function readPaxTime(text: string, key: string, offset: number): TarTime {
-  const match = /^(-?)([0-9]{1,16})(?:\.([0-9]*))?$/.exec(text);
+  const match = TIME.exec(text);
   const whole = Number(match?.[2] ?? Number.NaN);
   if (match === null || !Number.isSafeInteger(whole)) {
     throw tarInvalid(offset, `PAX record ${key}: expected seconds, found ${printable(text)}`, { key });

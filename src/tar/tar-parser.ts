@@ -51,7 +51,7 @@ export class TarParser {
   /** The first block of the member that is being read, or -1 between members. */
   #first = -1;
   #pax: PaxRecords | undefined;
-  /** Bytes of the extension headers that wait for their member. */
+  /** Bytes of the extension headers before the member that is being read. */
   #pendingBytes = 0;
   #global: PaxMeaning | undefined;
   #longName: string | undefined;
@@ -141,7 +141,7 @@ export class TarParser {
 
   #openExtension(state: State, size: number, offset: number): void {
     const { maxPaxBytes } = this.#limits;
-    // several may stand before one member, and all are kept until it comes
+    // several may stand before one member, and all of them are read
     const pending = size + (state === 'pax-global' ? 0 : this.#pendingBytes);
     if (pending > maxPaxBytes) throw tarLimitExceeded(offset, 'extension header', 'maxPaxBytes', maxPaxBytes, pending);
     if (state !== 'pax-global') this.#pendingBytes = pending;
@@ -158,7 +158,9 @@ export class TarParser {
     else {
       const body = Buffer.from(bytes.subarray(start, start + size));
       if (state === 'pax') {
-        this.#pax ??= { values: new Map(), sparse: [] };
+        // Of several before one member the last counts alone, as for Go and GNU tar: what one header says is never mixed
+        // with what another one says.
+        this.#pax = { values: new Map(), sparse: [] };
         readPax(body, offset, this.#pax, this.#limits);
       } else {
         const records: PaxRecords = { values: new Map(), sparse: [] };

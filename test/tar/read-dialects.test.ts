@@ -114,6 +114,34 @@ test('PAX records replace every field, names that are not UTF-8 stay bytes', asy
   assert.equal(entry.pax?.get('unknown.key')?.toString(), 'kept');
 });
 
+test('of several PAX headers before one member the last counts, and nothing of the others', async () => {
+  const entry = await only(
+    pax([
+      ['path', 'a'],
+      ['uid', '7'],
+      ['GNU.sparse.map', '0,1'],
+      ['SCHILY.xattr.user.a', 'x'],
+    ]),
+    pax([['gid', '8']]),
+    member({ name: 'n', type: '2', linkname: 't' }),
+  );
+  assert.deepEqual([entry.name, entry.uid, entry.gid, entry.xattrs], ['n', 0, 8, undefined]);
+  assert.equal((await only(pax([['path', 'a']]), pax([['path', 'b']]), member({}))).name, 'b');
+});
+
+test('zeros before a PAX number or time mean nothing', async () => {
+  const zeros = '0'.repeat(30);
+  const entry = await only(
+    pax([
+      ['size', `${zeros}3`],
+      ['uid', `${zeros}1000`],
+      ['mtime', `-${zeros}1.5`],
+    ]),
+    member({ size: 0 }, 'abc'),
+  );
+  assert.deepEqual([entry.size, entry.uid, entry.mtime], [3, 1000, { seconds: -2, nanoseconds: 500_000_000 }]);
+});
+
 test('the last of several equal records counts, an empty one leaves the header alone', async () => {
   assert.equal(
     (
@@ -127,7 +155,6 @@ test('the last of several equal records counts, an empty one leaves the header a
     ).name,
     'b',
   );
-  assert.equal((await only(pax([['path', 'a']]), pax([['path', 'b']]), member({}))).name, 'b');
   const entry = await only(
     pax([
       ['path', ''],
