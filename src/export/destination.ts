@@ -2,7 +2,6 @@
  * Where a root file system is written: beside its destination and moved in place at the end, or, where that cannot
  * be, in place and emptied on failure.
  */
-import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   constants,
@@ -14,10 +13,11 @@ import {
   renameSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { Directory } from '../io/directory.js';
 import { loadNative } from '../io/native.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
+import { sweepLeftovers, workingName } from './working-name.js';
 
 /** A place to write a tree to. It ends with a `commit` that succeeds, or with `discard`. */
 export interface Destination {
@@ -29,7 +29,7 @@ export interface Destination {
   readonly root: Directory;
   /** Whether it is written where it stays, so that a failure is seen there until it is cleaned up. */
   readonly inPlace: boolean;
-  /** Moves the tree to its path. */
+  /** Moves the tree to its path. @throws RootfsError `ERR_BUSY` (somebody else put something there meanwhile) */
   commit(): void;
   /** Removes all that was written. A destination that was there before is there again, empty. */
   discard(): void;
@@ -37,7 +37,8 @@ export interface Destination {
 
 /**
  * Opens a destination: absent, or an empty directory. A symbolic link to one stands for what it points at. Mount
- * points, the working directory, and directories whose parent may not be written, are written in place.
+ * points, the working directory, and directories whose parent may not be written, are written in place. What runs that
+ * were killed left beside it is removed.
  *
  * @throws RootfsError `ERR_OPTION_INVALID` (not empty, not a directory, no parent), `ERR_PERMISSION`, `ERR_FILESYSTEM`
  */
@@ -145,8 +146,9 @@ function openInPlace(path: string): Destination {
 function openBeside(path: string): Destination {
   const parent = Directory.open(dirname(path));
   const name = Buffer.from(basename(path)).toString('latin1');
-  const working = `.${name.slice(0, 200)}.rootfs-${process.pid}-${randomBytes(6).toString('hex')}`;
+  const working = workingName(name);
   let root: Directory;
+  sweepLeftovers(parent);
   try {
     mkdirSync(parent.at(working), 0o700);
     root = parent.child(working);
@@ -169,7 +171,7 @@ function openBeside(path: string): Destination {
         // An empty directory is replaced in one step; one that has been filled meanwhile is refused.
         renameSync(parent.at(working), parent.at(name));
       } catch (error) {
-        throw wrapSystemError(error, path, 'choose a path where nobody else puts things meanwhile');
+        throw takenMeanwhile(error, path);
       }
       close();
     },
@@ -182,6 +184,18 @@ function openBeside(path: string): Destination {
       }
     },
   };
+}
+
+/** Of two that write to one path, one is first. */
+function takenMeanwhile(error: unknown, path: string): RootfsError {
+  const errno = systemErrorCode(error) ?? '';
+  if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errno)) return wrapSystemError(error, path);
+  const found = errno === 'ENOTDIR' ? 'something that is no directory' : 'one that somebody else has filled meanwhile';
+  return new RootfsError(
+    'ERR_BUSY',
+    `${path}: expected an empty directory or nothing, found ${found}; use what is there, or choose another path`,
+    { cause: error, detail: { path, errno } },
+  );
 }
 
 /** A default ACL of the parent would come down on every file; the image says what its files have. */

@@ -4,8 +4,7 @@
  * The room `export` knows merged trees, layer tars and the system it writes to. It must not know registries, stores
  * or where an image came from.
  */
-import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, renameSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
@@ -21,6 +20,7 @@ import { type Marks, type PlannedUnpack, planUnpack } from './plan-unpack.js';
 import { type Powers, readPowers } from './powers.js';
 import { runPlan, warmUnpackWorkers } from './run-plan.js';
 import { checkUnpackOptions, type UnpackOptions, type UnpackResult } from './unpack-options.js';
+import { workingName } from './working-name.js';
 
 /**
  * Writes a merged tree as a directory.
@@ -39,7 +39,8 @@ import { checkUnpackOptions, type UnpackOptions, type UnpackResult } from './unp
  * @param layers What the tree was made from, base first.
  * @param dst Absent, or an empty directory.
  * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_WOULD_LOSE`, `ERR_LIMIT_EXCEEDED`, `ERR_LAYER_INVALID`,
- *   `ERR_NOT_FOUND` (a layer tar), `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
+ *   `ERR_NOT_FOUND` (a layer tar), `ERR_BUSY` (`dst` was filled by somebody else meanwhile), `ERR_NO_SPACE`,
+ *   `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
  */
 export async function unpack(
   tree: MergedTree,
@@ -108,13 +109,14 @@ async function fill(
     const message = `${entries} entries have the extended attribute ${name}; it is never written`;
     report(options.onProgress, { type: 'warning:raised', message });
   }
-  const ownershipFile = powers.root ? undefined : writeOwnership(destination.path, records, powers, options);
+  const sideFile = powers.root ? undefined : writeOwnership(destination.path, records, powers, options);
   try {
     destination.commit();
   } catch (error) {
-    if (ownershipFile !== undefined) unlinkSync(ownershipFile);
+    if (sideFile !== undefined) rmSync(sideFile.working, { force: true });
     throw error;
   }
+  const ownershipFile = sideFile === undefined ? undefined : placeOwnership(sideFile);
   return {
     path: destination.path,
     entries: plan.entries,
@@ -149,27 +151,36 @@ function discard(destination: Destination, error: unknown): void {
   }
 }
 
-/** Writes the side file in one step; where it may not stand beside the root and no other place was given, warns. */
+/** The side file before it has its name. */
+interface SideFile {
+  readonly working: string;
+  readonly path: string;
+}
+
+/**
+ * Writes the side file under a working name: the one that stands there may belong to a tree that is first in the same
+ * place. Where it may not stand beside the root and no other place was given, warns.
+ */
 function writeOwnership(
   root: string,
   records: OwnershipRecords,
   powers: Powers,
   options: UnpackOptions,
-): string | undefined {
+): SideFile | undefined {
   const path = options.ownershipFile === undefined ? `${root}.ownership` : resolve(options.ownershipFile);
-  const working = join(
-    dirname(path),
-    `.${basename(path).slice(0, 200)}.${process.pid}-${randomBytes(6).toString('hex')}`,
-  );
+  const name = Buffer.from(workingName(Buffer.from(basename(path)).toString('latin1')), 'latin1').toString();
+  const working = join(dirname(path), name);
   try {
+    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+      throw new RootfsError('ERR_OPTION_INVALID', `${path}: a directory stands where the side file goes; move it away`);
+    }
     const fd = openSync(working, 'wx', 0o644);
     try {
       for (const chunk of records.chunks(powers)) writeSync(fd, chunk);
     } finally {
       closeSync(fd);
     }
-    renameSync(working, path);
-    return path;
+    return { working, path };
   } catch (error) {
     rmSync(working, { force: true });
     const failed = wrapSystemError(error, path, 'name a place for the side file that may be written (ownershipFile)');
@@ -179,6 +190,15 @@ function writeOwnership(
       message: `owners are not kept in a side file: ${failed.message}`,
     });
     return undefined;
+  }
+}
+
+function placeOwnership({ working, path }: SideFile): string {
+  try {
+    renameSync(working, path);
+    return path;
+  } catch (error) {
+    throw wrapSystemError(error, path, `the root file system is there, and the owners of its files in ${working}`);
   }
 }
 

@@ -144,6 +144,28 @@ test('an older side file is replaced; one that may not be written fails the run'
   assert.deepEqual(readdirSync(folder).sort(), ['layer.tar', 'root', 'root.ownership']);
 });
 
+test('who comes second to a directory leaves the side file of the first as it is', { skip: inside }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, entries);
+  const dst = join(folder, 'root');
+  const runs = await Promise.allSettled([unpack(tree, layers, dst), unpack(tree, layers, dst)]);
+  const failed = runs.flatMap((run) => (run.status === 'rejected' ? [run.reason as { code: string }] : []));
+  assert.deepEqual(
+    failed.map(({ code }) => code),
+    ['ERR_BUSY'],
+  );
+  assert.equal(sideFile(`${dst}.ownership`).records['etc/shadow']?.['gid'], 42);
+  assert.deepEqual(readdirSync(folder).sort(), ['layer.tar', 'root', 'root.ownership']);
+});
+
+test('a directory where the side file goes fails the run before anything is in place', { skip: inside }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, entries);
+  mkdirSync(join(folder, 'root.ownership'));
+  await assert.rejects(unpack(tree, layers, join(folder, 'root')), { code: 'ERR_OPTION_INVALID' });
+  assert.deepEqual(readdirSync(folder).sort(), ['layer.tar', 'root.ownership']);
+});
+
 test('without native calls nothing fails without root: what is missing is recorded', {
   skip: insideBare,
 }, async (t) => {

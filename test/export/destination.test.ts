@@ -1,0 +1,99 @@
+/** Where trees are written: two in one place, what killed runs left, names of many bytes. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { openDestination } from '../../src/export/destination.js';
+import { unpack } from '../../src/export/unpack.js';
+import { processMark } from '../../src/io/process-mark.js';
+import { handTree } from '../support/hand-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+
+test('of two runs that write one directory the second is refused by name, and leaves nothing', async (t) => {
+  const folder = tempDir(t, 'two');
+  const { tree, layers } = handTree(folder, [{ path: 'a', content: 'a', uid: process.getuid?.() ?? 0 }]);
+  const dst = join(folder, 'root');
+  const runs = await Promise.allSettled([unpack(tree, layers, dst), unpack(tree, layers, dst)]);
+  const failed = runs.flatMap((run) => (run.status === 'rejected' ? [run.reason as Error & { code: string }] : []));
+  assert.deepEqual(
+    failed.map(({ code }) => code),
+    ['ERR_BUSY'],
+  );
+  assert.match(failed[0]?.message ?? '', /root: expected an empty directory .* filled meanwhile; use what is there/);
+  assert.deepEqual(readdirSync(dst), ['a']);
+  const kept = readdirSync(folder).filter((name) => !name.endsWith('.ownership'));
+  assert.deepEqual(kept.sort(), ['layer.tar', 'root']);
+});
+
+test('a file that comes in the way is told as such, and stays', (t) => {
+  const dst = join(tempDir(t, 'file'), 'root');
+  const destination = openDestination(dst);
+  writeFileSync(dst, 'mine');
+  assert.throws(() => destination.commit(), { code: 'ERR_BUSY', message: /found something that is no directory/ });
+  destination.discard();
+  assert.ok(lstatSync(dst).isFile());
+});
+
+test('what dead processes left beside a destination goes, and nothing else', (t) => {
+  const folder = tempDir(t, 'left');
+  const outside = join(folder, 'outside');
+  mkdirSync(outside);
+  writeFileSync(join(outside, 'theirs'), 'x');
+  const dead = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+  const leftover = join(folder, `.other.rootfs-${dead}-0123456789ab`);
+  mkdirSync(join(leftover, 'closed'), { recursive: true });
+  symlinkSync(outside, join(leftover, 'link'));
+  writeFileSync(join(leftover, 'closed', 'file'), 'x');
+  chmodSync(join(leftover, 'closed'), 0);
+  writeFileSync(join(folder, `.root.ownership.rootfs-${dead}-0123456789ab`), 'x');
+  symlinkSync(outside, join(folder, `.l.rootfs-${dead}-0123456789ab`));
+  const stays = [
+    `.living.rootfs-${processMark()}-0123456789ab`,
+    '.elsewhere.rootfs-00000000-1-1-0123456789ab',
+    `.name.rootfs-${dead}`,
+    `visible.rootfs-${dead}-0123456789ab`,
+    `.old.rootfs-4194303-0123456789ab`,
+  ];
+  for (const name of stays) mkdirSync(join(folder, name));
+  const destination = openDestination(join(folder, 'root'));
+  destination.commit();
+  assert.deepEqual(readdirSync(folder).sort(), [...stays, 'outside', 'root'].sort());
+  assert.deepEqual(readdirSync(outside), ['theirs']);
+});
+
+test('what a killed process was writing is gone after the next run beside it', async (t) => {
+  const folder = tempDir(t, 'killed');
+  const module = JSON.stringify(new URL('../../src/export/destination.js', import.meta.url).href);
+  const program = `const { openDestination } = await import(${module});
+    const { mkdirSync } = await import('node:fs');
+    mkdirSync(openDestination(process.argv[1]).root.at('half'));
+    console.log('ready');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program, join(folder, 'root')]);
+  const ended = new Promise((done) => child.once('close', done));
+  const lines = createInterface({ input: child.stdout });
+  assert.equal((await lines[Symbol.asyncIterator]().next()).value, 'ready');
+  const [working = ''] = readdirSync(folder);
+  openDestination(join(folder, 'one')).commit();
+  assert.ok(existsSync(join(folder, working, 'half')), 'a living process keeps what it writes');
+  child.kill('SIGKILL');
+  await ended;
+  openDestination(join(folder, 'two')).commit();
+  assert.deepEqual(readdirSync(folder).sort(), ['one', 'two']);
+});
+
+test('a name of 255 bytes has a working name that is a name, also as text', (t) => {
+  for (const name of [
+    'n'.repeat(255),
+    `n${'\u00e9'.repeat(127)}`,
+    `nn${'\u20ac'.repeat(84)}`,
+    '\u{1f4e6}'.repeat(63),
+  ]) {
+    const destination = openDestination(join(tempDir(t, 'long'), name));
+    writeFileSync(join(destination.workingPath, 'file'), 'x');
+    destination.commit();
+    assert.deepEqual(readdirSync(destination.path), ['file']);
+  }
+});
