@@ -1,13 +1,13 @@
 /** The flattened tar as a file: complete or not there. */
-import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { flattenTo } from './flatten.js';
 import type { FlattenOptions } from './flatten-options.js';
 import type { Form } from './form.js';
+import { workingPath } from './working-name.js';
 import { writeTarFile } from './write-tar-file.js';
 
 /** Trees with fewer bytes of data are written by one thread. */
@@ -51,10 +51,7 @@ export async function flattenFile(
     if (statSync(dirname(target), { throwIfNoEntry: false }) === undefined) {
       throw new RootfsError('ERR_NOT_FOUND', `${dirname(target)}: there is no such folder; make it first`);
     }
-    working = join(
-      dirname(target),
-      `.${basename(target).slice(0, 100)}.${process.pid}-${randomBytes(6).toString('hex')}`,
-    );
+    working = workingPath(target);
     // Starting workers takes as long as moving some megabytes.
     const write = tree.dataBytes >= WORKERS_MIN_BYTES ? writeTarFile : flattenTo;
     const tarBytes = await into(openSync(working, 'wx', 0o666), (fd) => write(tree, layers, fd, options));

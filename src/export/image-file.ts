@@ -1,8 +1,8 @@
 /** A file that appears under its name when it is complete, and not before. */
-import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode } from '../errors.js';
+import { workingPath } from './working-name.js';
 
 /** The file while it is written: by its descriptor, or by its name for now. */
 export interface UnfinishedFile {
@@ -28,8 +28,8 @@ export function requireReplaceable(path: string): void {
  * @throws RootfsError `ERR_NOT_FOUND` (the folder); what `write` throws; the system's error
  */
 export async function intoPlace<T>(path: string, write: (file: UnfinishedFile) => Promise<T>): Promise<T> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  const fd = create(temporary, path);
+  const temporary = temporaryPath(path);
+  const fd = openSync(temporary, 'wx+');
   try {
     const result = await writeAndSync(temporary, fd, write);
     renameSync(temporary, path);
@@ -40,9 +40,9 @@ export async function intoPlace<T>(path: string, write: (file: UnfinishedFile) =
   }
 }
 
-function create(temporary: string, path: string): number {
+function temporaryPath(path: string): string {
   try {
-    return openSync(temporary, 'wx+');
+    return workingPath(path);
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
     throw new RootfsError('ERR_NOT_FOUND', `${dirname(path)}: no such folder; make it first`, { cause: error });

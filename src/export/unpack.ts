@@ -6,7 +6,7 @@
  */
 import { closeSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { report } from '../progress.js';
@@ -20,7 +20,7 @@ import { type Marks, type PlannedUnpack, planUnpack } from './plan-unpack.js';
 import { type Powers, readPowers } from './powers.js';
 import { runPlan, warmUnpackWorkers } from './run-plan.js';
 import { checkUnpackOptions, type UnpackOptions, type UnpackResult } from './unpack-options.js';
-import { workingName } from './working-name.js';
+import { workingPath } from './working-name.js';
 
 /**
  * Writes a merged tree as a directory.
@@ -168,9 +168,9 @@ function writeOwnership(
   options: UnpackOptions,
 ): SideFile | undefined {
   const path = options.ownershipFile === undefined ? `${root}.ownership` : resolve(options.ownershipFile);
-  const name = Buffer.from(workingName(Buffer.from(basename(path)).toString('latin1')), 'latin1').toString();
-  const working = join(dirname(path), name);
+  let working: string | undefined;
   try {
+    working = workingPath(path);
     if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
       throw new RootfsError('ERR_OPTION_INVALID', `${path}: a directory stands where the side file goes; move it away`);
     }
@@ -182,7 +182,7 @@ function writeOwnership(
     }
     return { working, path };
   } catch (error) {
-    rmSync(working, { force: true });
+    if (working !== undefined) rmSync(working, { force: true });
     const failed = wrapSystemError(error, path, 'name a place for the side file that may be written (ownershipFile)');
     if (options.ownershipFile !== undefined || failed.code !== 'ERR_PERMISSION') throw failed;
     report(options.onProgress, {

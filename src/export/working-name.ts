@@ -1,7 +1,8 @@
 /** Names of what is not whole yet, and the way back from a run that was killed. */
 import { randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
-import type { Directory } from '../io/directory.js';
+import { readdirSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { Directory } from '../io/directory.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
 import { removeEntry } from '../io/remove-tree.js';
 
@@ -18,6 +19,15 @@ export function workingName(name: string): string {
   // A character of several bytes is not cut in two: the name must survive as text, for calls that take no bytes.
   const kept = name.length <= KEPT_BYTES ? name : name.slice(0, KEPT_BYTES).replace(/[\xc0-\xff][\x80-\xbf]{0,3}$/, '');
   return `.${kept}.rootfs-${processMark()}-${randomBytes(6).toString('hex')}`;
+}
+
+/** The path of a file while it is written beside `path`; what dead processes left there is removed first. @throws the system's error */
+export function workingPath(path: string): string {
+  const folder = dirname(path);
+  const parent = Directory.open(realpathSync(folder));
+  sweepLeftovers(parent);
+  parent.close();
+  return join(folder, Buffer.from(workingName(Buffer.from(basename(path)).toString('latin1')), 'latin1').toString());
 }
 
 /**

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { openDestination } from '../../src/export/destination.js';
+import { flattenFile } from '../../src/export/flatten-file.js';
+import { intoPlace } from '../../src/export/image-file.js';
 import { unpack } from '../../src/export/unpack.js';
 import { processMark } from '../../src/io/process-mark.js';
 import { handTree } from '../support/hand-tree.js';
@@ -82,6 +84,29 @@ test('what a killed process was writing is gone after the next run beside it', a
   await ended;
   openDestination(join(folder, 'two')).commit();
   assert.deepEqual(readdirSync(folder).sort(), ['one', 'two']);
+});
+
+test('files are written beside their place too, through a link to their folder, and sweep it', async (t) => {
+  const folder = tempDir(t, 'files');
+  const real = join(folder, 'real');
+  mkdirSync(real);
+  symlinkSync('real', join(folder, 'link'));
+  const leave = (): void => {
+    const dead = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+    writeFileSync(join(real, `.a.rootfs-${dead}-0123456789ab`), 'x');
+  };
+  const { tree, layers } = handTree(folder, [{ path: 'a', content: 'a' }]);
+  leave();
+  await flattenFile(tree, layers, join(folder, 'link', 'a.tar'));
+  assert.deepEqual(readdirSync(real), ['a.tar']);
+  leave();
+  await intoPlace(join(folder, 'link', 'image'), ({ fd }) => Promise.resolve(writeFileSync(fd, 'image')));
+  assert.deepEqual(readdirSync(real).sort(), ['a.tar', 'image']);
+  const nowhere = join(folder, 'no', 'image');
+  await assert.rejects(
+    intoPlace(nowhere, () => Promise.resolve()),
+    { code: 'ERR_NOT_FOUND' },
+  );
 });
 
 test('a name of 255 bytes has a working name that is a name, also as text', (t) => {
