@@ -3,7 +3,7 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
-import { type PathPatterns, selectNodes } from './path-filter.js';
+import { type PathPatterns, selectNodes, warnOfNothing } from './path-filter.js';
 import type { TarMembersInput } from './tar-members.js';
 
 /** Options of `flatten`. */
@@ -23,6 +23,7 @@ export function chooseMembers(
 ): Omit<TarMembersInput, 'open'> {
   const latest = latestTime(options.sourceDateEpoch);
   const selected = selectNodes(tree, options);
+  if (selected !== undefined) warnOfNothing(selected.size - 1, options);
   options.signal?.throwIfAborted();
   return { tree, layers, selected, latest };
 }

@@ -1,10 +1,15 @@
 /** Which paths of a tree are wanted: `--include` and `--exclude` globs. Linear in pattern and path, no regexes. */
+import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { report } from '../progress.js';
 import type { MergedTree, TreeNode } from '../rootfs/tree.js';
 
 /** Patterns that choose paths. */
 export interface PathPatterns {
-  /** Only what matches, what lies below it, and the directories above it. Absent or empty: everything. */
+  /**
+   * Only what matches, what lies below it, and the directories above it. Absent or empty: everything. Where nothing
+   * matches, the root alone is left, and a warning is raised.
+   */
   readonly include?: readonly string[] | undefined;
   /** Not what matches, nor what lies below it. Wins over `include`. */
   readonly exclude?: readonly string[] | undefined;
@@ -62,6 +67,21 @@ export function selectNodes(tree: MergedTree, patterns: PathPatterns): ReadonlyS
   };
   visit(tree.root, [], false);
   return selected;
+}
+
+/** Raises a warning where patterns left nothing: with `include` that is a mistake more often than a wish. */
+export function warnOfNothing(entries: number, options: PathPatterns & Pick<CallOptions, 'onProgress'>): void {
+  const { include = [], exclude = [], onProgress } = options;
+  const [first] = include;
+  if (entries > 0 || first === undefined) return;
+  const shown = JSON.stringify(first.slice(0, 100));
+  const others = include.length > 1 ? ` or the ${include.length - 1} other patterns` : '';
+  const but = exclude.length > 0 ? ' and is not excluded' : '';
+  const advice = 'patterns begin at the root, **/NAME finds a name anywhere';
+  report(onProgress, {
+    type: 'warning:raised',
+    message: `include: nothing in the image matches ${shown}${others}${but}; ${advice}`,
+  });
 }
 
 /** A token of a name's pattern: a character, any one, any number of any, or a set of characters. */

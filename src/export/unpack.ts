@@ -16,6 +16,7 @@ import { type Destination, openDestination } from './destination.js';
 import type { Form } from './form.js';
 import { closeLayers, openLayers } from './layer-files.js';
 import type { OwnershipRecords } from './ownership-file.js';
+import { warnOfNothing } from './path-filter.js';
 import { type Marks, type PlannedUnpack, planUnpack } from './plan-unpack.js';
 import { type Powers, readPowers } from './powers.js';
 import { runPlan, warmUnpackWorkers } from './run-plan.js';
@@ -48,7 +49,9 @@ export async function unpack(
   dst: string,
   options: UnpackOptions = {},
 ): Promise<UnpackResult> {
-  return await unpackMarked(tree, layers, dst, options, undefined);
+  const result = await unpackMarked(tree, layers, dst, options, undefined);
+  warnOfNothing(result.entries, options);
+  return result;
 }
 
 /** `unpack`, with extended attributes that a form adds to the image's own. */

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { pathFilter } from '../../src/export/path-filter.js';
+import { flattenFile } from '../../src/export/flatten-file.js';
+import { type PathPatterns, pathFilter } from '../../src/export/path-filter.js';
+import { unpack } from '../../src/export/unpack.js';
+import type { ProgressEvent } from '../../src/progress.js';
+import { handTree } from '../support/hand-tree.js';
+import { tempDir } from '../support/temp-dir.js';
 
 function matches(pattern: string, path: string): boolean {
   return pathFilter({ exclude: [pattern] }).excludes(path.split('/'));
@@ -42,4 +49,27 @@ test('a pattern made to be slow costs a product of lengths, no more', () => {
   const filter = pathFilter({ exclude: [`${'*a'.repeat(100)}b`, `${'**/a/'.repeat(60)}b`] });
   assert.equal(filter.excludes(['a'.repeat(255)]), false);
   assert.equal(filter.excludes(Array.from({ length: 255 }, () => 'a')), false);
+});
+
+test('an include that matches nothing leaves the root, and is told', async (t) => {
+  const folder = tempDir(t, 'nothing');
+  const { tree, layers } = handTree(folder, [{ path: 'etc/passwd', content: 'p' }]);
+  const warned = async (patterns: PathPatterns, form: 'unpack' | 'flatten'): Promise<string[]> => {
+    const said: string[] = [];
+    const onProgress = (event: ProgressEvent): void => {
+      if (event.type === 'warning:raised') said.push(event.message);
+    };
+    const dst = mkdtempSync(join(folder, 'dst-'));
+    if (form === 'unpack') await unpack(tree, layers, dst, { ...patterns, onProgress });
+    else await flattenFile(tree, layers, join(dst, 'tar'), { ...patterns, onProgress });
+    return said.filter((message) => message.startsWith('include'));
+  };
+  for (const form of ['unpack', 'flatten'] as const) {
+    const [first = '', ...more] = await warned({ include: ['passwd'] }, form);
+    assert.match(first, /^include: nothing in the image matches "passwd"; .*\*\*\/NAME/);
+    assert.deepEqual(more, []);
+    assert.equal((await warned({ include: ['etc', 'usr'], exclude: ['etc'] }, form)).length, 1);
+    assert.deepEqual(await warned({ include: ['passwd', '**/passwd'] }, form), []);
+    assert.deepEqual(await warned({ exclude: ['**'] }, form), []);
+  }
 });
