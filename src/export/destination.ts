@@ -15,8 +15,8 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { Directory } from '../io/directory.js';
-import { loadNative } from '../io/native.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
+import { disinherit } from './disinherit.js';
 import { sweepLeftovers, workingName } from './working-name.js';
 
 /** A place to write a tree to. It ends with a `commit` that succeeds, or with `discard`. */
@@ -156,7 +156,7 @@ function openBeside(path: string): Destination {
     parent.close();
     throw error;
   }
-  dropDefaultAcl(root);
+  disinherit(root);
   const close = (): void => {
     root.close();
     parent.close();
@@ -196,13 +196,4 @@ function takenMeanwhile(error: unknown, path: string): RootfsError {
     `${path}: expected an empty directory or nothing, found ${found}; use what is there, or choose another path`,
     { cause: error, detail: { path, errno } },
   );
-}
-
-/** A default ACL of the parent would come down on every file; the image says what its files have. */
-function dropDefaultAcl(directory: Directory): void {
-  try {
-    loadNative()?.removeXattr(`${directory.self}/.`, Buffer.from('system.posix_acl_default'));
-  } catch {
-    // A file system without ACLs.
-  }
 }

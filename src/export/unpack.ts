@@ -13,6 +13,7 @@ import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
+import { disinherit } from './disinherit.js';
 import type { Form } from './form.js';
 import { closeLayers, openLayers } from './layer-files.js';
 import type { OwnershipRecords } from './ownership-file.js';
@@ -73,9 +74,11 @@ export async function unpackMarked(
   const open = openLayers(layers);
   try {
     const destination = openDestination(dst);
+    const restore = destination.inPlace ? disinherit(destination.root) : undefined;
     try {
       return await fill(destination, planned, open, powers, { ...options, workers });
     } catch (error) {
+      restore?.();
       discard(destination, error);
       throw error;
     }

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { unpack } from '../../src/export/unpack.js';
@@ -89,6 +99,67 @@ test('as root: owners, modes, devices, links, times and attributes are as the tr
   assert.equal(sparse.subarray(500_000, 500_003).toString(), 'mid');
   assert.ok(lstatSync(join(dst, 'sparse')).blocks * 512 < 100_000);
   assert.deepEqual(readdirSync(folder).sort(), ['layer.tar', 'root']);
+});
+
+/** u::rwx u:1000:rwx g::rwx m::rwx o::---, as the kernel takes it. */
+const ACL = Buffer.from(
+  '0200000001000700ffffffff02000700e803000004000700ffffffff10000700ffffffff20000000ffffffff',
+  'hex',
+);
+
+/** Makes a directory that hands down its group and, where the file system has ACLs, a default ACL. */
+function handsDown(path: string): void {
+  mkdirSync(path);
+  chownSync(path, 0, 1234);
+  chmodSync(path, 0o2775);
+  try {
+    loadNative()?.setXattr(path, Buffer.from('system.posix_acl_default'), ACL);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTSUP') throw error;
+  }
+}
+
+test('what a directory hands down, group and default ACL, does not come into the tree', { skip: asRoot }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [
+    { path: 'd/file', content: 'f', mode: 0o666 },
+    { path: 'd/link', target: 'file' },
+    { path: 'own', type: 'directory', gid: 7, mode: 0o2755 },
+    { path: 'own/file', content: 'g' },
+  ]);
+  const bad = handTree(tempDir(t), [{ path: `z/${'n'.repeat(256)}`, content: 'z' }]);
+  const expected = {
+    '.': '755 0',
+    d: '755 0',
+    'd/file': '666 0',
+    'd/link': '777 0',
+    own: '2755 7',
+    'own/file': '644 0',
+  };
+  const shown = (dst: string): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(listTree(dst)).map(([path, { mode, gid, xattrs }]) => [
+        path,
+        `${mode.toString(8)} ${gid}${Object.keys(xattrs ?? {}).join()}`,
+      ]),
+    );
+  handsDown(join(folder, 'parent'));
+  await unpack(tree, layers, join(folder, 'parent', 'root'));
+  assert.deepEqual(shown(join(folder, 'parent', 'root')), expected);
+
+  const here = join(folder, 'here');
+  handsDown(here);
+  const before = shown(here);
+  const outside = process.cwd();
+  process.chdir(here);
+  try {
+    await assert.rejects(unpack(bad.tree, bad.layers, '.'), { code: 'ERR_FILESYSTEM' });
+    assert.deepEqual(shown(here), before, 'a run that failed gives it back as it was');
+    await unpack(tree, layers, '.');
+  } finally {
+    process.chdir(outside);
+  }
+  assert.deepEqual(shown(here), expected);
 });
 
 test('a destination that holds something is refused, and stays as it was', async (t) => {
