@@ -22,6 +22,7 @@ export type { LeaseInfo } from './content/lease-info.js';
 export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
+export { withWorkingFolder } from './content/output-place.js';
 export type { AuthConfig } from './engine/auth-config.js';
 export type { CachePlaces } from './engine/cache-places.js';
 export { type CachedImages, CachedRepository } from './engine/cached-repository.js';

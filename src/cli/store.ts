@@ -1,8 +1,5 @@
 /** What every command that works on layers does: the store they lie in, and a root file system opened from it. */
-import { rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Options } from 'yargs';
 import {
   cacheFolder,
@@ -11,7 +8,7 @@ import {
   openRootFS,
   type RootFS,
   RootfsError,
-  wrapSystemError,
+  withWorkingFolder,
 } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { LAYER_OPTIONS, layerArguments } from './layer-options.js';
@@ -75,7 +72,9 @@ export async function withStore<T>(
       await rootfs.close();
     }
   };
-  if (folder === undefined) return withTemporary(withRootFS);
+  if (folder === undefined) {
+    return withWorkingFolder(undefined, withRootFS, 'set TMPDIR to a folder that can be written, or use --store');
+  }
   await makeStore(folder, args['store'] === undefined);
   return withRootFS(folder);
 }
@@ -84,19 +83,4 @@ async function makeStore(folder: string, isDefault: boolean): Promise<void> {
   // What this user pulled is nobody else's business, unless a folder was named.
   if (!isDefault) return makeFolder('--store', folder);
   return makeFolder('layer store', folder, 0o700, 'name another with --store, or keep nothing with --no-store');
-}
-
-async function withTemporary<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'rootfs-kit-layers-')).catch((error: unknown) => {
-    throw wrapSystemError(error, tmpdir(), 'set TMPDIR to a folder that can be written, or use --store');
-  });
-  // An interruption ends the process before this function does.
-  const removeNow = (): void => rmSync(folder, { recursive: true, force: true });
-  process.once('exit', removeNow);
-  try {
-    return await use(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-    process.removeListener('exit', removeNow);
-  }
 }

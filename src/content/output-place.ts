@@ -78,18 +78,21 @@ export async function writeBeside<T>(
 }
 
 /**
- * Runs `work` with the path of a new folder that is gone afterwards, whatever happens.
+ * Runs `work` with the path of a new folder that is gone afterwards, whatever happens. A process that was killed cannot
+ * keep that promise: what those left beside it is removed first.
  *
  * @param parent Where it is made; the system's temporary folder (`TMPDIR`) when absent.
+ * @param advice What to do where it cannot be made; one clause, without a full stop.
  * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`; what `work` throws
  */
 export async function withWorkingFolder<T>(
   parent: string | undefined,
   work: (folder: string) => Promise<T>,
+  advice?: string,
 ): Promise<T> {
   const at = parent ?? tmpdir();
   await sweep(at);
-  const folder = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)));
+  const folder = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)), advice);
   const kept = keepTidy(folder);
   try {
     return await work(folder);
@@ -135,10 +138,10 @@ async function sweep(folder: string): Promise<void> {
   }
 }
 
-async function inSystem<T>(path: string, work: () => Promise<T>): Promise<T> {
+async function inSystem<T>(path: string, work: () => Promise<T>, advice?: string): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw wrapSystemError(error, path);
+    throw wrapSystemError(error, path, advice);
   }
 }

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Arguments, Context } from '../../src/cli/command.js';
 import { storeFolder, withStore } from '../../src/cli/store.js';
 import { cacheFolder, fetchImage, openSource } from '../../src/index.js';
+import { processMark } from '../../src/io/process-mark.js';
 import { image, writeLayout } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -78,6 +79,17 @@ test('a temporary store is gone afterwards, after a failure too', async (t) => {
     assert.ok(paths.every((path) => path.startsWith(join(folder, 'tmp')) && !existsSync(path)));
     await assert.rejects(layers(folder, { store: false }, true), { message: 'enough' });
     assert.deepEqual(readdirSync(join(folder, 'tmp')), []);
+
+    const dead = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+    mkdirSync(join(folder, 'tmp', `.rootfs-kit-${dead}-abcdef`, 'sha256'), { recursive: true });
+    await layers(folder, { store: false });
+    assert.deepEqual(readdirSync(join(folder, 'tmp')), [], 'what a killed run left is gone too');
+
+    process.env['TMPDIR'] = join(folder, 'none');
+    await assert.rejects(layers(folder, { store: false }), {
+      code: 'ERR_FILESYSTEM',
+      message: /set TMPDIR .* --store/,
+    });
   } finally {
     if (before === undefined) delete process.env['TMPDIR'];
     else process.env['TMPDIR'] = before;
