@@ -43,15 +43,17 @@ export async function* readLayerChanges(
 ): AsyncGenerator<LayerChanges, void, void> {
   const limits = mergeLimits(options);
   const below: LayerChanges[] = [];
+  let heldBytes = 0;
   for (const [layer, { path, tarBytes }] of layers.entries()) {
     try {
-      const plan = new LayerPlan(layer);
+      const plan = new LayerPlan(layer, heldBytes);
       let taken = 0;
       for (const entry of readTarFile(path, { ...limits, tarBytes })) {
         plan.take(entry, limits);
         taken += 1;
         if (taken % BATCH === 0) await turn(options.signal);
       }
+      heldBytes = plan.heldBytes;
       const tree = new MergeTree(limits, false);
       const gone = new Gone(spellOut(plan.whiteouts, below));
       copyLinkTargets(plan, gone, below);

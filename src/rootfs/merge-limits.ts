@@ -4,6 +4,8 @@ import { type TarLimits, tarLimits } from '../tar/tar-limits.js';
 
 /** How much the layers of an image may ask for. What exceeds one of them is `ERR_LIMIT_EXCEEDED`. */
 export interface MergeLimits extends TarLimits {
+  /** As for one archive, and for all layers of an image together: 512 MiB by default. */
+  readonly maxMetadataBytes: number;
   /** Members of one layer, and names in the merged tree, made-up directories included. Default 2,000,000. */
   readonly maxEntries: number;
   /** Components of a path. Default 255. */

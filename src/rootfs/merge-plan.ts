@@ -1,4 +1,5 @@
 /** What one layer asks for: its members sorted into whiteouts and entries, before anything is applied. */
+import { heldBytes } from '../tar/held-bytes.js';
 import type { TarEntry } from '../tar/tar-entry.js';
 import { layerInvalid, mergeLimitExceeded } from './merge-error.js';
 import type { MergeLimits } from './merge-limits.js';
@@ -41,18 +42,30 @@ export class LayerPlan {
   readonly hiddenTargets = new Map<PlannedEntry, MergeNode>();
   #lastTime: Timestamp = { seconds: 0, nanoseconds: 0 };
 
-  constructor(layer: number) {
+  /** What the members of this layer and of those before it cost to hold. */
+  heldBytes: number;
+  #lastXattrs: TarEntry['xattrs'];
+
+  /** @param heldBytes What the layers before this one cost to hold. */
+  constructor(layer: number, heldBytes: number) {
     this.layer = layer;
+    this.heldBytes = heldBytes;
   }
 
   /**
    * Takes the next member of the layer.
    *
    * @throws RootfsError `ERR_LAYER_INVALID` for a name with `..`, a whiteout of nothing that can be named, a type no
-   *   root file system holds, an owner or a device number beyond what Linux has
+   *   root file system holds, an owner or a device number beyond what Linux has; `ERR_LIMIT_EXCEEDED`
    */
   take(entry: TarEntry, limits: MergeLimits): void {
     const { name } = entry;
+    this.heldBytes += heldBytes(entry, this.#lastXattrs);
+    this.#lastXattrs = entry.xattrs;
+    if (this.heldBytes > limits.maxMetadataBytes) {
+      const what = 'bytes of names and attributes in all layers';
+      throw mergeLimitExceeded(name, what, 'maxMetadataBytes', limits.maxMetadataBytes, this.heldBytes);
+    }
     if (name.includes('..') && name.split('/').includes('..')) {
       throw layerInvalid(name, 'name: expected one inside the root, found ".." in it');
     }

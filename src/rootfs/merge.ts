@@ -58,9 +58,10 @@ export async function mergeLayers(layers: readonly LayerTar[], options: MergeOpt
   }
   signal?.throwIfAborted();
   const tree = new MergeTree(limits, hidden);
+  let heldBytes = 0;
   for (const [index, layer] of layers.entries()) {
     try {
-      await mergeLayer(tree, layer, index, limits, { signal, keepDirlinks });
+      heldBytes = await mergeLayer(tree, layer, new LayerPlan(index, heldBytes), limits, { signal, keepDirlinks });
     } catch (error) {
       if (!(error instanceof RootfsError)) throw error;
       throw new RootfsError(error.code, `layer ${index} (${layer.path}): ${error.message}`, {
@@ -73,14 +74,14 @@ export async function mergeLayers(layers: readonly LayerTar[], options: MergeOpt
   return { root, entries, inodes, dataBytes, layers: layers.length, hidden: tree.hidden };
 }
 
+/** @returns what all members so far cost to hold */
 async function mergeLayer(
   tree: MergeTree,
   { path, tarBytes }: LayerTar,
-  index: number,
+  plan: LayerPlan,
   limits: MergeLimits,
   { signal, keepDirlinks = false }: Pick<MergeOptions, 'signal' | 'keepDirlinks'>,
-): Promise<void> {
-  const plan = new LayerPlan(index);
+): Promise<number> {
   let taken = 0;
   for (const entry of readTarFile(path, { ...limits, tarBytes })) {
     plan.take(entry, limits);
@@ -89,6 +90,7 @@ async function mergeLayer(
   }
   const application = new LayerApplication(tree, plan, keepDirlinks);
   while (application.step(BATCH)) await turn(signal);
+  return plan.heldBytes;
 }
 
 async function turn(signal: AbortSignal | undefined): Promise<void> {

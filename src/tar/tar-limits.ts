@@ -15,7 +15,10 @@ export interface TarLimits {
   readonly maxXattrBytes: number;
   /** Runs of data of all sparse files in one archive. Default 1,000,000. */
   readonly maxExtents: number;
-  /** Bytes of all names, link targets and extended attributes in one archive. Default 536,870,912 (512 MiB). */
+  /**
+   * Bytes of all names, link targets and extended attributes in one archive; each attribute counts 128 bytes more, each
+   * run of sparse data 64: what holding it takes. Default 536,870,912 (512 MiB).
+   */
   readonly maxMetadataBytes: number;
 }
 

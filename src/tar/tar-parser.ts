@@ -5,6 +5,7 @@
  */
 import { addPax, applyPax, type PaxMeaning, understandPax } from './apply-pax.js';
 import { BLOCK, paddedBytes } from './block.js';
+import { heldBytes } from './held-bytes.js';
 import { checkHeader, isGnu, isZeroBlock, readHeader, readSize, readText, type TarDraft } from './read-header.js';
 import { readNumber } from './read-number.js';
 import { type PaxRecords, readPax } from './read-pax.js';
@@ -280,10 +281,7 @@ export class TarParser {
         draft.linkname.length,
       );
     }
-    this.#metadataBytes += draft.name.length + draft.linkname.length;
-    if (draft.xattrs !== undefined && draft.xattrs !== this.#global?.xattrs) {
-      for (const [key, value] of draft.xattrs) this.#metadataBytes += key.length + value.length;
-    }
+    this.#metadataBytes += heldBytes(draft, this.#global?.xattrs);
     if (this.#metadataBytes > maxMetadataBytes) {
       const what = 'bytes of names and attributes';
       throw tarLimitExceeded(draft.offset, what, 'maxMetadataBytes', maxMetadataBytes, this.#metadataBytes);

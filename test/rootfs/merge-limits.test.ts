@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { RootfsError } from '../../src/errors.js';
+import { readLayerChanges } from '../../src/rootfs/layer-changes.js';
 import { type MergeOptions, mergeLayers } from '../../src/rootfs/merge.js';
 import { dir, file, layerTars, link, merged, opaque, outline, symlink, whiteout } from '../support/layer-tars.js';
 import { pax } from '../support/raw-tar.js';
@@ -79,6 +80,25 @@ test("the tar reader's limits hold here too, and the error says which layer", as
     assert.ok(error.message.startsWith(`layer 1 (${top.path}): `), error.message);
     return true;
   });
+});
+
+test('names and attributes count over all layers, those of global headers once', async (t) => {
+  const attribute = pax([['SCHILY.xattr.user.a', 'x']]);
+  const layers = layerTars(t, [attribute, file('a')], [attribute, file('b')]);
+  const each = 'a'.length + 'user.a'.length + 1 + 128;
+  await assert.rejects(mergeLayers(layers, { maxMetadataBytes: 2 * each - 1 }), (error: RootfsError) => {
+    assert.deepEqual([error.code, error.detail['layer']], ['ERR_LIMIT_EXCEEDED', 1]);
+    assert.match(error.message, /"b": bytes of names and attributes in all layers: .* raise maxMetadataBytes/);
+    return true;
+  });
+  await mergeLayers(layers, { maxMetadataBytes: 2 * each });
+  const walk = async (maxMetadataBytes: number): Promise<void> => {
+    for await (const { layer } of readLayerChanges(layers, { maxMetadataBytes })) assert.ok(layer < 2);
+  };
+  await assert.rejects(walk(2 * each - 1), { code: 'ERR_LIMIT_EXCEEDED' });
+  await walk(2 * each);
+  const shared = layerTars(t, [pax([['SCHILY.xattr.user.a', 'x']], 'g'), file('a'), file('b'), file('c')]);
+  await mergeLayers(shared, { maxMetadataBytes: each + 2 });
 });
 
 test('options are checked at once', async () => {

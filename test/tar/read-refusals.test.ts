@@ -234,6 +234,13 @@ test('limits: each is an option, each has a default', async () => {
   await refusesBoth(tar(long16, first, long16, first), limit, 2048, { maxMetadataBytes: 31 });
   assert.equal((await readBoth(tar(long16, first, long16, first), { maxMetadataBytes: 32 })).length, 2);
   await refusesBoth(attributes, limit, 0, { maxMetadataBytes: 16 });
+  // what holding them takes counts too: fifty million attributes of one byte are a layer of a few megabytes
+  const small = tar(pax([['SCHILY.xattr.user.a', 'x']]), first);
+  const held = 'first'.length + 'user.a'.length + 1;
+  await refusesBoth(small, limit, 0, { maxMetadataBytes: held + 127 });
+  assert.equal((await readBoth(small, { maxMetadataBytes: held + 128 })).length, 1);
+  await refusesBoth(sparse, limit, 0, { maxMetadataBytes: 'file'.length + 127 });
+  assert.equal((await readBoth(sparse, { maxMetadataBytes: 'file'.length + 128 })).length, 1);
   await refusesBoth(tar(long16, long16, first), limit, 1024, { maxPaxBytes: 40 });
   const shared = [pax([['SCHILY.xattr.user.a', 'xx']], 'g'), pax([['SCHILY.xattr.user.b', 'xx']], 'g')];
   await refusesBoth(tar(...shared, first), limit, 1536, { maxXattrs: 1 });
