@@ -7,6 +7,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
 import { readTarFile } from '../tar/read-tar-file.js';
+import { GonePaths } from './gone-paths.js';
 import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
@@ -55,12 +56,12 @@ export async function* readLayerChanges(
       }
       heldBytes = plan.heldBytes;
       const tree = new MergeTree(limits, false);
-      const gone = new Gone(spellOut(plan.whiteouts, below));
-      copyLinkTargets(plan, gone, below);
+      const gone = new GonePaths(spellOut(plan.whiteouts, below));
+      await copyLinkTargets(plan, gone, below, options.signal);
       const application = new LayerApplication(tree, plan);
       while (application.step(BATCH)) await turn(options.signal);
       const renewed = renewedDirectories(tree, plan);
-      const { whiteouts, opaque } = hide(tree, gone.effective(), renewed, below);
+      const { whiteouts, opaque } = await hide({ tree, gone, renewed, below }, options.signal);
       describePassed(tree.root, { renewed, opaque }, below);
       const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque };
       below.unshift(changes);
@@ -108,11 +109,17 @@ function stepDown(stack: Stack, name: string): { readonly directories: Stack; re
 }
 
 /** Hard links to what so far only lower layers have become copies of it, linked to one another. */
-function copyLinkTargets(plan: LayerPlan, gone: Gone, below: readonly LayerChanges[]): void {
+async function copyLinkTargets(
+  plan: LayerPlan,
+  gone: GonePaths,
+  below: readonly LayerChanges[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
   if (!plan.entries.some(({ inode }) => inode === undefined)) return;
   const own = new Set<string>();
   const copies = new Map<string, MergeInode>();
   for (const [index, { name, inode, target }] of plan.entries.entries()) {
+    if (index % BATCH === BATCH - 1) await turn(signal);
     const components = literal(target);
     const path = components.join('/');
     const known = own.has(path);
@@ -155,18 +162,37 @@ function renewedDirectories(tree: MergeTree, plan: LayerPlan): Set<TreeNode> {
   return renewed;
 }
 
-function hide(
-  tree: MergeTree,
-  whiteouts: readonly Hiding[],
-  renewed: Set<TreeNode>,
-  below: readonly LayerChanges[],
-): { whiteouts: Map<TreeNode, Set<string>>; opaque: Set<TreeNode> } {
+/** A layer of which it is to be found out what it hides. */
+interface Hider {
+  readonly tree: MergeTree;
+  readonly gone: GonePaths;
+  readonly renewed: Set<TreeNode>;
+  readonly below: readonly LayerChanges[];
+}
+
+async function hide(
+  { tree, gone, renewed, below }: Hider,
+  signal: AbortSignal | undefined,
+): Promise<{ whiteouts: Map<TreeNode, Set<string>>; opaque: Set<TreeNode> }> {
   const hidden = new Map<TreeNode, Set<string>>();
   const opaque = new Set<TreeNode>(renewed);
-  for (const { directory, name } of whiteouts) {
-    if (passesThrough(tree, directory, renewed)) continue;
-    let stack = roots(below);
-    for (const part of directory) stack = stepDown(stack, part).directories;
+  let last: readonly string[] | undefined;
+  let stack: Stack = [];
+  let turns = 0;
+  for (const whiteout of gone.whiteouts) {
+    turns += 1;
+    if (turns % BATCH === 0) await turn(signal);
+    const { directory, name } = whiteout;
+    if (!gone.isEffective(whiteout) || passesThrough(tree, directory, renewed)) continue;
+    // Neighbours share a directory, and finding it costs a look into every layer for each of its components.
+    if (last === undefined || !samePath(directory, last)) {
+      stack = roots(below);
+      for (const part of directory) {
+        stack = stepDown(stack, part).directories;
+        if (stack.length === 0) break;
+      }
+      last = directory;
+    }
     if (stack.length === 0) continue;
     const lower = name === undefined ? undefined : stepDown(stack, name);
     if (lower !== undefined && lower.other === undefined && lower.directories.length === 0) continue;
@@ -184,6 +210,10 @@ function hide(
   return { whiteouts: hidden, opaque };
 }
 
+function samePath(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, index) => name === b[index]);
+}
+
 /** What a whiteout names. */
 type Hiding = PlannedWhiteout;
 
@@ -195,41 +225,6 @@ function spellOut(whiteouts: readonly Hiding[], below: readonly LayerChanges[]):
   const { after } = opaque;
   const names = new Set(below.flatMap(({ tree }) => [...(tree.root.children?.keys() ?? [])]));
   return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: [], name, after }))];
-}
-
-/** What a layer's whiteouts take away. */
-class Gone {
-  readonly #whiteouts: readonly Hiding[];
-  /** How many entries stand before the first whiteout of each. */
-  readonly #named = new Map<string, number>();
-  readonly #opaque = new Map<string, number>();
-
-  constructor(whiteouts: readonly Hiding[]) {
-    this.#whiteouts = whiteouts;
-    for (const { directory, name, after } of whiteouts) {
-      const path = name === undefined ? directory.join('/') : [...directory, name].join('/');
-      const first = name === undefined ? this.#opaque : this.#named;
-      first.set(path, Math.min(after, first.get(path) ?? after));
-    }
-  }
-
-  /** Whether they take away this path, or one above it; those that stand before the entry `index`. */
-  has(path: readonly string[], index = Number.POSITIVE_INFINITY): boolean {
-    const takes = (after: number | undefined): boolean => after !== undefined && after <= index;
-    for (let end = 0; end <= path.length; end++) {
-      const prefix = path.slice(0, end).join('/');
-      if (end > 0 && takes(this.#named.get(prefix))) return true;
-      if (end < path.length && takes(this.#opaque.get(prefix))) return true;
-    }
-    return false;
-  }
-
-  /** Those that are not about something which another one takes away as a whole. */
-  effective(): Hiding[] {
-    return this.#whiteouts.filter(
-      ({ directory, name }) => !this.has(directory) && (name === undefined || !this.#opaque.has(directory.join('/'))),
-    );
-  }
 }
 
 function passesThrough(tree: MergeTree, directory: readonly string[], nodes: ReadonlySet<TreeNode>): boolean {
