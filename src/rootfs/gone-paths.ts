@@ -16,10 +16,8 @@ interface GonePath {
 class PathTable {
   readonly #byHash = new Map<number, GonePath[]>();
 
-  add(path: readonly string[], after: number): void {
-    let hash = 0;
-    for (const name of path) hash = extend(hash, name);
-    const text = path.join('/');
+  add(text: string, after: number): void {
+    const hash = hashOf(text);
     const bucket = this.#byHash.get(hash);
     const known = bucket?.find((one) => one.path === text);
     if (known !== undefined) known.after = Math.min(known.after, after);
@@ -34,6 +32,21 @@ class PathTable {
     const text = path.slice(0, end).join('/');
     return bucket.find((one) => one.path === text)?.after;
   }
+
+  has(text: string): boolean {
+    return this.#byHash.get(hashOf(text))?.some(({ path }) => path === text) === true;
+  }
+}
+
+/** The components of a path; the root has none. */
+export function pathComponents(path: string): readonly string[] {
+  return path === '' ? [] : path.split('/');
+}
+
+function hashOf(path: string): number {
+  let hash = 0;
+  for (const name of pathComponents(path)) hash = extend(hash, name);
+  return hash;
 }
 
 function extend(hash: number, name: string): number {
@@ -52,7 +65,7 @@ export class GonePaths {
     this.whiteouts = whiteouts;
     for (const { directory, name, after } of whiteouts) {
       if (name === undefined) this.#opaque.add(directory, after);
-      else this.#named.add([...directory, name], after);
+      else this.#named.add(directory === '' ? name : `${directory}/${name}`, after);
     }
   }
 
@@ -70,13 +83,6 @@ export class GonePaths {
 
   /** Whether a whiteout is about something that no other one takes away as a whole. */
   isEffective({ directory, name }: PlannedWhiteout): boolean {
-    if (this.has(directory)) return false;
-    return name === undefined || !this.#isOpaque(directory);
-  }
-
-  #isOpaque(directory: readonly string[]): boolean {
-    let hash = 0;
-    for (const name of directory) hash = extend(hash, name);
-    return this.#opaque.get(hash, directory, directory.length) !== undefined;
+    return !this.has(pathComponents(directory)) && (name === undefined || !this.#opaque.has(directory));
   }
 }

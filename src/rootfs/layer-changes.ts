@@ -7,7 +7,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
 import { readTarFile } from '../tar/read-tar-file.js';
-import { GonePaths } from './gone-paths.js';
+import { GonePaths, pathComponents } from './gone-paths.js';
 import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
@@ -176,27 +176,29 @@ async function hide(
 ): Promise<{ whiteouts: Map<TreeNode, Set<string>>; opaque: Set<TreeNode> }> {
   const hidden = new Map<TreeNode, Set<string>>();
   const opaque = new Set<TreeNode>(renewed);
-  let last: readonly string[] | undefined;
+  let last: string | undefined;
+  let parts: readonly string[] = [];
   let stack: Stack = [];
   let turns = 0;
   for (const whiteout of gone.whiteouts) {
     turns += 1;
     if (turns % BATCH === 0) await turn(signal);
     const { directory, name } = whiteout;
-    if (!gone.isEffective(whiteout) || passesThrough(tree, directory, renewed)) continue;
+    if (!gone.isEffective(whiteout)) continue;
     // Neighbours share a directory, and finding it costs a look into every layer for each of its components.
-    if (last === undefined || !samePath(directory, last)) {
+    if (directory !== last) {
+      parts = pathComponents(directory);
       stack = roots(below);
-      for (const part of directory) {
+      for (const part of parts) {
         stack = stepDown(stack, part).directories;
         if (stack.length === 0) break;
       }
       last = directory;
     }
-    if (stack.length === 0) continue;
+    if (stack.length === 0 || passesThrough(tree, parts, renewed)) continue;
     const lower = name === undefined ? undefined : stepDown(stack, name);
     if (lower !== undefined && lower.other === undefined && lower.directories.length === 0) continue;
-    const node = ownDirectory(tree, directory);
+    const node = ownDirectory(tree, parts);
     if (node === undefined) continue;
     const child = name === undefined ? node : node.children?.get(name);
     if (child === undefined) {
@@ -210,21 +212,17 @@ async function hide(
   return { whiteouts: hidden, opaque };
 }
 
-function samePath(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((name, index) => name === b[index]);
-}
-
 /** What a whiteout names. */
 type Hiding = PlannedWhiteout;
 
 /** Overlayfs takes no mark on the root of a layer: an opaque one becomes a whiteout of each name below it. */
 function spellOut(whiteouts: readonly Hiding[], below: readonly LayerChanges[]): readonly Hiding[] {
-  const isRoot = ({ directory, name }: Hiding): boolean => directory.length === 0 && name === undefined;
+  const isRoot = ({ directory, name }: Hiding): boolean => directory === '' && name === undefined;
   const opaque = whiteouts.find(isRoot);
   if (opaque === undefined) return whiteouts;
   const { after } = opaque;
   const names = new Set(below.flatMap(({ tree }) => [...(tree.root.children?.keys() ?? [])]));
-  return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: [], name, after }))];
+  return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: '', name, after }))];
 }
 
 function passesThrough(tree: MergeTree, directory: readonly string[], nodes: ReadonlySet<TreeNode>): boolean {

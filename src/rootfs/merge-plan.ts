@@ -25,7 +25,11 @@ export interface PlannedEntry {
 
 /** A whiteout: of one name in a directory, or (opaque, without a name) of all a directory holds. */
 export interface PlannedWhiteout {
-  readonly directory: readonly string[];
+  /**
+   * Its path from the root, components joined by single slashes; the root's is empty. One text and not a list: there may
+   * be a million of them, each two hundred components deep.
+   */
+  readonly directory: string;
   readonly name: string | undefined;
   /** How many entries of its layer stand before it. */
   readonly after: number;
@@ -93,14 +97,15 @@ export class LayerPlan {
     if (components.length > limits.maxDepth) {
       throw mergeLimitExceeded(name, 'depth', 'maxDepth', limits.maxDepth, components.length);
     }
+    const directory = components.join('/');
     if (last === OPAQUE) {
-      this.whiteouts.push({ directory: components, name: undefined, after: this.entries.length });
+      this.whiteouts.push({ directory, name: undefined, after: this.entries.length });
     } else if (!last.startsWith(AUFS)) {
       const hidden = last.slice(WHITEOUT.length);
       if (hidden === '' || hidden === '.' || hidden === '..') {
         throw layerInvalid(name, 'whiteout: expected the name of what it hides, found none');
       }
-      this.whiteouts.push({ directory: components, name: hidden, after: this.entries.length });
+      this.whiteouts.push({ directory, name: hidden, after: this.entries.length });
     }
     return true;
   }

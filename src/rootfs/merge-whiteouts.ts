@@ -75,14 +75,14 @@ function findDirectory(
   replaced: ReadonlyMap<MergeNode, number>,
 ): MergeNode | undefined {
   let stale = false;
-  const place = resolvePath(tree.root, directory, (link, steps) => {
+  const place = resolvePath(tree.root, directory.split('/'), (link, steps) => {
     stale = (replaced.get(link) ?? after) < after;
     return !stale && followLink(tree, link, steps);
   });
   if (place === undefined) {
     if (stale) return undefined;
     throw layerInvalid(
-      [...directory, `.wh.${name ?? '.wh..opq'}`].join('/'),
+      `${directory === '' ? '' : `${directory}/`}.wh.${name ?? '.wh..opq'}`,
       'symbolic links: expected an end, found a loop',
     );
   }
