@@ -25,6 +25,7 @@ export class LayerApplication {
   readonly #plan: LayerPlan;
   readonly #links: HardLinks;
   readonly #keepDirlinks: boolean;
+  readonly #whiteouts: Generator<void, void, void>;
   #next = 0;
   /** The directory of the last entry: neighbours share it. */
   #lastText: string | undefined;
@@ -38,16 +39,17 @@ export class LayerApplication {
     this.#plan = plan;
     this.#links = new HardLinks(tree, plan);
     this.#lastDirectory = tree.root;
-    applyWhiteouts(tree, plan, keepDirlinks);
+    this.#whiteouts = applyWhiteouts(tree, plan, keepDirlinks);
   }
 
   /**
-   * Applies the next entries.
+   * Applies the whiteouts, in as many steps as they take, then the next entries.
    *
    * @returns whether there are more
    * @throws RootfsError `ERR_LAYER_INVALID`, `ERR_LIMIT_EXCEEDED`
    */
   step(count: number): boolean {
+    if (this.#whiteouts.next().done !== true) return true;
     const { entries } = this.#plan;
     const end = Math.min(this.#next + count, entries.length);
     while (this.#next < end) {

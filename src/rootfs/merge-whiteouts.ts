@@ -10,8 +10,12 @@ import type { LayerPlan, PlannedWhiteout } from './merge-plan.js';
 import { followLink, type HiddenHow, leadsToDirectory, type MergeNode, type MergeTree } from './merge-tree.js';
 import { resolvePath } from './resolve-path.js';
 
+/** Whiteouts or entries that are looked at between two pauses. */
+const PAUSE = 4_096;
+
 /**
- * Hides what a layer's whiteouts name. A whiteout of nothing is fine.
+ * Hides what a layer's whiteouts name. A whiteout of nothing is fine. It pauses now and then, so that others get their
+ * turn; nothing is hidden before all whiteouts are resolved.
  *
  * The directory of a whiteout is found as the lower tree has it, through its symbolic links. But where the layer has
  * put a directory in the place of such a link before, the whiteout is about that new directory, and hides nothing:
@@ -19,9 +23,9 @@ import { resolvePath } from './resolve-path.js';
  *
  * @throws RootfsError `ERR_LAYER_INVALID` for a loop of links, `ERR_LIMIT_EXCEEDED`
  */
-export function applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = false): void {
+export function* applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = false): Generator<void, void, void> {
   if (plan.whiteouts.length === 0) return;
-  const replaced = replacedLinks(tree, plan, keepDirlinks);
+  const replaced = yield* replacedLinks(tree, plan, keepDirlinks);
   const doomed: { node: MergeNode; how: HiddenHow }[] = [];
   const doomedAfter = new Map<MergeNode, number>();
   const doom = (node: MergeNode, how: HiddenHow, after: number): void => {
@@ -29,7 +33,8 @@ export function applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = 
     doomedAfter.set(node, Math.min(after, doomedAfter.get(node) ?? after));
   };
   const cleared = new Set<MergeNode>();
-  for (const whiteout of plan.whiteouts) {
+  for (const [index, whiteout] of plan.whiteouts.entries()) {
+    if (index % PAUSE === PAUSE - 1) yield;
     const directory = findDirectory(tree, whiteout, replaced);
     if (directory?.children === undefined) continue;
     if (whiteout.name === undefined) {
@@ -42,7 +47,7 @@ export function applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = 
       if (node !== undefined) doom(node, 'whiteout', whiteout.after);
     }
   }
-  keepLinkTargets(tree, plan, doomedAfter);
+  yield* keepLinkTargets(tree, plan, doomedAfter);
   for (const { node, how } of doomed) tree.remove(node, plan.layer, how);
 }
 
@@ -50,9 +55,14 @@ export function applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks = 
  * Notes what the layer's hard links point at and its whiteouts are about to take away: `mv` over a lower file is a link
  * followed by a whiteout. Links behind the whiteout come too late, in all engines.
  */
-function keepLinkTargets(tree: MergeTree, plan: LayerPlan, doomedAfter: ReadonlyMap<MergeNode, number>): void {
+function* keepLinkTargets(
+  tree: MergeTree,
+  plan: LayerPlan,
+  doomedAfter: ReadonlyMap<MergeNode, number>,
+): Generator<void, void, void> {
   const last = plan.whiteouts.at(-1)?.after ?? 0;
   for (const [index, entry] of plan.entries.entries()) {
+    if (index % PAUSE === PAUSE - 1) yield;
     if (index >= last) return;
     if (entry.inode !== undefined) continue;
     const components = linkTargetPath(entry.target);
@@ -90,11 +100,16 @@ function findDirectory(
 }
 
 /** The symbolic links of the lower tree in whose place the layer puts a directory, and the entry that first does. */
-function replacedLinks(tree: MergeTree, plan: LayerPlan, keepDirlinks: boolean): Map<MergeNode, number> {
+function* replacedLinks(
+  tree: MergeTree,
+  plan: LayerPlan,
+  keepDirlinks: boolean,
+): Generator<void, Map<MergeNode, number>, void> {
   const found = new Map<MergeNode, number>();
   let lastDirectory: string | undefined;
   let parent: MergeNode | undefined;
   for (const [index, { name, inode }] of plan.entries.entries()) {
+    if (index % PAUSE === PAUSE - 1) yield;
     if (inode?.type !== 'directory') continue;
     const components = name.split('/').filter((part) => part !== '' && part !== '.');
     const last = components.pop();
