@@ -1,8 +1,4 @@
-/**
- * A layer of 200,000 small files: what reading its headers and merging it may take.
- *
- * Processor time is bounded and not time on the clock, which says more of the machine's other work than of this one.
- */
+/** A layer of 200,000 small files: how much memory merging it may take. The times are told; `npm run bench` judges them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
@@ -23,7 +19,7 @@ interface Spent {
   readonly peakKiB: number;
 }
 
-test('200,000 entries: 150,000 headers a second, merged within 3 s and 400 MB', (t) => {
+test('200,000 entries are merged within 400 MB', (t) => {
   const path = join(tempDir(t, 'large'), 'layer.tar');
   const fd = openSync(path, 'w');
   for (let from = 0; from < FILES; from += PIECE) {
@@ -36,17 +32,15 @@ test('200,000 entries: 150,000 headers a second, merged within 3 s and 400 MB', 
   }
   writeSync(fd, END);
   closeSync(fd);
-  const child = fileURLToPath(new URL('merge-child.js', import.meta.url));
+  const child = fileURLToPath(new URL('../bench/merge-part.js', import.meta.url));
   const run = (what: 'read' | 'merge'): Spent =>
     JSON.parse(execFileSync(process.execPath, [child, what, path], { encoding: 'utf8' })) as Spent;
 
   const read = run('read');
   assert.equal(read.entries, FILES);
   const perSecond = Math.round(read.entries / read.seconds);
-  assert.ok(perSecond >= 150_000, `${perSecond} headers a second`);
   const merged = run('merge');
   assert.ok(merged.entries > FILES);
-  assert.ok(merged.seconds < 3, `merged in ${merged.seconds} s`);
   assert.ok(merged.peakKiB * 1024 <= 400e6, `merged in ${merged.peakKiB} KiB`);
   t.diagnostic(`${perSecond} headers a second; merged in ${merged.seconds.toFixed(2)} s, ${merged.peakKiB} KiB`);
 });

@@ -1,6 +1,6 @@
 /** `rootfs unpack` against umoci and GNU tar, `flatten` against `cat`, and the cost of an entry in small and large trees. */
 import { execFileSync } from 'node:child_process';
-import { rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { image, writeLayout } from '../../../src/testing/testing.js';
@@ -127,9 +127,23 @@ async function layoutOf(place: Place, files: number): Promise<string> {
   return layout;
 }
 
+const MERGE_PART = fileURLToPath(new URL('../merge-part.js', import.meta.url));
+
+/** What reading the headers of a store's one layer and merging it take. */
+function mergeNote(store: string): string {
+  const [name = ''] = readdirSync(join(store, 'sha256'));
+  const spent = (what: string): { entries: number; seconds: number; peakKiB: number } =>
+    JSON.parse(execFileSync(process.execPath, [MERGE_PART, what, join(store, 'sha256', name)], { encoding: 'utf8' }));
+  const read = spent('read');
+  const merged = spent('merge');
+  const peak = Math.round((merged.peakKiB * 1024) / 1e6);
+  return `${Math.round(read.entries / read.seconds)} headers/s; merged in ${merged.seconds.toFixed(2)} s, ${peak} MB`;
+}
+
 async function entryCase(place: Place, rounds: number): Promise<readonly Row[]> {
   const samples: Sample[] = [];
   const counts = [10_000, 200_000];
+  let note = '';
   for (const files of counts) {
     const layout = await layoutOf(place, files);
     const store = place.freshFolder();
@@ -145,6 +159,7 @@ async function entryCase(place: Place, rounds: number): Promise<readonly Row[]> 
       rounds,
     );
     if (sample !== undefined) samples.push(sample);
+    if (files === 200_000) note = mergeNote(store);
     rmSync(layout, { recursive: true, force: true });
     rmSync(store, { recursive: true, force: true });
   }
@@ -157,7 +172,7 @@ async function entryCase(place: Place, rounds: number): Promise<readonly Row[]> 
       ours: large,
       peer: small,
       peerName: 'rootfs, 10,000 entries',
-      note: `${cost(large, 1).toFixed(0)} µs an entry against ${cost(small, 0).toFixed(0)} µs`,
+      note: `${cost(large, 1).toFixed(0)} µs an entry against ${cost(small, 0).toFixed(0)} µs; ${note}`,
     },
   ];
 }

@@ -1,4 +1,4 @@
-/** Reads or merges one layer tar in a process of its own, and says what that took. */
+/** Reads the headers of one layer tar, or merges it, and prints what that took as JSON. Usage: node merge-part.js read|merge TAR */
 import { statSync } from 'node:fs';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { readTarFile } from '../../src/tar/read-tar-file.js';
