@@ -101,6 +101,7 @@ export { createWritableCopy, type WritableCopy, type WritableCopyOptions } from 
 // image
 export type { ArchiveForm } from './image/archive-members.js';
 export { type CopyDestination, type CopyImageOptions, type CopyResult, copyImage } from './image/copy-image.js';
+export { fetchDescriptor } from './image/fetch-descriptor.js';
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export { type FetchedManifest, type FetchManifestOptions, fetchManifest } from './image/fetch-manifest.js';
 export type { Image, ImageDocument } from './image/image.js';

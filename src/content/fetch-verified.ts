@@ -55,7 +55,7 @@ export async function readVerified(
     try {
       return await readLimited(await fetchVerified(source, target, options), maxBytes, target.digest);
     } catch (error) {
-      const embedded = target.data !== undefined;
+      const embedded = (target.data ?? '') !== '';
       if (embedded || !isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(target) !== true) throw error;
       const message = `${target.digest}: the bytes that came were wrong; fetching it from elsewhere`;
       report(options.onProgress, { type: 'warning:raised', message });
@@ -75,7 +75,8 @@ const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
  * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH` where it is not the content that the descriptor names
  */
 export function embeddedContent(target: Descriptor): Buffer | undefined {
-  if (target.data === undefined) return undefined;
+  // Go leaves an empty field out, others write it.
+  if (target.data === undefined || (target.data === '' && target.size > 0)) return undefined;
   const subject = `${target.digest}: the data inside the descriptor`;
   if (target.data.length % 4 !== 0 || !BASE64.test(target.data)) {
     throw new RootfsError('ERR_DIGEST_MISMATCH', `${subject} is not base64; ask who publishes it`, {

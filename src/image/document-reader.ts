@@ -143,6 +143,7 @@ function loadDocuments(): Promise<typeof import('../spec/image-document.js')> {
   return import('../spec/image-document.js');
 }
 
-function canFetchReference(source: ReadOnlyTarget): source is ReadOnlyTarget & ReferenceFetcher {
+/** Whether a source gives descriptor and bytes in one answer. */
+export function canFetchReference(source: ReadOnlyTarget): source is ReadOnlyTarget & ReferenceFetcher {
   return typeof (source as Partial<ReferenceFetcher>).fetchReference === 'function';
 }

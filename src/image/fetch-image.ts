@@ -150,11 +150,12 @@ function checkSingle(
     if (explicit) warn(`${name}: the image does not say its platform; ${want} was asked for`);
     return;
   }
-  // A config that leaves its variant out, as most do, makes no statement that could contradict.
+  // A config that leaves its variant out, as most do, or its system makes no statement that could contradict.
+  const named = found.os === '' ? { ...found, os: wanted.os } : found;
   const offered =
-    found.variant === undefined && found.architecture !== '' ? { ...found, variant: wanted.variant } : found;
+    found.variant === undefined && found.architecture !== '' ? { ...named, variant: wanted.variant } : named;
   const sameArchitecture = normalizePlatform(found).architecture === normalizePlatform(wanted).architecture;
-  const serves = rankPlatform(wanted, sameArchitecture ? offered : found) !== undefined;
+  const serves = rankPlatform(wanted, sameArchitecture ? offered : named) !== undefined;
   if (serves && sameArchitecture) return;
   const is = formatPlatform(found);
   if (!serves && explicit) {

@@ -247,6 +247,7 @@ test('a single manifest of another platform is an error when it was asked for, e
   const source = new DocumentSource();
   source.name('s390x', source.image({ os: 'linux', architecture: 's390x' })).name('blank', source.image({}));
   source.name('arm', source.image({ os: 'linux', architecture: 'arm' })).name('arm64', source.image(ARM64));
+  source.name('system', source.image({ os: '', architecture: 'amd64' }));
   source.name('v3', source.image({ ...AMD64, variant: 'v3' }));
   const error = await fails(
     fetchImage(source, 's390x', { platform: 'linux/amd64' }),
@@ -264,7 +265,9 @@ test('a single manifest of another platform is an error when it was asked for, e
   await fetchImage(source, 'arm64', { ...quiet, platform: 'linux/arm64/v8' });
   await fetchImage(source, 'v3', { ...quiet, platform: 'linux/amd64/v4' });
   await fetchImage(source, 'blank', quiet);
+  await fetchImage(source, 'system', { ...quiet, platform: 'linux/amd64' });
   assert.deepEqual(quiet.heard, []);
+  await fails(fetchImage(source, 'system', { platform: 'linux/s390x' }), 'ERR_PLATFORM_NOT_FOUND');
   const other = warnings();
   await fetchImage(source, 'arm', { ...other, platform: ARM64 });
   await fetchImage(source, 'blank', { ...other, platform: ARM64 });

@@ -1,5 +1,5 @@
 /** `rootfs digest IMAGE`: what the name points at. */
-import { fetchImage } from '../../index.js';
+import { fetchDescriptor, fetchImage } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 
@@ -18,7 +18,7 @@ export const digest: Command = {
       const { signal, onProgress } = context;
       const found =
         platform === undefined
-          ? await opened.source.resolve(opened.reference, { signal, onProgress })
+          ? await fetchDescriptor(opened.source, opened.reference, { signal, onProgress })
           : (await fetchImage(opened.source, opened.reference, { platform, signal, onProgress })).manifest.descriptor;
       const { digest, mediaType, size } = found;
       await context.write(
