@@ -20,6 +20,9 @@ export interface Subject {
 /** The longest error body that is read, in bytes. */
 const MAX_ERROR_BODY = 64 * 1024;
 
+/** How long an error body may take in all, in milliseconds. */
+const MAX_ERROR_MS = 5_000;
+
 const BY_ENTRY: Readonly<Record<string, ErrorCode>> = {
   DIGEST_INVALID: 'ERR_DIGEST_MISMATCH',
   SIZE_INVALID: 'ERR_SIZE_MISMATCH',
@@ -43,17 +46,20 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   429: 'ERR_RATE_LIMITED',
 };
 
+/** With what registries refuse to move a tag. */
+const UNCHANGEABLE = new Set([409, 412]);
+
 /** Reads a refusal's body, bounded, and makes the error of it. The response's body is used up. */
 export async function answerError(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
   let body = '';
   try {
-    body = (await response.body.bytes(MAX_ERROR_BODY, subject.name)).toString('utf8');
+    body = (await readErrorBody(response, subject)).toString('utf8');
   } catch {
     // The status says enough; a body that is endless or cut adds nothing.
   }
   const { status } = response;
   const errors = errorEntries(body);
-  const code = codeOf(status, errors, body);
+  const code = codeOf(status, subject.kind, errors, body);
   const wait = retryAfterMs(response.headers.get('retry-after'));
   const reasons = remark(errors, body, response.headers.get('content-type'));
   return new RegistryError(
@@ -64,13 +70,26 @@ export async function answerError(response: WireResponse, method: string, subjec
   );
 }
 
-function codeOf(status: number, errors: readonly RegistryErrorEntry[], body: string): ErrorCode {
+/** A reason is worth no wait of its own: the status is known already. */
+async function readErrorBody(response: WireResponse, { name }: Subject): Promise<Buffer> {
+  const withinMs = Math.min(response.timeoutMs, MAX_ERROR_MS);
+  return response.body.bytes({ bytes: MAX_ERROR_BODY, withinMs }, name);
+}
+
+function codeOf(status: number, kind: Subject['kind'], errors: readonly RegistryErrorEntry[], body: string): ErrorCode {
   if (status === 400 && /HTTP request to an? HTTPS|plain HTTP request was sent to HTTPS/i.test(body)) return 'ERR_TLS';
   const named = errors.map(({ code }) => BY_ENTRY[code]).find((code) => code !== undefined);
+  if (status === 400 && errors.some(isImmutable)) return 'ERR_DENIED';
   if (status === 400 && named !== undefined && named !== 'ERR_DENIED') return named;
+  if (kind === 'upload' && UNCHANGEABLE.has(status)) return 'ERR_DENIED';
   if (status === 404 && named === 'ERR_DENIED') return 'ERR_DENIED';
   if (status >= 500) return named === 'ERR_RATE_LIMITED' ? named : 'ERR_REGISTRY';
   return BY_STATUS[status] ?? 'ERR_REGISTRY';
+}
+
+/** A tag that may not be moved: some say so with a code that means something else. */
+function isImmutable({ code, message }: RegistryErrorEntry): boolean {
+  return code === 'TAG_INVALID' && /immutable/i.test(message ?? '');
 }
 
 function wording(code: ErrorCode, status: number, subject: Subject, reasons: string, url: URL): string {
@@ -84,6 +103,9 @@ function wording(code: ErrorCode, status: number, subject: Subject, reasons: str
         ? `${kind === 'upload' ? 'push' : 'pull'} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or run: rootfs login ${registry}`
         : `${repository}: ${url.host} did not accept the credentials from ${shownCredential}${because}; run: rootfs login ${registry}`;
     case 'ERR_DENIED':
+      if (kind === 'upload' && status !== 403 && status !== 404) {
+        return `${name}: ${url.host} refuses to change it with status ${status}${because}; its tags may be immutable, push under another one`;
+      }
       return `${repository}: access denied by ${url.host}${because}; ask its owner for access, or log in as someone who has it`;
     case 'ERR_NOT_FOUND':
       if (kind === 'manifest') return `manifest for ${name} not found${because}; check the name and the tag`;

@@ -13,6 +13,9 @@ const pools = new Map<string, Promise<Dispatcher>>();
 /** How long an idle connection is kept for the next request, in milliseconds. It does not keep the process alive. */
 const KEEP_ALIVE_MS = 4_000;
 
+/** The most bytes of headers in an answer. Signed redirects and policies of proxies exceed Node's 16 KiB. */
+const MAX_HEADER_BYTES = 256 * 1024;
+
 /** What of the settings decides which connections may be shared. */
 export type ConnectionSettings = Pick<
   RegistrySettings,
@@ -121,6 +124,7 @@ async function openPool(
     connections: settings.maxConnectionsPerHost,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: 60_000,
+    maxHeaderSize: MAX_HEADER_BYTES,
   } satisfies Pool.Options;
   if (proxy === undefined) return new Agent({ ...limits, connect });
   const address = new URL(proxy);

@@ -6,15 +6,18 @@
 import { Readable } from 'node:stream';
 import { resolveRange } from '../content/blob-file.js';
 import type { FetchOptions } from '../content/content.js';
-import { RootfsError } from '../errors.js';
+import { RegistryError, RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
 import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
 import type { Endpoint } from './endpoint.js';
+import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
+import { contentEncoding, readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 import type { WireResponse } from './wire.js';
+import { wholeBody } from './wire-body.js';
 
 /** What the repository knows that a fetch of one blob needs. */
 export interface BlobContext {
@@ -33,6 +36,18 @@ const MAX_FOREIGN_URLS = 10;
 
 /** An attempt that brought this many bytes is followed by the next one at once. */
 const HURRY_BYTES = 64 * 1024;
+
+/** What has to come, in bytes, before failures count anew: a blob that comes byte by byte is no progress. */
+const PROGRESS_BYTES = 1024;
+
+/** How often a blob is opened at most: this, and once for each `HURRY_BYTES` of it. */
+const MAX_OPENINGS = 1_000;
+
+/** How many ranges other than the asked ones are taken for an accident. */
+const MAX_WRONG_RANGES = 1;
+
+/** Statuses with which a server that knows no ranges answers a request for one. */
+const RANGE_REFUSALS = new Set([400, 405, 416, 501]);
 
 /**
  * Opens a blob, or the range of it that `options` ask for. Where no endpoint has it, the descriptor's own `urls` are
@@ -60,8 +75,13 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   let claimed: number | undefined;
   // A server that refuses to go on from the middle (416) gives all of it again; what is known is read past.
   let refusesRange = false;
+  let wrongRanges = 0;
+  let openings = 0;
+  let gainedBytes = 0;
+  const progress = Math.min(PROGRESS_BYTES, Math.ceil(target.size / 16));
 
   const openAt = async (endpoint: Endpoint, offset: number, url?: URL): Promise<OpenBody> => {
+    if (++openings > MAX_OPENINGS + target.size / HURRY_BYTES) throw tooOften(subject, openings, offset, target);
     const ranged = (offset > 0 && !refusesRange) || options.range !== undefined;
     const response = await session.request(
       endpoint,
@@ -78,13 +98,23 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     );
     try {
       checkEntity(response, endpoint, entityTags, subject);
-      const first = response.status === 206 ? checkedRange(response, offset, target, subject) : 0;
+      const asked = ranged ? offset : 0;
+      const wrong = response.status === 206 ? wrongRange(response, asked, target, subject) : undefined;
+      if (wrong !== undefined) {
+        const lasting = ++wrongRanges > MAX_WRONG_RANGES && offset > 0 && options.range === undefined;
+        throw lasting && !refusesRange ? new RootfsError('ERR_RANGE_INVALID', wrong, {}) : fault(wrong);
+      }
+      const first = response.status === 206 ? asked : 0;
       if (url === undefined) {
         const ignored = ranged || refusesRange;
         context.served(endpoint, response.status === 206 ? true : ignored ? false : acceptsRanges(response));
       }
       const length = contentLength(response);
       claimed = response.status === 206 || length === undefined ? undefined : length;
+      if (isEncodedDocument(response, target, length)) {
+        claimed = undefined;
+        return { body: wholeBody(await readDocument(response, MAX_MANIFEST_BYTES, subject.name)), skip: offset };
+      }
       return { body: response.body, skip: offset - first };
     } catch (error) {
       response.body.cancel();
@@ -121,7 +151,11 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   const stream = new BlobStream(first, window, {
     closed,
     async broken(error, gained) {
-      if (gained > 0) budget.progressed();
+      gainedBytes += gained;
+      if (gainedBytes >= progress) {
+        gainedBytes = 0;
+        budget.progressed();
+      }
       await budget.next(error, gained >= HURRY_BYTES);
     },
     reopen: open,
@@ -141,7 +175,27 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
 }
 
 function isRangeRefusal(error: unknown): boolean {
+  if (error instanceof RegistryError) return RANGE_REFUSALS.has(error.status);
   return error instanceof RootfsError && error.code === 'ERR_RANGE_INVALID';
+}
+
+/** A config that a proxy compressed on its way. A layer with such a label is the blob's own bytes. */
+function isEncodedDocument(response: WireResponse, target: Descriptor, length: number | undefined): boolean {
+  return (
+    response.status === 200 &&
+    contentEncoding(response) !== undefined &&
+    length !== target.size &&
+    target.size <= MAX_MANIFEST_BYTES &&
+    /[/+]json$/.test(target.mediaType)
+  );
+}
+
+function tooOften(subject: Subject, openings: number, offset: number, target: Descriptor): RootfsError {
+  return new RootfsError(
+    'ERR_LIMIT_EXCEEDED',
+    `${subject.name}: it was asked for ${openings - 1} times, and ${offset} of ${target.size} bytes have come; refused`,
+    { detail: { openings: openings - 1, position: offset, size: target.size } },
+  );
 }
 
 function blobWindow(target: Descriptor, options: FetchOptions): BlobWindow {
@@ -176,31 +230,32 @@ async function firstOf<T>(urls: readonly URL[], attempt: (url: URL) => Promise<T
   return { error };
 }
 
-/** A changed ETag means other bytes: not a continuation of what was delivered. */
+/**
+ * A changed ETag may mean other bytes: not a continuation of what was delivered. Where it changes again and again it
+ * means nothing (each server behind the name makes its own); the digest decides in the end.
+ */
 function checkEntity(response: WireResponse, endpoint: Endpoint, known: Map<string, string>, subject: Subject): void {
   const tag = response.headers.get('etag');
   if (tag === undefined || tag.startsWith('W/')) return;
   const key = `${endpoint.baseUrl} ${response.url.origin}`;
   const before = known.get(key);
   known.set(key, before ?? tag);
-  if (before !== undefined && before !== tag) {
-    known.set(key, tag);
+  if (before !== undefined && before !== '' && before !== tag) {
+    known.set(key, '');
     throw fault(`${subject.name}: ${response.url.host} changed its content while it was read (another ETag)`);
   }
 }
 
-/** Where a 206 really starts. */
-function checkedRange(response: WireResponse, offset: number, target: Descriptor, subject: Subject): number {
+/** What is wrong with a 206: it is another range than asked, or does not say which. */
+function wrongRange(response: WireResponse, offset: number, target: Descriptor, subject: Subject): string | undefined {
   const value = response.headers.get('content-range') ?? '';
   const parts = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/.exec(value);
   const [start, end, total] = [parts?.[1], parts?.[2], parts?.[3]];
   const wrongTotal = total !== undefined && total !== '*' && Number(total) !== target.size;
   if (start === undefined || Number(start) !== offset || Number(end) < offset || wrongTotal) {
-    throw fault(
-      `${subject.name}: ${response.url.host} answered with another range than asked (Content-Range ${JSON.stringify(value.slice(0, 80))}, asked from ${offset} of ${target.size})`,
-    );
+    return `${subject.name}: ${response.url.host} answered with another range than asked (Content-Range ${JSON.stringify(value.slice(0, 80))}, asked from ${offset} of ${target.size})`;
   }
-  return offset;
+  return undefined;
 }
 
 function fault(message: string): RootfsError {

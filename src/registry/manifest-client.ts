@@ -20,6 +20,7 @@ import {
   wrongManifest,
 } from './manifest-answer.js';
 import { putManifest } from './push-manifest.js';
+import { contentEncoding, readDocument } from './read-document.js';
 import type { ApiRequest, RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 import type { WireResponse } from './wire.js';
@@ -34,7 +35,7 @@ export interface AskedManifest {
 }
 
 /** HEAD refusals after which GET is tried. */
-const HEAD_REFUSED = [400, 403, 405, 406, 415, 500, 501];
+export const HEAD_REFUSED = [204, 400, 403, 405, 406, 415, 500, 501, 502, 504];
 
 /** How many pushed manifests are kept at hand for tagging. */
 const REMEMBERED_MANIFESTS = 4;
@@ -87,7 +88,8 @@ export class ManifestClient {
     const head = await this.#onEndpoints(asked, call, async (endpoint) => {
       const response = await this.#request('HEAD', endpoint, asked, [200, ...HEAD_REFUSED], call);
       response.body.discard();
-      return response.status === 200 ? descriptorFromHead(response.headers, asked.digest) : undefined;
+      const tells = response.status === 200 && contentEncoding(response) === undefined;
+      return tells ? descriptorFromHead(response.headers, asked.digest) : undefined;
     });
     return head ?? (await this.get(asked, call)).descriptor;
   }
@@ -99,7 +101,7 @@ export class ManifestClient {
   get(asked: AskedManifest, call: CallOptions): Promise<{ readonly descriptor: Descriptor; readonly bytes: Buffer }> {
     return this.#onEndpoints(asked, call, async (endpoint) => {
       const response = await this.#request('GET', endpoint, asked, [200], call);
-      const bytes = await response.body.bytes(MAX_MANIFEST_BYTES, `manifest ${asked.name}`);
+      const bytes = await readDocument(response, MAX_MANIFEST_BYTES, `manifest ${asked.name}`);
       const contentType = response.headers.get('content-type');
       const page = webPage(bytes, contentType, asked.name, response.url.host);
       if (page !== undefined) throw page;
@@ -115,11 +117,17 @@ export class ManifestClient {
 
   /** Whether a manifest is there. */
   async exists(asked: AskedManifest, call: CallOptions): Promise<boolean> {
-    return this.#onEndpoints(asked, call, async (endpoint) => {
-      const response = await this.#request('HEAD', endpoint, asked, [200], call);
-      response.body.discard();
+    try {
+      const told = await this.#onEndpoints(asked, call, async (endpoint) => {
+        const response = await this.#request('HEAD', endpoint, asked, [200, ...HEAD_REFUSED], call);
+        response.body.discard();
+        return response.status === 200;
+      });
+      if (!told) await this.get(asked, call);
       return true;
-    }).catch(falseIfAbsent);
+    } catch (error) {
+      return falseIfAbsent(error);
+    }
   }
 
   /** The bytes under a tag, or `undefined` when there is no such tag. */

@@ -100,6 +100,9 @@ export function networkError(error: unknown, request: FailedRequest): RootfsErro
     if (protocol === 'http:' && startsLikeTls(root)) return make('ERR_TLS', ...TLS_PORT);
     return make('ERR_REGISTRY', `the answer is not HTTP (${errno})`, 'check that a registry answers on this port');
   }
+  if (errno === 'UND_ERR_HEADERS_OVERFLOW') {
+    return make('ERR_REGISTRY', 'the headers are too long', 'check that a registry answers on this port');
+  }
   const known = NETWORK[errno];
   if (known !== undefined) return make('ERR_NETWORK', known[0], known[1]);
   return make('ERR_NETWORK', `the exchange failed: ${message.slice(0, 200)}`, 'try again');

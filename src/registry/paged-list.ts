@@ -8,6 +8,7 @@ import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
 import { printable, type Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
+import { readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import type { WireResponse } from './wire.js';
 
@@ -72,7 +73,7 @@ export async function* listPages(
         response.body.discard();
         return undefined;
       }
-      const bytes = await response.body.bytes(MAX_PAGE_BYTES, subject.name);
+      const bytes = await readDocument(response, MAX_PAGE_BYTES, subject.name);
       return { response, value: parsePage(bytes, response, subject) };
     };
     const only = endpoint;
@@ -182,12 +183,17 @@ function nextPage({ response, value }: Page, subject: Subject): URL | undefined 
   return new URL(`${response.url.origin}${next.pathname}${next.search}`);
 }
 
-/** The target of `rel="next"` in Link headers. */
+/** The target of `rel="next"` in Link headers, with or without its brackets; of a link that says no relation too. */
 function linkNext(lines: readonly string[]): string | undefined {
   for (const line of lines) {
     const text = line.slice(0, 16_384);
+    if (!text.includes('<')) {
+      const [target, ...parameters] = text.split(';');
+      if (parameters.some(isNext)) return target?.trim();
+    }
     for (const [, target, parameters = ''] of text.matchAll(/<([^<>]*)>([^<]*)/g)) {
-      if (parameters.split(';').some(isNext)) return target;
+      // Some leave out what there is only one of.
+      if (parameters.split(';').some(isNext) || !/[;\s]rel\s*=/i.test(parameters)) return target;
     }
   }
   return undefined;

@@ -12,10 +12,12 @@ import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from '
 import { Connections } from './connections.js';
 import type { Endpoint, EndpointCapability } from './endpoint.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
+import { Patience } from './patience.js';
 import { proxyFor } from './proxy-environment.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
 import type { RegistrySettings } from './registry-options.js';
 import { isTransient, RetryBudget } from './retry-budget.js';
+import { RootChallenges } from './root-challenges.js';
 import { speaksTls } from './tls-probe.js';
 import type { RegistryToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
@@ -65,6 +67,9 @@ const MAX_KNOWN_REFERENCES = 100;
 /** The longest run of challenges that one request answers. */
 const MAX_CHALLENGES = 2;
 
+/** What content may be hidden behind from those who have not said who they are. */
+const HIDDEN = new Set([403, 404]);
+
 /** Requests to one repository (or to the registry as a whole, with an empty repository). */
 export class RegistrySession {
   readonly settings: RegistrySettings;
@@ -78,6 +83,8 @@ export class RegistrySession {
   readonly #probed = new Set<string>();
   readonly #endpoints = new Map<string | undefined, readonly Endpoint[]>();
   readonly #resolving = new SharedCalls<readonly Endpoint[]>();
+  readonly #roots: RootChallenges;
+  readonly #patience: Patience;
 
   constructor(host: string, repository: string, settings: RegistrySettings) {
     this.settings = settings;
@@ -85,6 +92,8 @@ export class RegistrySession {
     this.#repository = repository;
     this.#connections = new Connections(settings);
     this.#authorizer = new Authorizer(settings, this.#connections);
+    this.#patience = new Patience(settings.maxRetryAfterMs);
+    this.#roots = new RootChallenges((endpoint, call) => this.#askRoot(endpoint, call));
   }
 
   /**
@@ -120,7 +129,7 @@ export class RegistrySession {
 
   /** A retry budget for one call at this registry. */
   budget(subject: string, call: CallOptions): RetryBudget {
-    return new RetryBudget(this.settings, subject, call, this.#answered.size > 0);
+    return new RetryBudget(this.settings, subject, call, this.#answered.size > 0, this.#patience);
   }
 
   /**
@@ -227,11 +236,12 @@ export class RegistrySession {
       this.#answered.add(url.origin);
       this.#downUntil.delete(endpoint.baseUrl);
       this.#tellWarnings(response, call);
-      if (response.status === 401 && !request.accept.includes(401)) {
+      const hidden = HIDDEN.has(response.status) && atHome && shown === undefined;
+      if ((response.status === 401 && !request.accept.includes(401)) || hidden) {
         const answered = seen.get(url.origin) ?? 0;
         const next =
           answered < MAX_CHALLENGES
-            ? await this.#authorizer.answer(target, response, shown, call).catch((error: unknown) => {
+            ? await this.#nextHeader(target, response, shown, call).catch((error: unknown) => {
                 response.body.discard();
                 throw error;
               })
@@ -266,13 +276,39 @@ export class RegistrySession {
     }
   }
 
+  /** What to show after a refusal; `undefined` where there is nothing new to show. */
+  async #nextHeader(
+    target: AuthorizationTarget,
+    refusal: WireResponse,
+    shown: string | undefined,
+    call: CallOptions,
+  ): Promise<string | undefined> {
+    const { endpoint } = target;
+    if (refusal.status === 401) {
+      const next = await this.#authorizer.answer(target, refusal, shown, call);
+      const told = refusal.headers.all('www-authenticate').length > 0;
+      if (next !== undefined || shown !== undefined || told) return next;
+    } else if ((await this.#authorizer.credential(target, call)) === undefined) {
+      // Nobody would be shown: that content is not there, or not for everyone, is believed at once.
+      return undefined;
+    }
+    const root = endpoint === undefined ? undefined : await this.#roots.of(endpoint, call);
+    return root === undefined ? undefined : this.#authorizer.answer(target, root, shown, call);
+  }
+
+  #askRoot(endpoint: Endpoint, { signal }: CallOptions): Promise<WireResponse> {
+    const headers = this.#headers({}, endpoint, true, undefined, false);
+    const request = { method: 'GET', url: apiUrl(endpoint, ''), headers, tls: endpoint.tls, signal } as const;
+    return sendOverWire(request, this.#connections, this.settings.timeoutMs);
+  }
+
   /** The bearer token that the last request like this one showed, or `undefined` where none was asked for. */
   currentToken(endpoint: Endpoint, request: Pick<ApiRequest, 'scopes' | 'subject'>): RegistryToken | undefined {
     return this.#authorizer.currentToken({ origin: new URL(endpoint.baseUrl).origin, endpoint, ...request });
   }
 
   #headers(
-    request: ApiRequest,
+    request: Pick<ApiRequest, 'headers'>,
     endpoint: Endpoint,
     atHome: boolean,
     authorization: string | undefined,

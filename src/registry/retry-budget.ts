@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import { report } from '../progress.js';
+import { Patience } from './patience.js';
 
 /** What a budget is made of. */
 export interface RetryLimits {
@@ -12,8 +13,11 @@ export interface RetryLimits {
   readonly maxRetryAfterMs: number;
 }
 
-/** Statuses that may be better next time. */
-const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** Statuses under 500 that may be better next time: 499 is a proxy's word for a connection that broke behind it. */
+const TRANSIENT = new Set([408, 425, 429, 499]);
+
+/** Statuses from 500 on that mean the same next time; what proxies make up (520, 599) does not. */
+const LASTING = new Set([501, 505, 506, 507, 508, 510, 511]);
 
 /** First wait in milliseconds; doubles up to `LAST_WAIT_MS`. Six attempts wait 8 s at most in all. */
 const FIRST_WAIT_MS = 250;
@@ -26,8 +30,12 @@ const HOPELESS = /^(?:ENOTFOUND|ECONNREFUSED|HPE_\w+)$/;
 export function isTransient(error: unknown): boolean {
   // With `retryAt` somebody has decided that the wait is too long.
   if (error instanceof RootfsError && error.detail['retryAt'] !== undefined) return false;
-  if (error instanceof RegistryError) return TRANSIENT.has(error.status);
+  if (error instanceof RegistryError) {
+    return TRANSIENT.has(error.status) || (error.status >= 500 && !LASTING.has(error.status));
+  }
   if (!(error instanceof RootfsError)) return false;
+  // A document that dripped has had many times the patience of one attempt.
+  if (error.detail['withinMs'] !== undefined) return false;
   // An answer that is not HTTP: what a server left over on the connection, where it has spoken HTTP before.
   return error.code === 'ERR_NETWORK' || error.code === 'ERR_TIMEOUT' || isGarbled(error);
 }
@@ -41,12 +49,17 @@ export class RetryBudget {
   readonly #limits: RetryLimits;
   readonly #subject: string;
   readonly #call: CallOptions;
+  readonly #patience: Patience;
   #failures = 0;
   #askedMs = 0;
   #everWorked: boolean;
 
-  /** @param everWorked Whether the other side has answered before: then a refused connection may be a restart. */
-  constructor(limits: RetryLimits, subject: string, call: CallOptions, everWorked: boolean) {
+  /**
+   * @param everWorked Whether the other side has answered before: then a refused connection may be a restart.
+   * @param patience What this call shares with the others of its client; its own when absent.
+   */
+  constructor(limits: RetryLimits, subject: string, call: CallOptions, everWorked: boolean, patience?: Patience) {
+    this.#patience = patience ?? new Patience(limits.maxRetryAfterMs);
     this.#limits = limits;
     this.#subject = subject;
     this.#call = call;
@@ -76,7 +89,9 @@ export class RetryBudget {
     const asked = error.detail['retryAfterMs'];
     let waitMs = hurry ? 0 : backoff(this.#failures);
     if (typeof asked === 'number') {
-      if (this.#askedMs + asked > this.#limits.maxRetryAfterMs) throw tooLong(error, asked, this.#limits);
+      const { maxRetryAfterMs } = this.#limits;
+      if (this.#askedMs + asked > maxRetryAfterMs) throw tooLong(error, asked, maxRetryAfterMs);
+      if (!this.#patience.take(asked)) throw tooLong(error, asked, this.#patience.limitMs);
       this.#askedMs += asked;
       waitMs = Math.max(asked, waitMs);
     }
@@ -108,11 +123,11 @@ function backoff(failures: number): number {
   return ceiling / 2 + (Math.random() * ceiling) / 2;
 }
 
-function tooLong(error: RootfsError, asked: number, limits: RetryLimits): RootfsError {
+function tooLong(error: RootfsError, asked: number, limitMs: number): RootfsError {
   const retryAt = new Date(Date.now() + asked).toISOString();
   const message =
     `${error.message.replace(/; [^;]*$/, '')}; the registry asks to come back in ${Math.ceil(asked / 1000)} s, at ${retryAt}, ` +
-    `longer than the ${Math.ceil(limits.maxRetryAfterMs / 1000)} s this waits`;
+    `longer than the ${Math.ceil(limitMs / 1000)} s this waits in all`;
   const options = { cause: error, detail: { ...error.detail, retryAfterMs: asked, retryAt } };
   return error instanceof RegistryError
     ? new RegistryError('ERR_RATE_LIMITED', message, error, options)

@@ -4,10 +4,11 @@
  * @see https://distribution.github.io/distribution/spec/auth/token/
  * @see https://distribution.github.io/distribution/spec/auth/oauth/
  */
-import { RootfsError } from '../errors.js';
+import { RegistryError, RootfsError } from '../errors.js';
 import { answerError, type Subject } from './answer-error.js';
 import type { Credential } from './credentials.js';
 import { shownUrl } from './network-error.js';
+import { readDocument } from './read-document.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
 import type { WireRequest, WireResponse } from './wire.js';
 
@@ -37,12 +38,18 @@ const MAX_TOKEN_BODY = 256 * 1024;
 /** How long a token holds when the realm does not say, in seconds. */
 const DEFAULT_EXPIRY = 60;
 
+/** A token is taken to hold for this long at least, in seconds; one that does not is renewed at its 401. */
+const SHORTEST_EXPIRY = 60;
+
 /** What realms answer that know no POST: then GET is tried. */
 const NO_POST = new Set([400, 401, 404, 405, 501]);
 
+/** What realms answer that know no GET: then a user name and a password go by POST. */
+const NO_GET = new Set([404, 405, 501]);
+
 /**
  * Gets a token. An identity token goes by POST, and by GET where the realm knows no POST; a user name and password go
- * by GET; without a credential an anonymous token is asked for.
+ * by GET, and by POST where the realm knows no GET; without a credential an anonymous token is asked for.
  *
  * @param extra Headers for the realm's own origin; after a redirect to another one only User-Agent goes along.
  * @throws RegistryError `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_REGISTRY`, `ERR_RATE_LIMITED`; RootfsError as the wire
@@ -55,18 +62,10 @@ export async function requestToken(
   const headers = { accept: 'application/json', ...extra };
   const { credential, subject } = question;
   if (credential?.identityToken !== undefined) {
-    const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'rootfs-kit' });
-    if (question.service !== undefined) form.set('service', question.service);
-    if (question.scopes.length > 0) form.set('scope', question.scopes.join(' '));
-    form.set('refresh_token', credential.identityToken);
-    const posted = await follow(send, {
-      method: 'POST',
-      url: question.realm,
-      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
-      body: Buffer.from(form.toString()),
-    });
+    const grant = { grant_type: 'refresh_token', refresh_token: credential.identityToken };
+    const posted = await post(send, question, headers, grant);
     if (posted.status === 200) return readToken(posted, subject);
-    if (!NO_POST.has(posted.status)) throw await answerError(posted, 'POST', subject);
+    if (!NO_POST.has(posted.status)) throw await refusal(posted, 'POST', subject);
     posted.body.discard();
   }
   const url = new URL(question.realm);
@@ -79,8 +78,45 @@ export async function requestToken(
     url,
     headers: { ...headers, ...(login === undefined ? {} : { authorization: login }) },
   });
-  if (answered.status !== 200) throw await answerError(answered, 'GET', subject);
-  return readToken(answered, subject);
+  if (answered.status === 200) return readToken(answered, subject);
+  if (credential?.username !== undefined && credential.password !== undefined && NO_GET.has(answered.status)) {
+    answered.body.discard();
+    const { username, password } = credential;
+    const posted = await post(send, question, headers, { grant_type: 'password', username, password });
+    if (posted.status === 200) return readToken(posted, subject);
+    throw await refusal(posted, 'POST', subject);
+  }
+  throw await refusal(answered, 'GET', subject);
+}
+
+function post(
+  send: Send,
+  { realm, service, scopes }: TokenQuestion,
+  headers: Readonly<Record<string, string>>,
+  grant: Readonly<Record<string, string>>,
+): Promise<WireResponse> {
+  const form = new URLSearchParams({ client_id: 'rootfs-kit', ...grant });
+  if (service !== undefined) form.set('service', service);
+  if (scopes.length > 0) form.set('scope', scopes.join(' '));
+  return follow(send, {
+    method: 'POST',
+    url: realm,
+    headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+    body: Buffer.from(form.toString()),
+  });
+}
+
+/** What a realm refuses with. Its 404 and 405 say nothing of the image: that has not been asked for yet. */
+async function refusal(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
+  const error = await answerError(response, method, subject);
+  const { status, url } = response;
+  if ([401, 403, 429].includes(status) || status >= 500) return error;
+  return new RegistryError(
+    'ERR_REGISTRY',
+    `token realm ${url.host}: it answered with status ${status}; ${subject.registry} names it as its token server, ask who runs that`,
+    error,
+    { cause: error, detail: error.detail },
+  );
 }
 
 /** The Basic header of a credential, or `undefined` where it holds nothing to show. */
@@ -103,7 +139,7 @@ async function follow(send: Send, first: Parameters<Send>[0]): Promise<WireRespo
     const stays = url.origin === request.url.origin;
     const headers = stays ? request.headers : openHeaders(request.headers);
     if (request.method === 'POST' && (response.status === 307 || response.status === 308)) {
-      if (!stays) throw realmError(url, 'it redirects a refresh token to another origin; refused');
+      if (!stays) throw realmError(url, 'it redirects a secret to another origin; refused');
       request = { ...request, url, headers };
     } else {
       request = { method: 'GET', url, headers };
@@ -116,7 +152,7 @@ function openHeaders(headers: Readonly<Record<string, string>>): Readonly<Record
 }
 
 async function readToken(response: WireResponse, subject: Subject): Promise<RegistryToken> {
-  const bytes = await response.body.bytes(MAX_TOKEN_BODY, `token realm ${response.url.host}`);
+  const bytes = await readDocument(response, MAX_TOKEN_BODY, `token realm ${response.url.host}`);
   let value: Record<string, unknown>;
   try {
     value = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
@@ -131,9 +167,12 @@ async function readToken(response: WireResponse, subject: Subject): Promise<Regi
 
 function expiry(value: Readonly<Record<string, unknown>>): number {
   const seconds = Number(value['expires_in'] ?? DEFAULT_EXPIRY);
-  const lifetimeMs = (Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 86_400) : DEFAULT_EXPIRY) * 1000;
+  const known = Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 86_400) : DEFAULT_EXPIRY;
+  const lifetimeMs = Math.max(known, SHORTEST_EXPIRY) * 1000;
+  const now = Date.now();
   const issued = typeof value['issued_at'] === 'string' ? Date.parse(value['issued_at']) : Number.NaN;
-  return (Number.isNaN(issued) ? Date.now() : issued) + lifetimeMs;
+  // A realm whose clock is wrong would have every request ask for a token of its own.
+  return issued <= now && issued + lifetimeMs > now + SHORTEST_EXPIRY * 500 ? issued + lifetimeMs : now + lifetimeMs;
 }
 
 function realmError(url: URL, problem: string, cause?: unknown): RootfsError {

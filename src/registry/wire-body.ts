@@ -18,6 +18,16 @@ interface BodyControl {
 /** How much of an unwanted body is read to keep its connection, in bytes; a longer one costs the connection. */
 const DISCARD_BYTES = 64 * 1024;
 
+/** How long the rest of an unwanted body may take, in milliseconds; a slower one costs the connection. */
+const DISCARD_MS = 2_000;
+
+/** What a body that is collected may cost. */
+export interface BodyLimits {
+  readonly bytes: number;
+  /** Milliseconds in all: a document that drips is no download, and must not hold its reader for ever. */
+  readonly withinMs: number;
+}
+
 /** A body that is paused from the start. Exactly one of `attach`, `bytes`, `discard` or `cancel` ends its life. */
 export class WireBody {
   readonly #control: BodyControl;
@@ -49,43 +59,51 @@ export class WireBody {
   /** Reads what is left and drops it, so that the connection can be used again; closes it where that is much. */
   discard(): void {
     let seen = 0;
+    const timer = setTimeout(() => this.cancel(), DISCARD_MS);
+    timer.unref();
+    const done = (): void => clearTimeout(timer);
     this.attach({
       data: (chunk) => {
         seen += chunk.length;
         if (seen > DISCARD_BYTES) this.cancel();
         return true;
       },
-      end: () => undefined,
-      fail: () => undefined,
+      end: done,
+      fail: done,
     });
   }
 
   /**
-   * Collects the whole body; past `limit` bytes the exchange is ended.
+   * Collects the whole body; past a limit the exchange is ended.
    *
-   * @throws RootfsError `ERR_LIMIT_EXCEEDED` past the limit, or what the exchange failed with
+   * @throws RootfsError `ERR_LIMIT_EXCEEDED` past `limits.bytes`, `ERR_TIMEOUT` past `limits.withinMs`, or what the
+   * exchange failed with
    */
-  bytes(limit: number, subject: string): Promise<Buffer> {
+  bytes(limits: BodyLimits, subject: string): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let size = 0;
+      const refuse = (error: RootfsError): void => {
+        clearTimeout(timer);
+        this.cancel();
+        reject(error);
+      };
+      const timer = setTimeout(() => refuse(tooSlow(subject, size, limits)), limits.withinMs);
       this.attach({
         data: (chunk) => {
           size += chunk.length;
-          if (size <= limit) {
-            chunks.push(chunk);
-            return true;
-          }
-          this.cancel();
-          reject(
-            new RootfsError('ERR_LIMIT_EXCEEDED', `${subject}: the answer is longer than ${limit} bytes; refused`, {
-              detail: { limit },
-            }),
-          );
+          if (size <= limits.bytes) chunks.push(chunk);
+          else refuse(tooLong(subject, limits));
           return true;
         },
-        end: () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size)),
-        fail: reject,
+        end: () => {
+          clearTimeout(timer);
+          resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size));
+        },
+        fail: (reason) => {
+          clearTimeout(timer);
+          reject(reason);
+        },
       });
     });
   }
@@ -116,4 +134,34 @@ export class WireBody {
     if (this.#over?.failed === true) sink.fail(this.#over.failure);
     else sink.end();
   }
+}
+
+/** A body of bytes that are all here. */
+export function wholeBody(bytes: Buffer): WireBody {
+  let given = false;
+  const body: WireBody = new WireBody({
+    resume: () => {
+      if (given) return;
+      given = true;
+      body.data(bytes);
+      body.end();
+    },
+    pause: () => undefined,
+    cancel: () => undefined,
+  });
+  return body;
+}
+
+function tooLong(subject: string, { bytes }: BodyLimits): RootfsError {
+  return new RootfsError('ERR_LIMIT_EXCEEDED', `${subject}: the answer is longer than ${bytes} bytes; refused`, {
+    detail: { limit: bytes },
+  });
+}
+
+function tooSlow(subject: string, received: number, { withinMs }: BodyLimits): RootfsError {
+  return new RootfsError(
+    'ERR_TIMEOUT',
+    `${subject}: the answer is not complete after ${withinMs} ms, ${received} bytes have come; check the network, or allow a longer --timeout`,
+    { detail: { withinMs, received } },
+  );
 }

@@ -1,10 +1,10 @@
 /** One HTTP exchange, as it goes over the wire: no redirects, no credentials, no second attempt. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
-import type { RootfsError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import type { Connections } from './connections.js';
 import type { TlsSettings } from './endpoint.js';
-import { networkError } from './network-error.js';
+import { networkError, shownUrl } from './network-error.js';
 import { WireBody } from './wire-body.js';
 
 /** A request as it is sent. Header names are lower case. */
@@ -23,7 +23,12 @@ export interface WireResponse {
   readonly url: URL;
   readonly headers: WireHeaders;
   readonly body: WireBody;
+  /** The longest silence that the exchange allows, in milliseconds. */
+  readonly timeoutMs: number;
 }
+
+/** The most informational answers (1xx) before the real one: each of them starts the wait for it again. */
+const MAX_INFORMATIONAL = 20;
 
 /** Answer headers; names are lower case. */
 export class WireHeaders {
@@ -69,6 +74,7 @@ export async function sendOverWire(
     let controller: Dispatcher.DispatchController | undefined;
     let body: WireBody | undefined;
     let aborted: { readonly reason: unknown } | undefined;
+    let informational = 0;
     const failed = (error: unknown): RootfsError => networkError(error, { method, url, timeoutMs });
     const onAbort = (): void => {
       stop(signal?.reason);
@@ -103,14 +109,21 @@ export async function sendOverWire(
             if (aborted !== undefined) started.abort(new Error('no longer wanted'));
           },
           onResponseStart(started, status, headers) {
-            if (status < 200) return;
+            if (status < 200) {
+              if (++informational > MAX_INFORMATIONAL) {
+                const reason = neverEnding(request);
+                stop(reason);
+                reject(reason);
+              }
+              return;
+            }
             started.pause();
             body = new WireBody({
               resume: () => started.resume(),
               pause: () => started.pause(),
               cancel: () => stop(new Error('no longer wanted')),
             });
-            resolve({ status, url, headers: new WireHeaders(headers), body });
+            resolve({ status, url, headers: new WireHeaders(headers), body, timeoutMs });
           },
           onResponseData(_started, chunk) {
             body?.data(chunk);
@@ -132,4 +145,12 @@ export async function sendOverWire(
       reject(failed(error));
     }
   });
+}
+
+function neverEnding({ method, url }: WireRequest): RootfsError {
+  return new RootfsError(
+    'ERR_REGISTRY',
+    `${url.host}: more than ${MAX_INFORMATIONAL} informational answers (1xx) and no real one; a proxy in between may be broken`,
+    { detail: { host: url.host, method, url: shownUrl(url) } },
+  );
 }

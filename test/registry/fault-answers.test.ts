@@ -76,6 +76,37 @@ runCases('Refusals, and requests to come back later', [
     ends: 'ERR_DENIED',
     requests: 1,
   },
+  ...[499, 520, 524, 599].map(
+    (status): Case => ({
+      name: `the blob is ${status} once: a proxy's own status`,
+      faults: blobFault({ times: 1, do: 'answer', status }),
+      ends: 'whole',
+      requests: PULL + 1,
+    }),
+  ),
+  {
+    name: 'a refusal drips',
+    act: async (repository) => {
+      const start = Date.now();
+      await repository
+        .resolve('latest')
+        .finally(() => assert.ok(Date.now() - start < 5_000, 'the reason is not waited for'));
+    },
+    faults: [
+      { on: 'manifest', do: 'answer', status: 404, body: 'x'.repeat(200) },
+      { on: 'manifest', do: 'drip', everyMs: 100 },
+    ],
+    ends: 'ERR_NOT_FOUND',
+    requests: 1,
+  },
+  {
+    name: 'the manifest drips',
+    client: { timeoutMs: 100 },
+    faults: [{ on: 'manifest', do: 'drip', everyMs: 50 }],
+    ends: 'ERR_TIMEOUT',
+    requests: 1,
+    message: /app:latest: the answer is not complete after 1000 ms/,
+  },
   {
     name: 'a refusal tries to write to the terminal',
     faults: [

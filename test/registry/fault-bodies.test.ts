@@ -1,5 +1,6 @@
 /** Bodies and headers that are not what they should be. */
 import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
 import { type Act, blobFault, built, type Case, PULL, runCases, size } from '../support/fault-case.js';
 
 const resolveTag: Act = async (repository) => {
@@ -7,6 +8,63 @@ const resolveTag: Act = async (repository) => {
 };
 
 runCases('Bodies and headers that are not what they should be', [
+  ...(['gzip', 'x-gzip'] as const).map(
+    (encoding): Case => ({
+      name: `the manifest comes compressed (${encoding}), unasked`,
+      faults: [
+        {
+          on: 'manifest',
+          do: 'answer',
+          status: 200,
+          headers: { 'content-type': built.descriptor.mediaType, 'content-encoding': encoding },
+          body: gzipSync(built.manifestBytes),
+        },
+      ],
+      ends: 'whole',
+    }),
+  ),
+  {
+    name: 'the manifest is compressed and huge',
+    faults: [
+      {
+        on: 'manifest',
+        do: 'answer',
+        status: 200,
+        headers: { 'content-type': built.descriptor.mediaType, 'content-encoding': 'gzip' },
+        body: gzipSync(Buffer.alloc(5 * 1024 * 1024, 0x20)),
+      },
+    ],
+    ends: 'ERR_LIMIT_EXCEEDED',
+    requests: 1,
+  },
+  {
+    name: 'the manifest is said to be compressed and is not',
+    faults: [{ on: 'manifest', do: 'headers', set: { 'content-encoding': 'gzip' } }],
+    ends: 'whole',
+  },
+  {
+    name: 'HEAD tells the length of a compressed manifest',
+    act: resolveTag,
+    faults: [
+      { on: 'manifest', method: 'HEAD', do: 'headers', set: { 'content-encoding': 'gzip', 'content-length': '77' } },
+    ],
+    ends: 'whole',
+    requests: 2,
+  },
+  {
+    name: 'the config comes compressed, unasked',
+    faults: [
+      {
+        on: 'blob',
+        reference: built.manifest.config.digest,
+        do: 'answer',
+        status: 200,
+        headers: { 'content-encoding': 'gzip' },
+        body: gzipSync(built.blobs.get(built.manifest.config.digest) ?? Buffer.alloc(0)),
+      },
+    ],
+    ends: 'whole',
+  },
   {
     name: 'the blob is short and says so',
     faults: blobFault({ do: 'short', by: 1_000 }),

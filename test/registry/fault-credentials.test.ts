@@ -1,5 +1,6 @@
 /** Challenges, realms, tokens. */
-import { blobFault, PULL, runCases, SECRET, size, user, users } from '../support/fault-case.js';
+import { gzipSync } from 'node:zlib';
+import { blobFault, type Case, PULL, runCases, SECRET, size, user, users } from '../support/fault-case.js';
 
 runCases('Challenges, realms, tokens', [
   {
@@ -11,6 +12,57 @@ runCases('Challenges, realms, tokens', [
   {
     name: 'the token stands in access_token',
     server: { auth: { kind: 'bearer', field: 'access_token' } },
+    ends: 'whole',
+    requests: PULL + 2,
+  },
+  {
+    name: 'a refusal names no way in: the root of the API does',
+    server: { auth: { kind: 'bearer' } },
+    faults: [{ on: 'manifest', beforeAuth: true, times: 1, do: 'answer', status: 401 }],
+    ends: 'whole',
+    requests: PULL + 3,
+  },
+  ...[403, 404].map(
+    (status): Case => ({
+      name: `content is hidden from nobody (${status}): somebody is shown`,
+      server: { auth: { kind: 'basic', users } },
+      credential: user,
+      faults: [{ on: 'manifest', beforeAuth: true, times: 1, do: 'answer', status }],
+      ends: 'whole',
+      requests: PULL + 2,
+    }),
+  ),
+  {
+    name: 'content is not there at an open registry: its root is asked once',
+    credential: user,
+    faults: [{ on: 'manifest', do: 'answer', status: 404 }],
+    act: async (repository) => {
+      await repository.resolve('latest').catch(() => undefined);
+      await repository.resolve('latest');
+    },
+    ends: 'ERR_NOT_FOUND',
+    requests: 3,
+  },
+  {
+    name: 'the realm is not there',
+    server: { auth: { kind: 'bearer' } },
+    faults: [{ on: 'token', do: 'answer', status: 404 }],
+    ends: 'ERR_REGISTRY',
+    requests: 2,
+    message: /^token realm .*: it answered with status 404/,
+  },
+  {
+    name: 'the token comes compressed, unasked',
+    server: { auth: { kind: 'bearer', registryToken: 'known' } },
+    faults: [
+      {
+        on: 'token',
+        do: 'answer',
+        status: 200,
+        headers: { 'content-encoding': 'gzip' },
+        body: gzipSync('{"token":"known"}'),
+      },
+    ],
     ends: 'whole',
     requests: PULL + 2,
   },

@@ -1,7 +1,8 @@
 /** Lists in pages. */
 import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
 import { createRegistry } from '../../src/registry/registry.js';
-import { type Act, runCases } from '../support/fault-case.js';
+import { type Act, type Case, runCases } from '../support/fault-case.js';
 
 const listTags: Act = async (repository, events) => {
   const tags: string[] = [];
@@ -44,6 +45,30 @@ runCases('Lists in pages', [
     ends: 'ERR_REGISTRY',
     requests: 1,
     message: /another origin/,
+  },
+  ...['</v2/app/tags/list?last=b>', '/v2/app/tags/list?last=b; rel="next"'].map(
+    (link): Case => ({
+      name: `the next page is named loosely: ${link}`,
+      act: listTags,
+      faults: [{ on: 'tags', times: 1, do: 'answer', status: 200, headers: { link }, body: { tags: ['a', 'b'] } }],
+      ends: 'whole',
+      requests: 2,
+    }),
+  ),
+  {
+    name: 'the list comes compressed, unasked',
+    act: listTags,
+    faults: [
+      {
+        on: 'tags',
+        do: 'answer',
+        status: 200,
+        headers: { 'content-encoding': 'gzip' },
+        body: gzipSync('{"tags":["a","b","c","d","latest"]}'),
+      },
+    ],
+    ends: 'whole',
+    requests: 1,
   },
   {
     name: 'the list is null',

@@ -1,6 +1,6 @@
 /** Ranges that are not the ones that were asked for. */
 import assert from 'node:assert/strict';
-import { type Act, big, blobFault, PULL, runCases } from '../support/fault-case.js';
+import { type Act, big, blobFault, type Case, PULL, runCases, size } from '../support/fault-case.js';
 
 const range =
   (start: number, end: number): Act =>
@@ -86,6 +86,41 @@ runCases('Ranges that are not the ones that were asked for', [
     faults: [...blobFault({ times: 1, do: 'cut', after: 70_000 }), ...blobFault({ do: 'range', as: 'wrong-bytes' })],
     ends: 'ERR_DIGEST_MISMATCH',
     requests: PULL + 1,
+  },
+  ...(['no-header', 'shifted', 'wrong-total'] as const).map(
+    (as): Case => ({
+      name: `the blob is cut and no range is the asked one (${as}): all of it comes again`,
+      faults: [...blobFault({ times: 1, do: 'cut', after: 70_000 }), ...blobFault({ do: 'range', as })],
+      ends: 'whole',
+      requests: PULL + 3,
+      bytes: size * 3,
+    }),
+  ),
+  ...[400, 405, 501].map(
+    (status): Case => ({
+      name: `the blob is cut and the rest refused with ${status}: all of it comes again`,
+      faults: [
+        ...blobFault({ times: 1, do: 'cut', after: 70_000 }),
+        ...blobFault({ nth: 2, times: 1, do: 'answer', status }),
+      ],
+      ends: 'whole',
+      requests: PULL + 2,
+    }),
+  ),
+  {
+    name: 'the blob comes byte by byte: that is no progress',
+    faults: blobFault({ do: 'cut', after: 1 }),
+    ends: 'ERR_NETWORK',
+    requests: PULL + 2,
+  },
+  {
+    name: 'the blob is cut again and again, each time with another ETag',
+    faults: [1, 2, 3, 4, 5, 6].flatMap((nth) => [
+      ...blobFault({ nth, times: 1, do: 'headers', set: { etag: `"${nth}"` } }),
+      ...blobFault({ nth, times: 1, do: 'cut', after: 50_000 }),
+    ]),
+    ends: 'whole',
+    requests: PULL + 8,
   },
   {
     name: 'the blob is cut and has another ETag afterwards',

@@ -50,6 +50,32 @@ test('a HEAD that is answered with a body spoils nothing', async (t) => {
   assert.deepEqual(Buffer.concat(await content.toArray()), manifest);
 });
 
+test('informational answers without end are refused', async (t) => {
+  let requests = 0;
+  const repository = await serve(t, (_, socket) => {
+    requests++;
+    const timer = setInterval(() => socket.write('HTTP/1.1 102 Processing\r\n\r\n'), 10);
+    socket.on('close', () => clearInterval(timer));
+  });
+  await assert.rejects(repository.resolve('v1'), { code: 'ERR_REGISTRY', message: /informational answers/ });
+  assert.equal(requests, 1);
+});
+
+test('headers of 100 kB are read, of a megabyte not, and that is asked for once', async (t) => {
+  let requests = 0;
+  let bytes = 100_000;
+  const repository = await serve(t, (_, socket) => {
+    requests++;
+    const wide = Buffer.from(`${head.join('\r\n')}\r\nX-Wide: ${'x'.repeat(bytes)}\r\n\r\n`);
+    socket.write(Buffer.concat([wide, manifest]));
+  });
+  const { content } = await repository.fetchReference('v1');
+  assert.deepEqual(Buffer.concat(await content.toArray()), manifest);
+  bytes = 1_000_000;
+  await assert.rejects(repository.fetchReference('v1'), { code: 'ERR_REGISTRY', message: /headers are too long/ });
+  assert.equal(requests, 2);
+});
+
 test('what is no HTTP is refused, and asked once', async (t) => {
   let requests = 0;
   const repository = await serve(t, (_, socket) => {
@@ -71,7 +97,7 @@ test('informational answers come before the answer', async (t) => {
 test('headers without end are refused', async (t) => {
   const repository = await serve(t, (_, socket) => {
     socket.write('HTTP/1.1 200 OK\r\n');
-    for (let at = 0; at < 100; at++) socket.write(`X-${at}: ${'x'.repeat(1_000)}\r\n`);
+    for (let at = 0; at < 400; at++) socket.write(`X-${at}: ${'x'.repeat(1_000)}\r\n`);
   });
   await assert.rejects(repository.fetchReference('v1'), (error: { code: string }) =>
     ['ERR_REGISTRY', 'ERR_NETWORK'].includes(error.code),

@@ -2,6 +2,7 @@
  * The table of faults through the main job: an image by tag through an index, its layers extracted into a store. Data
  * only; `fault-table.test.ts` runs it, and docs/faults.md says it to people.
  */
+import { gzipSync } from 'node:zlib';
 import type { Credential } from '../../src/registry/credentials.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import {
@@ -179,6 +180,21 @@ const CONNECTIONS: readonly FaultLine[] = [
     note: 'there is no limit in total',
   },
   {
+    name: 'a layer comes byte by byte, each on a connection of its own',
+    faults: layer({ do: 'cut', after: 1 }),
+    ends: 'ERR_NETWORK',
+    requests: PULL + 2,
+    keeps: 3,
+    note: 'that is no progress',
+  },
+  {
+    name: 'the index drips',
+    client: { timeoutMs: 100 },
+    faults: document('index', { do: 'drip', everyMs: 50 }),
+    ends: 'ERR_TIMEOUT',
+    note: 'a document has ten times the longest silence in all',
+  },
+  {
     name: 'every connection is slow',
     faults: [{ on: 'any', do: 'slow', bytesPerSecond: 4_000_000 }],
     ends: 'whole',
@@ -220,6 +236,31 @@ const BODIES: readonly FaultLine[] = [
     ends: 'whole',
   },
   { name: 'a layer is a web page', faults: layer({ do: 'html' }), ends: 'ERR_DIGEST_MISMATCH' },
+  {
+    name: 'the index comes compressed, unasked',
+    faults: document('index', {
+      do: 'answer',
+      status: 200,
+      headers: { 'content-type': appIndex.descriptor.mediaType, 'content-encoding': 'gzip' },
+      body: gzipSync(appIndex.blobs.get(appIndex.descriptor.digest) ?? ''),
+    }),
+    ends: 'whole',
+    note: 'a proxy does that',
+  },
+  {
+    name: 'the config comes compressed, unasked',
+    faults: [
+      {
+        on: 'blob',
+        reference: app.manifest.config.digest,
+        do: 'answer',
+        status: 200,
+        headers: { 'content-encoding': 'gzip' },
+        body: gzipSync(app.blobs.get(app.manifest.config.digest) ?? ''),
+      },
+    ],
+    ends: 'whole',
+  },
   {
     name: 'one bit of the config is wrong',
     faults: [{ on: 'blob', reference: app.manifest.config.digest, do: 'flip' }],
@@ -295,10 +336,26 @@ const RANGES: readonly FaultLine[] = [
   {
     name: 'a layer is cut, and the range has no Content-Range, always',
     faults: layer({ do: 'cut', after: 600_000, times: 1 }, { do: 'range', as: 'no-header' }),
-    ends: 'ERR_NETWORK',
+    ends: 'whole',
     requests: PULL + 3,
-    bytes: size * 3,
-    keeps: 600_000,
+    bytes: size * 4,
+    note: 'fetched again without Range',
+  },
+  {
+    name: 'a layer is cut, and another range comes, always',
+    faults: layer({ do: 'cut', after: 600_000, times: 1 }, { do: 'range', as: 'shifted' }),
+    ends: 'whole',
+    requests: PULL + 3,
+    bytes: size * 4,
+    note: 'fetched again without Range',
+  },
+  {
+    name: 'a layer is cut, and a range is a bad request (400)',
+    faults: layer({ do: 'cut', after: 600_000, times: 1 }, { do: 'answer', status: 400, nth: 2, times: 1 }),
+    ends: 'whole',
+    requests: PULL + 2,
+    bytes: size + 610_000,
+    note: 'fetched again without Range',
   },
   {
     name: 'a layer is cut, and the rest comes with an unknown total',
@@ -365,6 +422,15 @@ const REFUSALS: readonly FaultLine[] = [
       requests: PULL + 2,
     },
   ]),
+  ...([499, 520, 599] as const).map(
+    (status): FaultLine => ({
+      name: `a layer is answered with ${status}, once`,
+      faults: layer({ do: 'answer', status, times: 1 }),
+      ends: 'whole',
+      requests: PULL + 1,
+      note: "a proxy's own status",
+    }),
+  ),
   { name: 'a layer is not there (404)', faults: layer({ do: 'answer', status: 404 }), ends: 'ERR_NOT_FOUND' },
   { name: 'a layer is denied (403)', faults: layer({ do: 'answer', status: 403 }), ends: 'ERR_DENIED' },
   {
@@ -474,6 +540,23 @@ const CREDENTIALS: readonly FaultLine[] = [
     server: { auth: { kind: 'bearer', scope: 'wrong' } },
     ends: 'whole',
     requests: PULL + 2,
+  },
+  {
+    name: 'a refusal (401) names no way in',
+    server: { auth: { kind: 'bearer' } },
+    faults: [{ on: 'manifest', beforeAuth: true, times: 1, do: 'answer', status: 401 }],
+    ends: 'whole',
+    requests: PULL + 3,
+    note: 'the root of the API names it',
+  },
+  {
+    name: 'the image is hidden (404) from those who do not say who they are',
+    server: { auth: { kind: 'basic', users } },
+    credential: user,
+    faults: [{ on: 'manifest', beforeAuth: true, times: 1, do: 'answer', status: 404 }],
+    ends: 'whole',
+    requests: PULL + 2,
+    note: 'the root of the API asks',
   },
   {
     name: 'the token expires between the parts of a layer',

@@ -1,0 +1,52 @@
+/** A document out of an answer: bounded in bytes and time, and without the compression of whoever stands in between. */
+import { brotliDecompressSync, gunzipSync, inflateSync, type ZlibOptions } from 'node:zlib';
+import { RootfsError, systemErrorCode } from '../errors.js';
+import type { WireResponse } from './wire.js';
+
+/** How many times the longest silence a whole document may take. */
+const PATIENCE = 10;
+
+type Decoder = (bytes: Uint8Array, options: ZlibOptions) => Buffer;
+
+/** We ask for no encoding; some proxies compress nevertheless. */
+const DECODERS: Readonly<Record<string, Decoder>> = {
+  gzip: gunzipSync,
+  'x-gzip': gunzipSync,
+  deflate: inflateSync,
+  br: brotliDecompressSync,
+};
+
+/**
+ * Collects the body of an answer that is a document: a manifest, a list, a token.
+ *
+ * @param limit The most bytes, as they come and as they are.
+ * @throws RootfsError `ERR_LIMIT_EXCEEDED`, `ERR_TIMEOUT` (it drips), or what the exchange failed with
+ */
+export async function readDocument(response: WireResponse, limit: number, subject: string): Promise<Buffer> {
+  const withinMs = Math.min(response.timeoutMs * PATIENCE, 0x7fffffff);
+  const bytes = await response.body.bytes({ bytes: limit, withinMs }, subject);
+  return decoded(bytes, response, limit, subject);
+}
+
+/** The encoding that an answer says its body has, where it is one that can be undone; else `undefined`. */
+export function contentEncoding({ headers }: Pick<WireResponse, 'headers'>): string | undefined {
+  const said = headers.get('content-encoding')?.toLowerCase();
+  return said !== undefined && Object.hasOwn(DECODERS, said) ? said : undefined;
+}
+
+function decoded(bytes: Buffer, response: WireResponse, limit: number, subject: string): Buffer {
+  const encoding = contentEncoding(response);
+  const decode = encoding === undefined ? undefined : DECODERS[encoding];
+  // The header is wrong more often than the body: what begins like JSON is JSON.
+  if (decode === undefined || /^\s*[{[<]/.test(bytes.toString('latin1', 0, 64))) return bytes;
+  try {
+    return decode(bytes, { maxOutputLength: limit });
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ERR_BUFFER_TOO_LARGE') return bytes;
+    throw new RootfsError(
+      'ERR_LIMIT_EXCEEDED',
+      `${subject}: the answer is longer than ${limit} bytes once uncompressed; refused`,
+      { cause: error, detail: { limit } },
+    );
+  }
+}
