@@ -4,16 +4,16 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#mounting-a-blob-from-another-repository
  */
 import type { CallOptions } from '../content/content.js';
-import { RegistryError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
+import type { Endpoint } from './endpoint.js';
 import { cancelUpload, pushScopes, type UploadContext, uploadLocation } from './push-blob.js';
+import { RetryBudget } from './retry-budget.js';
 import { repositoryScope } from './scopes.js';
 
-/** Refusals that only mean: not this way. */
-const NOT_THIS_WAY = new Set([400, 401, 403, 404, 405, 501]);
-
 /**
- * Asks the registry to mount a blob.
+ * Asks the registry to mount a blob, once. It saves work and nothing depends on it: whatever goes wrong, the blob is
+ * pushed instead, and what does not pass fails there.
  *
  * @param from The other repository's path at the registry.
  * @returns Whether it did; an upload that it opened instead is cancelled.
@@ -25,27 +25,30 @@ export async function mountBlob(
   call: CallOptions,
 ): Promise<boolean> {
   const { session, subject } = context;
+  const mount = async (endpoint: Endpoint): Promise<boolean> => {
+    const query = `mount=${encodeURIComponent(target.digest)}&from=${encodeURIComponent(from)}`;
+    const response = await session.request(
+      endpoint,
+      {
+        method: 'POST',
+        path: `${endpoint.repository}/blobs/uploads/?${query}`,
+        scopes: [...pushScopes(endpoint), repositoryScope(from, 'pull')],
+        subject,
+        accept: [201, 202],
+      },
+      call,
+    );
+    response.body.discard();
+    if (response.status === 201) return true;
+    await cancelUpload(uploadLocation(response, subject), endpoint, context, call.onProgress);
+    return false;
+  };
+  const budget = new RetryBudget({ ...session.settings, retry: 0 }, subject.name, call, false);
   try {
-    return await session.onEndpoints('push', subject.name, call, async (endpoint) => {
-      const query = `mount=${encodeURIComponent(target.digest)}&from=${encodeURIComponent(from)}`;
-      const response = await session.request(
-        endpoint,
-        {
-          method: 'POST',
-          path: `${endpoint.repository}/blobs/uploads/?${query}`,
-          scopes: [...pushScopes(endpoint), repositoryScope(from, 'pull')],
-          subject,
-          accept: [201, 202],
-        },
-        call,
-      );
-      response.body.discard();
-      if (response.status === 201) return true;
-      await cancelUpload(uploadLocation(response, subject), endpoint, context, call.onProgress);
-      return false;
-    });
+    return await session.onEndpoints('push', subject.name, call, mount, { budget });
   } catch (error) {
-    if (error instanceof RegistryError && NOT_THIS_WAY.has(error.status)) return false;
+    call.signal?.throwIfAborted();
+    if (error instanceof RootfsError) return false;
     throw error;
   }
 }

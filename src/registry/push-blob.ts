@@ -24,6 +24,9 @@ export interface UploadContext {
 /** Blobs up to this size are held in memory and sent in one PUT, in bytes. */
 const SMALL_BYTES = 4 * 1024 * 1024;
 
+/** Refusals after which an upload is tried the other way: in one request with everything, or in a PATCH before an empty PUT. */
+const OTHER_WAY = new Set([400, 404, 405, 411, 415, 501]);
+
 /** How long a cancelled upload is given to be cleaned up at the registry, in milliseconds. */
 const CANCEL_MS = 2_000;
 
@@ -61,8 +64,7 @@ export async function pushBlob(
       async (endpoint) => {
         const upload = new Upload(endpoint, target, content, context, call);
         try {
-          if (whole) await upload.putWhole();
-          else await upload.stream(piece ?? target.size, budget);
+          await upload.send(whole, piece ?? target.size, budget);
         } catch (error) {
           if (!isTransient(error) && call.signal?.aborted !== true) await upload.cancel();
           throw error;
@@ -123,6 +125,9 @@ class Upload {
   readonly #call: CallOptions;
   #location: URL | undefined;
   #offset = 0;
+  /** Bytes that PATCH requests have brought: a registry that takes them knows the way. */
+  #held = 0;
+  #leastPiece = 0;
 
   constructor(
     endpoint: Endpoint,
@@ -138,17 +143,34 @@ class Upload {
     this.#call = call;
   }
 
+  /** Sends the blob, the other way round where the registry does not take the first one. */
+  async send(whole: boolean, piece: number, budget: RetryBudget): Promise<void> {
+    try {
+      await (whole ? this.#putWhole() : this.#stream(piece, budget));
+    } catch (error) {
+      const other = error instanceof RegistryError && OTHER_WAY.has(error.status) && this.#content.canReadFrom(0);
+      if (!other || this.#location === undefined || this.#held > 0) throw error;
+      await this.cancel();
+      try {
+        await (whole ? this.#stream(piece, budget) : this.#putWhole());
+      } catch (again) {
+        throw again instanceof RegistryError && OTHER_WAY.has(again.status) ? error : again;
+      }
+    }
+  }
+
   /** One POST, one PUT with everything. */
-  async putWhole(): Promise<void> {
+  async #putWhole(): Promise<void> {
     const { size } = this.#target;
     await this.#start();
     await this.#commit(size);
   }
 
-  /** One POST, PATCH requests of `piece` bytes each, one empty PUT. */
-  async stream(piece: number, budget: RetryBudget): Promise<void> {
+  /** One POST, PATCH requests of `wanted` bytes each, more where the registry wants more, one empty PUT. */
+  async #stream(wanted: number, budget: RetryBudget): Promise<void> {
     const { size } = this.#target;
     await this.#start();
+    const piece = Math.max(wanted, this.#leastPiece);
     let reached = 0;
     let failure: { readonly error: unknown } | undefined;
     while (this.#offset < size) {
@@ -180,8 +202,10 @@ class Upload {
 
   async #start(): Promise<void> {
     const path = `${this.#endpoint.repository}/blobs/uploads/`;
-    const response = await this.#request({ method: 'POST', path, accept: [202] });
+    const response = await this.#request({ method: 'POST', path, accept: [200, 201, 202, 204] });
     this.#location = uploadLocation(response, this.#context.subject);
+    const least = response.headers.get('oci-chunk-min-length') ?? '';
+    this.#leastPiece = /^\d{1,12}$/.test(least) ? Number(least) : 0;
     this.#offset = 0;
   }
 
@@ -199,7 +223,8 @@ class Upload {
       accept: [200, 201, 202, 204],
     });
     const confirmed = confirmedBytes(response);
-    if (confirmed !== undefined && confirmed !== end) {
+    // "0-0" is said of nothing and of one byte, more than was sent by those who count otherwise: the digest decides.
+    if (confirmed !== undefined && confirmed > 1 && confirmed < end) {
       throw new RootfsError(
         'ERR_NETWORK',
         `${this.#context.subject.name}: ${response.url.host} holds ${confirmed} bytes after ${end} were sent`,
@@ -210,6 +235,7 @@ class Upload {
       this.#location = uploadLocation(response, this.#context.subject);
     }
     this.#offset = end;
+    this.#held = end;
   }
 
   /** After a failure: asks how far the registry got; opens a new session where it knows nothing any more. */
@@ -237,9 +263,7 @@ class Upload {
 
   /** @param length How many bytes of the content, from its start, go along. */
   async #commit(length: number): Promise<void> {
-    const url = this.#here();
-    const mark = url.search === '' ? '?' : '&';
-    const path = new URL(`${url.href}${mark}digest=${encodeURIComponent(this.#target.digest)}`);
+    const path = withDigest(this.#here(), this.#target.digest);
     const withBody: Pick<ApiRequest, 'body' | 'headers'> =
       length === 0
         ? { headers: {} }
@@ -282,6 +306,17 @@ class Upload {
     response.body.discard();
     return response;
   }
+}
+
+/** The rest of the query stays as it came, byte for byte: it may be signed. */
+function withDigest(location: URL, digest: string): URL {
+  const kept = location.search
+    .slice(1)
+    .split('&')
+    .filter((pair) => pair !== '' && !/^digest(?:=|$)/.test(pair));
+  const url = new URL(location);
+  url.search = `?${[...kept, `digest=${encodeURIComponent(digest)}`].join('&')}`;
+  return url;
 }
 
 /** How many bytes the registry says it holds: `Range: 0-LAST`. */

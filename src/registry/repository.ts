@@ -33,7 +33,7 @@ import { fetchBlob } from './fetch-blob.js';
 import { listReferrers } from './list-referrers.js';
 import { instancesOf, type ListedPage } from './listed-instances.js';
 import { isManifestContent } from './manifest-answer.js';
-import { falseIfAbsent, ManifestClient } from './manifest-client.js';
+import { falseIfAbsent, HEAD_REFUSED, ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
 import { type ListRequest, listNames, listPages, namesOf } from './paged-list.js';
 import { pushBlob, type UploadContext } from './push-blob.js';
@@ -141,7 +141,7 @@ export class RegistryRepository
     return abortStream(Readable.from(wanted.length === 0 ? [] : [wanted], { objectMode: false }), options.signal);
   }
 
-  /** Whether the content is here, by one HEAD. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
+  /** Whether the content is here, by one HEAD; by GET where that is refused. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
   async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
     if (isManifestContent(target.mediaType)) {
       return this.#manifests.exists(this.#manifests.askDigest(target.digest), options);
@@ -152,9 +152,13 @@ export class RegistryRepository
       .onEndpoints('pull', subject.name, options, async (endpoint) => {
         const path = `${endpoint.repository}/blobs/${target.digest}`;
         const scopes = [repositoryScope(endpoint.repository, 'pull')];
-        const request = { method: 'HEAD', path, scopes, subject, accept: [200] } as const;
-        const response = await this.#session.request(endpoint, request, options);
+        const request = { path, scopes, subject } as const;
+        const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
+        const response = await this.#session.request(endpoint, head, options);
         response.body.discard();
+        if (response.status === 200) return true;
+        const get = { ...request, method: 'GET', headers: { range: 'bytes=0-0' }, accept: [200, 206, 416] } as const;
+        (await this.#session.request(endpoint, get, options)).body.cancel();
         return true;
       })
       .catch(falseIfAbsent);
