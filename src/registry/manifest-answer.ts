@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
-import { isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
+import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
 import type { WireHeaders } from './wire.js';
 
 /** The largest manifest that is read, in bytes (distribution-spec v1.1.1, "Pushing Manifests"). */
@@ -28,10 +28,9 @@ export function isManifestContent(mediaType: string): boolean {
   );
 }
 
-/** The media type of a Content-Type header: no parameters, lower case. */
-export function bareMediaType(contentType: string | undefined): string | undefined {
-  const bare = contentType?.split(';', 1)[0]?.trim().toLowerCase();
-  return bare === '' ? undefined : bare;
+/** The media type of a Content-Type header; `undefined` where it names none. */
+function contentTypeOf(header: string | undefined): string | undefined {
+  return bareMediaType(header ?? '') || undefined;
 }
 
 /**
@@ -39,7 +38,7 @@ export function bareMediaType(contentType: string | undefined): string | undefin
  * that was asked for: then the bytes have to say.
  */
 export function descriptorFromHead(headers: WireHeaders, asked: Digest | undefined): Descriptor | undefined {
-  const mediaType = bareMediaType(headers.get('content-type'));
+  const mediaType = contentTypeOf(headers.get('content-type'));
   const said = headers.get('docker-content-digest');
   const length = headers.get('content-length');
   if (mediaType === undefined || !isManifestContent(mediaType)) return undefined;
@@ -61,8 +60,8 @@ export function descriptorFromBytes(
   contentType: string | undefined,
   asked: Digest | undefined,
 ): Descriptor {
-  const bare = bareMediaType(contentType);
-  const mediaType = bare !== undefined && isManifestContent(bare) ? bare : (mediaTypeOfBytes(bytes) ?? bare);
+  const bare = contentTypeOf(contentType);
+  const mediaType = bare !== undefined && isManifestContent(bare) ? bare : (typeOfDocument(objectOf(bytes)) ?? bare);
   return {
     mediaType: mediaType ?? 'application/octet-stream',
     digest: asked ?? `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
@@ -84,7 +83,7 @@ export function webPage(
   host: string,
 ): RootfsError | undefined {
   const first = bytes.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
-  if (bareMediaType(contentType) !== 'text/html' || first !== 0x3c) return undefined;
+  if (contentTypeOf(contentType) !== 'text/html' || first !== 0x3c) return undefined;
   return new RootfsError(
     'ERR_REGISTRY',
     `${name}: ${host} answered with a web page instead of a manifest; check the host, and whether a portal or proxy is in between`,
@@ -108,10 +107,11 @@ export function wrongManifest(name: string, host: string, digest: Digest, bytes:
  * is generic, missing or no manifest's (CVE-2021-41190: one document must not be read as two things).
  */
 export function mislabelled(bytes: Uint8Array, contentType: string | undefined, name: string): RootfsError | undefined {
-  const said = bareMediaType(contentType);
-  const own = mediaTypeOfBytes(bytes);
-  if (said === undefined || own === undefined || said === own || !isManifestContent(said)) return undefined;
-  if (!hasOwnMediaType(bytes)) return undefined;
+  const said = contentTypeOf(contentType);
+  if (said === undefined || !isManifestContent(said)) return undefined;
+  const document = objectOf(bytes);
+  const own = typeOfDocument(document);
+  if (own === undefined || said === own || typeof document?.['mediaType'] !== 'string') return undefined;
   return new RootfsError(
     'ERR_MANIFEST_INVALID',
     `${name}: the registry calls it ${said}, the document calls itself ${own}; ask who runs the registry`,
@@ -119,25 +119,23 @@ export function mislabelled(bytes: Uint8Array, contentType: string | undefined, 
   );
 }
 
-function hasOwnMediaType(bytes: Uint8Array): boolean {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  return typeof (JSON.parse(text) as { mediaType?: unknown }).mediaType === 'string';
-}
-
 function isKnownAlgorithm(digest: string): boolean {
   return digest.startsWith('sha256:') || digest.startsWith('sha512:');
 }
 
-/** For answers with a generic type: what the document calls itself, else what it looks like. */
-function mediaTypeOfBytes(bytes: Uint8Array): string | undefined {
-  let value: unknown;
+/** The JSON object that bytes hold; `undefined` where they hold none. */
+function objectOf(bytes: Uint8Array): Record<string, unknown> | undefined {
   try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const document = value as Record<string, unknown>;
+}
+
+/** For answers with a generic type: what the document calls itself, else what it looks like. */
+function typeOfDocument(document: Record<string, unknown> | undefined): string | undefined {
+  if (document === undefined) return undefined;
   const own = document['mediaType'];
   if (typeof own === 'string' && isManifestContent(own)) return own;
   if (document['schemaVersion'] === 1) return MediaType.dockerSchema1Signed;

@@ -236,8 +236,9 @@ export class RegistrySession {
       this.#answered.add(url.origin);
       this.#downUntil.delete(endpoint.baseUrl);
       this.#tellWarnings(response, call);
-      const hidden = HIDDEN.has(response.status) && atHome && shown === undefined;
-      if ((response.status === 401 && !request.accept.includes(401)) || hidden) {
+      const accepted = request.accept.includes(response.status);
+      const hidden = HIDDEN.has(response.status) && !accepted && atHome && shown === undefined;
+      if ((response.status === 401 && !accepted) || hidden) {
         const answered = seen.get(url.origin) ?? 0;
         const next =
           answered < MAX_CHALLENGES
@@ -252,7 +253,7 @@ export class RegistrySession {
           shown = next;
           continue;
         }
-      } else if (isRedirect(response.status) && !request.accept.includes(response.status)) {
+      } else if (isRedirect(response.status) && !accepted) {
         response.body.discard();
         if (++hops > MAX_REDIRECTS) {
           throw new RootfsError(
@@ -270,7 +271,7 @@ export class RegistrySession {
         url = next;
         continue;
       }
-      if (request.accept.includes(response.status)) return response;
+      if (accepted) return response;
       const found = atHome && shown !== undefined ? await this.#authorizer.credential(target, call) : undefined;
       throw await answerError(response, method, { ...request.subject, shownCredential: found?.source });
     }
@@ -288,8 +289,8 @@ export class RegistrySession {
       const next = await this.#authorizer.answer(target, refusal, shown, call);
       const told = refusal.headers.all('www-authenticate').length > 0;
       if (next !== undefined || shown !== undefined || told) return next;
-    } else if ((await this.#authorizer.credential(target, call)) === undefined) {
-      // Nobody would be shown: that content is not there, or not for everyone, is believed at once.
+    } else if (refusal.status === 404 && (await this.#authorizer.credential(target, call)) === undefined) {
+      // That something is not there is said often, and believed where there is nobody to show.
       return undefined;
     }
     const root = endpoint === undefined ? undefined : await this.#roots.of(endpoint, call);

@@ -26,7 +26,6 @@ runCases('Refusals, and requests to come back later', [
   ...(
     [
       [400, 'ERR_REGISTRY'],
-      [403, 'ERR_DENIED'],
       [404, 'ERR_NOT_FOUND'],
       [405, 'ERR_UNSUPPORTED'],
       [410, 'ERR_NOT_FOUND'],
@@ -44,6 +43,12 @@ runCases('Refusals, and requests to come back later', [
     }),
   ),
   {
+    name: 'the manifest is 403 always: asked once, and the root of the API whether it would help to be somebody',
+    faults: [{ on: 'manifest', do: 'answer', status: 403 }],
+    ends: 'ERR_DENIED',
+    requests: 2,
+  },
+  {
     name: 'a refusal is one code without a message',
     faults: [{ on: 'manifest', do: 'code-only', status: 404, code: 'MANIFEST_UNKNOWN' }],
     ends: 'ERR_NOT_FOUND',
@@ -54,7 +59,7 @@ runCases('Refusals, and requests to come back later', [
     name: 'a refusal is a page of HTML',
     faults: [{ on: 'manifest', do: 'html', status: 403 }],
     ends: 'ERR_DENIED',
-    requests: 1,
+    requests: 2,
     message: /HTML page: Sign in/,
   },
   {
@@ -64,7 +69,7 @@ runCases('Refusals, and requests to come back later', [
       { on: 'manifest', do: 'endless' },
     ],
     ends: 'ERR_DENIED',
-    requests: 1,
+    requests: 2,
     bytes: 12_000_000,
   },
   {
@@ -74,7 +79,7 @@ runCases('Refusals, and requests to come back later', [
       { on: 'manifest', do: 'stall', after: 1 },
     ],
     ends: 'ERR_DENIED',
-    requests: 1,
+    requests: 2,
   },
   ...[499, 520, 524, 599].map(
     (status): Case => ({
@@ -118,7 +123,7 @@ runCases('Refusals, and requests to come back later', [
       },
     ],
     ends: 'ERR_DENIED',
-    requests: 1,
+    requests: 2,
     message: /^[\x20-\x7e]*$/,
   },
   {

@@ -22,6 +22,13 @@ runCases('Challenges, realms, tokens', [
     ends: 'whole',
     requests: PULL + 3,
   },
+  {
+    name: 'content is hidden from who shows no token (403): an anonymous one is got',
+    server: { auth: { kind: 'bearer' } },
+    faults: [{ on: 'manifest', beforeAuth: true, times: 1, do: 'answer', status: 403 }],
+    ends: 'whole',
+    requests: PULL + 3,
+  },
   ...[403, 404].map(
     (status): Case => ({
       name: `content is hidden from nobody (${status}): somebody is shown`,

@@ -432,7 +432,12 @@ const REFUSALS: readonly FaultLine[] = [
     }),
   ),
   { name: 'a layer is not there (404)', faults: layer({ do: 'answer', status: 404 }), ends: 'ERR_NOT_FOUND' },
-  { name: 'a layer is denied (403)', faults: layer({ do: 'answer', status: 403 }), ends: 'ERR_DENIED' },
+  {
+    name: 'a layer is denied (403)',
+    faults: layer({ do: 'answer', status: 403 }),
+    ends: 'ERR_DENIED',
+    requests: PULL + 1,
+  },
   {
     name: 'the tag is not there (404)',
     faults: document('index', { do: 'answer', status: 404 }),
