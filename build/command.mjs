@@ -16,16 +16,21 @@ const compiled = join(repository, 'dist/src');
 
 /**
  * The whole of undici brings fetch, web sockets and caches, and makes Node load its own copy of them: twice the time
- * of the three classes that connections are made of. Its version is pinned, and a file that moved fails the build.
+ * of the parts that connections are made of. Its version is pinned, and a file that moved fails the build.
  */
 const dispatchersOnly = {
   name: 'undici-dispatchers',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'dispatchers' }));
     onLoad({ filter: /.*/, namespace: 'dispatchers' }, () => ({
-      contents: ['Agent agent', 'Pool pool', 'ProxyAgent proxy-agent']
+      contents: [
+        'Agent dispatcher/agent',
+        'Pool dispatcher/pool',
+        'ProxyAgent dispatcher/proxy-agent',
+        'buildConnector core/connect',
+      ]
         .map((entry) => entry.split(' '))
-        .map(([name, file]) => `export { default as ${name} } from './node_modules/undici/lib/dispatcher/${file}.js';`)
+        .map(([name, file]) => `export { default as ${name} } from './node_modules/undici/lib/${file}.js';`)
         .join('\n'),
       resolveDir: repository,
     }));

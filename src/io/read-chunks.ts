@@ -3,11 +3,21 @@ import type { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
 import { discard } from './discard.js';
 
+/**
+ * A stream that can hand its chunks over without keeping them: each is good while `take` runs, and until `goOn` where it
+ * returns false, which asks for a pause. The end and errors come as from any stream.
+ */
+export interface ChunkGiver {
+  giveChunks(take: (chunk: Uint8Array) => boolean): void;
+  goOn(): void;
+}
+
 /** How long a destroyed stream may take to close before it is left to itself, in milliseconds. */
 const CLOSE_GRACE_MS = 500;
 
 /**
- * Takes a chunk. While the promise it returns is pending no further chunk comes; `'enough'` ends the reading.
+ * Takes a chunk, which is good until this returns, or until the promise that it returns is kept: until then no further
+ * chunk comes. `'enough'` ends the reading.
  */
 export type TakeChunk = (chunk: Uint8Array) => Promise<void> | 'enough' | undefined;
 
@@ -31,22 +41,27 @@ export async function readChunks(opening: Promise<Readable>, signal: AbortSignal
         done();
       };
       let taking: Promise<void> | undefined;
-      stream.on('data', (chunk: Uint8Array) => {
+      const goOn = (): void => (isGiver(stream) ? stream.goOn() : void stream.resume());
+      /** @returns whether the next chunk may come */
+      const onChunk = (chunk: Uint8Array): boolean => {
         let answer: ReturnType<TakeChunk>;
         try {
           answer = take(chunk);
         } catch (error) {
-          return settle(() => reject(error));
+          settle(() => reject(error));
+          return false;
         }
-        if (answer === undefined) return;
-        if (answer === 'enough') return settle(resolve);
-        stream.pause();
+        if (answer === undefined) return true;
+        if (answer === 'enough') {
+          settle(resolve);
+          return false;
+        }
         taking = answer;
-        answer.then(
-          () => stream.resume(),
-          (error) => settle(() => reject(error)),
-        );
-      });
+        answer.then(goOn, (error) => settle(() => reject(error)));
+        return false;
+      };
+      if (isGiver(stream)) stream.giveChunks(onChunk);
+      else stream.on('data', (chunk: Uint8Array) => void (onChunk(chunk) || stream.pause()));
       stream.once('end', () => {
         void Promise.resolve(taking).then(
           () => settle(resolve),
@@ -66,6 +81,10 @@ export async function readChunks(opening: Promise<Readable>, signal: AbortSignal
     throw error;
   }
   await destroyed(stream);
+}
+
+function isGiver(stream: Readable): stream is Readable & ChunkGiver {
+  return typeof (stream as Partial<ChunkGiver>).giveChunks === 'function';
 }
 
 async function opened(opening: Promise<Readable>, signal: AbortSignal): Promise<Readable> {

@@ -1,5 +1,7 @@
 /** The bytes of a blob as one stream, whatever happens to the connections that bring them. */
 import { Readable } from 'node:stream';
+import type { ChunkGiver } from '../io/read-chunks.js';
+import { lasting } from './receive-buffers.js';
 import type { WireBody } from './wire-body.js';
 
 /** A body that brings the blob from `offset`; the first `skip` bytes of it have been delivered before. */
@@ -31,7 +33,7 @@ export interface BlobWindow {
 const HIGH_WATER_BYTES = 1024 * 1024;
 
 /** Delivers `[start, limit)` of a blob; a broken connection is replaced from where it broke. */
-export class BlobStream extends Readable {
+export class BlobStream extends Readable implements ChunkGiver {
   readonly #source: BlobSource;
   readonly #window: BlobWindow;
   #position: number;
@@ -40,6 +42,7 @@ export class BlobStream extends Readable {
   #body: WireBody | undefined;
   #over = false;
   #failure: Error | undefined;
+  #take: ((chunk: Uint8Array) => boolean) | undefined;
 
   constructor(first: OpenBody, window: BlobWindow, source: BlobSource) {
     super({ highWaterMark: HIGH_WATER_BYTES });
@@ -47,6 +50,18 @@ export class BlobStream extends Readable {
     this.#window = window;
     this.#position = window.start;
     this.#attach(first);
+  }
+
+  /** Hands each chunk to `take`; see `ChunkGiver`. What has come before is kept already, and comes first. */
+  giveChunks(take: (chunk: Uint8Array) => boolean): void {
+    this.#take = take;
+    this.on('data', (chunk: Uint8Array) => void (take(chunk) || this.pause()));
+  }
+
+  /** Goes on after `take` asked for a pause. */
+  goOn(): void {
+    this.resume();
+    this.#body?.resume();
   }
 
   override _read(): void {
@@ -81,6 +96,8 @@ export class BlobStream extends Readable {
   }
 
   #data(arrived: Buffer): boolean {
+    // A parser that goes on after a pause tells of a body that is there, before any of it is.
+    if (arrived.length === 0) return true;
     let chunk = arrived;
     if (this.#skip > 0) {
       const skipped = Math.min(this.#skip, chunk.length);
@@ -92,10 +109,18 @@ export class BlobStream extends Readable {
     if (chunk.length > room) chunk = chunk.subarray(0, room);
     this.#position += chunk.length;
     this.#gained += chunk.length;
-    const more = this.push(chunk);
+    const more = this.#give(chunk) ?? this.push(lasting(chunk));
     // More than a complete body holds, or all of a window: what follows is not wanted.
     if (this.#position === this.#window.limit) this.#finish();
     return this.#over || more;
+  }
+
+  /** Past the stream's own buffer, where that is empty. @returns whether more may come; undefined: it was not given */
+  #give(chunk: Buffer): boolean | undefined {
+    if (this.#take === undefined || this.readableLength > 0 || this.readableFlowing !== true) return undefined;
+    const more = this.#take(chunk);
+    if (!more) this.pause();
+    return more;
   }
 
   #ended(body: WireBody): void {

@@ -1,10 +1,11 @@
 /** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
 import { createHash } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
-import type { Dispatcher, Pool } from 'undici';
+import type { buildConnector, Dispatcher, Pool } from 'undici';
 import { RootfsError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
 import { proxyFor } from './proxy-environment.js';
+import { lendChunks, MIN_LENT_BYTES, receiveOptions } from './receive-buffers.js';
 import type { RegistrySettings } from './registry-options.js';
 import { readCertificates, trustAnchors } from './trust-anchors.js';
 
@@ -14,7 +15,7 @@ const pools = new Map<string, Promise<Dispatcher>>();
 const KEEP_ALIVE_MS = 4_000;
 
 /** The most bytes of headers in an answer. Signed redirects and policies of proxies exceed Node's 16 KiB. */
-const MAX_HEADER_BYTES = 256 * 1024;
+const MAX_HEADER_BYTES = MIN_LENT_BYTES;
 
 /** What of the settings decides which connections may be shared. */
 export type ConnectionSettings = Pick<
@@ -110,7 +111,7 @@ async function openPool(
   secure: TlsOptions | undefined,
   settings: ConnectionSettings,
 ): Promise<Dispatcher> {
-  const { Agent, Pool: PoolClass, ProxyAgent } = await import('./http-client.js');
+  const { Agent, buildConnector, Pool: PoolClass, ProxyAgent } = await import('./http-client.js');
   const { rejectUnauthorized, ...material } = secure ?? {};
   const connect = {
     // Reading a whole set of authorities takes tens of milliseconds: once for the pool, not for each connection.
@@ -126,7 +127,8 @@ async function openPool(
     keepAliveMaxTimeout: 60_000,
     maxHeaderSize: MAX_HEADER_BYTES,
   } satisfies Pool.Options;
-  if (proxy === undefined) return new Agent({ ...limits, connect });
+  if (proxy === undefined && secure !== undefined) return new Agent({ ...limits, connect });
+  if (proxy === undefined) return new Agent({ ...limits, connect: lendingConnector(buildConnector, connect) });
   const address = new URL(proxy);
   const login = proxyLogin(proxy);
   address.username = '';
@@ -141,6 +143,21 @@ async function openPool(
     clientFactory: (origin, options) =>
       new PoolClass(origin, { ...options, headersTimeout: settings.timeoutMs, bodyTimeout: settings.timeoutMs }),
   });
+}
+
+/** Plain connections receive into memory that is used again; what TLS brings comes in pieces too small for that. */
+function lendingConnector(
+  build: typeof buildConnector,
+  options: buildConnector.BuildOptions,
+): buildConnector.connector {
+  const lending = { ...options, onread: receiveOptions };
+  const connect = build(lending as buildConnector.BuildOptions);
+  return (target, callback) => {
+    connect(target, (...result) => {
+      if (result[0] === null) lendChunks(result[1]);
+      callback(...result);
+    });
+  };
 }
 
 async function contextOf(material: Omit<TlsOptions, 'rejectUnauthorized'>): Promise<SecureContext> {

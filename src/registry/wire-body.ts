@@ -1,9 +1,10 @@
 /** The body of an answer: bytes that come when the reader wants them, and not before. */
 import { RootfsError } from '../errors.js';
+import { lasting } from './receive-buffers.js';
 
 /** Who reads a body. Called synchronously, nothing after `end` or `fail`. */
 export interface BodySink {
-  /** Takes a chunk; false asks for a pause until `resume`. */
+  /** Takes a chunk, which may be lent (see `lasting`); false asks for a pause until `resume`, and it is good until then. */
   data(chunk: Buffer): boolean;
   end(): void;
   fail(reason: unknown): void;
@@ -92,7 +93,7 @@ export class WireBody {
       this.attach({
         data: (chunk) => {
           size += chunk.length;
-          if (size <= limits.bytes) chunks.push(chunk);
+          if (size <= limits.bytes) chunks.push(lasting(chunk));
           else refuse(tooLong(subject, limits));
           return true;
         },

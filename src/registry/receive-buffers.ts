@@ -1,0 +1,86 @@
+/**
+ * Memory that sockets receive into, used again and again: for a fresh piece each time, the system has to find pages, and
+ * receiving costs twice as much.
+ *
+ * Large chunks are lent: they are views of such memory, and good until their reader asks the socket for more. Whoever
+ * keeps one for longer takes a copy (`lasting`). Small chunks are copies already.
+ */
+import type { Socket } from 'node:net';
+
+/** Bytes that a socket receives at once, at most. */
+const BUFFER_BYTES = 256 * 1024;
+
+/**
+ * Chunks of fewer bytes are copied. As long as no header may be that long, no lent chunk ends inside of one: the parser
+ * keeps the beginnings of headers, of bodies it keeps nothing.
+ */
+export const MIN_LENT_BYTES = 128 * 1024;
+
+/** Buffers that wait for their next use, at most; more are left to the garbage collector. */
+const MAX_FREE = 32;
+
+const free: Buffer[] = [];
+const ours = new WeakSet<ArrayBufferLike>();
+
+/** The chunks of a socket that were lent and not read yet. */
+const queues = new WeakMap<Socket, Buffer[]>();
+
+function takeBuffer(): Buffer {
+  const known = free.pop();
+  if (known !== undefined) return known;
+  const made = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  ours.add(made.buffer);
+  return made;
+}
+
+function giveBack(buffers: readonly Buffer[]): void {
+  for (const buffer of buffers) if (free.length < MAX_FREE) free.push(buffer);
+}
+
+/** The same bytes, in memory that stays theirs. */
+export function lasting(chunk: Buffer): Buffer {
+  return ours.has(chunk.buffer) ? Buffer.from(chunk) : chunk;
+}
+
+/** How a socket receives: for the option `onread` of `net.connect`. Every socket must be given to `lendChunks`. */
+export const receiveOptions = {
+  buffer: takeBuffer,
+  callback(this: unknown, length: number, buffer: Uint8Array): boolean {
+    const socket = this as Socket;
+    const received = buffer as Buffer;
+    const queue = queues.get(socket);
+    if (length >= MIN_LENT_BYTES && queue !== undefined) {
+      queue.push(received);
+      return socket.push(received.subarray(0, length));
+    }
+    const copy = Buffer.from(received.subarray(0, length));
+    giveBack([received]);
+    return socket.push(copy);
+  },
+};
+
+/**
+ * Lets a socket lend its large chunks. Its reader reads all there is at once, as undici does, and has done with what
+ * it read when it reads again, or puts back what it has not.
+ */
+export function lendChunks(socket: Socket): void {
+  const queue: Buffer[] = [];
+  let lent: readonly Buffer[] = [];
+  queues.set(socket, queue);
+  const read = socket.read;
+  const unshift = socket.unshift;
+  socket.read = (size?: number): unknown => {
+    if (size === undefined) {
+      giveBack(lent);
+      lent = [];
+    }
+    const chunk: unknown = read.call(socket, size);
+    if (size === undefined) lent = queue.splice(0);
+    // A part may still be in the queue: its memory is not used again.
+    else if (size > 0) queue.length = 0;
+    return chunk;
+  };
+  socket.unshift = (chunk: Buffer, encoding?: BufferEncoding): void => {
+    unshift.call(socket, Buffer.isBuffer(chunk) ? lasting(chunk) : chunk, encoding);
+  };
+}
