@@ -34,29 +34,37 @@ export function directoryNames(names: Iterable<string>): string[] {
   return all.sort();
 }
 
+/** What a directory's entry points at, as far as the entry tells. */
+export interface DirectoryTarget {
+  /** The number of the inode. */
+  readonly nid: number;
+  readonly fileType: number;
+}
+
 /**
- * Writes one block of a directory.
+ * Writes one block of a directory, whose bytes must be 0.
  *
- * @param out Where to; the block's bytes must be 0.
- * @param nidOf The number of the inode that an entry points at.
- * @param fileTypeOf What that inode is.
+ * @param out Where to: the same bytes twice, for numbers and for names.
+ * @param targets What the entries point at, by the indexes of `directory.names`.
  */
 export function writeDirectoryBlock(
-  out: Buffer,
+  out: { readonly view: DataView; readonly buffer: Buffer },
   at: number,
   directory: PackedDirectory,
   block: number,
-  nidOf: (index: number) => number,
-  fileTypeOf: (index: number) => number,
+  targets: readonly DirectoryTarget[],
 ): void {
   const { names, blocks } = directory;
   const first = blocks[block] as number;
   const end = blocks[block + 1] ?? names.length;
-  let nameAt = (end - first) * DIRENT_BYTES;
+  const nameAt = (end - first) * DIRENT_BYTES;
+  let text = '';
   for (let index = first; index < end; index += 1) {
     const name = names[index] as string;
-    writeDirent(out, at + (index - first) * DIRENT_BYTES, nidOf(index), nameAt, fileTypeOf(index));
-    out.write(name, at + nameAt, 'latin1');
-    nameAt += name.length;
+    const { nid, fileType } = targets[index] as DirectoryTarget;
+    writeDirent(out.view, at + (index - first) * DIRENT_BYTES, nid, nameAt + text.length, fileType);
+    text += name;
   }
+  // One call for all names: each costs more than the bytes.
+  out.buffer.write(text, at + nameAt, 'latin1');
 }

@@ -6,8 +6,10 @@ const BUFFER_BYTES = 1024 * 1024;
 /** A file that is written once, in order. Synchronous. */
 export class ImageOutput {
   readonly #fd: number;
-  /** What `space` gives places in. */
+  /** What `space` gives places in. Beyond what is filled it holds zeros. */
   readonly buffer = Buffer.alloc(BUFFER_BYTES);
+  /** The same bytes, for numbers. */
+  readonly view = new DataView(this.buffer.buffer, this.buffer.byteOffset, BUFFER_BYTES);
   readonly #seen: ((bytes: Buffer) => void) | undefined;
   #filled = 0;
   #flushed = 0;
@@ -46,7 +48,6 @@ export class ImageOutput {
   space(length: number): number {
     if (this.#filled + length > BUFFER_BYTES) this.flush();
     const offset = this.#filled;
-    this.buffer.fill(0, offset, offset + length);
     this.#filled += length;
     return offset;
   }
@@ -58,6 +59,7 @@ export class ImageOutput {
     for (let done = 0; done < bytes.length; ) {
       done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#flushed + done);
     }
+    bytes.fill(0);
     this.#flushed += bytes.length;
     this.#filled = 0;
   }

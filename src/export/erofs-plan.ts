@@ -17,6 +17,7 @@ import {
   COMPACT_INODE_BYTES,
   DEVICE_SLOT_BYTES,
   EXTENDED_INODE_BYTES,
+  FileType,
   INODE_SLOT,
   Layout,
   SUPERBLOCK_BYTES,
@@ -43,6 +44,10 @@ export interface PlannedInode {
   xattrs: InodeXattrs | undefined;
   /** Where it stands in the image. */
   offset: number;
+  /** The number of the inode, which its place is. */
+  nid: number;
+  /** What the entries of directories call it. */
+  readonly fileType: number;
   size: number;
   /** Bytes of data that follow the inode; the rest is in blocks. */
   tail: number;
@@ -110,6 +115,12 @@ export async function planErofs(input: PlanErofsInput): Promise<ErofsPlan> {
   return planner.finish();
 }
 
+/** A time, and how many inodes have it. */
+interface CountedTime {
+  readonly time: Timestamp;
+  uses: number;
+}
+
 class Planner {
   readonly #input: PlanErofsInput;
   readonly #blockSize: number;
@@ -117,7 +128,8 @@ class Planner {
   readonly #linked = new Map<Inode, PlannedInode>();
   readonly #attributes = new Map<PlannedInode, readonly Buffer[]>();
   readonly #table = new XattrTable();
-  readonly #times = new Map<number, { readonly time: Timestamp; uses: number }>();
+  readonly #times = new Map<number, CountedTime>();
+  #lastTime: CountedTime | undefined;
   readonly #deviceOf = new Map<number, number>();
   readonly #deviceLayers: number[] = [];
   readonly #losses = new LossList();
@@ -188,6 +200,8 @@ class Planner {
       layout: Layout.plain,
       xattrs: undefined,
       offset: 0,
+      nid: 0,
+      fileType: FileType[inode.type],
       size: inode.type === 'symlink' ? (inode.linkTarget?.length ?? 0) : inode.size,
       tail: 0,
       block: 0,
@@ -203,11 +217,21 @@ class Planner {
 
   /** The commonest time makes inodes short. Where times are many, none is common: only the first ones are counted. */
   #countTime(time: Timestamp): void {
+    // Neighbours of one layer share theirs.
+    if (this.#lastTime?.time === time) {
+      this.#lastTime.uses += 1;
+      return;
+    }
     // Past 53 bits two moments may share a count; which one wins matters to size alone.
     const key = time.seconds * 1e9 + time.nanoseconds;
     const seen = this.#times.get(key);
-    if (seen !== undefined) seen.uses += 1;
-    else if (this.#times.size < COUNTED_TIMES) this.#times.set(key, { time, uses: 1 });
+    if (seen !== undefined) {
+      seen.uses += 1;
+      if (seen.time === time) this.#lastTime = seen;
+    } else if (this.#times.size < COUNTED_TIMES) {
+      this.#lastTime = { time, uses: 1 };
+      this.#times.set(key, this.#lastTime);
+    }
   }
 
   #collectXattrs(planned: PlannedInode): void {
@@ -241,7 +265,9 @@ class Planner {
     this.#assignDevices();
     this.#offset = SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES + DEVICE_SLOT_BYTES * this.#deviceLayers.length;
     for (let at = 0; at < this.#inodes.length; at += 1) {
-      this.#placeInode(this.#inodes[at] as PlannedInode);
+      const planned = this.#inodes[at] as PlannedInode;
+      this.#placeInode(planned);
+      planned.nid = planned.offset / INODE_SLOT;
       if (at % TURN === TURN - 1) yield;
     }
   }

@@ -15,7 +15,6 @@ import {
   DEVICE_SLOT_BYTES,
   deviceNumber,
   EXTENDED_INODE_BYTES,
-  FileType,
   INODE_SLOT,
   NULL_BLOCK,
   SUPERBLOCK_BYTES,
@@ -150,7 +149,7 @@ class ErofsWriter {
     output.padTo(planned.offset);
     const offset = output.space(extended ? EXTENDED_INODE_BYTES : COMPACT_INODE_BYTES);
     const mode = inode.type === 'symlink' ? 0o777 : inode.mode;
-    writeInode(output.buffer, offset, {
+    writeInode(output.view, offset, {
       extended,
       layout: planned.layout,
       xattrCount: xattrs?.count ?? 0,
@@ -187,7 +186,7 @@ class ErofsWriter {
     const device = deviceOf.get(inode.data.layer) ?? 0;
     const write = (number: number, block: number): void => {
       const offset = output.space(CHUNK_INDEX_BYTES);
-      writeChunkIndex(output.buffer, offset, number, block);
+      writeChunkIndex(output.view, offset, number, block);
     };
     if (chunks.isWhole) {
       write(device, inode.data.tarOffset / blockSize);
@@ -227,16 +226,7 @@ class ErofsWriter {
   #writeDirectoryBlock(planned: PlannedInode, block: number, bytes: number): void {
     const { directory, children } = planned;
     if (directory === undefined || children === undefined) return;
-    const offset = this.#output.space(bytes);
-    const target = (index: number): PlannedInode => children[index] as PlannedInode;
-    writeDirectoryBlock(
-      this.#output.buffer,
-      offset,
-      directory,
-      block,
-      (index) => target(index).offset / INODE_SLOT,
-      (index) => FileType[target(index).inode.type],
-    );
+    writeDirectoryBlock(this.#output, this.#output.space(bytes), directory, block, children);
   }
 
   /** What stands in the data area; yields after each piece. */

@@ -129,6 +129,8 @@ export function checkDataPlace(inode: Inode, layers: readonly LayerTar[], shown:
   const { data, size } = inode;
   if (data === undefined) return;
   const tarBytes = layers[data.layer]?.tarBytes ?? -1;
+  // Nearly every file is one run: no list is made for it.
+  if (data.extents === undefined && size >= 0 && data.tarOffset >= 0 && data.tarOffset + size <= tarBytes) return;
   const runs = data.extents ?? [{ fileOffset: 0, tarOffset: data.tarOffset, length: size }];
   for (const run of runs) {
     const inTar = run.tarOffset >= 0 && run.length >= 0 && run.tarOffset + run.length <= tarBytes;

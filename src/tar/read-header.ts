@@ -56,9 +56,9 @@ export function isZeroBlock(bytes: Buffer, start: number): boolean {
  *
  * @throws RootfsError `ERR_TAR_INVALID`
  */
-export function checkHeader(bytes: Buffer, start: number, offset: number): void {
+export function checkHeader(bytes: Buffer, start: number, offset: number, memory: HeaderMemory): void {
   const said = readNumber(bytes, start + 148, 8, 'chksum', offset);
-  let sum = sumOfBytes(bytes, start) + 8 * 0x20;
+  let sum = sumOfBytes(bytes, start, memory) + 8 * 0x20;
   for (let at = start + 148; at < start + 156; at += 1) sum -= bytes[at] as number;
   if (sum === said) return;
   let signed = sum;
@@ -71,17 +71,18 @@ export function checkHeader(bytes: Buffer, start: number, offset: number): void 
 }
 
 /** The bytes of a block added up; four at a time where the block is aligned, since every header pays for this. */
-function sumOfBytes(bytes: Buffer, start: number): number {
+function sumOfBytes(bytes: Buffer, start: number, memory: HeaderMemory): number {
   let sum = 0;
   if ((bytes.byteOffset + start) % 4 !== 0) {
     for (let at = start; at < start + BLOCK; at += 1) sum += bytes[at] as number;
     return sum;
   }
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + start, BLOCK / 4);
+  const words = memory.words(bytes.buffer);
   // two sums in each number: 128 times 255 stays within 16 bits
   let even = 0;
   let odd = 0;
-  for (let at = 0; at < BLOCK / 4; at += 1) {
+  const first = (bytes.byteOffset + start) / 4;
+  for (let at = first; at < first + BLOCK / 4; at += 1) {
     const word = words[at] as number;
     even += word & 0x00ff00ff;
     odd += (word >>> 8) & 0x00ff00ff;
@@ -105,7 +106,44 @@ export function readSize(bytes: Buffer, start: number, offset: number): number {
 
 /** Whether the block bears GNU tar's own magic (`ustar  `), which moves the fields after the 345th byte. */
 export function isGnu(bytes: Buffer, start: number): boolean {
-  return bytes.toString('latin1', start + 257, start + 265) === 'ustar  \0';
+  return has(bytes, start + 257, GNU_MAGIC);
+}
+
+const GNU_MAGIC = Buffer.from('ustar  \0', 'latin1');
+const USTAR_MAGIC = Buffer.from('ustar\0', 'latin1');
+const STAR_MAGIC = Buffer.from('tar\0', 'latin1');
+
+function has(bytes: Buffer, start: number, expected: Buffer): boolean {
+  for (let at = 0; at < expected.length; at += 1) if (bytes[start + at] !== expected[at]) return false;
+  return true;
+}
+
+/** What one header leaves for the next, so that it is not made again: every member pays for each allocation. */
+export class HeaderMemory {
+  readonly uname = new RepeatedText();
+  readonly gname = new RepeatedText();
+  #words: Int32Array = new Int32Array();
+
+  /** The same memory as 32-bit numbers: headers lie in a few large windows. */
+  words(memory: ArrayBufferLike): Int32Array {
+    if (this.#words.buffer !== memory) this.#words = new Int32Array(memory, 0, memory.byteLength >> 2);
+    return this.#words;
+  }
+}
+
+/** A text that mostly stands in one header after the other. */
+class RepeatedText {
+  #last = '';
+
+  /** As `readText`. */
+  read(bytes: Buffer, start: number, length: number): string {
+    const last = this.#last;
+    let at = 0;
+    while (at < last.length && bytes[start + at] === last.charCodeAt(at)) at += 1;
+    if (at === last.length && (at === length || bytes[start + at] === 0)) return last;
+    this.#last = readText(bytes, start, length);
+    return this.#last;
+  }
 }
 
 /**
@@ -114,10 +152,9 @@ export function isGnu(bytes: Buffer, start: number): boolean {
  * @param offset Where the block lies in the archive, for messages.
  * @throws RootfsError `ERR_TAR_INVALID` when a number is none, or the size or an owner is negative
  */
-export function readHeader(bytes: Buffer, start: number, offset: number): TarDraft {
-  const magic = bytes.toString('latin1', start + 257, start + 265);
-  const gnu = magic === 'ustar  \0';
-  const ustar = magic.startsWith('ustar\0');
+export function readHeader(bytes: Buffer, start: number, offset: number, memory: HeaderMemory): TarDraft {
+  const gnu = isGnu(bytes, start);
+  const ustar = has(bytes, start + 257, USTAR_MAGIC);
   const flag = bytes[start + 156] as number;
   const typeflag = FLAGS[flag] as string;
   let name = readText(bytes, start, 100);
@@ -125,8 +162,10 @@ export function readHeader(bytes: Buffer, start: number, offset: number): TarDra
   let atime: TarTime | undefined;
   let ctime: TarTime | undefined;
   if (ustar) {
-    const star = bytes.toString('latin1', start + 508, start + 512) === 'tar\0';
-    if (bytes[start + 345] !== 0) name = `${readText(bytes, start + 345, star ? 131 : 155)}/${name}`;
+    if (bytes[start + 345] !== 0) {
+      const star = has(bytes, start + 508, STAR_MAGIC);
+      name = `${readText(bytes, start + 345, star ? 131 : 155)}/${name}`;
+    }
   } else if (gnu && bytes[start + 345] !== 0) {
     try {
       atime = wholeSeconds(readNumber(bytes, start + 345, 12, 'atime', offset));
@@ -149,8 +188,8 @@ export function readHeader(bytes: Buffer, start: number, offset: number): TarDra
     mode: readNumber(bytes, start + 100, 8, 'mode', offset) & 0o7777,
     uid: readId(bytes, start + 108, 'uid', offset),
     gid: readId(bytes, start + 116, 'gid', offset),
-    uname: ustar || gnu ? readText(bytes, start + 265, 32) : '',
-    gname: ustar || gnu ? readText(bytes, start + 297, 32) : '',
+    uname: ustar || gnu ? memory.uname.read(bytes, start + 265, 32) : '',
+    gname: ustar || gnu ? memory.gname.read(bytes, start + 297, 32) : '',
     mtime: wholeSeconds(readNumber(bytes, start + 136, 12, 'mtime', offset)),
     atime,
     ctime,

@@ -6,7 +6,16 @@
 import { addPax, applyPax, type PaxMeaning, understandPax } from './apply-pax.js';
 import { BLOCK, paddedBytes } from './block.js';
 import { heldBytes } from './held-bytes.js';
-import { checkHeader, isGnu, isZeroBlock, readHeader, readSize, readText, type TarDraft } from './read-header.js';
+import {
+  checkHeader,
+  HeaderMemory,
+  isGnu,
+  isZeroBlock,
+  readHeader,
+  readSize,
+  readText,
+  type TarDraft,
+} from './read-header.js';
 import { readNumber } from './read-number.js';
 import { type PaxRecords, readPax } from './read-pax.js';
 import {
@@ -25,13 +34,14 @@ import type { TarLimits } from './tar-limits.js';
 
 type State = 'header' | 'pax' | 'pax-global' | 'long-name' | 'long-link' | 'sparse-blocks' | 'sparse-map' | 'done';
 
-const EXTENSIONS: Readonly<Record<string, State>> = {
-  x: 'pax',
-  X: 'pax',
-  g: 'pax-global',
-  L: 'long-name',
-  K: 'long-link',
-};
+/** By the type's byte. */
+const EXTENSIONS: ReadonlyMap<number | undefined, State> = new Map([
+  [0x78, 'pax'], // x
+  [0x58, 'pax'], // X
+  [0x67, 'pax-global'], // g
+  [0x4c, 'long-name'], // L
+  [0x4b, 'long-link'], // K
+]);
 
 /** Reads the headers of one archive: give it what it wants until `done`, then, or at the source's end, call `end`. */
 export class TarParser {
@@ -43,6 +53,7 @@ export class TarParser {
   done = false;
 
   readonly #limits: TarLimits;
+  readonly #memory = new HeaderMemory();
   #state: State = 'header';
   /** Where the data of the last member ends, padding left out. */
   #bodyEnd = 0;
@@ -126,8 +137,8 @@ export class TarParser {
       this.#stop();
       return undefined;
     }
-    checkHeader(bytes, start, offset);
-    const extension = EXTENSIONS[String.fromCharCode(bytes[start + 156] as number)];
+    checkHeader(bytes, start, offset, this.#memory);
+    const extension = EXTENSIONS.get(bytes[start + 156]);
     if (extension !== undefined) {
       this.#openExtension(extension, readSize(bytes, start, offset), offset);
       return undefined;
@@ -136,7 +147,7 @@ export class TarParser {
     if (this.#entries > this.#limits.maxEntries) {
       throw tarLimitExceeded(offset, 'members', 'maxEntries', this.#limits.maxEntries, this.#entries);
     }
-    const draft = readHeader(bytes, start, offset);
+    const draft = readHeader(bytes, start, offset, this.#memory);
     return this.#open(draft, bytes, start, offset);
   }
 
