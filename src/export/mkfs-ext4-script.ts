@@ -21,17 +21,23 @@ export interface Debugged {
 }
 
 /**
- * Gives the inodes of an image what `mke2fs -d` could not know: owners, modes, times, attributes, devices, FIFOs.
+ * Gives the inodes of an image what `mke2fs -d` could not know. From a folder of one user that is owners, modes, times,
+ * attributes, devices and FIFOs; from a tar, of times all but the seconds of the last change, and of attributes all but
+ * capabilities.
  *
  * @throws RootfsError `ERR_UNSUPPORTED` (a device whose name holds a newline), `ERR_FILESYSTEM`, `ERR_NO_SPACE`; the
  *   signal's reason
  */
-export async function completeImage(debugged: Debugged, tree: MergedTree): Promise<void> {
-  const added = addedNames(tree);
+export async function completeImage(debugged: Debugged, tree: MergedTree, fromTar: boolean): Promise<void> {
+  const added: ReadonlySet<TreeNode> = fromTar ? new Set() : addedNames(tree);
   const numbers = await readNumbers(debugged, tree, added);
   await addNames(debugged, added, numbers);
   const lines: string[] = [];
-  for (const [inode, number] of numbers) setInode(lines, debugged, inode, number);
+  for (const [inode, number] of numbers) {
+    if (!fromTar) setStatus(lines, inode, number);
+    setTimes(lines, inode, number);
+    setXattrs(lines, debugged, inode, number, fromTar);
+  }
   await run(debugged, lines, true);
 }
 
@@ -115,23 +121,33 @@ function quoted({ name, ...node }: TreeNode): string {
   );
 }
 
-function setInode(lines: string[], { scratch }: Debugged, inode: Inode, number: number): void {
-  const set = (field: string, value: string | number): void => void lines.push(`sif <${number}> ${field} ${value}`);
+function setField(lines: string[], number: number, field: string, value: string | number): void {
+  lines.push(`sif <${number}> ${field} ${value}`);
+}
+
+function setStatus(lines: string[], inode: Inode, number: number): void {
   const mode = typeBits(inode.type) | (inode.type === 'symlink' ? 0o777 : inode.mode);
-  set('mode', `0${mode.toString(8)}`);
-  set('uid', inode.uid);
-  set('gid', inode.gid);
-  const device = inode.type === 'char' || inode.type === 'block';
-  if (device) setDevice(set, inode.rdevMajor ?? 0, inode.rdevMinor ?? 0);
+  setField(lines, number, 'mode', `0${mode.toString(8)}`);
+  setField(lines, number, 'uid', inode.uid);
+  setField(lines, number, 'gid', inode.gid);
+  if (inode.type !== 'char' && inode.type !== 'block') return;
+  setDevice((field, value) => setField(lines, number, field, value), inode.rdevMajor ?? 0, inode.rdevMinor ?? 0);
+}
+
+function setTimes(lines: string[], inode: Inode, number: number): void {
   const { seconds, nanoseconds } = inode.mtime;
   // The field holds 32 bits, the extra one two more; given unsigned, since debugfs takes -1 for no time at all.
   const epoch = Math.floor((seconds + 2 ** 31) / 2 ** 32);
   for (const field of ['atime', 'ctime', 'mtime']) {
-    set(field, `@${((seconds % 2 ** 32) + 2 ** 32) % 2 ** 32}`);
-    set(`${field}_extra`, ((nanoseconds << 2) | (epoch & 3)) >>> 0);
+    setField(lines, number, field, `@${((seconds % 2 ** 32) + 2 ** 32) % 2 ** 32}`);
+    setField(lines, number, `${field}_extra`, ((nanoseconds << 2) | (epoch & 3)) >>> 0);
   }
+}
+
+function setXattrs(lines: string[], { scratch }: Debugged, inode: Inode, number: number, fromTar: boolean): void {
   let count = 0;
   for (const [name, value] of inode.xattrs ?? []) {
+    if (fromTar && name === 'security.capability') continue;
     const file = join(scratch, `${number}-${count}`);
     writeFileSync(file, value);
     lines.push(`ea_set -f ${file} <${number}> "${name.replaceAll('"', '""')}"`);

@@ -1,20 +1,23 @@
 /**
- * Ext4 images: `mke2fs -d` for names and content, `debugfs` for what only root could give a file. No root, no mount.
+ * Ext4 images: `mke2fs -d` for names and content, `debugfs` for what it does not keep. No root, no mount.
  *
  * This form knows the tree and two tools of e2fsprogs; it must not know the format beyond what it costs.
  */
 import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { deviceNumber } from './erofs-format.js';
+import { flatten } from './flatten.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
 import { completeImage } from './mkfs-ext4-script.js';
+import { readsTar, TAR_ENVIRONMENT } from './mkfs-ext4-tar.js';
 import { writeContentTree } from './mkfs-ext4-tree.js';
 import type { MkfsResult } from './mkfs-squashfs.js';
 import { type FoundTool, findTool, runTool } from './mkfs-tool.js';
@@ -43,8 +46,9 @@ const MAX_XATTR_BYTES = 3000;
  * Writes a merged tree as an ext4 image, through `mke2fs` and `debugfs`.
  *
  * Types, modes, owners, devices, links, times to the nanosecond and extended attributes are kept; `lost+found` is
- * added, as ext4 wants it. Content passes through a temporary folder beside the image. The file appears under its name
- * when it is complete. The same tree need not give the same bytes.
+ * added, as ext4 wants it. A `mke2fs` that reads a tar (1.47.1 and later, with libarchive) is given one; for others
+ * content passes through a temporary folder beside the image. The file appears under its name when it is complete. The
+ * same tree need not give the same bytes.
  *
  * @param layers What the tree was made from, base first.
  * @param out Path of the image: a new name, or a regular file.
@@ -58,7 +62,7 @@ export async function writeExt4(
   out: string,
   options: Ext4Options = {},
 ): Promise<MkfsResult> {
-  const { size, allowLoss = false, signal } = options;
+  const { size, allowLoss = false, signal, onProgress } = options;
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 1024 * 1024)) {
     throw new RootfsError('ERR_OPTION_INVALID', `size: expected at least 1 MiB in bytes, found ${size}`);
   }
@@ -72,19 +76,29 @@ export async function writeExt4(
     const tool = findTool('ext4', [{ name: 'debugfs', package: 'e2fsprogs' }]);
     checkDevices(tree);
     const fitted = fitTree(tree, { name: 'ext4', holdsXattr: isHeld, time: nearestTime, allowLoss });
+    scratch = mkdtempSync(join(plainTemporary(), 'rootfs-kit-ext4-'));
+    const work = scratch;
+    const fromTar = await readsTar(make, work, signal);
     const imageBytes = await intoPlace(path, async (file) => {
-      content = `${file.path}.d`;
-      mkdirSync(content, 0o700);
-      scratch = mkdtempSync(join(plainTemporary(), 'rootfs-kit-ext4-'));
-      await writeContentTree(fitted.tree, layers, content, signal);
-      await makeImage(make, fitted.tree, { image: file.path, content, size, signal });
-      await completeImage({ tool, image: file.path, scratch, signal }, fitted.tree);
+      const image = { tool: make, tree: fitted.tree, image: file.path, size, signal };
+      if (fromTar) {
+        const tar = (): Readable => flatten(fitted.tree, layers, { signal, onProgress });
+        await makeImage(image, () => ({ source: '-', input: tar(), env: TAR_ENVIRONMENT }));
+      } else {
+        const folder = `${file.path}.d`;
+        content = folder;
+        mkdirSync(folder, 0o700);
+        await writeContentTree(fitted.tree, layers, folder, signal);
+        await makeImage(image, () => ({ source: folder }));
+      }
+      await completeImage({ tool, image: file.path, scratch: work, signal }, fitted.tree, fromTar);
       return statSync(file.path).size;
     });
     return {
       path,
       imageBytes,
       tool: make.name,
+      input: fromTar ? 'tar' : 'directory',
       losses: fitted.losses.list(),
       skippedXattrs: Object.fromEntries(fitted.skippedXattrs),
     };
@@ -96,18 +110,29 @@ export async function writeExt4(
   }
 }
 
-/** Makes the image; where the size is ours to choose and a guess was too low, with more. */
+/** What `mke2fs -d` reads: a folder, or `-` and a tar. */
+interface Content {
+  readonly source: string;
+  readonly input?: Readable;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Makes the image; where the size is ours to choose and a guess was too low, with more.
+ *
+ * @param content Called for each attempt.
+ */
 async function makeImage(
-  tool: FoundTool,
-  tree: MergedTree,
   place: {
+    readonly tool: FoundTool;
+    readonly tree: MergedTree;
     readonly image: string;
-    readonly content: string;
     readonly size: number | undefined;
     readonly signal: AbortSignal | undefined;
   },
+  content: () => Content,
 ): Promise<void> {
-  const { image, content, size, signal } = place;
+  const { tool, tree, image, size, signal } = place;
   const inodes = tree.inodes + 64;
   let bytes = size ?? neededBytes(tree, inodes);
   for (let attempt = 1; ; attempt += 1) {
@@ -116,7 +141,9 @@ async function makeImage(
     const blocks = Math.floor(bytes / BLOCK);
     try {
       truncateSync(image, 0);
-      await runTool(tool, [...args, '-N', String(inodes), '-E', extended, '-d', content, image, String(blocks)], {
+      const { source, ...given } = content();
+      await runTool(tool, [...args, '-N', String(inodes), '-E', extended, '-d', source, image, String(blocks)], {
+        ...given,
         signal,
       });
       return;

@@ -36,6 +36,8 @@ export interface MkfsResult {
   readonly imageBytes: number;
   /** The tool that made it. */
   readonly tool: string;
+  /** What it was given: the flattened tar as a stream, or a temporary folder with the content. */
+  readonly input: 'tar' | 'directory';
   readonly losses: readonly Loss[];
   /** Extended attributes that are never written, by name or prefix, and how many entries had one. */
   readonly skippedXattrs: Readonly<Record<string, number>>;
@@ -92,6 +94,7 @@ export async function writeSquashfs(
       path,
       imageBytes,
       tool: tool.name,
+      input: 'tar',
       losses: fitted.losses.list(),
       skippedXattrs: Object.fromEntries(fitted.skippedXattrs),
     };

@@ -1,29 +1,18 @@
 /** File system images made as an ordinary user, before the tools that know them and before the kernel. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual } from 'node:util';
 import { writeErofs } from '../../src/export/erofs.js';
 import { writeExt4 } from '../../src/export/mkfs-ext4.js';
 import { writeSquashfs } from '../../src/export/mkfs-squashfs.js';
 import { unpack } from '../../src/export/unpack.js';
-import { attachLoop } from '../../src/io/loop-device.js';
-import { loadNative, MountFlag } from '../../src/io/native.js';
-import { type LayerTar, mergeLayers } from '../../src/rootfs/merge.js';
+import { mergeLayers } from '../../src/rootfs/merge.js';
 import { image, LayerBuilder, randomImage, writeLayout } from '../../src/testing/testing.js';
+import { cornerLayer, writeTars } from '../support/corner-layer.js';
+import { assertSameTree, kernelTree } from '../support/kernel-tree.js';
 import { type DiskEntry, listTree } from '../support/list-tree.js';
 import { needsErofs } from '../support/mounted.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -33,64 +22,12 @@ const skip = needsErofs();
 const TOOLS = needs('mke2fs', 'debugfs', 'tar2sqfs', 'sqfstar', 'unsquashfs', 'fsck.erofs', 'veritysetup', 'setpriv');
 const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
 const SEEDS = Array.from({ length: 15 }, (_, at) => at + 1);
-const CAPABILITY = Buffer.from('0100000200200000000000000000000000000000', 'hex');
 
 after(() => {
   if (skip !== false) return;
   const loops = execFileSync('losetup', ['-a'], { encoding: 'utf8' });
   assert.ok(!loops.includes('rootfs-kit-'), loops);
 });
-
-/** What only root can give a file on disk, and anybody in an image. */
-function cornerLayer(): LayerBuilder {
-  return new LayerBuilder()
-    .dir('bin', { mode: 0o755, mtime: 1_500_000_000 })
-    .file('bin/su', 'su', { mode: 0o4755, uid: 0, gid: 0 })
-    .file('bin/ping', 'ping', { mode: 0o755, xattrs: { 'security.capability': CAPABILITY, 'user.empty': '' } })
-    .device('dev/null', 'char', 1, 3, { mode: 0o666 })
-    .device('dev/sda', 'block', 8, 0)
-    .device('dev/large', 'char', 511, 70_000)
-    .device('dev/odd "name', 'char', 1, 5)
-    .fifo('run/pipe', { mode: 0o600 })
-    .hardlink('run/pipe-again', 'run/pipe')
-    .file('home/app/file', 'of a user', { uid: 3_000_000, gid: 70_000, mode: 0o640 })
-    .file('home/new\nline', 'x', { uid: 7, gid: 8 })
-    .hardlink('home/link', 'home/app/file')
-    .symlink('home/shadow', '/etc/shadow')
-    .dir('secret', { mode: 0 })
-    .file('secret/unreadable', 'no', { mode: 0 })
-    .sparse('holes', { size: 3_000_000, extents: [{ offset: 4096, content: 'a' }] });
-}
-
-function writeTars(folder: string, tars: readonly Uint8Array[]): LayerTar[] {
-  mkdirSync(folder, { recursive: true });
-  return tars.map((tar, at) => {
-    const path = join(folder, `${at}.tar`);
-    writeFileSync(path, tar);
-    return { path, tarBytes: tar.length };
-  });
-}
-
-/** The tree of an image, by the kernel. `lost+found` is ext4's own. */
-function kernelTree(path: string, type: string, folder: string): Record<string, DiskEntry> {
-  const native = loadNative() ?? assert.fail('koffi');
-  const mountpoint = join(folder, 'mounted');
-  mkdirSync(mountpoint, { recursive: true });
-  const fd = openSync(path, 'r');
-  const loop = attachLoop(native, fd);
-  try {
-    native.mount(loop.path, mountpoint, type, MountFlag.readOnly, type === 'ext4' ? 'noload' : '');
-  } finally {
-    loop.close();
-    closeSync(fd);
-  }
-  try {
-    const { 'lost+found': _, ...tree } = listTree(mountpoint);
-    return tree;
-  } finally {
-    native.unmount(mountpoint);
-  }
-}
 
 /** Squashfs has whole seconds from 1970 to 2106. */
 function wholeSeconds(tree: Record<string, DiskEntry>): Record<string, DiskEntry> {
@@ -104,13 +41,6 @@ function wholeSeconds(tree: Record<string, DiskEntry>): Record<string, DiskEntry
       { ...entry, mtime: `${seconds(entry.mtime) * 1_000_000_000n}` },
     ]),
   );
-}
-
-function assertSame(found: Record<string, DiskEntry>, expected: Record<string, DiskEntry>, what: string): void {
-  const paths = [...new Set([...Object.keys(found), ...Object.keys(expected)])];
-  const differing = paths.filter((path) => !isDeepStrictEqual(found[path], expected[path]));
-  const shown = differing.slice(0, 5).map((path) => ({ path, found: found[path], expected: expected[path] }));
-  assert.deepEqual(shown, [], what);
 }
 
 test('as an ordinary user: all formats, checked by their own tools and by the kernel', {
@@ -143,7 +73,7 @@ test('as an ordinary user: all formats, checked by their own tools and by the ke
   assert.equal(checked.status, 0, checked.stdout);
   const debugged = execFileSync('debugfs', ['-R', 'stat /bin/ping', ext4], { encoding: 'utf8', stdio: 'pipe' });
   assert.match(debugged, /security\.capability \(20\)/);
-  assertSame(kernelTree(ext4, 'ext4', folder), expected, 'ext4');
+  assertSameTree(kernelTree(ext4, 'ext4', folder), expected, 'ext4');
 
   const squashfs = join(out, 'root.squashfs');
   make('--format', 'squashfs', '-o', squashfs);
@@ -151,13 +81,13 @@ test('as an ordinary user: all formats, checked by their own tools and by the ke
   assert.match(listed, /^-rwsr-xr-x 0\/0 +2 .*bin\/su$/m);
   assert.match(listed, /^crw-rw-rw- 0\/0 +1, +3 .*dev\/null$/m);
   assert.match(listed, /^-rw-r----- 3000000\/70000 +9 .*home\/app\/file$/m);
-  assertSame(kernelTree(squashfs, 'squashfs', folder), wholeSeconds(expected), 'squashfs');
+  assertSameTree(kernelTree(squashfs, 'squashfs', folder), wholeSeconds(expected), 'squashfs');
 
   const erofs = join(out, 'root.erofs');
   const rootHash = make('--verity', '-o', erofs).trim();
   // erofs-utils 1.5 knows self-contained images; blocks of 512 bytes came with 1.6.
   execFileSync('fsck.erofs', [erofs], { stdio: 'pipe' });
-  assertSame(kernelTree(erofs, 'erofs', folder), expected, 'erofs');
+  assertSameTree(kernelTree(erofs, 'erofs', folder), expected, 'erofs');
   assert.deepEqual(readdirSync(out).sort(), ['root.erofs', 'root.ext4', 'root.squashfs']);
   assert.match(rootHash, /^[0-9a-f]{64}$/);
 });
@@ -175,7 +105,7 @@ test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { sk
     const ext4 = await writeExt4(tree, layers, join(folder, 'ext4'));
     const checked = spawnSync('e2fsck', ['-fn', ext4.path], { encoding: 'utf8' });
     assert.equal(checked.status, 0, `seed ${seed}: ${checked.stdout}`);
-    assertSame(kernelTree(ext4.path, 'ext4', folder), expected, `ext4, seed ${seed}`);
+    assertSameTree(kernelTree(ext4.path, 'ext4', folder), expected, `ext4, seed ${seed}`);
     for (const tool of ['tar2sqfs', 'sqfstar']) {
       const before = process.env['PATH'];
       const only = join(folder, `only-${tool}`);
@@ -200,7 +130,7 @@ test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { sk
           );
           wanted['.'] = { ...root, uid: 0, gid: 0, mtime: found['.']?.mtime ?? '' };
         }
-        assertSame(found, wanted, `${tool}, seed ${seed}`);
+        assertSameTree(found, wanted, `${tool}, seed ${seed}`);
       } finally {
         process.env['PATH'] = before;
       }
