@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { writeExt4 } from '../../src/export/mkfs-ext4.js';
 import type { MkfsResult } from '../../src/export/mkfs-squashfs.js';
@@ -15,13 +15,17 @@ import { currentE2fsprogs } from '../support/current-e2fsprogs.js';
 import { handTree } from '../support/hand-tree.js';
 import { assertSameTree, kernelTree } from '../support/kernel-tree.js';
 import { listTree } from '../support/list-tree.js';
+import { leftovers, mountFolder } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
-import { tempDir } from '../support/temp-dir.js';
 import { needs } from '../support/tools.js';
 
 const skip = needsErofs() || needs('apt-get', 'flock', 'setpriv');
 const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
 const SEEDS = Array.from({ length: 15 }, (_, at) => at + 1);
+
+after(() => {
+  if (skip === false) assert.deepEqual(leftovers(), []);
+});
 
 /** The folder of the current tools; `undefined` after the test was skipped. */
 function currentTools(t: TestContext): string | undefined {
@@ -49,7 +53,7 @@ function assertClean(bin: string, path: string, what: string): void {
 test('as an ordinary user, from a tar: owners, modes, devices, FIFOs, capabilities, links', { skip }, async (t) => {
   const bin = currentTools(t);
   if (bin === undefined) return;
-  const folder = tempDir(t);
+  const folder = mountFolder(t);
   const layout = join(folder, 'layout');
   await writeLayout(layout, { latest: image().compression('none').layer(cornerLayer().tar()).build() });
   const layers = writeTars(join(folder, 'layers'), [cornerLayer().tar()]);
@@ -75,7 +79,7 @@ test('as an ordinary user, from a tar: owners, modes, devices, FIFOs, capabiliti
 test('random images: from a tar and from a directory, one tree, every time in it', { skip }, async (t) => {
   const bin = currentTools(t);
   if (bin === undefined) return;
-  const folder = tempDir(t);
+  const folder = mountFolder(t);
   // The same tools, but for one that refuses tars as a build without libarchive does.
   const refusing = join(folder, 'refusing');
   mkdirSync(refusing);
@@ -115,7 +119,7 @@ test('from a tar: names of any bytes, links of any length, what no folder of thi
 }, async (t) => {
   const bin = currentTools(t);
   if (bin === undefined) return;
-  const folder = tempDir(t);
+  const folder = mountFolder(t);
   const { tree, layers } = handTree(folder, [
     { path: 'short-\xff', content: 'a' },
     { path: `${'l'.repeat(120)}\xff\xfe`, content: 'b' },
@@ -143,7 +147,7 @@ test('from a tar: what does not fit is said, an abort ends it, and neither leave
 }, async (t) => {
   const bin = currentTools(t);
   if (bin === undefined) return;
-  const folder = tempDir(t);
+  const folder = mountFolder(t);
   const layers = writeTars(join(folder, 'layers'), [
     new LayerBuilder().file('big', Buffer.alloc(30_000_000, 'x')).tar(),
   ]);

@@ -14,8 +14,8 @@ import { image, LayerBuilder, randomImage, writeLayout } from '../../src/testing
 import { cornerLayer, writeTars } from '../support/corner-layer.js';
 import { assertSameTree, kernelTree } from '../support/kernel-tree.js';
 import { type DiskEntry, listTree } from '../support/list-tree.js';
+import { leftovers, mountFolder } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
-import { tempDir } from '../support/temp-dir.js';
 import { findTool, needs } from '../support/tools.js';
 
 const skip = needsErofs();
@@ -24,9 +24,7 @@ const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
 const SEEDS = Array.from({ length: 15 }, (_, at) => at + 1);
 
 after(() => {
-  if (skip !== false) return;
-  const loops = execFileSync('losetup', ['-a'], { encoding: 'utf8' });
-  assert.ok(!loops.includes('rootfs-kit-'), loops);
+  if (skip === false) assert.deepEqual(leftovers(), []);
 });
 
 /** Squashfs has whole seconds from 1970 to 2106. */
@@ -46,7 +44,7 @@ function wholeSeconds(tree: Record<string, DiskEntry>): Record<string, DiskEntry
 test('as an ordinary user: all formats, checked by their own tools and by the kernel', {
   skip: skip || TOOLS,
 }, async (t) => {
-  const folder = tempDir(t);
+  const folder = mountFolder(t);
   const layout = join(folder, 'layout');
   await writeLayout(layout, { latest: image().compression('none').layer(cornerLayer().tar()).build() });
   const layers = writeTars(join(folder, 'layers'), [cornerLayer().tar()]);
@@ -94,7 +92,7 @@ test('as an ordinary user: all formats, checked by their own tools and by the ke
 
 test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { skip: skip || TOOLS }, async (t) => {
   for (const seed of SEEDS) {
-    const folder = tempDir(t);
+    const folder = mountFolder(t);
     const layers = writeTars(
       join(folder, 'layers'),
       randomImage(seed).layers.map(({ tar }) => tar),
@@ -142,7 +140,7 @@ test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { sk
 test('verity: veritysetup agrees on the root hash, and sees every changed block', {
   skip: skip || TOOLS,
 }, async (t) => {
-  const folder = tempDir(t);
+  const folder = mountFolder(t);
   const layer = cornerLayer();
   for (let at = 0; at < 300; at += 1) layer.file(`many/${at}`, Buffer.alloc(5000, `${at} `));
   const layers = writeTars(join(folder, 'layers'), [layer.tar()]);
@@ -166,7 +164,7 @@ test('verity: veritysetup agrees on the root hash, and sees every changed block'
 });
 
 test('ext4 of a given size: what does not fit is said, and leaves nothing', { skip: skip || TOOLS }, async (t) => {
-  const folder = tempDir(t);
+  const folder = mountFolder(t);
   const layers = writeTars(join(folder, 'layers'), [
     new LayerBuilder().file('big', Buffer.alloc(9_000_000, 'x')).tar(),
   ]);
