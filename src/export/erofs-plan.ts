@@ -22,6 +22,7 @@ import {
   Layout,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_OFFSET,
+  XATTR_HEADER_BYTES,
 } from './erofs-format.js';
 import { checkInode, checkName, shownPath, unsupported } from './erofs-limits.js';
 import { encodeXattr, type InodeXattrs, XattrTable } from './erofs-xattrs.js';
@@ -65,7 +66,7 @@ export interface ErofsPlan {
   readonly devices: readonly number[];
   /** The number of the device that holds the data of a layer. */
   readonly deviceOf: ReadonlyMap<number, number>;
-  /** Where the inodes end. */
+  /** Where the inodes end, and what a reader may look at beyond the last. */
   readonly inodesEnd: number;
   readonly sharedXattrs: Buffer;
   /** Blocks of the data area. */
@@ -365,7 +366,9 @@ class Planner {
 
   finish(): ErofsPlan {
     const sharedXattrs = this.#table.area();
-    const metadata = roundUp(this.#offset, this.#blockSize) + roundUp(sharedXattrs.length, this.#blockSize);
+    // Some checkers (fsck.erofs 1.5) read an attribute header after an inode that has none: the image must not end there.
+    const inodesEnd = this.#offset + XATTR_HEADER_BYTES;
+    const metadata = roundUp(inodesEnd, this.#blockSize) + roundUp(sharedXattrs.length, this.#blockSize);
     if (metadata / this.#blockSize + this.#dataBlocks > MAX_BLOCKS) {
       throw new RootfsError(
         'ERR_LIMIT_EXCEEDED',
@@ -378,7 +381,7 @@ class Planner {
       blockSize: this.#blockSize,
       devices: this.#deviceLayers,
       deviceOf: this.#deviceOf,
-      inodesEnd: this.#offset,
+      inodesEnd,
       sharedXattrs,
       dataBlocks: this.#dataBlocks,
       chunked: this.#chunked,

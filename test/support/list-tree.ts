@@ -16,6 +16,7 @@ export interface DiskEntry {
   readonly rdev?: string;
   readonly xattrs?: Readonly<Record<string, string>>;
   readonly linkOf?: string;
+  readonly nlink?: number;
 }
 
 // A Map: biome 2.6 rewrites octal keys of an object literal to wrong numbers.
@@ -29,10 +30,13 @@ const TYPES: ReadonlyMap<number, string> = new Map([
   [0o140000, 'socket'],
 ]);
 
-/** Lists everything below `root` (which is `.`), paths as latin1. Content is read unless `content` is false. */
+/**
+ * Lists everything below `root` (which is `.`), paths as latin1. Content is read unless `content` is false; how many
+ * names an inode has is told when `nlink` is true.
+ */
 export function listTree(
   root: string,
-  { content = true }: { readonly content?: boolean } = {},
+  { content = true, nlink = false }: { readonly content?: boolean; readonly nlink?: boolean } = {},
 ): Record<string, DiskEntry> {
   const found: Record<string, DiskEntry> = {};
   const inodes = new Map<string, string>();
@@ -55,6 +59,7 @@ export function listTree(
       ...(type === 'char' || type === 'block' ? { rdev: String(stat.rdev) } : {}),
       ...(xattrs === undefined ? {} : { xattrs }),
       ...(first === undefined ? {} : { linkOf: first }),
+      ...(nlink ? { nlink: Number(stat.nlink) } : {}),
     };
     if (type !== 'directory') return;
     const names = readdirSync(path, { encoding: 'buffer' }).sort(Buffer.compare);
