@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { writeExt4 } from '../../src/export/mkfs-ext4.js';
 import type { MkfsResult } from '../../src/export/mkfs-squashfs.js';
@@ -11,7 +11,7 @@ import { unpack } from '../../src/export/unpack.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { image, LayerBuilder, randomImage, writeLayout } from '../../src/testing/testing.js';
 import { cornerLayer, writeTars } from '../support/corner-layer.js';
-import { currentE2fsprogs } from '../support/current-e2fsprogs.js';
+import { CURRENT_TOOLS_NEED, currentTools } from '../support/current-tools.js';
 import { handTree } from '../support/hand-tree.js';
 import { assertSameTree, kernelTree } from '../support/kernel-tree.js';
 import { listTree } from '../support/list-tree.js';
@@ -19,21 +19,13 @@ import { leftovers, mountFolder } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
 import { needs } from '../support/tools.js';
 
-const skip = needsErofs() || needs('apt-get', 'flock', 'setpriv');
+const skip = needsErofs() || needs('setpriv', ...CURRENT_TOOLS_NEED);
 const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
 const SEEDS = Array.from({ length: 15 }, (_, at) => at + 1);
 
 after(() => {
   if (skip === false) assert.deepEqual(leftovers(), []);
 });
-
-/** The folder of the current tools; `undefined` after the test was skipped. */
-function currentTools(t: TestContext): string | undefined {
-  const found = currentE2fsprogs();
-  if ('bin' in found) return found.bin;
-  t.skip(found.missing);
-  return undefined;
-}
 
 async function withPath<T>(path: string, work: () => Promise<T>): Promise<T> {
   const before = process.env['PATH'];
