@@ -8,6 +8,7 @@ import { copyCases } from './cases/copy.js';
 import { extractCases } from './cases/extract.js';
 import { mountCases } from './cases/mount.js';
 import { rangesCases } from './cases/ranges.js';
+import { sandboxCases } from './cases/sandbox.js';
 import { unpackCases } from './cases/unpack.js';
 import type { Sample } from './measure.js';
 import { openPlace, type Place } from './place.js';
@@ -28,7 +29,14 @@ export interface Case {
   run(place: Place, rounds: number): Promise<readonly Row[]>;
 }
 
-const CASES: readonly Case[] = [...extractCases, ...unpackCases, ...copyCases, ...rangesCases, ...mountCases];
+const CASES: readonly Case[] = [
+  ...extractCases,
+  ...unpackCases,
+  ...copyCases,
+  ...rangesCases,
+  ...mountCases,
+  ...sandboxCases,
+];
 
 function cells(row: Row): string[] {
   const s = (value: number): string => `${value.toFixed(2)} s`;

@@ -1,4 +1,4 @@
-/** `rootfs mount` of an extracted image against umoci's unpack, and reading every file through it. Needs root. */
+/** `rootfs mount` of an extracted image against umoci's unpack, reading every file through it, and what a path costs. Needs root. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Case, Row } from '../bench.js';
 import { alternate, type Contestant, type Run, runOnce } from '../measure.js';
 import { type Place, ROOTFS } from '../place.js';
+import { layoutOf } from './unpack.js';
 
 /** Layers lie on a disk, where the kernel mounts plain files; umoci unpacks to memory, which is its best. */
 async function mountCase(place: Place, rounds: number): Promise<readonly Row[]> {
@@ -14,7 +15,7 @@ async function mountCase(place: Place, rounds: number): Promise<readonly Row[]> 
     return [];
   }
   const disk = mkdtempSync(join(tmpdir(), 'rootfs-kit-bench-'));
-  const layout = join(place.input, 'small');
+  const layout = join(place.input, 'uneven');
   const store = join(disk, 'store');
   const dir = join(disk, 'mounted');
   const words = ['-q', '--store', store, `oci:${layout}:bench`, dir];
@@ -50,7 +51,13 @@ async function mountCase(place: Place, rounds: number): Promise<readonly Row[]> 
     if (first === undefined || second === undefined || peer === undefined) throw new Error('nothing was measured');
     const version = execFileSync(umoci, ['--version'], { encoding: 'utf8' }).split('\n')[0]?.replace(' version', '');
     const rows: Row[] = [
-      { what: 'mount, 81 layers, extracted', ours: first, peer, peerName: version ?? 'umoci', note: 'metadata made' },
+      {
+        what: 'mount, 10 layers of 1 GiB, extracted',
+        ours: first,
+        peer,
+        peerName: version ?? 'umoci',
+        note: 'metadata made',
+      },
       { what: 'mount, again', ours: second, peer, peerName: version ?? 'umoci', note: 'metadata there' },
     ];
     rows.push(...(await readRows(disk, layout, mount, umount, dir, rounds)));
@@ -97,5 +104,49 @@ async function readRows(
   }
 }
 
-/** The case. */
-export const mountCases: readonly Case[] = [{ name: 'mount', inputs: ['small'], run: mountCase }];
+/** What a path costs in small and large trees: metadata made, start-up included. */
+async function pathCase(place: Place, rounds: number): Promise<readonly Row[]> {
+  if (process.getuid?.() !== 0) {
+    console.log('note: mounting needs root; the case is left out');
+    return [];
+  }
+  const disk = mkdtempSync(join(tmpdir(), 'rootfs-kit-bench-'));
+  const dir = join(disk, 'mounted');
+  const contestant = async (files: number): Promise<Contestant> => {
+    const source = `oci:${await layoutOf(place, files)}:bench`;
+    const store = join(disk, `store-${files}`);
+    await runOnce([...ROOTFS, 'extract', '-q', '--dst', store, source]);
+    return {
+      name: `${files}`,
+      run: async () => {
+        rmSync(join(store, 'erofs'), { recursive: true, force: true });
+        const run = await runOnce([...ROOTFS, 'mount', '-q', '--store', store, source, dir]);
+        await runOnce([...ROOTFS, 'umount', '-q', dir]);
+        return run;
+      },
+    };
+  };
+  try {
+    const counts = [10_000, 200_000] as const;
+    const [small, large] = await alternate(await Promise.all(counts.map(contestant)), rounds);
+    if (small === undefined || large === undefined) throw new Error('nothing was measured');
+    const cost = (sample: Run, files: number): string => ((sample.wall / files) * 1e6).toFixed(1);
+    return [
+      {
+        what: 'mount 200,000 paths, extracted',
+        ours: large,
+        peer: small,
+        peerName: 'rootfs, 10,000 paths',
+        note: `${cost(large, counts[1])} µs a path against ${cost(small, counts[0])} µs`,
+      },
+    ];
+  } finally {
+    rmSync(disk, { recursive: true, force: true });
+  }
+}
+
+/** The cases. */
+export const mountCases: readonly Case[] = [
+  { name: 'mount', inputs: ['uneven'], run: mountCase },
+  { name: 'mount-paths', inputs: [], run: pathCase },
+];

@@ -116,7 +116,8 @@ async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]>
   return rows;
 }
 
-async function layoutOf(place: Place, files: number): Promise<string> {
+/** The layout of an image with so many small files, tag `bench`. */
+export async function layoutOf(place: Place, files: number): Promise<string> {
   const layout = place.fresh();
   const built = image()
     .layer((layer) => {
