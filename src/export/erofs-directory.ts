@@ -34,35 +34,36 @@ export function directoryNames(names: Iterable<string>): string[] {
   return all.sort();
 }
 
-/** What a directory's entry points at, as far as the entry tells. */
-export interface DirectoryTarget {
+/** What the entries of directories point at, by their positions. */
+export interface DirectoryTargets {
   /** The number of the inode. */
-  readonly nid: number;
-  readonly fileType: number;
+  nid(at: number): number;
+  fileType(at: number): number;
 }
 
 /**
  * Writes one block of a directory, whose bytes must be 0.
  *
  * @param out Where to: the same bytes twice, for numbers and for names.
- * @param targets What the entries point at, by the indexes of `directory.names`.
+ * @param directory With the positions of what its names point at.
  */
 export function writeDirectoryBlock(
   out: { readonly view: DataView; readonly buffer: Buffer },
   at: number,
-  directory: PackedDirectory,
+  directory: PackedDirectory & { readonly children: readonly number[] },
   block: number,
-  targets: readonly DirectoryTarget[],
+  targets: DirectoryTargets,
 ): void {
-  const { names, blocks } = directory;
+  const { names, blocks, children } = directory;
   const first = blocks[block] as number;
   const end = blocks[block + 1] ?? names.length;
   const nameAt = (end - first) * DIRENT_BYTES;
   let text = '';
   for (let index = first; index < end; index += 1) {
     const name = names[index] as string;
-    const { nid, fileType } = targets[index] as DirectoryTarget;
-    writeDirent(out.view, at + (index - first) * DIRENT_BYTES, nid, nameAt + text.length, fileType);
+    const target = children[index] as number;
+    const entryAt = at + (index - first) * DIRENT_BYTES;
+    writeDirent(out.view, entryAt, targets.nid(target), nameAt + text.length, targets.fileType(target));
     text += name;
   }
   // One call for all names: each costs more than the bytes.

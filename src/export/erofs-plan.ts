@@ -11,55 +11,27 @@ import {
   type TreeNode,
 } from '../rootfs/tree.js';
 import { cost, divideFile, type FileChunks } from './erofs-chunks.js';
-import { directoryNames, type PackedDirectory, packDirectory } from './erofs-directory.js';
+import { directoryNames, packDirectory } from './erofs-directory.js';
 import {
   CHUNK_INDEX_BYTES,
   COMPACT_INODE_BYTES,
   DEVICE_SLOT_BYTES,
   EXTENDED_INODE_BYTES,
-  FileType,
   INODE_SLOT,
   Layout,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_OFFSET,
   XATTR_HEADER_BYTES,
 } from './erofs-format.js';
+import { type PlannedInode, PlannedInodes } from './erofs-inodes.js';
 import { checkInode, checkName, shownPath, unsupported } from './erofs-limits.js';
-import { encodeXattr, type InodeXattrs, XattrTable } from './erofs-xattrs.js';
+import { encodeXattr, XattrTable } from './erofs-xattrs.js';
 import { LossList } from './plan-unpack.js';
 import { skippedXattr } from './skipped-xattr.js';
 
-/** An inode and its place. Offsets in bytes, blocks counted from the data area. */
-export interface PlannedInode {
-  readonly inode: Inode;
-  readonly node: TreeNode;
-  readonly ino: number;
-  /** Entries of a directory, by the indexes of `directory.names`; `.` and `..` are the planned ones themselves. */
-  children: readonly PlannedInode[] | undefined;
-  directory: PackedDirectory | undefined;
-  /** The directory above; of the root: itself. */
-  readonly parent: PlannedInode | undefined;
-  links: number;
-  extended: boolean;
-  layout: number;
-  xattrs: InodeXattrs | undefined;
-  /** Where it stands in the image. */
-  offset: number;
-  /** The number of the inode, which its place is. */
-  nid: number;
-  /** What the entries of directories call it. */
-  readonly fileType: number;
-  size: number;
-  /** Bytes of data that follow the inode; the rest is in blocks. */
-  tail: number;
-  /** First block in the data area, for data with blocks there. */
-  block: number;
-  chunks: FileChunks | undefined;
-}
-
 /** What is to be written, in the order in which it stands in the image. */
 export interface ErofsPlan {
-  readonly inodes: readonly PlannedInode[];
+  readonly inodes: PlannedInodes;
   readonly epoch: Timestamp;
   readonly blockSize: number;
   /** The layers that hold data, by their position; the place in this list is the number of the device, less 1. */
@@ -125,9 +97,11 @@ interface CountedTime {
 class Planner {
   readonly #input: PlanErofsInput;
   readonly #blockSize: number;
-  readonly #inodes: PlannedInode[] = [];
-  readonly #linked = new Map<Inode, PlannedInode>();
-  readonly #attributes = new Map<PlannedInode, readonly Buffer[]>();
+  readonly #inodes = new PlannedInodes();
+  readonly #linked = new Map<Inode, number>();
+  /** The directory above each directory, by their positions. */
+  readonly #parents = new Map<number, number>();
+  readonly #attributes = new Map<number, readonly Buffer[]>();
   readonly #table = new XattrTable();
   readonly #times = new Map<number, CountedTime>();
   #lastTime: CountedTime | undefined;
@@ -152,10 +126,10 @@ class Planner {
     if (root.children === undefined) {
       throw new RootfsError('ERR_LAYER_INVALID', 'the root of the tree is not a directory; merge the layers again');
     }
-    this.#add(root, undefined);
+    this.#add(root, 0);
     for (let at = 0; at < this.#inodes.length; at += 1) {
-      const planned = this.#inodes[at] as PlannedInode;
-      if (planned.node.children !== undefined) this.#enter(planned, planned.node.children);
+      const { children } = this.#inodes.node(at);
+      if (children !== undefined) this.#enter(at, children);
       if (at % TURN === TURN - 1) yield;
     }
     let most = 0;
@@ -166,54 +140,34 @@ class Planner {
     }
   }
 
-  #enter(planned: PlannedInode, nodes: ReadonlyMap<string, TreeNode>): void {
+  #enter(directory: number, nodes: ReadonlyMap<string, TreeNode>): void {
     const names = directoryNames(nodes.keys());
-    const children: PlannedInode[] = [];
+    const children: number[] = [];
+    let links = 2;
     for (const name of names) {
       const node = nodes.get(name);
       if (node === undefined) {
-        children.push(name === '.' ? planned : (planned.parent ?? planned));
+        children.push(name === '.' ? directory : (this.#parents.get(directory) ?? directory));
         continue;
       }
       checkName(node);
       const known = node.inode.links > 1 ? this.#linked.get(node.inode) : undefined;
-      const child = known ?? this.#add(node, planned);
-      if (known !== undefined) known.links += 1;
-      if (node.inode.type === 'directory') planned.links += 1;
-      children.push(child);
+      if (known !== undefined) this.#inodes.addName(known);
+      if (node.inode.type === 'directory') links += 1;
+      children.push(known ?? this.#add(node, directory));
     }
-    planned.children = children;
-    planned.directory = packDirectory(names, this.#blockSize);
-    planned.size = planned.directory.size;
+    this.#inodes.setDirectory(directory, { ...packDirectory(names, this.#blockSize), children, links });
   }
 
-  #add(node: TreeNode, parent: PlannedInode | undefined): PlannedInode {
+  #add(node: TreeNode, parent: number): number {
     const { inode } = node;
-    const planned: PlannedInode = {
-      inode,
-      node,
-      ino: this.#inodes.length + 1,
-      children: undefined,
-      directory: undefined,
-      parent,
-      links: inode.type === 'directory' ? 2 : 1,
-      extended: true,
-      layout: Layout.plain,
-      xattrs: undefined,
-      offset: 0,
-      nid: 0,
-      fileType: FileType[inode.type],
-      size: inode.type === 'symlink' ? (inode.linkTarget?.length ?? 0) : inode.size,
-      tail: 0,
-      block: 0,
-      chunks: undefined,
-    };
-    this.#inodes.push(planned);
-    if (inode.links > 1) this.#linked.set(inode, planned);
+    const at = this.#inodes.add(node);
+    if (node.children !== undefined) this.#parents.set(at, parent);
+    if (inode.links > 1) this.#linked.set(inode, at);
     checkInode(node, this.#input.layers);
-    this.#collectXattrs(planned);
+    if (inode.xattrs !== undefined) this.#collectXattrs(node, at, inode.xattrs);
     this.#countTime(inode.mtime);
-    return planned;
+    return at;
   }
 
   /** The commonest time makes inodes short. Where times are many, none is common: only the first ones are counted. */
@@ -235,19 +189,17 @@ class Planner {
     }
   }
 
-  #collectXattrs(planned: PlannedInode): void {
-    const { xattrs } = planned.inode;
-    if (xattrs === undefined) return;
+  #collectXattrs(node: TreeNode, at: number, xattrs: ReadonlyMap<string, Buffer>): void {
     const entries: Buffer[] = [];
     for (const name of [...xattrs.keys()].sort()) {
-      const skipped = skippedXattr(name, planned.inode.type);
+      const skipped = skippedXattr(name, node.inode.type);
       const entry = skipped === undefined ? encodeXattr(name, xattrs.get(name) as Buffer) : undefined;
       if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
       else if (entry !== undefined) entries.push(entry);
-      else this.#lose(planned.node, name);
+      else this.#lose(node, name);
     }
     if (entries.length === 0) return;
-    this.#attributes.set(planned, entries);
+    this.#attributes.set(at, entries);
     this.#table.add(entries);
   }
 
@@ -266,9 +218,9 @@ class Planner {
     this.#assignDevices();
     this.#offset = SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES + DEVICE_SLOT_BYTES * this.#deviceLayers.length;
     for (let at = 0; at < this.#inodes.length; at += 1) {
-      const planned = this.#inodes[at] as PlannedInode;
-      this.#placeInode(planned);
-      planned.nid = planned.offset / INODE_SLOT;
+      const planned = this.#inodes.at(at);
+      this.#placeInode(planned, this.#attributes.get(at));
+      this.#inodes.place(at, planned);
       if (at % TURN === TURN - 1) yield;
     }
   }
@@ -277,7 +229,10 @@ class Planner {
   #assignDevices(): void {
     if (!this.#input.layersAsDevices) return;
     const used = new Set<number>();
-    for (const { inode } of this.#inodes) if (inode.data !== undefined) used.add(inode.data.layer);
+    for (let at = 0; at < this.#inodes.length; at += 1) {
+      const { data } = this.#inodes.node(at).inode;
+      if (data !== undefined) used.add(data.layer);
+    }
     const devices = new Map<string, number>();
     for (const layer of [...used].sort((a, b) => a - b)) {
       const { path } = this.#input.layers[layer] as LayerTar;
@@ -293,8 +248,7 @@ class Planner {
     }
   }
 
-  #placeInode(planned: PlannedInode): void {
-    const entries = this.#attributes.get(planned);
+  #placeInode(planned: PlannedInode, entries: readonly Buffer[] | undefined): void {
     if (entries !== undefined) {
       planned.xattrs = this.#table.body(entries);
       if (planned.xattrs === undefined) {

@@ -15,7 +15,6 @@ import {
   DEVICE_SLOT_BYTES,
   deviceNumber,
   EXTENDED_INODE_BYTES,
-  INODE_SLOT,
   NULL_BLOCK,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_OFFSET,
@@ -25,8 +24,9 @@ import {
   writeInode,
   writeSuperblock,
 } from './erofs-format.js';
+import type { PlannedInode } from './erofs-inodes.js';
 import { ImageOutput } from './erofs-output.js';
-import { addressableBytes, type ErofsPlan, type PlannedInode, TAR_BLOCK, typeBits } from './erofs-plan.js';
+import { addressableBytes, type ErofsPlan, TAR_BLOCK, typeBits } from './erofs-plan.js';
 import { LayerReader } from './layer-files.js';
 
 /** What a planned image is written with. */
@@ -97,14 +97,14 @@ class ErofsWriter {
     output.padTo(SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES);
     this.#writeDevices(blocks);
     for (let at = 0; at < inodes.length; at += 1) {
-      this.#writeInode(inodes[at] as PlannedInode);
+      this.#writeInode(inodes.at(at));
       if (this.#isTurn(at)) await this.#turn(at);
     }
     output.padTo(this.#xattrBlock * blockSize);
     output.append(sharedXattrs);
     output.padTo(this.#dataStart * blockSize);
     for (let at = 0; at < inodes.length; at += 1) {
-      const planned = inodes[at] as PlannedInode;
+      const planned = inodes.at(at);
       if (!hasBlocks(planned)) continue;
       for (const _ of this.#writeData(planned)) if (this.#isTurn(0)) await this.#turn(at);
     }
@@ -224,9 +224,9 @@ class ErofsWriter {
   }
 
   #writeDirectoryBlock(planned: PlannedInode, block: number, bytes: number): void {
-    const { directory, children } = planned;
-    if (directory === undefined || children === undefined) return;
-    writeDirectoryBlock(this.#output, this.#output.space(bytes), directory, block, children);
+    const { directory } = planned;
+    if (directory === undefined) return;
+    writeDirectoryBlock(this.#output, this.#output.space(bytes), directory, block, this.#plan.inodes);
   }
 
   /** What stands in the data area; yields after each piece. */
@@ -309,10 +309,9 @@ class ErofsWriter {
       if (read === 0) break;
       done += read;
     }
-    const root = plan.inodes[0] as PlannedInode;
     writeSuperblock(head, SUPERBLOCK_OFFSET, {
       blockBits: Math.log2(plan.blockSize),
-      rootNid: root.offset / INODE_SLOT,
+      rootNid: plan.inodes.nid(0),
       inodes: plan.inodes.length,
       epoch: plan.epoch,
       blocks,
