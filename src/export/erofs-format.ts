@@ -138,43 +138,46 @@ export function writeDeviceSlot(out: Buffer, at: number, tag: string, blocks: nu
   out.writeUInt32LE(unifiedBlock, at + 68);
 }
 
-/** What an inode record says. */
+/** What an inode record says, besides its mode and place. */
 export interface InodeRecord {
   readonly extended: boolean;
   readonly layout: number;
-  /** The count that stands for the length of the inline attributes; 0 for none. */
-  readonly xattrCount: number;
-  /** Type and permissions, as `stat` has them. */
-  readonly mode: number;
   readonly size: number;
-  /** First block, device number or chunk format: what the type asks for. */
-  readonly place: number;
   readonly ino: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly seconds: number;
-  readonly nanoseconds: number;
   readonly links: number;
+  readonly inode: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly mtime: { readonly seconds: number; readonly nanoseconds: number };
+  };
+  /** The count that stands for the length of the inline attributes. */
+  readonly xattrs: { readonly count: number } | undefined;
 }
 
-/** Writes an inode of 32 or 64 bytes, which must be 0. Every file pays for this: pairs of numbers go as one. */
-export function writeInode(out: DataView, at: number, inode: InodeRecord): void {
-  out.setUint32(at, (inode.extended ? 1 : 0) | (inode.layout << 1) | (inode.xattrCount << 16), true);
-  out.setUint32(at + 16, inode.place, true);
-  out.setUint32(at + 20, inode.ino, true);
-  if (!inode.extended) {
-    out.setUint32(at + 4, inode.mode | (inode.links << 16), true);
-    out.setUint32(at + 8, inode.size, true);
+/**
+ * Writes an inode of 32 or 64 bytes, which must be 0. Every file pays for this: pairs of numbers go as one.
+ *
+ * @param mode Type and permissions, as `stat` has them.
+ * @param place First block, device number or chunk format: what the type asks for.
+ */
+export function writeInode(out: DataView, at: number, record: InodeRecord, mode: number, place: number): void {
+  const { extended, links, size, inode } = record;
+  out.setUint32(at, (extended ? 1 : 0) | (record.layout << 1) | ((record.xattrs?.count ?? 0) << 16), true);
+  out.setUint32(at + 16, place, true);
+  out.setUint32(at + 20, record.ino, true);
+  if (!extended) {
+    out.setUint32(at + 4, mode | (links << 16), true);
+    out.setUint32(at + 8, size, true);
     out.setUint32(at + 24, inode.uid | (inode.gid << 16), true);
     return;
   }
-  out.setUint32(at + 4, inode.mode, true);
-  writeUint64(out, at + 8, inode.size);
+  out.setUint32(at + 4, mode, true);
+  writeUint64(out, at + 8, size);
   out.setUint32(at + 24, inode.uid, true);
   out.setUint32(at + 28, inode.gid, true);
-  writeUint64(out, at + 32, inode.seconds);
-  out.setUint32(at + 40, inode.nanoseconds, true);
-  out.setUint32(at + 44, inode.links, true);
+  writeUint64(out, at + 32, inode.mtime.seconds);
+  out.setUint32(at + 40, inode.mtime.nanoseconds, true);
+  out.setUint32(at + 44, links, true);
 }
 
 /** The chunk format of an inode whose chunks have indexes. @param bits blocks of a chunk, as a power of two */

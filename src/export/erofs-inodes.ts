@@ -32,6 +32,10 @@ export interface PlannedInode {
   chunks: FileChunks | undefined;
 }
 
+const EXTENDED = 1;
+const BLOCKS = 2;
+const LAYOUT_AT = 2;
+
 /**
  * All inodes of an image, column by column: of an object each, hundreds of thousands would take more memory than the
  * tree itself. What `at` returns is made for the call.
@@ -83,9 +87,14 @@ export class PlannedInodes {
     offset[at] = planned.offset;
     block[at] = planned.block;
     tail[at] = planned.tail;
-    flags[at] = (planned.extended ? 1 : 0) | (planned.layout << 1);
+    flags[at] = (planned.extended ? EXTENDED : 0) | (hasBlocks(planned) ? BLOCKS : 0) | (planned.layout << LAYOUT_AT);
     chunks[at] = planned.chunks;
     if (planned.xattrs !== undefined) this.#xattrs.set(at, planned.xattrs);
+  }
+
+  /** Whether something of an inode stands in the data area. */
+  hasBlocks(at: number): boolean {
+    return ((this.#places?.flags[at] ?? 0) & BLOCKS) !== 0;
   }
 
   /** One of them, as far as it is known. */
@@ -95,7 +104,7 @@ export class PlannedInodes {
     const { inode } = node;
     const directory = inode.type === 'directory' ? this.#directories.get(at) : undefined;
     const places = this.#places;
-    const flags = places?.flags[at] ?? Layout.plain << 1;
+    const flags = places?.flags[at] ?? Layout.plain << LAYOUT_AT;
     return {
       inode,
       node,
@@ -104,8 +113,8 @@ export class PlannedInodes {
       links: directory?.links ?? (inode.links > 1 ? (this.#links.get(at) ?? 1) : 1),
       size: directory?.size ?? (inode.type === 'symlink' ? (inode.linkTarget?.length ?? 0) : inode.size),
       xattrs: inode.xattrs === undefined ? undefined : this.#xattrs.get(at),
-      extended: (flags & 1) !== 0,
-      layout: flags >> 1,
+      extended: (flags & EXTENDED) !== 0,
+      layout: flags >> LAYOUT_AT,
       offset: places?.offset[at] ?? 0,
       tail: places?.tail[at] ?? 0,
       block: places?.block[at] ?? 0,
@@ -114,6 +123,11 @@ export class PlannedInodes {
   }
 }
 
+function hasBlocks({ chunks, size, tail }: PlannedInode): boolean {
+  return chunks === undefined ? size > tail : chunks.copiedBytes > 0;
+}
+
+/** Columns that are known once all inodes are. */
 class Places {
   readonly offset: Float64Array;
   readonly block: Float64Array;

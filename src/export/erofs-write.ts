@@ -104,9 +104,8 @@ class ErofsWriter {
     output.append(sharedXattrs);
     output.padTo(this.#dataStart * blockSize);
     for (let at = 0; at < inodes.length; at += 1) {
-      const planned = inodes.at(at);
-      if (!hasBlocks(planned)) continue;
-      for (const _ of this.#writeData(planned)) if (this.#isTurn(0)) await this.#turn(at);
+      if (!inodes.hasBlocks(at)) continue;
+      for (const _ of this.#writeData(inodes.at(at))) if (this.#isTurn(0)) await this.#turn(at);
     }
     output.padTo(blocks * blockSize);
     output.flush();
@@ -149,20 +148,7 @@ class ErofsWriter {
     output.padTo(planned.offset);
     const offset = output.space(extended ? EXTENDED_INODE_BYTES : COMPACT_INODE_BYTES);
     const mode = inode.type === 'symlink' ? 0o777 : inode.mode;
-    writeInode(output.view, offset, {
-      extended,
-      layout: planned.layout,
-      xattrCount: xattrs?.count ?? 0,
-      mode: typeBits(inode.type) | mode,
-      size: planned.size,
-      place: this.#placeOf(planned),
-      ino: planned.ino,
-      uid: inode.uid,
-      gid: inode.gid,
-      seconds: inode.mtime.seconds,
-      nanoseconds: inode.mtime.nanoseconds,
-      links: planned.links,
-    });
+    writeInode(output.view, offset, planned, typeBits(inode.type) | mode, this.#placeOf(planned));
     if (xattrs !== undefined) output.append(xattrs.body);
     if (chunks !== undefined) this.#writeChunkIndexes(planned);
     else if (planned.tail > 0) this.#writeTail(planned);
@@ -324,11 +310,6 @@ class ErofsWriter {
     for (let done = SUPERBLOCK_OFFSET; done < end; ) done += writeSync(this.#fd, head, done, end - done, done);
     return uuid;
   }
-}
-
-/** Whether something of an inode stands in the data area. */
-function hasBlocks({ chunks, size, tail }: PlannedInode): boolean {
-  return chunks === undefined ? size > tail : chunks.copiedBytes > 0;
 }
 
 /** A UUID of version 8, "custom", from the first bytes of a digest. */

@@ -31,18 +31,20 @@ export interface TarDraft {
   pax: ReadonlyMap<string, Buffer> | undefined;
 }
 
-const TYPES: Readonly<Record<string, TarEntryType>> = {
-  '0': 'file',
-  '1': 'hardlink',
-  '2': 'symlink',
-  '3': 'char',
-  '4': 'block',
-  '5': 'directory',
-  '6': 'fifo',
-  '7': 'file',
-  S: 'file',
-  V: 'volume-label',
-};
+/** By the type's byte. */
+const TYPES: ReadonlyMap<number, TarEntryType> = new Map([
+  [0, 'file'],
+  [0x30, 'file'], // 0
+  [0x31, 'hardlink'], // 1
+  [0x32, 'symlink'], // 2
+  [0x33, 'char'], // 3
+  [0x34, 'block'], // 4
+  [0x35, 'directory'], // 5
+  [0x36, 'fifo'], // 6
+  [0x37, 'file'], // 7
+  [0x53, 'file'], // S
+  [0x56, 'volume-label'], // V
+]);
 const FLAGS = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte === 0 ? 0x30 : byte));
 
 /** Whether a block is all zeros: the mark of the archive's end. */
@@ -158,7 +160,7 @@ export function readHeader(bytes: Buffer, start: number, offset: number, memory:
   const flag = bytes[start + 156] as number;
   const typeflag = FLAGS[flag] as string;
   let name = readText(bytes, start, 100);
-  const type = TYPES[typeflag] ?? 'other';
+  const type = TYPES.get(flag) ?? 'other';
   let atime: TarTime | undefined;
   let ctime: TarTime | undefined;
   if (ustar) {

@@ -41,45 +41,63 @@ export function* readTarFile(file: string | number, options: ReadTarFileOptions 
   try {
     const { size } = guarded(subject, () => fstatSync(fd));
     const total = tarBytes ?? size;
-    if (size < total)
-      throw tarInvalid(size, `${subject}: expected ${total} bytes, found the file's end`, { expected: total });
-    yield* members(parser, fd, total, subject);
+    if (size < total) throw cutShort(size, total, subject);
+    const window = new HeaderWindow(fd, total, subject);
+    while (!parser.done) {
+      const { wantOffset, wantBytes } = parser;
+      if (wantOffset + wantBytes > total) {
+        parser.end(total);
+        return;
+      }
+      const start = window.find(wantOffset, wantBytes);
+      const entry = parser.give(window.bytes, start);
+      if (entry === undefined) continue;
+      if (entry.dataOffset + entry.dataBytes > total) parser.end(total);
+      yield entry;
+    }
   } finally {
     if (typeof file === 'string') closeSync(fd);
   }
 }
 
-function* members(parser: TarParser, fd: number, total: number, subject: string): Generator<TarEntry, void, void> {
-  let window = Buffer.allocUnsafeSlow(FIRST_WINDOW);
-  let windowStart = 0;
-  let windowEnd = 0;
-  let ahead = FIRST_WINDOW;
-  let served = 0;
-  while (!parser.done) {
-    const { wantOffset, wantBytes } = parser;
-    if (wantOffset + wantBytes > total) {
-      parser.end(total);
-      return;
-    }
-    if (wantOffset + wantBytes > windowEnd) {
-      // small files: large windows, their data is read along; large files: small windows, it is not
-      ahead =
-        served * BYTES_PER_HEADER >= ahead ? Math.min(ahead * 2, LARGEST_WINDOW) : Math.max(ahead / 2, SMALLEST_WINDOW);
-      served = 0;
-      const length = Math.min(Math.max(ahead, wantBytes), total - wantOffset);
-      if (length > window.length) window = Buffer.allocUnsafeSlow(length);
-      windowStart = wantOffset;
-      windowEnd = windowStart + readAll(fd, window, length, windowStart, subject);
-      if (windowEnd < wantOffset + wantBytes) {
-        throw tarInvalid(windowEnd, `${subject}: expected ${total} bytes, found the file's end`, { expected: total });
-      }
-    }
-    served += 1;
-    const entry = parser.give(window, wantOffset - windowStart);
-    if (entry === undefined) continue;
-    if (entry.dataOffset + entry.dataBytes > total) parser.end(total);
-    yield entry;
+/** The part of the file that is in memory: small files, large windows, their data is read along; large files, small. */
+class HeaderWindow {
+  bytes = Buffer.allocUnsafeSlow(FIRST_WINDOW);
+  readonly #fd: number;
+  readonly #total: number;
+  readonly #subject: string;
+  #start = 0;
+  #end = 0;
+  #ahead = FIRST_WINDOW;
+  #served = 0;
+
+  constructor(fd: number, total: number, subject: string) {
+    this.#fd = fd;
+    this.#total = total;
+    this.#subject = subject;
   }
+
+  /** Brings so many bytes at an offset into memory; returns where in `bytes` they begin. */
+  find(offset: number, length: number): number {
+    if (offset + length > this.#end) this.#read(offset, length);
+    this.#served += 1;
+    return offset - this.#start;
+  }
+
+  #read(offset: number, wanted: number): void {
+    const many = this.#served * BYTES_PER_HEADER >= this.#ahead;
+    this.#ahead = many ? Math.min(this.#ahead * 2, LARGEST_WINDOW) : Math.max(this.#ahead / 2, SMALLEST_WINDOW);
+    this.#served = 0;
+    const length = Math.min(Math.max(this.#ahead, wanted), this.#total - offset);
+    if (length > this.bytes.length) this.bytes = Buffer.allocUnsafeSlow(length);
+    this.#start = offset;
+    this.#end = offset + readAll(this.#fd, this.bytes, length, offset, this.#subject);
+    if (this.#end < offset + wanted) throw cutShort(this.#end, this.#total, this.#subject);
+  }
+}
+
+function cutShort(found: number, expected: number, subject: string): RootfsError {
+  return tarInvalid(found, `${subject}: expected ${expected} bytes, found the file's end`, { expected });
 }
 
 function readAll(fd: number, into: Buffer, length: number, position: number, subject: string): number {
