@@ -9,12 +9,13 @@ import { writeErofs } from '../../src/export/erofs.js';
 import { writeExt4 } from '../../src/export/mkfs-ext4.js';
 import { writeSquashfs } from '../../src/export/mkfs-squashfs.js';
 import { unpack } from '../../src/export/unpack.js';
+import type { VerityRoot } from '../../src/export/verity.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { image, LayerBuilder, randomImage, writeLayout } from '../../src/testing/testing.js';
 import { cornerLayer, writeTars } from '../support/corner-layer.js';
 import { assertSameTree, kernelTree } from '../support/kernel-tree.js';
 import { type DiskEntry, listTree } from '../support/list-tree.js';
-import { leftovers, mountFolder } from '../support/mount-place.js';
+import { leftovers, mountFolder, run } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
 import { findTool, needs } from '../support/tools.js';
 
@@ -88,6 +89,25 @@ test('as an ordinary user: all formats, checked by their own tools and by the ke
   assertSameTree(kernelTree(erofs, 'erofs', folder), expected, 'erofs');
   assert.deepEqual(readdirSync(out).sort(), ['root.erofs', 'root.ext4', 'root.squashfs']);
   assert.match(rootHash, /^[0-9a-f]{64}$/);
+});
+
+test('--verity as a script uses it: the printed root hash is what veritysetup finds', {
+  skip: skip || TOOLS,
+}, async (t) => {
+  const folder = mountFolder(t);
+  const layout = join(folder, 'layout');
+  await writeLayout(layout, { latest: image().compression('none').layer(cornerLayer().tar()).build() });
+  for (const form of [[], ['--layers-as-devices']]) {
+    const path = join(folder, `image-${form.length}`);
+    const words = ['mkfs', '--verity', ...form, '--store', join(folder, 'store'), '-o', path, `oci:${layout}:latest`];
+    const { stdout, stderr } = await run(...words);
+    const rootHash = /^[0-9a-f]{64}$/m.exec(stdout.toString())?.[0] ?? assert.fail(stdout.toString());
+    const offset = /veritysetup (--hash-offset=[0-9]+)$/m.exec(stderr)?.[1] ?? assert.fail(stderr);
+    execFileSync('veritysetup', ['verify', path, path, rootHash, offset], { stdio: 'pipe' });
+    const again = await run('mkfs', '--json', ...words.slice(1));
+    const { verity } = JSON.parse(again.stdout.toString()) as { verity: VerityRoot };
+    assert.deepEqual(verity, { rootHash, hashOffset: Number(offset.split('=')[1]) });
+  }
 });
 
 test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { skip: skip || TOOLS }, async (t) => {

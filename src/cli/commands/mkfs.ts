@@ -11,6 +11,8 @@ interface Made {
   readonly path: string;
   readonly imageBytes: number;
   readonly losses: readonly { readonly what: string; readonly entries: number; readonly example: string }[];
+  readonly verity?: { readonly rootHash: string; readonly hashOffset: number } | undefined;
+  readonly devices?: readonly { readonly path: string }[];
 }
 
 /** Options that belong to one format only. */
@@ -56,7 +58,7 @@ async function make(args: Arguments, context: Context, format: string, out: stri
 }
 
 /** What a script reads: the devices in the order the kernel wants them, then the root hash. */
-function lines(made: Made & { verity?: { rootHash: string }; devices?: readonly { path: string }[] }): string {
+function lines(made: Made): string {
   const devices = (made.devices ?? []).map(({ path }) => `device=${path}\n`).join('');
   return devices + (made.verity === undefined ? '' : `${made.verity.rootHash}\n`);
 }
@@ -105,6 +107,9 @@ export const mkfs: Command = {
       context.note(`rootfs: ${what} of ${entries} entries are lost, ${example} among them`);
     }
     context.note(`rootfs: ${format}, ${formatSize(made.imageBytes)}: ${made.path}`);
+    if (made.verity !== undefined) {
+      context.note(`rootfs: the hash tree follows: veritysetup --hash-offset=${made.verity.hashOffset}`);
+    }
     await context.write(args['json'] === true ? `${JSON.stringify({ format, ...made })}\n` : lines(made));
     return undefined;
   },
