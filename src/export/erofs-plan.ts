@@ -351,9 +351,9 @@ function extraBytes(chunks: FileChunks): number {
   return Math.max(0, cost(chunks) - CHUNK_INDEX_BYTES - data);
 }
 
-/** The bytes of a layer tar that can be addressed in whole blocks: a last one that is cut cannot. */
+/** The bytes of a layer tar that can be addressed in whole blocks: neither a last one that is cut, nor past 2 TiB. */
 export function addressableBytes(layer: LayerTar | undefined): number {
-  return Math.floor((layer?.tarBytes ?? 0) / TAR_BLOCK) * TAR_BLOCK;
+  return Math.min(Math.floor((layer?.tarBytes ?? 0) / TAR_BLOCK), MAX_BLOCKS) * TAR_BLOCK;
 }
 
 /** The bits of `st_mode` that tell the type. */

@@ -3,14 +3,17 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   closeSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   readSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -208,6 +211,30 @@ test('data that lies between the blocks of a tar is there all the same', { skip 
   const sparse = { path: 'sparse', sparse: { size: 20_000, runs } };
   const { tree, layers } = handTree(folder, [...sizes, sparse, { path: 'again', linkTo: 's5000' }]);
   await sameAsUnpacked(folder, tree, layers, 'unaligned');
+});
+
+test('data past 2 TiB of a layer tar, which no block number reaches, is copied', { skip }, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [
+    { path: 'near', content: 'near' },
+    { path: 'far', content: 'far away' },
+  ]);
+  const far = tree.root.children?.get('far') ?? assert.fail('far');
+  const tarOffset = 2 ** 41 + 1024;
+  Object.assign(far.inode, { data: { layer: 0, tarOffset } });
+  const path = layers[0]?.path ?? assert.fail('no layer');
+  const fd = openSync(path, 'r+');
+  writeSync(fd, 'far away', tarOffset);
+  ftruncateSync(fd, tarOffset + 512);
+  closeSync(fd);
+  const { imageBytes } = await writeErofs(tree, [{ path, tarBytes: tarOffset + 512 }], join(folder, 'image'), {
+    data: 'layers',
+  });
+  assert.ok(imageBytes < 16_384);
+  withMounted(join(folder, 'image'), [path], (root) => {
+    assert.equal(readFileSync(join(root, 'near'), 'utf8'), 'near');
+    assert.equal(readFileSync(join(root, 'far'), 'utf8'), 'far away');
+  });
 });
 
 test('a directory of 100,000 entries is listed and looked up', { skip }, async (t) => {
