@@ -102,24 +102,50 @@ export class PlannedInodes {
     const node = this.#nodes[at];
     if (node === undefined) throw new RootfsError('ERR_INTERNAL', `there is no inode ${at}; please report this`);
     const { inode } = node;
-    const directory = inode.type === 'directory' ? this.#directories.get(at) : undefined;
+    const { type, links, xattrs } = inode;
+    const directory = type === 'directory' ? this.#directories.get(at) : undefined;
+    const planned = new Planned(node, inode, at + 1, directory);
+    if (directory !== undefined) {
+      planned.links = directory.links;
+      planned.size = directory.size;
+    } else {
+      if (links > 1) planned.links = this.#links.get(at) ?? 1;
+      planned.size = type === 'symlink' ? (inode.linkTarget?.length ?? 0) : inode.size;
+    }
     const places = this.#places;
-    const flags = places?.flags[at] ?? Layout.plain << LAYOUT_AT;
-    return {
-      inode,
-      node,
-      ino: at + 1,
-      directory,
-      links: directory?.links ?? (inode.links > 1 ? (this.#links.get(at) ?? 1) : 1),
-      size: directory?.size ?? (inode.type === 'symlink' ? (inode.linkTarget?.length ?? 0) : inode.size),
-      xattrs: inode.xattrs === undefined ? undefined : this.#xattrs.get(at),
-      extended: (flags & EXTENDED) !== 0,
-      layout: flags >> LAYOUT_AT,
-      offset: places?.offset[at] ?? 0,
-      tail: places?.tail[at] ?? 0,
-      block: places?.block[at] ?? 0,
-      chunks: places?.chunks[at],
-    };
+    if (places === undefined) return planned;
+    if (xattrs !== undefined) planned.xattrs = this.#xattrs.get(at);
+    const flags = places.flags[at] as number;
+    planned.extended = (flags & EXTENDED) !== 0;
+    planned.layout = flags >> LAYOUT_AT;
+    planned.offset = places.offset[at] as number;
+    planned.tail = places.tail[at] as number;
+    planned.block = places.block[at] as number;
+    planned.chunks = places.chunks[at];
+    return planned;
+  }
+}
+
+class Planned implements PlannedInode {
+  readonly node: TreeNode;
+  readonly inode: Inode;
+  readonly ino: number;
+  readonly directory: PlannedDirectory | undefined;
+  links = 1;
+  size = 0;
+  xattrs: InodeXattrs | undefined;
+  extended = true;
+  layout: number = Layout.plain;
+  offset = 0;
+  tail = 0;
+  block = 0;
+  chunks: FileChunks | undefined;
+
+  constructor(node: TreeNode, inode: Inode, ino: number, directory: PlannedDirectory | undefined) {
+    this.node = node;
+    this.inode = inode;
+    this.ino = ino;
+    this.directory = directory;
   }
 }
 
