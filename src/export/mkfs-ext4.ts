@@ -72,9 +72,9 @@ export async function writeExt4(
   let content: string | undefined;
   try {
     requireReplaceable(path);
+    checkTree(tree);
     const make = findTool('ext4', [{ name: 'mke2fs', package: 'e2fsprogs' }]);
     const tool = findTool('ext4', [{ name: 'debugfs', package: 'e2fsprogs' }]);
-    checkDevices(tree);
     const fitted = fitTree(tree, { name: 'ext4', holdsXattr: isHeld, time: nearestTime, allowLoss });
     scratch = mkdtempSync(join(plainTemporary(), 'rootfs-kit-ext4-'));
     const work = scratch;
@@ -184,7 +184,15 @@ function neededBytes(tree: MergedTree, inodes: number): number {
   return Math.ceil(bytes / (1024 * 1024)) * 1024 * 1024;
 }
 
-function checkDevices(tree: MergedTree): void {
+/** Refuses what ext4 cannot hold. `mke2fs` makes `lost+found` itself, and would put something else beside or over it. */
+function checkTree(tree: MergedTree): void {
+  const found = tree.root.children?.get('lost+found');
+  if (found !== undefined && found.inode.type !== 'directory') {
+    throw new RootfsError(
+      'ERR_UNSUPPORTED',
+      `lost+found: ext4 has a directory of this name, found a ${found.inode.type}; write an erofs image instead`,
+    );
+  }
   for (const { path, node } of walkTree(tree)) {
     const { type, rdevMajor = 0, rdevMinor = 0 } = node.inode;
     if ((type !== 'char' && type !== 'block') || deviceNumber(rdevMajor, rdevMinor) !== undefined) continue;

@@ -123,6 +123,7 @@ test('from a tar: names of any bytes, links of any length, what no folder of thi
     { path: 'link-4095', target: 't'.repeat(4095) },
     { path: 'pipe \n"of" lines', type: 'fifo' },
     { path: 'back\\slash', content: '' },
+    { path: 'lost+found/kept', content: 'e' },
     { path: 'attributes', content: 'x', xattrs: { 'user.\xff': 'y', 'user.a"b': Buffer.from([0, 10, 255]) } },
   ]);
   await unpack(tree, layers, join(folder, 'unpacked'), { workers: 0 });
@@ -131,7 +132,8 @@ test('from a tar: names of any bytes, links of any length, what no folder of thi
   );
   assert.equal(made.input, 'tar');
   assertClean(bin, made.path, 'odd names');
-  assertSameTree(kernelTree(made.path, 'ext4', folder), listTree(join(folder, 'unpacked')), 'odd names');
+  const { 'lost+found': _, ...expected } = listTree(join(folder, 'unpacked'));
+  assertSameTree(kernelTree(made.path, 'ext4', folder), expected, 'odd names');
 });
 
 test('from a tar: what does not fit is said, an abort ends it, and neither leaves anything', {

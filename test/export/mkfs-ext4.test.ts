@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { writeExt4 } from '../../src/export/mkfs-ext4.js';
+import { type HandEntry, handTree } from '../support/hand-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+
+test('what ext4 cannot hold is said before any tool is looked for, and nothing is left', async (t) => {
+  const folder = tempDir(t);
+  const cases: readonly (readonly [HandEntry, RegExp])[] = [
+    // mke2fs 1.47.4 puts these over its own directory, which makes a corrupt image
+    [{ path: 'lost+found', content: 'x' }, /^lost\+found: ext4 has a directory of this name, found a file/],
+    [{ path: 'lost+found', target: 'bin' }, /found a symlink; write an erofs image/],
+    [{ path: 'dev', type: 'char', rdev: [4096, 0] }, /^dev: device 4096:0; Linux has up to 4095:1048575/],
+  ];
+  const before = process.env['PATH'];
+  process.env['PATH'] = folder;
+  try {
+    for (const [entry, message] of cases) {
+      const { tree, layers } = handTree(folder, [entry]);
+      await assert.rejects(writeExt4(tree, layers, join(folder, 'image')), { code: 'ERR_UNSUPPORTED', message });
+    }
+  } finally {
+    process.env['PATH'] = before;
+  }
+  assert.deepEqual(readdirSync(folder), ['layer.tar']);
+});
