@@ -37,6 +37,9 @@ function tuneEngine() {
   setFlagsFromString('--no-incremental-marking');
   // The parser of HTTP is WebAssembly. Optimising it takes a thread 100 to 200 ms, longer than it runs in most commands.
   setFlagsFromString('--liftoff-only');
+  // A tree of many thousand paths is made of objects that all stay: while the space for new ones grows by doubling, they
+  // are copied again and again. In one step it saves a sixth of the time of a mount.
+  setFlagsFromString('--semi-space-growth-factor=16');
 }
 
 /**

@@ -6,7 +6,6 @@ import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
 import { formatSize, parseSize } from '../quantity.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
-import { growYoungSpace } from '../young-space.js';
 
 interface Made {
   readonly path: string;
@@ -100,7 +99,6 @@ export const mkfs: Command = {
     const format = required(args, 'format', '--format');
     const out = resolve(required(args, 'output', '--output'));
     checkOptions(args, format);
-    await growYoungSpace();
     const made = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, (rootfs) => make(args, context, format, out, rootfs)),
     );

@@ -5,7 +5,6 @@ import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
 import { KEPT_STORE_OPTIONS, withStore } from '../store.js';
-import { growYoungSpace } from '../young-space.js';
 
 /** The command. */
 export const mount: Command = {
@@ -32,7 +31,6 @@ export const mount: Command = {
       );
     }
     checkMount(dir);
-    await growYoungSpace();
     const started = Date.now();
     const result = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, (rootfs, store) => mountRootFS(rootfs, dir, store, options)),
