@@ -8,10 +8,6 @@ import { flattenTo } from './flatten.js';
 import type { FlattenOptions } from './flatten-options.js';
 import type { Form } from './form.js';
 import { workingPath } from './working-name.js';
-import { writeTarFile } from './write-tar-file.js';
-
-/** Trees with fewer bytes of data are written by one thread. */
-const WORKERS_MIN_BYTES = 64 * 1024 * 1024;
 
 /** What `flattenFile` wrote. */
 export interface FlattenFileResult {
@@ -42,19 +38,14 @@ export async function flattenFile(
       throw new RootfsError('ERR_OPTION_INVALID', `${absolute}: a folder; name a file`);
     }
     if (found?.isFile() === false) {
-      return {
-        path: absolute,
-        tarBytes: await into(openSync(absolute, 'w'), (fd) => flattenTo(tree, layers, fd, options)),
-      };
+      return { path: absolute, tarBytes: await intoFile(tree, layers, openSync(absolute, 'w'), options) };
     }
     const target = found === undefined ? absolute : realpathSync(absolute);
     if (statSync(dirname(target), { throwIfNoEntry: false }) === undefined) {
       throw new RootfsError('ERR_NOT_FOUND', `${dirname(target)}: there is no such folder; make it first`);
     }
     working = workingPath(target);
-    // Starting workers takes as long as moving some megabytes.
-    const write = tree.dataBytes >= WORKERS_MIN_BYTES ? writeTarFile : flattenTo;
-    const tarBytes = await into(openSync(working, 'wx', 0o666), (fd) => write(tree, layers, fd, options));
+    const tarBytes = await intoFile(tree, layers, openSync(working, 'wx', 0o666), options);
     renameSync(working, target);
     return { path: absolute, tarBytes };
   } catch (error) {
@@ -64,9 +55,14 @@ export async function flattenFile(
   }
 }
 
-async function into(fd: number, write: (fd: number) => Promise<number>): Promise<number> {
+async function intoFile(
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  fd: number,
+  options: FlattenOptions,
+): Promise<number> {
   try {
-    return await write(fd);
+    return await flattenTo(tree, layers, fd, options);
   } finally {
     closeSync(fd);
   }

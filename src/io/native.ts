@@ -61,8 +61,6 @@ export interface Native {
    * @returns how many bytes were moved: less than `length` where the other side takes no more, 0 at the file's end
    */
   sendFile(into: number, from: number, position: number, length: number): number;
-  /** Moves the position of an open file, from which `sendFile` into it goes on. */
-  seek(fd: number, position: number): void;
   /** Mounts. `flags` of `MountFlag`, `data` as the file system reads it, at most 4,095 bytes. */
   mount(source: string, target: string, type: string, flags: number, data: string): void;
   /**
@@ -81,7 +79,6 @@ export interface Native {
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
-const SEEK_SET = 0;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 const S_IFCHR = 0o020000;
@@ -144,7 +141,6 @@ function bind(koffi: typeof import('koffi')): Native {
   const utimensat = libc.func('int utimensat(int dir, const void *path, const void *times, int flags)');
   const futimens = libc.func('int futimens(int fd, const void *times)');
   const sendfile = libc.func('int64_t sendfile(int into, int from, void *offset, size_t n)');
-  const lseek = libc.func('int64_t lseek(int fd, int64_t offset, int from)');
   const mount = libc.func(
     'int mount(const void *from, const void *to, const void *type, uint64_t f, const void *data)',
   );
@@ -213,9 +209,6 @@ function bind(koffi: typeof import('koffi')): Native {
       const moved = Number(sendfile(into, from, new BigInt64Array([BigInt(position)]), length));
       if (moved < 0) throw systemError(koffi.errno(), 'sendfile');
       return moved;
-    },
-    seek: (fd, position) => {
-      if (Number(lseek(fd, position, SEEK_SET)) < 0) throw systemError(koffi.errno(), 'lseek');
     },
     mount: (source, target, type, flags, data) =>
       check(mount(cString(source), cString(target), cString(type), flags, cString(data)), 'mount', target),
