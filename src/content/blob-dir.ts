@@ -6,19 +6,17 @@
  * many processes may do so at once.
  */
 import { closeSync, fchmodSync, fstatSync, linkSync, openSync, renameSync, unlinkSync, utimesSync } from 'node:fs';
-import { type FileHandle, lstat, unlink } from 'node:fs/promises';
+import { lstat, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { discard, discardOnError } from '../io/discard.js';
-import { FileSink } from '../io/file-sink.js';
-import { FileWriter } from '../io/file-writer.js';
 import { withLock } from '../io/lock.js';
-import { judgeContent, Verifier, verifyChunks } from '../io/verify.js';
+import { Verifier } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, requireVerifiable } from '../spec/digest.js';
+import type { Digest } from '../spec/digest.js';
 import {
   absentBlob,
   isAbsent,
@@ -31,10 +29,10 @@ import {
 import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
 import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
-import { type ChunkSource, isChunkSource } from './chunk-source.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
 import { syncFile, syncFolder } from './folder-sync.js';
 import { sweepIngest } from './sweep-ingest.js';
+import { writeVerified } from './write-verified.js';
 
 /** Options of `BlobDir.open`. */
 export interface BlobDirOptions {
@@ -333,56 +331,5 @@ function removeQuietly(path: string): void {
     unlinkSync(path);
   } catch {
     // gone, or swept later
-  }
-}
-
-/** Content from this size on is hashed and written by another thread, in bytes: starting it pays off. */
-const SINK_MIN_BYTES = 4 * 1024 * 1024;
-
-async function writeVerified(
-  file: FileHandle,
-  content: AsyncIterable<Uint8Array>,
-  expected: Descriptor,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  if (isChunkSource(content)) {
-    if (expected.size >= SINK_MIN_BYTES) return writeBeside(file, content, expected, signal);
-    const writer = new FileWriter(file, 0);
-    const verifier = new Verifier(expected);
-    const take = (chunk: Uint8Array): Promise<void> | undefined => {
-      verifier.update(chunk);
-      return writer.add(chunk);
-    };
-    await content.readChunks(take, signal);
-    verifier.end();
-    return;
-  }
-  const writer = new FileWriter(file, 0);
-  for await (const chunk of verifyChunks(content, expected)) {
-    throwIfAborted(signal);
-    await writer.add(chunk);
-  }
-}
-
-async function writeBeside(
-  file: FileHandle,
-  content: ChunkSource,
-  expected: Descriptor,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const sink = new FileSink(file.fd, requireVerifiable(expected.digest).algorithm);
-  try {
-    let receivedBytes = 0;
-    const take = (chunk: Uint8Array): Promise<void> | 'enough' | undefined => {
-      const room = expected.size - receivedBytes;
-      if (room < 0) return 'enough';
-      receivedBytes += Math.min(chunk.byteLength, room + 1);
-      if (chunk.byteLength <= room) return sink.add(chunk);
-      return sink.add(chunk.subarray(0, room)) ?? 'enough';
-    };
-    await content.readChunks(take, signal);
-    judgeContent(expected, { digest: await sink.end(), receivedBytes });
-  } finally {
-    await sink.stop();
   }
 }

@@ -4,11 +4,12 @@
  */
 import type { Dispatcher } from 'undici';
 import type { CallOptions } from '../content/content.js';
-import { RegistryError, RootfsError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
 import { answerError, printable, type Subject } from './answer-error.js';
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
+import { combineFailures } from './combine-failures.js';
 import { Connections } from './connections.js';
 import type { Endpoint, EndpointCapability } from './endpoint.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
@@ -187,7 +188,7 @@ export class RegistrySession {
         }
       }
     }
-    throw combined(failures);
+    throw combineFailures(failures);
   }
 
   /** Whether plain http would go to a host that has shown that it speaks TLS: whoever breaks that must not gain by it. */
@@ -381,21 +382,4 @@ function mirrorRank(endpoint: Endpoint): number {
 
 function lowerCase(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
   return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-function combined(failures: readonly { endpoint: Endpoint; error: RootfsError }[]): RootfsError {
-  // A registry without TLS proof is listed as https and as http: an answer says more than a failed handshake.
-  const own = failures.filter(({ endpoint }) => endpoint.mirrorOf === undefined);
-  const deciding = own.find(({ error }) => error instanceof RegistryError) ?? own[0] ?? failures.at(-1);
-  if (deciding === undefined) throw new RootfsError('ERR_INTERNAL', 'no endpoint was asked');
-  const mirrors = failures.filter((failure) => failure !== deciding);
-  if (mirrors.length === 0) return deciding.error;
-  const { error } = deciding;
-  const detail = {
-    ...error.detail,
-    mirrors: mirrors.map(({ endpoint, error: { code, message } }) => ({ url: endpoint.baseUrl, code, message })),
-  };
-  return error instanceof RegistryError
-    ? new RegistryError(error.code, error.message, error, { cause: error, detail })
-    : new RootfsError(error.code, error.message, { cause: error, detail });
 }
