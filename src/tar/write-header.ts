@@ -41,6 +41,13 @@ const TYPEFLAGS: Readonly<Record<TarHeader['type'], string>> = {
   fifo: '6',
 };
 
+/** What all headers have in common. */
+const BLANK = Buffer.alloc(BLOCK);
+BLANK.write('ustar\x0000', 257, 'latin1');
+
+const ZERO = 0x30;
+const SPACE = 0x20;
+
 const MAX_7 = 0o7777777;
 const MAX_11 = 0o77777777777;
 
@@ -64,7 +71,8 @@ export function encodeHeader(header: TarHeader): Buffer {
   if (link && linkname === '') throw invalid(header, 'linkname', 'a target', '""');
   const pax: PaxValues = new Map();
   // From the pool: one allocation of its own for every header would cost more than filling it.
-  const block = Buffer.allocUnsafe(BLOCK).fill(0);
+  const block = Buffer.allocUnsafe(BLOCK);
+  BLANK.copy(block);
 
   let plain = name;
   if (sparse !== undefined) {
@@ -89,8 +97,7 @@ export function encodeHeader(header: TarHeader): Buffer {
   if (header.atime !== undefined) pax.set('atime', encodePaxTime(header.atime));
   if (header.ctime !== undefined) pax.set('ctime', encodePaxTime(header.ctime));
 
-  block.write(TYPEFLAGS[type], 156, 'latin1');
-  block.write('ustar\x0000', 257, 'latin1');
+  block[156] = TYPEFLAGS[type].charCodeAt(0);
   if (type === 'char' || type === 'block') {
     putLimited(block, 329, 7, MAX_7, whole(header, 'devmajor', header.devmajor ?? 0), 'SCHILY.devmajor', pax);
     putLimited(block, 337, 7, MAX_7, whole(header, 'devminor', header.devminor ?? 0), 'SCHILY.devminor', pax);
@@ -109,7 +116,7 @@ function paxHeader(pax: PaxValues, name: string): Buffer[] {
   const texts = ['path', 'linkpath', 'uname', 'gname', 'GNU.sparse.name'].map((key) => pax.get(key) ?? '');
   if (texts.some((value) => !isUtf8(Buffer.from(value as string, 'latin1')))) pax.set('hdrcharset', 'BINARY');
   const body = encodePaxRecords(pax);
-  const block = Buffer.alloc(BLOCK);
+  const block = Buffer.from(BLANK);
   const base = name.slice(name.lastIndexOf('/', name.length - 2) + 1).replaceAll('/', '');
   block.write(`PaxHeaders/${base}`.slice(0, 100), 0, 'latin1');
   putNumber(block, 100, 7, 0o644);
@@ -118,7 +125,6 @@ function paxHeader(pax: PaxValues, name: string): Buffer[] {
   putNumber(block, 124, 11, body.length);
   putNumber(block, 136, 11, 0);
   block.write('x', 156, 'latin1');
-  block.write('ustar\x0000', 257, 'latin1');
   putChecksum(block);
   return [block, body, Buffer.alloc(paddedBytes(body.length) - body.length)];
 }
@@ -155,12 +161,18 @@ function putName(block: Buffer, name: string, pax: PaxValues): void {
 }
 
 function putText(block: Buffer, at: number, length: number, value: string, key?: string, pax?: PaxValues): void {
+  if (value === '') return;
   block.write(value.slice(0, length), at, 'latin1');
   if (key !== undefined && value.length > length) pax?.set(key, value);
 }
 
+/** Octal digits, written one by one: this runs for every field of every header. */
 function putNumber(block: Buffer, at: number, digits: number, value: number): void {
-  block.write(value.toString(8).padStart(digits, '0'), at, 'latin1');
+  let rest = value;
+  for (let place = at + digits - 1; place >= at; place -= 1) {
+    block[place] = ZERO + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
 }
 
 function putLimited(
@@ -179,7 +191,8 @@ function putLimited(
 function putChecksum(block: Buffer): void {
   let sum = 8 * 0x20;
   for (let at = 0; at < BLOCK; at += 1) sum += block[at] as number;
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  putNumber(block, 148, 6, sum);
+  block[155] = SPACE;
 }
 
 function text(header: TarHeader, field: string, value: string): string {
