@@ -42,6 +42,8 @@ export class BlobStream extends Readable implements ChunkGiver {
   #body: WireBody | undefined;
   #over = false;
   #failure: Error | undefined;
+  /** Whether a chunk is with its taker: the connection must not go on. */
+  #held = false;
   #take: ((chunk: Uint8Array) => boolean) | undefined;
 
   constructor(first: OpenBody, window: BlobWindow, source: BlobSource) {
@@ -60,12 +62,13 @@ export class BlobStream extends Readable implements ChunkGiver {
 
   /** Goes on after `take` asked for a pause. */
   goOn(): void {
+    this.#held = false;
     this.resume();
     this.#body?.resume();
   }
 
   override _read(): void {
-    this.#body?.resume();
+    if (!this.#held) this.#body?.resume();
   }
 
   /** What came before a failure is delivered before the failure is: destroying drops what nobody has read yet. */
@@ -109,6 +112,8 @@ export class BlobStream extends Readable implements ChunkGiver {
     if (chunk.length > room) chunk = chunk.subarray(0, room);
     this.#position += chunk.length;
     this.#gained += chunk.length;
+    // The connection goes on after the last chunk of a window, whoever still holds that.
+    if (this.#position === this.#window.limit) chunk = lasting(chunk);
     const more = this.#give(chunk) ?? this.push(lasting(chunk));
     // More than a complete body holds, or all of a window: what follows is not wanted.
     if (this.#position === this.#window.limit) this.#finish();
@@ -119,8 +124,10 @@ export class BlobStream extends Readable implements ChunkGiver {
   #give(chunk: Buffer): boolean | undefined {
     if (this.#take === undefined || this.readableLength > 0 || this.readableFlowing !== true) return undefined;
     const more = this.#take(chunk);
-    if (!more) this.pause();
-    return more;
+    if (more) return true;
+    this.#held = true;
+    this.pause();
+    return false;
   }
 
   #ended(body: WireBody): void {

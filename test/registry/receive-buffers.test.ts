@@ -21,21 +21,22 @@ function blobs(count: number): Buffer[] {
   });
 }
 
-type Fetch = (layer: Descriptor) => Promise<Readable>;
+type Fetch = (layer: Descriptor, range?: { readonly start: number; readonly end: number }) => Promise<Readable>;
 
 /** Serves an image of so many layers to `work`. */
 async function served(
   count: number,
   work: (fetch: Fetch, layers: readonly Descriptor[]) => Promise<void>,
+  maxConnectionsPerHost = 8,
 ): Promise<void> {
   await using registry = await startRegistry();
   const app = image().compression('none');
   for (const [index, bytes] of blobs(count).entries()) app.layer((layer) => layer.file(`file-${index}`, bytes));
   const built = app.build();
   registry.add('app', 'latest', built);
-  const repository = createRepository(`${registry.host}/app`, { plainHttp: true });
+  const repository = createRepository(`${registry.host}/app`, { plainHttp: true, maxConnectionsPerHost });
   const { layers } = JSON.parse(String(built.blobs.get(built.descriptor.digest))) as { layers: Descriptor[] };
-  await work((layer) => repository.fetch(layer), layers);
+  await work((layer, range) => repository.fetch(layer, range === undefined ? {} : { range }), layers);
 }
 
 test('chunks that are kept stay as they were, however many are received at once', async () => {
@@ -89,4 +90,27 @@ test('a stream that waits for its reader loses nothing', async () => {
     await readChunks(opening, new AbortController().signal, (chunk) => void hash.update(chunk));
     assert.equal(`sha256:${hash.digest('hex')}`, layer.digest);
   });
+});
+
+test('the last chunk of a range is good until it was taken, while its connection brings the next answer', async () => {
+  const work = async (fetch: Fetch, layers: readonly Descriptor[]): Promise<void> => {
+    const [first, second] = layers;
+    assert.ok(first !== undefined && second !== undefined);
+    const { signal } = new AbortController();
+    // What is left for the last chunk is long enough to be lent.
+    const range = { start: 0, end: 8 * 262_144 + 240_000 };
+    const expected = createHash('sha256');
+    for await (const chunk of await fetch(first, range)) expected.update(chunk as Buffer);
+    const found = createHash('sha256');
+    let bytes = 0;
+    const slow = readChunks(fetch(first, range), signal, (chunk) => {
+      bytes += chunk.length;
+      if (bytes < range.end) return void found.update(chunk);
+      return pause(20).then(() => void found.update(chunk));
+    });
+    const next = readChunks(fetch(second), signal, () => undefined);
+    await Promise.all([slow, next]);
+    assert.equal(found.digest('hex'), expected.digest('hex'));
+  };
+  await served(2, work, 1);
 });
