@@ -80,14 +80,15 @@ const filesBeside = {
 
 /**
  * Widths of text on a terminal: the command prints ASCII, so that a character is a column. The package makes a text
- * segmenter for emoji when it is loaded, which takes longer than reading the command line.
+ * segmenter for emoji when it is loaded, which takes longer than reading the command line. yargs imports it and
+ * cli-progress, made for an older one, requires it: a function that is the whole module serves both.
  */
 const plainWidths = {
   name: 'plain-widths',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^string-width$/ }, () => ({ path: 'string-width', namespace: 'widths' }));
     onLoad({ filter: /.*/, namespace: 'widths' }, () => ({
-      contents: "export default (text) => String(text).replace(/\\x1b\\[[\\d;]*m/g, '').length;",
+      contents: "module.exports = (text) => String(text).replace(/\\x1b\\[[\\d;]*m/g, '').length;",
     }));
   },
 };

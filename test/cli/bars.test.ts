@@ -1,0 +1,45 @@
+/** Bars, as the bundled command draws them: what stands in for a package there must serve this one too. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { image, startRegistry } from '../../src/testing/testing.js';
+import { type CommandEnd, runRootfs } from '../support/run-rootfs.js';
+
+const bytes = Buffer.from(Array.from({ length: 60_000 }, (_, at) => (at * 7919) % 251));
+const SHOW_CURSOR = 'ESC[?25h';
+
+/** Extracts an image whose layer takes a second to arrive, with a stderr that says it is a terminal. */
+async function extractOnTerminal(env: Readonly<Record<string, string>>): Promise<CommandEnd> {
+  await using registry = await startRegistry({ faults: [{ on: 'blob', do: 'slow', bytesPerSecond: 60_000 }] });
+  const built = image().compression('none');
+  registry.add('app', 'latest', built.layer((layer) => layer.file('a', bytes)).build());
+  const folder = mkdtempSync(join(tmpdir(), 'rootfs-kit-bars-'));
+  try {
+    const preload = join(folder, 'terminal.cjs');
+    writeFileSync(preload, 'process.stderr.isTTY = true; process.stderr.columns = 80; process.stderr.rows = 24;');
+    const end = await runRootfs(['extract', '--dst', join(folder, 'layers'), `${registry.host}/app`], {
+      env: { NODE_OPTIONS: `--require ${preload}`, TERM: 'xterm', ...env },
+    });
+    return { ...end, stderr: end.stderr.replaceAll('\x1b', 'ESC') };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+test('on a terminal, bars show what arrives, and are gone when the command ends', async () => {
+  const { code, stdout, stderr } = await extractOnTerminal({ NO_COLOR: '1' });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout.toString(), /^sha256:[0-9a-f]{64}\t\d+\t.+\n$/);
+  assert.match(stderr, /\d+% 0\/1 layers [\d.]+ kB of [\d.]+ kB/);
+  assert.match(stderr, /\d+% [0-9a-f]{12} [\d.]+ kB/);
+  assert.doesNotMatch(stderr, /ESC\[3\dm/, 'NO_COLOR is obeyed');
+  assert.match(stderr.slice(stderr.lastIndexOf(SHOW_CURSOR)), /ESC\[0Jrootfs: 1 layer, .*verified/);
+});
+
+test('bars have colour where the terminal has', async () => {
+  const { code, stderr } = await extractOnTerminal({ FORCE_COLOR: '1' });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /ESC\[36m.*ESC\[39m +\d+% 0\/1 layers/);
+});
