@@ -169,7 +169,9 @@ export function wrapSystemError(error: unknown, subject: string, advice?: string
   if (error instanceof RootfsError) return error;
   const errno = systemErrorCode(error);
   const code = (errno === undefined ? undefined : SYSTEM_CODES[errno]) ?? 'ERR_FILESYSTEM';
-  const reason = error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  // The path of an open descriptor tells people nothing; the subject says where it was.
+  const reason = message.replace(/, \w+ '\/proc\/self\/fd\/.*$/s, '');
   const hint = advice ?? USUAL_ADVICE[code];
   return new RootfsError(code, `${subject}: ${reason}${hint === undefined ? '' : `; ${hint}`}`, {
     cause: error,

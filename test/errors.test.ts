@@ -23,6 +23,10 @@ test('what a system call threw becomes a code and says what to do', () => {
     assert.match(error.message, advice);
     assert.match(wrapSystemError(cause, '/a/path', 'do this').message, /; do this$/);
   }
+  const inside = Object.assign(new Error("EACCES: permission denied, mkdir '/proc/self/fd/20/.x.rootfs-1'"), {
+    code: 'EACCES',
+  });
+  assert.match(wrapSystemError(inside, '/a/x').message, /^\/a\/x: EACCES: permission denied; ask for access/);
   const coded = new RootfsError('ERR_NOT_FOUND', 'x: not here');
   assert.equal(wrapSystemError(coded, '/a/path', 'do this'), coded);
 });

@@ -54,9 +54,16 @@ export function openDestination(dst: string): Destination {
   }
 }
 
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    throw wrapSystemError(error, path);
+  }
+}
+
 function settle(given: string): { readonly path: string; readonly exists: boolean } {
-  const stat = lstatSync(given, { throwIfNoEntry: false });
-  if (stat === undefined) {
+  if (!isThere(given)) {
     try {
       return { path: join(realpathSync(dirname(given)), basename(given)), exists: false };
     } catch (error) {

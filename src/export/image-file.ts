@@ -1,7 +1,7 @@
 /** A file that appears under its name when it is complete, and not before. */
-import { closeSync, fsyncSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
-import { RootfsError, systemErrorCode } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { workingPath } from './working-name.js';
 
 /** The file while it is written: by its descriptor, or by its name for now. */
@@ -13,10 +13,15 @@ export interface UnfinishedFile {
 /**
  * Refuses to replace what is no regular file: a device, a folder, a link.
  *
- * @throws RootfsError `ERR_OPTION_INVALID`
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_PERMISSION`, `ERR_FILESYSTEM`
  */
 export function requireReplaceable(path: string): void {
-  const there = lstatSync(path, { throwIfNoEntry: false });
+  let there: Stats | undefined;
+  try {
+    there = lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw wrapSystemError(error, path);
+  }
   if (there === undefined || there.isFile()) return;
   throw new RootfsError('ERR_OPTION_INVALID', `${path}: expected a new name or a regular file; choose another name`);
 }

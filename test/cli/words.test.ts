@@ -99,6 +99,15 @@ const UNDERSTOOD: readonly string[] = [
   'digest --no-creds oci:h',
 ];
 
+test('a name that the system refuses to look at is an error of that file, not a defect', async () => {
+  const name = 'n'.repeat(300);
+  for (const line of [`unpack --dst ${name} oci:h`, `mkfs -o ${name} oci:h`, `flatten -o ${name} oci:h`]) {
+    const { code, stderr } = await rootfs([...line.split(' '), '-q', '--no-store'], { cwd: folder });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /n{255,}: ENAMETOOLONG.*\[ERR_FILESYSTEM\]\n$/);
+  }
+});
+
 test('understood, wherever the options stand', async () => {
   const plain = await rootfs(['digest', 'oci:h'], { cwd: folder });
   assert.match(plain.stdout, /^sha256:[0-9a-f]{64}\n$/);

@@ -9,6 +9,7 @@ import {
   type PathPatterns,
   RootfsError,
   systemErrorCode,
+  wrapSystemError,
 } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
@@ -28,7 +29,11 @@ async function intoStdout(...[tree, layers, options]: Parameters<typeof flattenT
 }
 
 function refuseFolder(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  } catch (error) {
+    throw wrapSystemError(error, path);
+  }
   throw new RootfsError('ERR_OPTION_INVALID', `--output ${path}: a folder; name a file`);
 }
 
