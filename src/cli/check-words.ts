@@ -7,6 +7,7 @@ import { RootfsError } from '../index.js';
 import type { Command } from './command.js';
 import { nearest } from './nearest.js';
 import { GLOBAL_OPTIONS } from './options.js';
+import { fromPeers } from './peer-options.js';
 
 interface Known {
   readonly name: string;
@@ -76,12 +77,17 @@ class WordReader {
     if (plain !== undefined && (option !== undefined || positive?.type === 'boolean')) {
       return { name: plain, option: { type: 'boolean' }, negated: true };
     }
+    this.#fail(`unknown option ${shown}${this.#hint(name)}`);
+  }
+
+  /** What was probably meant by an option that is not there: another tool's word first, then what is spelt alike. */
+  #hint(name: string): string {
     const names = Object.keys(this.#options);
-    const meant = nearest(name, [
-      ...names,
-      ...names.filter((one) => find(one)?.type === 'boolean').map((one) => `no-${one}`),
-    ]);
-    this.#fail(`unknown option ${shown}${meant === undefined ? '' : `, did you mean --${meant}?`}`);
+    const all = [...names, ...names.filter((one) => this.#options[one]?.type === 'boolean').map((one) => `no-${one}`)];
+    const peers = fromPeers(name, all);
+    const near = peers.length === 0 && name.length > 1 ? nearest(name, all) : undefined;
+    const meant = near === undefined ? peers : [near];
+    return meant.length === 0 ? '' : `, did you mean ${meant.map((one) => `--${one}`).join(' or ')}?`;
   }
 
   #takeShort(word: string, rest: string[]): void {
@@ -90,7 +96,7 @@ class WordReader {
       const name = Object.keys(this.#options).find((one) => [this.#options[one]?.alias].flat().includes(letter));
       const option = name === undefined ? undefined : this.#options[name];
       if (name === undefined || option === undefined)
-        this.#fail(`unknown option -${letter}${word.length > 2 ? ` in ${word}` : ''}`);
+        this.#fail(`unknown option -${letter}${word.length > 2 ? ` in ${word}` : this.#hint(letter)}`);
       const behind = word.slice(at + 1);
       if (option.type === 'boolean' && !behind.startsWith('=')) {
         this.#put(name, option, `-${letter}`, 'true');

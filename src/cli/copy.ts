@@ -5,7 +5,7 @@ import { refuseTagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
-import { flag, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text, whole } from './options.js';
+import { flag, jobsOf, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text } from './options.js';
 import { formatSize, parseSize } from './quantity.js';
 import { SIDE_OPTIONS, sideArguments } from './two-sides.js';
 
@@ -43,11 +43,14 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
 export async function copyBetween(args: Arguments, context: Context, from: string, to: string): Promise<void> {
   const { signal, onProgress } = context;
   const platform = args['platform'] === 'all' ? 'all' : platformOf(args);
-  const jobs = whole(args, 'jobs', 1);
+  const jobs = jobsOf(args);
   const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
   const all = flag(args, 'all-tags') === true;
   const piece = text(args, 'upload-chunk');
   const uploadChunkBytes = piece === undefined ? undefined : parseSize('upload-chunk', piece);
+  if (uploadChunkBytes !== undefined && (uploadChunkBytes < 64 * 1024 || uploadChunkBytes >= 2 ** 31)) {
+    throw new RootfsError('ERR_OPTION_INVALID', `--upload-chunk ${piece}: give a size of 64KiB or more, below 2GiB`);
+  }
   if (isStream(to)) refuseTerminal(to);
   if (all) for (const text of [from, to]) refuseTagged(text);
   const sides = await sideArguments(args, from, to);

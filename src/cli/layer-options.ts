@@ -1,7 +1,7 @@
 /** Options of every command that extracts layers. */
 import type { Options } from 'yargs';
 import type { Arguments } from './command.js';
-import { flag, parallelRanges, text, whole } from './options.js';
+import { flag, jobsOf, parallelRanges, text, whole } from './options.js';
 import { parseSize } from './quantity.js';
 
 /** The options. */
@@ -33,7 +33,7 @@ export function layerArguments(args: Arguments): {
   const size = text(args, 'max-layer-size');
   const ranges = parallelRanges(args);
   return {
-    jobs: whole(args, 'jobs', 1),
+    jobs: jobsOf(args),
     verify: flag(args, 'verify') === true ? 'always' : 'cached',
     resume: flag(args, 'resume') !== false,
     parallelRanges: ranges === 'auto' ? undefined : ranges,

@@ -84,16 +84,27 @@ export function flag(args: Arguments, name: string): boolean | undefined {
 }
 
 /** A whole number of at least `least`. @throws RootfsError `ERR_OPTION_INVALID` */
-export function whole(args: Arguments, name: string, least: number): number | undefined {
+export function whole(
+  args: Arguments,
+  name: string,
+  least: number,
+  most = Number.MAX_SAFE_INTEGER,
+): number | undefined {
   const value = args[name];
   if (value === undefined) return undefined;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least || value > most) {
+    const range = most === Number.MAX_SAFE_INTEGER ? `${least} up` : `${least} to ${most}`;
     throw new RootfsError(
       'ERR_OPTION_INVALID',
-      `--${name}: ${value} cannot be used; give a whole number from ${least} up`,
+      `--${name}: ${value} cannot be used; give a whole number from ${range}`,
     );
   }
   return value;
+}
+
+/** `--jobs`, within what the library takes. @throws RootfsError `ERR_OPTION_INVALID` */
+export function jobsOf(args: Arguments): number | undefined {
+  return whole(args, 'jobs', 1, 64);
 }
 
 /** A positional argument or a required option. @throws RootfsError `ERR_OPTION_INVALID` */

@@ -230,7 +230,7 @@ class Planner {
       const [kind, id] = uid === undefined ? ['uid', inode.uid] : ['gid', inode.gid];
       throw new RootfsError(
         'ERR_OPTION_INVALID',
-        `${kind} ${id} of ${JSON.stringify(shorten(path()))} lies outside the ${kind}Map; widen it, or do without owners (sameOwner: false)`,
+        `${kind} ${id} of ${JSON.stringify(shorten(path()))} lies outside the ${kind}Map; widen it (--${kind}-map), or do without owners (--no-same-owner, sameOwner: false)`,
         { detail: { [kind as string]: id } },
       );
     }

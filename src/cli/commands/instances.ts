@@ -1,7 +1,7 @@
 /** `rootfs instances REPO`: the manifests of a repository with size, tags and times. */
 import { createRegistryClient } from '../../index.js';
 import type { Command } from '../command.js';
-import { clientOptions, REGISTRY_OPTIONS, registryWord, whole } from '../options.js';
+import { clientOptions, jobsOf, REGISTRY_OPTIONS, registryWord } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { table } from '../table.js';
 
@@ -17,9 +17,7 @@ export const instances: Command = {
     const repository = registryWord(args, 'image', 'IMAGE');
     const { signal, onProgress } = context;
     const client = createRegistryClient(await clientOptions(args, context));
-    const found = [
-      ...(await client.listInstances(repository, { jobs: whole(args, 'jobs', 1), signal, onProgress })).values(),
-    ];
+    const found = [...(await client.listInstances(repository, { jobs: jobsOf(args), signal, onProgress })).values()];
     context.endProgress();
     if (args['json'] === true) {
       await context.write(`${JSON.stringify(found)}\n`);

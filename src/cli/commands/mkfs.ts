@@ -23,7 +23,24 @@ const OWN_OPTIONS: readonly (readonly [option: string, format: string])[] = [
   ['size', 'ext4'],
 ];
 
+const LEAST_EXT4 = 1024 ** 2;
+
+/** `--size` in bytes. @throws RootfsError `ERR_OPTION_INVALID` */
+function sizeOf(args: Arguments): number | undefined {
+  const size = text(args, 'size');
+  if (size === undefined) return undefined;
+  const bytes = parseSize('size', size);
+  if (bytes >= LEAST_EXT4) return bytes;
+  throw new RootfsError('ERR_OPTION_INVALID', `--size ${size}: too small; give 1MiB or more, or leave it out`);
+}
+
 function checkOptions(args: Arguments, format: string): void {
+  if (args['output'] === '-') {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      '--output -: a file system is not written from front to back, so it cannot go to stdout; name a file',
+    );
+  }
   for (const [option, owner] of OWN_OPTIONS) {
     if (args[option] === undefined || owner === format) continue;
     throw new RootfsError('ERR_OPTION_INVALID', `--${option} goes with --format ${owner}, not with ${format}`);
@@ -34,6 +51,7 @@ function checkOptions(args: Arguments, format: string): void {
       '--layers-as-devices needs the layers later: give --store, not --no-store',
     );
   }
+  sizeOf(args);
 }
 
 async function make(args: Arguments, context: Context, format: string, out: string, rootfs: RootFS): Promise<Made> {
@@ -41,10 +59,7 @@ async function make(args: Arguments, context: Context, format: string, out: stri
   const { signal, onProgress } = context;
   const tree = await mergeLayers(layers, { signal });
   const common = { allowLoss: flag(args, 'allow-loss'), signal, onProgress };
-  const size = text(args, 'size');
-  if (format === 'ext4') {
-    return writeExt4(tree, layers, out, { ...common, size: size === undefined ? undefined : parseSize('size', size) });
-  }
+  if (format === 'ext4') return writeExt4(tree, layers, out, { ...common, size: sizeOf(args) });
   if (format === 'squashfs') {
     const compression = text(args, 'compression') as 'zstd' | undefined;
     return writeSquashfs(tree, layers, out, { ...common, compression });

@@ -38,7 +38,9 @@ export const mount: Command = {
     context.endProgress();
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
     const kind = result.writable === undefined ? 'read-only' : `changes in ${result.writable.upper}`;
-    context.note(`rootfs: ${result.layers.length} layers mounted in ${seconds} s, ${kind}: ${result.mountpoint}`);
+    context.note(
+      `rootfs: ${result.layers.length} ${result.layers.length === 1 ? 'layer' : 'layers'} mounted in ${seconds} s, ${kind}: ${result.mountpoint}`,
+    );
     if (args['json'] === true) await context.write(`${JSON.stringify(result)}\n`);
     return undefined;
   },

@@ -11,7 +11,7 @@ import { refuseTagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
-import { flag, text, whole } from '../options.js';
+import { flag, jobsOf, text } from '../options.js';
 
 /** What the image is called in the archive unless that is said: as it was asked for, where that is a name. */
 function ownName({ transport, name, reference }: OpenedSource): string | undefined {
@@ -75,7 +75,7 @@ export const pull: Command = {
     if (all && name !== undefined) throw new RootfsError('ERR_OPTION_INVALID', '--name names one image; leave it out');
     const options = {
       platform: platformOf(args),
-      jobs: whole(args, 'jobs', 1),
+      jobs: jobsOf(args),
       fsync: args['fsync'] === 'none' ? 'none' : 'layer',
       signal: context.signal,
       onProgress: context.onProgress,

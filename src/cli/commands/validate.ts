@@ -2,7 +2,7 @@
 import { validateImage } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
-import { whole } from '../options.js';
+import { jobsOf } from '../options.js';
 import { formatSize } from '../quantity.js';
 
 /** The command. */
@@ -16,7 +16,7 @@ export const validate: Command = {
   examples: [['$0 validate oci:./layout:12', 'exit code 5 where a byte is wrong']],
   run: async (args, context) => {
     const platform = args['platform'] === 'all' ? undefined : platformOf(args);
-    const jobs = whole(args, 'jobs', 1);
+    const jobs = jobsOf(args);
     const { signal, onProgress } = context;
     const opened = await openImageSource(args, context);
     try {
