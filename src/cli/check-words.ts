@@ -149,6 +149,9 @@ class WordReader {
     const { positionals } = this.#command;
     const odd = this.#plain.find((word) => word.startsWith('-') && word !== '-');
     if (odd !== undefined) this.#fail(`${JSON.stringify(odd)} stands where a plain word belongs`);
+    if (this.#plain.includes('-')) {
+      this.#fail('"-" does not say what stdin or stdout holds; name it, as in docker-archive:- or oci-archive:-');
+    }
     const extra = this.#plain[positionals.length];
     if (extra !== undefined) {
       const takes = positionals.map((one) => one.name.toUpperCase()).join(' ');

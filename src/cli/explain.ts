@@ -50,7 +50,7 @@ export async function explain(
     ]),
     way === undefined ? '' : `\n${endpointTable(way)}`,
     `\n${table([['LAYER', 'SIZE', 'DIGEST'], ...rows], [1])}`,
-    `\n${present} of ${layers.length} layers are there; ${formatSize(bytesToFetch)} to fetch, about ${formatSize(diskNeeded)} of disk needed\n`,
+    `\n${present} of ${layers.length} ${layers.length === 1 ? 'layer is' : 'layers are'} there; ${formatSize(bytesToFetch)} to fetch, about ${formatSize(diskNeeded)} of disk needed\n`,
   ].join('');
 }
 

@@ -13,6 +13,19 @@ export interface CommandLine {
 
 const isCommand = (word: string): boolean => COMMANDS.some(({ name }) => name === word);
 
+/** What commands of crane, skopeo, podman and docker are called here. */
+const FROM_PEERS: ReadonlyMap<string, string> = new Map([
+  ['ls', 'tags'],
+  ['list-tags', 'tags'],
+  ['catalog', 'repos'],
+  ['cp', 'copy'],
+  ['save', 'pull'],
+  ['export', 'flatten'],
+  ['run', 'bundle'],
+  ['images', 'cache'],
+  ['rmi', 'delete'],
+]);
+
 /** Whether the word after this one is its value. */
 function takesNext(word: string): boolean {
   const option = word.startsWith('--') ? GLOBAL_OPTIONS[word.slice(2)] : undefined;
@@ -47,7 +60,7 @@ export function findCommand(argv: readonly string[]): CommandLine {
     const before = argv.slice(0, Math.max(at, 0)).filter((one) => one !== '--');
     return { name, words: [...before, ...argv.slice(at + 1)] };
   }
-  const meant = nearest(word, [...COMMANDS.map((one) => one.name), 'help']);
+  const meant = FROM_PEERS.get(word) ?? nearest(word, [...COMMANDS.map((one) => one.name), 'help']);
   const guess = meant === undefined ? '' : `, did you mean ${meant}?`;
   throw new RootfsError('ERR_OPTION_INVALID', `unknown command ${JSON.stringify(word)}${guess}; see rootfs --help`);
 }

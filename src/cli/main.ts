@@ -24,7 +24,8 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
 const EPILOGUE = `IMAGE is a registry reference (debian:12, docker://ghcr.io/org/app@sha256:…) or a local source:
 oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], dir:DIR, docker-daemon:REF.
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 not found,
-4 denied, 5 integrity, 6 network, 130 interrupted.`;
+4 denied, 5 integrity, 6 network, 130 interrupted,
+141 the reader of stdout has gone, 143 SIGTERM.`;
 
 /** Examples are not wrapped: each can be copied as it stands. */
 function examples(lines: Command['examples']): string {

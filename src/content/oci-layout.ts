@@ -5,7 +5,7 @@
  */
 import { lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { readLimited } from '../io/limit.js';
@@ -64,6 +64,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     const root = resolve(folder);
     if (options.create === true) {
       await mkdir(root, { recursive: true }).catch((error: unknown) => {
+        if (systemErrorCode(error) === 'EEXIST') return;
         throw wrapSystemError(error, root, 'give a folder that can be written');
       });
     }

@@ -12,7 +12,8 @@ const CAP_SYS_ADMIN = 21n;
  *
  * @throws RootfsError `ERR_UNSUPPORTED` (no Linux), `ERR_NATIVE_MISSING`, `ERR_PERMISSION`
  */
-export function requireMounting(): Native {
+export function requireMounting(what: 'mount' | 'umount' = 'mount'): Native {
+  const instead = what === 'mount' ? `, or ${INSTEAD}` : '';
   if (process.platform !== 'linux') {
     throw new RootfsError('ERR_UNSUPPORTED', `mount: expected Linux, found ${process.platform}; ${INSTEAD}`);
   }
@@ -23,7 +24,7 @@ export function requireMounting(): Native {
   if (!mayMount()) {
     throw new RootfsError(
       'ERR_PERMISSION',
-      `mount: needs root (CAP_SYS_ADMIN), and this is user ${process.geteuid?.()}; run it with sudo, or ${INSTEAD}`,
+      `${what}: needs root (CAP_SYS_ADMIN), and this is user ${process.geteuid?.()}; run it with sudo${instead}`,
     );
   }
   return native;

@@ -225,8 +225,13 @@ class Mounting {
         `${folder}: the folder for changes lies under the mountpoint, which would hide it; choose another`,
       );
     }
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${folder}: expected a folder for changes, found something else; name another folder`,
+      );
+    }
     for (const name of ['upper', 'work']) makeFolders(join(folder, name));
-    if (!statSync(folder).isDirectory()) throw new RootfsError('ERR_OPTION_INVALID', `${folder}: expected a folder`);
     return folder;
   }
 

@@ -36,7 +36,7 @@ export interface UnmountResult {
  *   `ERR_PERMISSION`, `ERR_NATIVE_MISSING`, `ERR_UNSUPPORTED`, `ERR_FILESYSTEM`
  */
 export async function unmountRootFS(mountpoint: string, options: UnmountOptions = {}): Promise<UnmountResult> {
-  const native = requireMounting();
+  const native = requireMounting('umount');
   options.signal?.throwIfAborted();
   try {
     const path = realPlace(mountpoint);

@@ -24,6 +24,10 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['', /^rootfs: no command given; see rootfs --help \[/],
   ['nope', /^rootfs: unknown command "nope"; see rootfs --help/],
   ['extrat oci:h', /unknown command "extrat", did you mean extract\?/],
+  ['list-tags docker://debian', /unknown command "list-tags", did you mean tags\?/],
+  ['catalog localhost:5000', /unknown command "catalog", did you mean repos\?/],
+  ['inspect -', /"-" does not say what stdin or stdout holds; name it, as in docker-archive:-/],
+  ['copy oci:h -', /"-" does not say what stdin or stdout holds/],
   ['extract', /extract: --dst is missing; see rootfs extract --help/],
   ['extract oci:h', /extract: --dst is missing/],
   ['extract --dst', /--dst needs a value/],
@@ -119,6 +123,16 @@ test('a name that the system refuses to look at is an error of that file, not a 
     assert.equal(code, 1, stderr);
     assert.match(stderr, /n{255,}: ENAMETOOLONG.*\[ERR_FILESYSTEM\]\n$/);
   }
+});
+
+test('a layout is not made where a file lies, and one layer is called one', async () => {
+  const made = await rootfs(['copy', '-q', 'oci:h', `oci:${join(folder, 'h/index.json')}`], { cwd: folder });
+  assert.equal(made.code, 1, made.stderr);
+  assert.match(made.stderr, /h\/index\.json: not a folder; give a folder \[/);
+  const single = image().layer((layer) => layer.file('a', 'a'));
+  await writeLayout(join(folder, 'single'), { latest: single.build() });
+  assert.match((await rootfs(['inspect', '-q', 'oci:single'], { cwd: folder })).stdout, /^1 layer, \d+ B compressed$/m);
+  assert.match((await rootfs(['inspect', '-q', 'oci:h'], { cwd: folder })).stdout, /^2 layers, /m);
 });
 
 test('understood, wherever the options stand', async () => {

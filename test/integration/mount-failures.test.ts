@@ -201,6 +201,12 @@ test('folders that are no place for a mount', { skip }, async (t) => {
   const proc = await runRootfs(['mount', '--store', join(folder, 'store'), source, '/proc/rootfs-kit/x']);
   assert.notEqual(proc.code, 0);
   assert.deepEqual(readdirSync(join(folder, 'full')), ['file']);
+  const file = join(folder, 'full/file');
+  const at = join(folder, 'never');
+  const noFolder = await runRootfs(['mount', '--store', join(folder, 'store'), '--rw', file, source, at]);
+  assert.equal(noFolder.code, 2, noFolder.stderr);
+  assert.match(noFolder.stderr, /full\/file: expected a folder for changes, found something else; name another folder/);
+  assert.ok(!existsSync(at));
 });
 
 test('without root, or without loop devices, it says what is missing and what serves', { skip }, async (t) => {
@@ -212,6 +218,9 @@ test('without root, or without loop devices, it says what is missing and what se
   assert.equal(user.status, 1, user.stderr);
   assert.match(user.stderr, /needs root.*rootfs unpack.*ERR_PERMISSION/);
   assert.ok(!existsSync('/tmp/rootfs-kit-never'));
+  const down = spawnSync('setpriv', [...drop, process.execPath, MAIN, 'umount', '/tmp'], { encoding: 'utf8' });
+  assert.equal(down.status, 1, down.stderr);
+  assert.match(down.stderr, /^rootfs: umount: needs root.*; run it with sudo \[ERR_PERMISSION\]$/m);
   // In mount namespaces of their own, with a store on tmpfs: an empty /dev; no node that could be a loop device; only one.
   const memory = join(folder, 'memory');
   mkdirSync(memory);

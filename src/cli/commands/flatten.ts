@@ -49,7 +49,7 @@ export const flatten: Command = {
     ...IMAGE_OPTIONS,
   },
   examples: [
-    ['$0 flatten debian:12 | tar -x -C root', 'into a pipe'],
+    ['mkdir root && $0 flatten debian:12 | tar -x -C root', 'into a pipe'],
     ['$0 flatten -o debian.tar debian:12', 'into a file; the same bytes each time'],
   ],
   run: async (args, context) => {

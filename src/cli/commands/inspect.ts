@@ -44,7 +44,7 @@ function describe(image: Image, name: string): string {
   return `${table([...known, ...labels])}\n${table(
     [['#', 'SIZE', 'DIGEST', 'DIFF ID', 'TYPE'], ...rows],
     [0, 1],
-  )}\n${layers.length} layers, ${formatSize(bytes)} compressed\n`;
+  )}\n${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}, ${formatSize(bytes)} compressed\n`;
 }
 
 /** The command. */
