@@ -11,20 +11,28 @@ export interface PrintErrorOptions {
   readonly write: (text: string) => void;
 }
 
+/** What is ours of an error: one that nobody foresaw is a defect, unless the working directory has been removed. */
+function coded(error: unknown): RootfsError | undefined {
+  if (error instanceof RootfsError) return error;
+  if (!(error instanceof Error) || (error as NodeJS.ErrnoException).syscall !== 'uv_cwd') return undefined;
+  const message = 'working directory: it is there no more; change into another folder';
+  return new RootfsError('ERR_FILESYSTEM', message, { cause: error });
+}
+
 /** Tells an error on stderr and returns the exit code it stands for. */
 export function printError(error: unknown, options: PrintErrorOptions): number {
-  const known = error instanceof RootfsError;
-  const shown = known
-    ? error
-    : new RootfsError('ERR_INTERNAL', `internal error: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
+  const known = coded(error);
+  const shown =
+    known ??
+    new RootfsError('ERR_INTERNAL', `internal error: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   if (options.json) options.write(`${JSON.stringify({ error: shown.toJSON() })}\n`);
   else {
-    const hint = known ? '' : '; this is a defect of rootfs, --debug shows where';
+    const hint = known !== undefined ? '' : '; this is a defect of rootfs, --debug shows where';
     options.write(`rootfs: ${printable(shown.message)}${hint} [${shown.code}]\n`);
   }
   if (options.debug)
     options.write(`${printable(inspect(error, { depth: 4 }).replaceAll('\n', '\u2028')).replaceAll('\u2028', '\n')}\n`);
-  return known ? exitCodeOf(shown.code) : ExitCode.failure;
+  return known !== undefined ? exitCodeOf(shown.code) : ExitCode.failure;
 }

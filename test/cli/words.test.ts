@@ -135,6 +135,20 @@ test('a layout is not made where a file lies, and one layer is called one', asyn
   assert.match((await rootfs(['inspect', '-q', 'oci:h'], { cwd: folder })).stdout, /^2 layers, /m);
 });
 
+test('a working directory that is gone is said', async () => {
+  const gone = join(folder, 'gone');
+  mkdirSync(gone);
+  const line = `cd '${gone}' && rmdir '${gone}' && exec "$0" '${ROOTFS_BIN}' unpack --dst d oci:h`;
+  const child = spawn('sh', ['-c', line, process.execPath], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  assert.equal(stderr, 'rootfs: working directory: it is there no more; change into another folder [ERR_FILESYSTEM]\n');
+  assert.equal(code, 1);
+});
+
 test('understood, wherever the options stand', async () => {
   const plain = await rootfs(['digest', 'oci:h'], { cwd: folder });
   assert.match(plain.stdout, /^sha256:[0-9a-f]{64}\n$/);
