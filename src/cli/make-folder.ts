@@ -30,12 +30,18 @@ async function isInTheWay(path: string): Promise<boolean> {
  * @param option How the folder was named, for messages: `--dst`.
  * @param mode Of folders that are made.
  * @param advice What to do where it cannot be made.
+ * @returns the outermost folder that was made; `undefined` where all were there
  * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM` (a file is in the way)
  */
-export async function makeFolder(option: string, path: string, mode?: number, advice = ADVICE): Promise<void> {
+export async function makeFolder(
+  option: string,
+  path: string,
+  mode?: number,
+  advice = ADVICE,
+): Promise<string | undefined> {
   try {
     const missing = await firstMissing(path);
-    if (missing === undefined && (await stat(path)).isDirectory()) return;
+    if (missing === undefined && (await stat(path)).isDirectory()) return undefined;
     if (await isInTheWay(missing ?? path)) {
       throw new RootfsError(
         'ERR_FILESYSTEM',
@@ -52,6 +58,7 @@ export async function makeFolder(option: string, path: string, mode?: number, ad
     }
     const { ensureDir } = await import('fs-extra/esm');
     await ensureDir(path, mode);
+    return missing;
   } catch (error) {
     throw wrapSystemError(error, `${option} ${path}`, advice);
   }

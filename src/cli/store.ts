@@ -13,6 +13,7 @@ import {
 import type { Arguments, Context } from './command.js';
 import { LAYER_OPTIONS, layerArguments } from './layer-options.js';
 import { makeFolder } from './make-folder.js';
+import { removeMade } from './remove-made.js';
 
 /** The option that names the store. */
 export const STORE_OPTION: Options = {
@@ -75,11 +76,16 @@ export async function withStore<T>(
   if (folder === undefined) {
     return withWorkingFolder(undefined, withRootFS, 'set TMPDIR to a folder that can be written, or use --store');
   }
-  await makeStore(folder, args['store'] === undefined);
-  return withRootFS(folder);
+  const made = await makeStore(folder, args['store'] === undefined);
+  try {
+    return await withRootFS(folder);
+  } catch (error) {
+    if (made !== undefined) await removeMade(folder, made);
+    throw error;
+  }
 }
 
-async function makeStore(folder: string, isDefault: boolean): Promise<void> {
+async function makeStore(folder: string, isDefault: boolean): Promise<string | undefined> {
   // What this user pulled is nobody else's business, unless a folder was named.
   if (!isDefault) return makeFolder('--store', folder);
   return makeFolder('layer store', folder, 0o700, 'name another with --store, or keep nothing with --no-store');

@@ -7,6 +7,7 @@ import { LAYER_OPTIONS, layerArguments } from '../layer-options.js';
 import { makeFolder } from '../make-folder.js';
 import { required } from '../options.js';
 import { formatSize } from '../quantity.js';
+import { removeMade } from '../remove-made.js';
 
 /** The command. */
 export const extract: Command = {
@@ -27,12 +28,14 @@ export const extract: Command = {
     if (args['dst'] === '') throw new RootfsError('ERR_OPTION_INVALID', '--dst needs a folder');
     const started = Date.now();
     const lines = await withImage(args, context, async (image, { source, name }) => {
-      await makeFolder('--dst', dst);
-      const rootfs = await openRootFS(source, image, dst, {
-        ...options,
-        signal: context.signal,
-        onProgress: context.onProgress,
-      });
+      const made = await makeFolder('--dst', dst);
+      const { signal, onProgress } = context;
+      const rootfs = await openRootFS(source, image, dst, { ...options, signal, onProgress }).catch(
+        async (error: unknown) => {
+          if (made !== undefined) await removeMade(dst, made);
+          throw error;
+        },
+      );
       try {
         context.endProgress();
         const bytes = rootfs.layers.reduce((sum, layer) => sum + layer.tarBytes, 0);

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
+import { rootfs } from '../support/rootfs.js';
+import { tempDir } from '../support/temp-dir.js';
+
+/** A layout whose one layer has a wrong byte. */
+async function damagedLayout(folder: string): Promise<string> {
+  const built = image()
+    .compression('none')
+    .layer((layer) => layer.file('a', 'a'.repeat(5_000)))
+    .build();
+  await writeLayout(folder, { latest: built });
+  const digest = built.layers[0]?.descriptor.digest ?? '';
+  const blob = join(folder, 'blobs', digest.replace(':', '/'));
+  const bytes = readFileSync(blob);
+  bytes[600] = (bytes[600] ?? 0) ^ 1;
+  writeFileSync(blob, bytes);
+  return `oci:${folder}`;
+}
+
+test('a folder that extract made and that got no layer goes again, and those above it that were made', async (t) => {
+  const layout = await damagedLayout(tempDir(t));
+  const folder = tempDir(t);
+  const words = ['extract', '-q', layout];
+  const failed = await rootfs([...words, '--dst', join(folder, 'a/b/c')]);
+  assert.equal(failed.code, 5, failed.stderr);
+  assert.deepEqual(readdirSync(folder), []);
+
+  // What was there before stays, empty as it was, and so does a store.
+  mkdirSync(join(folder, 'mine'));
+  assert.equal((await rootfs([...words, '--dst', join(folder, 'mine')])).code, 5);
+  assert.ok(existsSync(join(folder, 'mine')));
+  const unpack = ['unpack', '-q', '--store', join(folder, 'store'), '--dst', join(folder, 'root')];
+  assert.equal((await rootfs([...unpack, layout])).code, 5);
+  assert.deepEqual(readdirSync(folder), ['mine']);
+});
+
+test('a folder that got a layer stays', async (t) => {
+  const folder = tempDir(t);
+  await using registry = await startRegistry();
+  const built = image()
+    .layer((builder) => builder.file('a', 'a'))
+    .layer((builder) => builder.file('b', 'b'.repeat(9_000)))
+    .build();
+  registry.add('app', 'latest', built);
+  const words = ['extract', '-q', '--retry', '0', '--max-layer-size', '8KiB', '--dst', join(folder, 'x')];
+  const failed = await rootfs([...words, `${registry.host}/app`]);
+  assert.notEqual(failed.code, 0);
+  const left = existsSync(join(folder, 'x')) ? readdirSync(join(folder, 'x', 'sha256')) : [];
+  assert.ok(left.length <= 1);
+  assert.equal(existsSync(join(folder, 'x')), left.length === 1);
+});
