@@ -51,6 +51,9 @@ registry.listen(0, '127.0.0.1', async () => {
       await run(command, 'inspect', source);
     }
     await run(command, 'flatten', '--store', join(scratch, 'store'), '-o', join(scratch, `${at}.tar`), local);
+    const thin = ['--format', 'erofs', '--layers-as-devices', '-o', join(scratch, `${at}.erofs`)];
+    await run(command, 'mkfs', '--store', join(scratch, 'store'), ...thin, local);
+    await run(command, 'copy', image, `oci:${join(scratch, `${at}-copy`)}:1`);
   }
   command.keepCode();
   registry.close();
