@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { readTarFile } from '../../src/tar/read-tar-file.js';
+import { peakMemory } from './peak-memory.js';
 
 const [what, path = ''] = process.argv.slice(2);
 const before = process.cpuUsage();
@@ -9,6 +10,4 @@ let entries = 0;
 if (what === 'merge') entries = (await mergeLayers([{ path, tarBytes: statSync(path).size }])).entries;
 else for (const { size } of readTarFile(path)) entries += size >= 0 ? 1 : 0;
 const { user, system } = process.cpuUsage(before);
-process.stdout.write(
-  JSON.stringify({ entries, seconds: (user + system) / 1e6, peakKiB: process.resourceUsage().maxRSS }),
-);
+process.stdout.write(JSON.stringify({ entries, seconds: (user + system) / 1e6, peak: peakMemory() }));

@@ -3,6 +3,7 @@
  * JSON, a `Run`. Usage: node write-part.js STORE SOURCE OUT
  */
 import { fetchImage, mergeLayers, openRootFS, openSource, unpack } from '../../src/index.js';
+import { peakMemory } from './peak-memory.js';
 
 const [store = '', source = '', out = ''] = process.argv.slice(2);
 const opened = await openSource(source);
@@ -14,7 +15,7 @@ const before = process.cpuUsage();
 await unpack(tree, rootfs.layers, out);
 const { user, system } = process.cpuUsage(before);
 const wall = (performance.now() - started) / 1000;
-const peak = process.resourceUsage().maxRSS * 1024;
+const peak = peakMemory();
 process.stdout.write(`${JSON.stringify({ wall, cpu: (user + system) / 1e6, peak })}\n`);
 await rootfs.close();
 await opened.close();

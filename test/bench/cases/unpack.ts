@@ -133,12 +133,11 @@ const MERGE_PART = fileURLToPath(new URL('../merge-part.js', import.meta.url));
 /** What reading the headers of a store's one layer and merging it take. */
 function mergeNote(store: string): string {
   const [name = ''] = readdirSync(join(store, 'sha256'));
-  const spent = (what: string): { entries: number; seconds: number; peakKiB: number } =>
+  const spent = (what: string): { entries: number; seconds: number; peak: number } =>
     JSON.parse(execFileSync(process.execPath, [MERGE_PART, what, join(store, 'sha256', name)], { encoding: 'utf8' }));
   const read = spent('read');
   const merged = spent('merge');
-  const peak = Math.round((merged.peakKiB * 1024) / 1e6);
-  return `${Math.round(read.entries / read.seconds)} headers/s; merged in ${merged.seconds.toFixed(2)} s, ${peak} MB`;
+  return `${Math.round(read.entries / read.seconds)} headers/s; merged in ${merged.seconds.toFixed(2)} s, ${Math.round(merged.peak / 1e6)} MB`;
 }
 
 async function entryCase(place: Place, rounds: number): Promise<readonly Row[]> {
