@@ -15,15 +15,14 @@ export interface MapOptions {
 }
 
 /**
- * Maps items with at most `concurrency` mappers at once; results come in the order of the items. An item is asked for
- * when there is a mapper for it.
+ * Maps items with at most `concurrency` mappers at once; results come in the order of the items.
  *
  * At the first failure the signal given to every mapper aborts (its reason is that failure), no further mapper starts,
  * and when each running one has ended the FIRST failure is thrown. The same happens when the caller's signal aborts;
  * then its reason is thrown. So nothing runs on after this has settled.
  */
 export async function mapConcurrently<T, R>(
-  items: Iterable<T>,
+  items: readonly T[],
   mapper: (item: T, signal: AbortSignal, index: number) => Promise<R>,
   options: MapOptions,
 ): Promise<R[]> {
