@@ -34,6 +34,13 @@ const dispatchersOnly = {
         .join('\n'),
       resolveDir: repository,
     }));
+    // Asked for its limit of headers, which is given here, and for a class that no body here is of.
+    onResolve({ filter: /^node:http$/ }, ({ importer }) =>
+      /\/undici\/lib\//.test(importer) ? { path: 'http', namespace: 'no-http' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'no-http' }, () => ({
+      contents: 'exports.maxHeaderSize = 16384; exports.IncomingMessage = class {};',
+    }));
     // HTTP/2 is never negotiated, and Node's own part of it is large.
     onLoad({ filter: /\/undici\/lib\/dispatcher\/client-h2\.js$/ }, () => ({
       contents: 'module.exports = undefined;',

@@ -6,7 +6,7 @@
 import type { Options } from 'yargs';
 import type { ProgressListener } from '../index.js';
 
-/** The parsed command line: options by their names in camelCase. Values come in as yargs left them. */
+/** The parsed command line: positional words and options by their names. Options may be absent. */
 export type Arguments = Readonly<Record<string, unknown>>;
 
 /** What a running command may use. stdout is data only; everything else goes to stderr. */

@@ -1,7 +1,6 @@
 /** The command line's entry: parses, runs one command, tells errors, returns the exit code. */
 import type { Argv } from 'yargs';
 import { RootfsError } from '../index.js';
-import { checkWords } from './check-words.js';
 import type { Arguments, Command, CommandEntry, Context } from './command.js';
 import { COMMANDS } from './commands.js';
 import { complete } from './complete.js';
@@ -10,6 +9,7 @@ import { findCommand } from './find-command.js';
 import { GLOBAL_OPTIONS } from './options.js';
 import { printError } from './print-error.js';
 import { createProgress } from './progress/progress.js';
+import { readWords } from './read-words.js';
 import { writeStdout } from './write-stdout.js';
 
 /** Columns of help. */
@@ -47,52 +47,40 @@ function define(parser: Argv, entry: CommandEntry, command: Command): Argv {
   return parser.epilogue(examples(command.examples));
 }
 
-async function parse(
-  argv: readonly string[],
-): Promise<{ entry: CommandEntry; command: Command; args: Arguments } | string> {
+/** The words of a command, read; or the help that was asked for. */
+async function parse(argv: readonly string[]): Promise<{ command: Command; args: Arguments } | string> {
   const { name, words } = findCommand(argv);
   const entry = COMMANDS.find((one) => one.name === name);
   const command = await entry?.load();
-  const checked = entry === undefined || command === undefined ? words : checkWords(command, entry.name, words);
+  if (entry === undefined || command === undefined) return help(undefined, undefined);
+  const args = readWords(command, entry.name, words);
+  return args === undefined ? help(entry, command) : { command, args };
+}
+
+async function help(entry: CommandEntry | undefined, command: Command | undefined): Promise<string> {
   const { default: yargs } = await import('yargs');
-  let found: { entry: CommandEntry; command: Command; args: Arguments } | undefined;
-  let shown = '';
   const parser = yargs([])
     .scriptName('rootfs')
     .usage('$0 COMMAND [options]\n\nContainer images to root file systems, without a daemon and without root.')
-    .parserConfiguration({ 'parse-positional-numbers': false, 'dot-notation': false })
     .options(GLOBAL_OPTIONS)
-    .strict()
     .wrap(Math.min(WIDTH, process.stdout.columns ?? WIDTH))
     .version(false)
     .help('help')
     .alias('h', 'help')
     .exitProcess(false)
-    .epilogue(`${examples(EXAMPLES)}\n\n${EPILOGUE}`)
-    .fail((message, error) => {
-      throw error ?? new RootfsError('ERR_OPTION_INVALID', message.trim().replace(/\s*\n\s*/g, ' '));
-    });
-  // For each named command yargs lays out its help, asked for or not, which takes longer than all the rest: a command
-  // line that asks for none is parsed as that of a program with this one command.
-  const alone = entry !== undefined && !checked.includes('--help');
+    .epilogue(`${examples(EXAMPLES)}\n\n${EPILOGUE}`);
   for (const one of COMMANDS) {
     const isThis = one === entry;
-    if (alone && !isThis) continue;
     const positions = isThis ? command?.positionals.map((word) => ` [${word.name}]`).join('') : undefined;
-    parser.command(
-      `${alone ? '$0' : one.name}${positions ?? ''}`,
-      one.summary,
-      (inner: Argv) => (isThis && command !== undefined ? define(inner, one, command) : inner),
-      (args: Arguments) => {
-        if (isThis && command !== undefined) found = { entry: one, command, args };
-      },
+    parser.command(`${one.name}${positions ?? ''}`, one.summary, (inner: Argv) =>
+      isThis && command !== undefined ? define(inner, one, command) : inner,
     );
   }
-  const line = entry === undefined || alone ? checked : [entry.name, ...checked];
-  await parser.parseAsync(line, {}, (_error: unknown, _args: unknown, output: string) => {
+  let shown = '';
+  await parser.parseAsync(entry === undefined ? ['--help'] : [entry.name, '--help'], {}, (_error, _args, output) => {
     shown = output;
   });
-  return found ?? shown;
+  return shown;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Chunks on their way into a file, one after the other. */
 import { writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { uptime } from 'node:process';
 
 /** A file that once takes longer than this for a chunk is written from another thread, in milliseconds. */
 const SLOW_WRITE_MS = 50;
@@ -33,13 +34,13 @@ export class FileWriter {
    */
   add(chunk: Uint8Array): Promise<void> | undefined {
     if (this.#slow) return this.#addElsewhere(chunk);
-    const started = performance.now();
+    const started = uptime();
     for (let done = 0; done < chunk.byteLength; ) {
       const wrote = writeSync(this.#file.fd, chunk, done, chunk.byteLength - done, this.#position);
       this.#position += wrote;
       done += wrote;
     }
-    this.#slow = performance.now() - started > SLOW_WRITE_MS;
+    this.#slow = uptime() - started > SLOW_WRITE_MS / 1000;
     return undefined;
   }
 

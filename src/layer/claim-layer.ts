@@ -5,6 +5,7 @@
  * This saves work; nothing is right because of it. Who waits too long without seeing any progress goes on alone.
  */
 import { stat } from 'node:fs/promises';
+import { uptime } from 'node:process';
 import type { BlobDir } from '../content/blob-dir.js';
 import { delay } from '../io/abort.js';
 import { type ReleaseLock, tryLock } from '../io/lock.js';
@@ -108,7 +109,7 @@ class Patience {
   readonly #partial: string;
   readonly #milliseconds: number;
   #size = -1;
-  #since = performance.now();
+  #since = uptime();
 
   constructor(partial: string, milliseconds: number) {
     this.#partial = partial;
@@ -122,8 +123,8 @@ class Patience {
     );
     if (size !== this.#size) {
       this.#size = size;
-      this.#since = performance.now();
+      this.#since = uptime();
     }
-    return performance.now() - this.#since < this.#milliseconds;
+    return (uptime() - this.#since) * 1000 < this.#milliseconds;
   }
 }

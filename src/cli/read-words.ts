@@ -1,10 +1,11 @@
 /**
- * Reads the words of one command before yargs does, and refuses what yargs would guess at: an option without its value,
- * a value that a switch cannot have, a word too many. What it returns can be read in one way only.
+ * Reads the words of one command. What yargs would guess at is refused: an option without its value, a value that a
+ * switch cannot have, a word too many. yargs lays out the help; to load it for every command takes longer than most
+ * command lines are worth.
  */
 import type { Options } from 'yargs';
 import { RootfsError } from '../index.js';
-import type { Command } from './command.js';
+import type { Arguments, Command } from './command.js';
 import { nearest } from './nearest.js';
 import { GLOBAL_OPTIONS } from './options.js';
 import { fromPeers } from './peer-options.js';
@@ -17,13 +18,13 @@ interface Known {
 }
 
 /**
- * Checks the words behind the command's name.
+ * Reads the words behind the command's name.
  *
- * @returns the same, the positional words first, every option as `--name=value`
+ * @returns what was given or stands as default, by name; `undefined` where help was asked for
  * @throws RootfsError `ERR_OPTION_INVALID`, with what is wrong first and where to look last
  */
-export function checkWords(command: Command, name: string, words: readonly string[]): string[] {
-  if (words.some((word) => word === '--help' || word === '-h')) return ['--help'];
+export function readWords(command: Command, name: string, words: readonly string[]): Arguments | undefined {
+  if (words.some((word) => word === '--help' || word === '-h')) return undefined;
   return new WordReader(command, name).read(words);
 }
 
@@ -40,7 +41,7 @@ class WordReader {
     this.#options = { ...command.options, ...GLOBAL_OPTIONS };
   }
 
-  read(words: readonly string[]): string[] {
+  read(words: readonly string[]): Arguments {
     const rest = [...words];
     for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
       if (word === '--') {
@@ -53,13 +54,25 @@ class WordReader {
       else this.#plain.push(word);
     }
     this.#checkAll();
-    const given = [...this.#given].flatMap(([name, values]) => values.map((value) => this.#write(name, value)));
-    return [...this.#plain, ...given];
+    const args: Record<string, unknown> = {};
+    for (const [name, { default: value }] of Object.entries(this.#options)) {
+      if (value !== undefined) args[name] = value;
+    }
+    for (const [name, values] of this.#given) args[name] = this.#value(name, values);
+    this.#command.positionals.forEach(({ name }, at) => {
+      if (this.#plain[at] !== undefined) args[name] = this.#plain[at];
+    });
+    return args;
   }
 
-  /** yargs knows `--no-NAME` as the way to turn off an option that otherwise takes a value. */
-  #write(name: string, value: string): string {
-    return value === 'false' && this.#options[`no-${name}`] !== undefined ? `--no-${name}` : `--${name}=${value}`;
+  #value(name: string, values: readonly string[]): unknown {
+    const option = this.#options[name];
+    const [first = ''] = values;
+    if (option?.array === true) return values;
+    if (option?.type === 'boolean') return first === 'true';
+    // `--no-NAME` also turns off some options that otherwise take a value.
+    if (first === 'false' && this.#options[`no-${name}`] !== undefined) return false;
+    return option?.type === 'number' ? Number(first) : first;
   }
 
   #fail(message: string): never {
@@ -134,7 +147,7 @@ class WordReader {
 
   #put(name: string, option: Options, shown: string, value: string): void {
     const before = this.#given.get(name);
-    const many = option.array === true || option.type === 'array';
+    const many = option.array === true;
     if (before === undefined || (option.type === 'boolean' && before[0] === value)) this.#given.set(name, [value]);
     else if (many) before.push(value);
     else if (option.type === 'boolean' || before[0] === 'false') {
