@@ -75,7 +75,7 @@ export {
 export { type BundleOptions, type BundleResult, writeBundle } from './export/bundle.js';
 export { type ErofsLayer, type ErofsOptions, type ErofsResult, writeErofs } from './export/erofs.js';
 export { flatten, flattenTo } from './export/flatten.js';
-export { type FlattenFileResult, flattenFile } from './export/flatten-file.js';
+export { type FlattenFileResult, flattenFile, type TreeSource } from './export/flatten-file.js';
 export type { FlattenOptions } from './export/flatten-options.js';
 export type { Form, FormInput, FormResult } from './export/form.js';
 export { FORMS, findForm } from './export/forms.js';

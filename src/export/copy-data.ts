@@ -1,7 +1,8 @@
 /** Moves file data out of layer tars: small files in runs that are read at once, large ones in chunks. */
 import { ftruncateSync, writeSync } from 'node:fs';
+import { SEND_BYTES, sendRange } from '../io/send-range.js';
 import type { DataExtent } from '../rootfs/tree.js';
-import { readLayer, SEND_BYTES, sendLayer } from './layer-files.js';
+import { readLayer } from './layer-files.js';
 
 const BUFFER_BYTES = 256 * 1024;
 
@@ -53,7 +54,7 @@ export class DataCopier {
     let done = 0;
     while (length - done >= SEND_BYTES && !this.#holds(layer, tarOffset, length)) {
       this.#checkpoint();
-      const moved = sendLayer(into, fd, tarOffset + done, Math.min(SEND_AT_ONCE, length - done));
+      const moved = sendRange(into, fd, tarOffset + done, Math.min(SEND_AT_ONCE, length - done));
       if (moved === 0) break;
       done += moved;
     }

@@ -2,12 +2,18 @@
 import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { loadNative } from '../io/native.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
-import { flattenTo } from './flatten.js';
+import { FileOutput } from './file-output.js';
 import type { FlattenOptions } from './flatten-options.js';
 import type { Form } from './form.js';
+import { DirectOutput, type TarOutput } from './tar-output.js';
 import { workingPath } from './working-name.js';
+import { writeMembers } from './write-members.js';
+
+/** From this length of the layers on, in bytes, another thread helps. */
+const ASIDE_MIN_BYTES = 4 * 1024 * 1024;
 
 /** What `flattenFile` wrote. */
 export interface FlattenFileResult {
@@ -16,16 +22,21 @@ export interface FlattenFileResult {
   readonly tarBytes: number;
 }
 
+/** A merged tree, or what makes it: then the file is got ready meanwhile. */
+export type TreeSource = MergedTree | (() => Promise<MergedTree>);
+
 /**
  * Writes the tar of `flatten` to a file. It is written beside and moved in place: a file of that name is replaced by a
  * complete tar or stays as it was. A link to a file is followed; into a device or a pipe the tar is written as it is,
  * and what was written before a failure stays written.
  *
+ * Meanwhile the file may hold up to 384 MiB of room more than it needs, no more than half of the layers' length.
+ *
  * @throws RootfsError `ERR_OPTION_INVALID` (a folder), `ERR_NOT_FOUND` (its folder is missing), what `flattenTo`
- *   throws; the signal's reason
+ *   throws, what making the tree throws; the signal's reason
  */
 export async function flattenFile(
-  tree: MergedTree,
+  tree: TreeSource,
   layers: readonly LayerTar[],
   path: string,
   options: FlattenOptions = {},
@@ -38,14 +49,16 @@ export async function flattenFile(
       throw new RootfsError('ERR_OPTION_INVALID', `${absolute}: a folder; name a file`);
     }
     if (found?.isFile() === false) {
-      return { path: absolute, tarBytes: await intoFile(tree, layers, openSync(absolute, 'w'), options) };
+      const fd = openSync(absolute, 'w');
+      return { path: absolute, tarBytes: await intoFile(tree, layers, fd, new DirectOutput(fd), options) };
     }
     const target = found === undefined ? absolute : realpathSync(absolute);
     if (statSync(dirname(target), { throwIfNoEntry: false }) === undefined) {
       throw new RootfsError('ERR_NOT_FOUND', `${dirname(target)}: there is no such folder; make it first`);
     }
     working = workingPath(target);
-    const tarBytes = await intoFile(tree, layers, openSync(working, 'wx', 0o666), options);
+    const fd = openSync(working, 'wx', 0o666);
+    const tarBytes = await intoFile(tree, layers, fd, fileOutput(fd, layers, options.signal), options);
     renameSync(working, target);
     return { path: absolute, tarBytes };
   } catch (error) {
@@ -55,15 +68,27 @@ export async function flattenFile(
   }
 }
 
+const bytesOf = (layers: readonly LayerTar[]): number => layers.reduce((sum, { tarBytes }) => sum + tarBytes, 0);
+
+function fileOutput(fd: number, layers: readonly LayerTar[], signal: AbortSignal | undefined): TarOutput {
+  const mostBytes = bytesOf(layers);
+  const aside = mostBytes >= ASIDE_MIN_BYTES && loadNative() !== undefined;
+  return aside ? new FileOutput(fd, mostBytes, signal) : new DirectOutput(fd);
+}
+
 async function intoFile(
-  tree: MergedTree,
+  tree: TreeSource,
   layers: readonly LayerTar[],
   fd: number,
+  output: TarOutput,
   options: FlattenOptions,
 ): Promise<number> {
   try {
-    return await flattenTo(tree, layers, fd, options);
+    const made = typeof tree === 'function' ? await tree() : tree;
+    if (output instanceof FileOutput) output.expect(Math.min(made.dataBytes, bytesOf(layers)));
+    return await writeMembers(made, layers, output, options);
   } finally {
+    await output.stop();
     closeSync(fd);
   }
 }
@@ -74,7 +99,7 @@ export const tarForm: Form = {
   summary: 'one deterministic tar of the merged tree',
   makes: 'file',
   async write(input, dst, options) {
-    const detail = await flattenFile(await input.tree(), input.layers, dst, options);
+    const detail = await flattenFile(() => input.tree(), input.layers, dst, options);
     return { form: 'tar', path: detail.path, detail };
   },
 };

@@ -1,13 +1,14 @@
 /** From the merged tree to one tar: deterministic, streamed, nothing held but a chunk. */
-import { writeSync } from 'node:fs';
 import { Readable } from 'node:stream';
-import { setImmediate, setTimeout } from 'node:timers/promises';
-import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { setImmediate } from 'node:timers/promises';
+import { wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
-import { closeLayers, LayerReader, openLayers, readLayer, SEND_BYTES, sendLayer } from './layer-files.js';
-import { type TarMembersInput, type TarPart, tarMembers } from './tar-members.js';
+import { closeLayers, LayerReader, openLayers } from './layer-files.js';
+import { type TarMembersInput, tarMembers } from './tar-members.js';
+import { DirectOutput } from './tar-output.js';
+import { writeMembers } from './write-members.js';
 
 const CHUNK_BYTES = 256 * 1024;
 /** Chunks between two turns of the event loop: some milliseconds of reading. */
@@ -49,87 +50,7 @@ export async function flattenTo(
   fd: number,
   options: FlattenOptions = {},
 ): Promise<number> {
-  const { signal } = options;
-  const chosen = chooseMembers(tree, layers, options);
-  const writer = new PartWriter(fd);
-  const open = openLayers(layers);
-  try {
-    let turn = 0;
-    for (const part of tarMembers({ ...chosen, open }, options)) {
-      for (let done = 0; done < part.length; ) {
-        const wrote = writer.write(part, done);
-        done += typeof wrote === 'number' ? wrote : await wrote;
-        if (writer.written - turn < CHUNKS_A_TURN * CHUNK_BYTES) continue;
-        turn = writer.written;
-        await setImmediate();
-        signal?.throwIfAborted();
-      }
-    }
-    await writer.flush();
-    return writer.written;
-  } catch (error) {
-    if (signal?.aborted === true) throw signal.reason;
-    throw wrapSystemError(error, 'flatten');
-  } finally {
-    closeLayers(open);
-  }
-}
-
-/** Gathers small parts in one buffer and hands large ones to the kernel. */
-class PartWriter {
-  readonly #fd: number;
-  readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  readonly #reader = new LayerReader();
-  #filled = 0;
-  written = 0;
-
-  constructor(fd: number) {
-    this.#fd = fd;
-  }
-
-  /** Writes what comes next of a part; returns how much that was. Only slow calls are waited for. */
-  write(part: TarPart, done: number): number | Promise<number> {
-    const left = part.length - done;
-    if (!Buffer.isBuffer(part) && left >= SEND_BYTES) return this.#send(part, done, left);
-    const piece = Math.min(left, CHUNK_BYTES - this.#filled);
-    if (Buffer.isBuffer(part)) part.copy(this.#buffer, this.#filled, done, done + piece);
-    else this.#reader.read(part.fd, this.#buffer, this.#filled, piece, part.tarOffset + done);
-    this.#filled += piece;
-    return this.#filled < CHUNK_BYTES ? piece : this.flush().then(() => piece);
-  }
-
-  async flush(): Promise<void> {
-    for (let done = 0; done < this.#filled; ) {
-      done += await patiently(() => writeSync(this.#fd, this.#buffer, done, this.#filled - done));
-    }
-    this.written += this.#filled;
-    this.#filled = 0;
-  }
-
-  async #send(part: Exclude<TarPart, Buffer>, done: number, left: number): Promise<number> {
-    if (this.#filled > 0) await this.flush();
-    const length = Math.min(left, CHUNKS_A_TURN * CHUNK_BYTES);
-    const moved = await patiently(() => sendLayer(this.#fd, part.fd, part.tarOffset + done, length));
-    this.written += moved;
-    if (moved > 0) return moved;
-    const piece = Math.min(left, CHUNK_BYTES);
-    readLayer(part.fd, this.#buffer, 0, piece, part.tarOffset + done);
-    this.#filled = piece;
-    await this.flush();
-    return piece;
-  }
-}
-
-/** Tries again where a pipe that does not block is full. */
-async function patiently(work: () => number): Promise<number> {
-  for (;;) {
-    try {
-      return work();
-    } catch (error) {
-      if (systemErrorCode(error) !== 'EAGAIN') throw error;
-      await setTimeout(1);
-    }
-  }
+  return writeMembers(tree, layers, new DirectOutput(fd), options);
 }
 
 /** Fills chunks of one size from the parts; small files are read straight into the chunk they share. */

@@ -1,7 +1,6 @@
 /** The layer tars, open for reading while a root file system is written from them. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
-import { loadNative } from '../io/native.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode } from '../rootfs/tree.js';
 
@@ -96,26 +95,6 @@ export class LayerReader {
     }
     this.#fd = fd;
     this.#last = position + length;
-  }
-}
-
-/** Runs from this length on are moved inside the kernel where it can; shorter ones are cheaper to copy. */
-export const SEND_BYTES = 64 * 1024;
-
-/**
- * Moves the beginning of a run of a layer tar to an open file or pipe at its position, inside the kernel.
- *
- * @returns how much was moved; 0 where this way is not open, here or for such files
- * @throws the system's error for what would fail in any other way too, `EAGAIN` among it
- */
-export function sendLayer(into: number, fd: number, position: number, length: number): number {
-  const native = loadNative();
-  if (native === undefined) return 0;
-  try {
-    return native.sendFile(into, fd, position, length);
-  } catch (error) {
-    if (['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOVERFLOW'].includes(systemErrorCode(error) ?? '')) return 0;
-    throw error;
   }
 }
 

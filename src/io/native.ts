@@ -61,6 +61,17 @@ export interface Native {
    * @returns how many bytes were moved: less than `length` where the other side takes no more, 0 at the file's end
    */
   sendFile(into: number, from: number, position: number, length: number): number;
+  /** As `sendFile`, in another thread. Neither file may be closed before it has settled. */
+  sendFileAside(into: number, from: number, position: number, length: number): Promise<number>;
+  /** Moves the position of an open file. */
+  seek(fd: number, position: number): void;
+  /**
+   * Has the file system keep room for bytes that will be written, in another thread; the file does not become longer.
+   * It may not be closed before this has settled.
+   *
+   * @returns whether it does
+   */
+  keepRoom(fd: number, position: number, length: number): Promise<boolean>;
   /** Mounts. `flags` of `MountFlag`, `data` as the file system reads it, at most 4,095 bytes. */
   mount(source: string, target: string, type: string, flags: number, data: string): void;
   /**
@@ -83,6 +94,8 @@ const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
+const SEEK_SET = 0;
+const FALLOC_FL_KEEP_SIZE = 1;
 const ENODATA = 61;
 const ERANGE = 34;
 const XATTR_MAX = 65536;
@@ -141,6 +154,8 @@ function bind(koffi: typeof import('koffi')): Native {
   const utimensat = libc.func('int utimensat(int dir, const void *path, const void *times, int flags)');
   const futimens = libc.func('int futimens(int fd, const void *times)');
   const sendfile = libc.func('int64_t sendfile(int into, int from, void *offset, size_t n)');
+  const fallocate = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t n)');
+  const lseek = libc.func('int64_t lseek(int fd, int64_t offset, int whence)');
   const mount = libc.func(
     'int mount(const void *from, const void *to, const void *type, uint64_t f, const void *data)',
   );
@@ -174,6 +189,17 @@ function bind(koffi: typeof import('koffi')): Native {
     return undefined;
   };
 
+  const sendFile: Native['sendFile'] = (into, from, position, length) => {
+    const moved = Number(sendfile(into, from, new BigInt64Array([BigInt(position)]), length));
+    if (moved < 0) throw systemError(koffi.errno(), 'sendfile');
+    return moved;
+  };
+
+  const aside = (call: typeof sendfile, ...words: unknown[]): Promise<number> =>
+    new Promise((resolve, reject) => {
+      call.async(...words, (error: unknown, result: unknown) => (error ? reject(error) : resolve(Number(result))));
+    });
+
   return {
     setXattr: (path, name, value) =>
       check(lsetxattr(cString(path), cString(name), value, value.length, 0), 'lsetxattr', path),
@@ -205,11 +231,16 @@ function bind(koffi: typeof import('koffi')): Native {
     setTimes: (path, time, follow = false) =>
       check(utimensat(AT_FDCWD, cString(path), timespecs(time), follow ? 0 : AT_SYMLINK_NOFOLLOW), 'utimensat', path),
     setFileTimes: (fd, time) => check(futimens(fd, timespecs(time)), 'futimens'),
-    sendFile: (into, from, position, length) => {
-      const moved = Number(sendfile(into, from, new BigInt64Array([BigInt(position)]), length));
-      if (moved < 0) throw systemError(koffi.errno(), 'sendfile');
-      return moved;
+    sendFile,
+    sendFileAside: async (into, from, position, length) => {
+      const moved = await aside(sendfile, into, from, new BigInt64Array([BigInt(position)]), length);
+      // Why it failed is known in that thread alone; the same call here fails again.
+      return moved < 0 ? sendFile(into, from, position, length) : moved;
     },
+    seek: (fd, position) => {
+      if (Number(lseek(fd, position, SEEK_SET)) < 0) throw systemError(koffi.errno(), 'lseek');
+    },
+    keepRoom: async (fd, position, length) => (await aside(fallocate, fd, FALLOC_FL_KEEP_SIZE, position, length)) === 0,
     mount: (source, target, type, flags, data) =>
       check(mount(cString(source), cString(target), cString(type), flags, cString(data)), 'mount', target),
     mountReadOnly: (source, target, type, options) => {

@@ -42,6 +42,23 @@ test('GNU tar makes the same of the flattened tar', { skip: root || needs('tar')
   assert.deepEqual(listTree(join(folder, 'ours')), listTree(join(folder, 'theirs')));
 });
 
+test('a flattened tar that finds no room is an error that says so, and leaves nothing', { skip: root }, async (t) => {
+  const folder = tempDir(t);
+  const dst = join(folder, 'mount');
+  mkdirSync(dst);
+  native?.mount('none', dst, 'tmpfs', 0, 'size=16m,mode=0755');
+  try {
+    const layer = new LayerBuilder()
+      .file('large', Buffer.alloc(9 * 1024 * 1024))
+      .file('larger', Buffer.alloc(9 * 1024 * 1024));
+    const { tree, layers } = await mergeBuilt(folder, layer);
+    await assert.rejects(flattenFile(tree, layers, join(dst, 'flat.tar')), { code: 'ERR_NO_SPACE' });
+    assert.deepEqual(readdirSync(dst), []);
+  } finally {
+    native?.unmount(dst, true);
+  }
+});
+
 test('a mount point is filled in place, and emptied on failure', { skip: root }, async (t) => {
   const folder = tempDir(t);
   const dst = join(folder, 'mount');

@@ -69,11 +69,14 @@ export const flatten: Command = {
     if (path !== '-') refuseFolder(path);
     const bytes = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, async ({ layers }) => {
-        const tree = await mergeLayers(layers, mergeArguments(args, context));
-        context.endProgress();
+        const merge = async (): ReturnType<typeof mergeLayers> => {
+          const tree = await mergeLayers(layers, mergeArguments(args, context));
+          context.endProgress();
+          return tree;
+        };
         const options = { include, exclude, signal, onProgress };
-        if (path === '-') return intoStdout(tree, layers, options);
-        return (await flattenFile(tree, layers, path, options)).tarBytes;
+        if (path === '-') return intoStdout(await merge(), layers, options);
+        return (await flattenFile(merge, layers, path, options)).tarBytes;
       }),
     );
     if (bytes === undefined) return 141;

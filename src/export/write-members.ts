@@ -1,0 +1,97 @@
+/** From the members of a tar to where the tar goes: small parts gathered, large ones copied from file to file. */
+import { setImmediate } from 'node:timers/promises';
+import { wrapSystemError } from '../errors.js';
+import type { LayerTar } from '../rootfs/merge.js';
+import type { MergedTree } from '../rootfs/tree.js';
+import { chooseMembers, type FlattenOptions } from './flatten-options.js';
+import { closeLayers, LayerReader, openLayers } from './layer-files.js';
+import { type TarPart, tarMembers } from './tar-members.js';
+import type { TarOutput } from './tar-output.js';
+
+/** Written between two turns of the event loop: some milliseconds. */
+const A_TURN_BYTES = 128 * 1024;
+/** Handed over by one call. */
+const COPY_AT_ONCE = 64 * 1024 * 1024;
+
+/**
+ * Writes the tar of `flatten` to an output.
+ *
+ * @param output Is stopped at the end, also after a failure.
+ * @returns the length of the tar in bytes
+ * @throws as `flattenTo`
+ */
+export async function writeMembers(
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  output: TarOutput,
+  options: FlattenOptions,
+): Promise<number> {
+  const { signal } = options;
+  let open: readonly number[] = [];
+  try {
+    const chosen = chooseMembers(tree, layers, options);
+    open = openLayers(layers);
+    const writer = new PartWriter(output);
+    let turn = 0;
+    for (const part of tarMembers({ ...chosen, open }, options)) {
+      for (let done = 0; done < part.length; ) {
+        const wrote = writer.write(part, done);
+        done += typeof wrote === 'number' ? wrote : await wrote;
+        if (writer.written - turn < A_TURN_BYTES) continue;
+        turn = writer.written;
+        await setImmediate();
+        signal?.throwIfAborted();
+      }
+    }
+    await writer.flush();
+    await output.end();
+    return writer.written;
+  } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
+    throw wrapSystemError(error, 'flatten');
+  } finally {
+    await output.stop();
+    closeLayers(open);
+  }
+}
+
+/** Gathers small parts in chunks and has large ones copied. */
+class PartWriter {
+  readonly #output: TarOutput;
+  readonly #reader = new LayerReader();
+  #chunk: Buffer;
+  #filled = 0;
+  written = 0;
+
+  constructor(output: TarOutput) {
+    this.#output = output;
+    this.#chunk = output.chunk;
+  }
+
+  /** Writes what comes next of a part; returns how much that was. Only slow calls are waited for. */
+  write(part: TarPart, done: number): number | Promise<number> {
+    const left = part.length - done;
+    const room = this.#chunk.length - this.#filled;
+    if (!Buffer.isBuffer(part) && left >= this.#output.copyFrom) return this.#copy(part, done, left);
+    const piece = Math.min(left, room);
+    if (Buffer.isBuffer(part)) part.copy(this.#chunk, this.#filled, done, done + piece);
+    else this.#reader.read(part.fd, this.#chunk, this.#filled, piece, part.tarOffset + done);
+    this.#filled += piece;
+    return piece < room ? piece : this.flush().then(() => piece);
+  }
+
+  async flush(): Promise<void> {
+    if (this.#filled === 0) return;
+    this.#chunk = await this.#output.add(this.#chunk, this.#filled);
+    this.written += this.#filled;
+    this.#filled = 0;
+  }
+
+  async #copy(part: Exclude<TarPart, Buffer>, done: number, left: number): Promise<number> {
+    await this.flush();
+    const length = Math.min(left, COPY_AT_ONCE);
+    await this.#output.copy(part.fd, part.tarOffset + done, length);
+    this.written += length;
+    return length;
+  }
+}
