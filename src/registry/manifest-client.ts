@@ -8,6 +8,7 @@ import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { parseReference } from '../spec/reference.js';
 import { addReferrer, subjectOf } from './add-referrer.js';
 import type { Subject } from './answer-error.js';
+import type { ApiRequest } from './api-request.js';
 import type { Endpoint } from './endpoint.js';
 import {
   descriptorFromBytes,
@@ -21,7 +22,7 @@ import {
 } from './manifest-answer.js';
 import { putManifest } from './push-manifest.js';
 import { contentEncoding, readDocument } from './read-document.js';
-import type { ApiRequest, RegistrySession } from './registry-session.js';
+import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 import type { WireResponse } from './wire.js';
 

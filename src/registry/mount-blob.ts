@@ -7,9 +7,9 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Endpoint } from './endpoint.js';
-import { cancelUpload, pushScopes, type UploadContext, uploadLocation } from './push-blob.js';
 import { RetryBudget } from './retry-budget.js';
 import { repositoryScope } from './scopes.js';
+import { cancelUpload, pushScopes, type UploadContext, uploadLocation } from './upload-place.js';
 
 /**
  * Asks the registry to mount a blob, once. It saves work and nothing depends on it: whatever goes wrong, the blob is

@@ -8,7 +8,7 @@ import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
-import { pushScopes, type UploadContext } from './push-blob.js';
+import { pushScopes, type UploadContext } from './upload-place.js';
 
 /**
  * Puts verified bytes under a tag or their digest, with their media type.

@@ -2,16 +2,16 @@
  * A client's dealings with one registry: requests that are authorized, redirected by hand, tried again and sent to the
  * endpoints in order. It knows HTTP and the rules of politeness; what manifests and blobs are stands in other files.
  */
-import type { Dispatcher } from 'undici';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
-import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
-import { answerError, printable, type Subject } from './answer-error.js';
+import { answerError, printable } from './answer-error.js';
+import { type ApiRequest, apiUrl, type EndpointChoice, requestHeaders } from './api-request.js';
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
 import { combineFailures } from './combine-failures.js';
 import { Connections } from './connections.js';
 import type { Endpoint, EndpointCapability } from './endpoint.js';
+import { EndpointList } from './endpoint-list.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { Patience } from './patience.js';
 import { proxyFor } from './proxy-environment.js';
@@ -23,47 +23,11 @@ import { speaksTls } from './tls-probe.js';
 import type { RegistryToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
 
-/** One request to the API of an endpoint. */
-export interface ApiRequest {
-  readonly method: Dispatcher.HttpMethod;
-  /** Below `/v2/`, or an absolute URL (an upload's Location, a next page). */
-  readonly path: string | URL;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** A body is made anew for each time it is sent. */
-  readonly body?: (() => Uint8Array | AsyncIterable<Uint8Array>) | undefined;
-  readonly scopes: readonly string[];
-  readonly subject: Subject;
-  /** Nothing of ours goes along: no credentials, no headers, no client certificate. For URLs that an image names. */
-  readonly anonymous?: boolean | undefined;
-  /** Statuses that are answers; every other one is thrown as a RegistryError. */
-  readonly accept: readonly number[];
-}
-
-/** Which endpoints are asked, and how often. */
-export interface EndpointChoice {
-  /** A budget that the caller keeps; else one for this call. */
-  readonly budget?: RetryBudget | undefined;
-  /** Base URLs that are asked only when there is no other. */
-  readonly distrusted?: ReadonlySet<string> | undefined;
-  /** The registry itself before its mirrors: a cache knows only what passed through it. */
-  readonly registryFirst?: boolean | undefined;
-  /** The tag or digest that is asked for: some mirrors are meant for one of the two. */
-  readonly reference?: string | undefined;
-  /** Only the endpoint with this base URL. */
-  readonly only?: string | undefined;
-}
-
 /** What a certificate is refused with: its host speaks TLS. */
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO/;
 
-/** How long an endpoint that could not be reached is asked last, in milliseconds. */
-const DOWN_MS = 60_000;
-
 /** What plain http fails with at a port that hangs up on it. */
 const HUNG_UP = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
-
-/** For how many references the endpoints are remembered. */
-const MAX_KNOWN_REFERENCES = 100;
 
 /** The longest run of challenges that one request answers. */
 const MAX_CHALLENGES = 2;
@@ -74,58 +38,31 @@ const HIDDEN = new Set([403, 404]);
 /** Requests to one repository (or to the registry as a whole, with an empty repository). */
 export class RegistrySession {
   readonly settings: RegistrySettings;
-  readonly #host: string;
-  readonly #repository: string;
   readonly #connections: Connections;
   readonly #authorizer: Authorizer;
-  readonly #downUntil = new Map<string, number>();
   readonly #answered = new Set<string>();
   readonly #told = new Set<string>();
   readonly #probed = new Set<string>();
-  readonly #endpoints = new Map<string | undefined, readonly Endpoint[]>();
-  readonly #resolving = new SharedCalls<readonly Endpoint[]>();
+  readonly #endpoints: EndpointList;
   readonly #roots: RootChallenges;
   readonly #patience: Patience;
 
   constructor(host: string, repository: string, settings: RegistrySettings) {
     this.settings = settings;
-    this.#host = host;
-    this.#repository = repository;
+    this.#endpoints = new EndpointList(host, repository, settings);
     this.#connections = new Connections(settings);
     this.#authorizer = new Authorizer(settings, this.#connections);
     this.#patience = new Patience(settings.maxRetryAfterMs);
     this.#roots = new RootChallenges((endpoint, call) => this.#askRoot(endpoint, call));
   }
 
-  /**
-   * The endpoints that may be asked for something, in order; those that could not be reached lately come last.
-   *
-   * @throws RootfsError `ERR_UNSUPPORTED` when none may; what the resolver throws
-   */
-  async endpoints(
+  /** The endpoints that may be asked for something; see `EndpointList`. */
+  endpoints(
     capability: EndpointCapability,
     call: CallOptions,
     reference?: string | undefined,
   ): Promise<readonly Endpoint[]> {
-    let found = this.#endpoints.get(reference);
-    if (found === undefined) {
-      found = await this.#resolving.join(reference ?? '', call.signal, (signal) =>
-        this.settings.endpoints.endpoints(this.#host, this.#repository, { ...call, signal, reference }),
-      );
-      if (this.#endpoints.size >= MAX_KNOWN_REFERENCES) this.#endpoints.clear();
-      this.#endpoints.set(reference, found);
-    }
-    const usable = found.filter(({ capabilities }) => capabilities.includes(capability));
-    if (usable.length === 0) {
-      throw new RootfsError(
-        'ERR_UNSUPPORTED',
-        `${this.#host}/${this.#repository}: no configured endpoint may be asked to ${capability}; check hosts.toml or registries.conf`,
-        { detail: { host: this.#host, capability } },
-      );
-    }
-    const now = Date.now();
-    const isDown = ({ baseUrl }: Endpoint): boolean => (this.#downUntil.get(baseUrl) ?? 0) > now;
-    return [...usable.filter((endpoint) => !isDown(endpoint)), ...usable.filter(isDown)];
+    return this.#endpoints.usable(capability, call, reference);
   }
 
   /** A retry budget for one call at this registry. */
@@ -179,7 +116,7 @@ export class RegistrySession {
           this.#answered.add(new URL(endpoint.baseUrl).origin);
         }
         if (isTransient(error) || error.code === 'ERR_TLS') {
-          this.#downUntil.set(endpoint.baseUrl, Date.now() + DOWN_MS);
+          this.#endpoints.unreachable(endpoint);
         }
         // A cache that has not got it is no fault, nor is https refused where http is tried next.
         const again = asked.slice(at + 1).some((next) => hostOf(next) === hostOf(endpoint) && !this.#spokeTls(next));
@@ -226,7 +163,11 @@ export class RegistrySession {
         {
           method,
           url,
-          headers: this.#headers(request, endpoint, atHome, shown, body !== undefined),
+          headers: requestHeaders(this.settings, endpoint, request, {
+            atHome,
+            authorization: shown,
+            hasBody: body !== undefined,
+          }),
           body: body?.(),
           tls: atHome ? endpoint.tls : withoutClientCertificate(endpoint.tls),
           signal: call.signal,
@@ -235,7 +176,7 @@ export class RegistrySession {
         this.settings.timeoutMs,
       ).catch((error: unknown) => this.#explain(error, url, call));
       this.#answered.add(url.origin);
-      this.#downUntil.delete(endpoint.baseUrl);
+      this.#endpoints.reached(endpoint);
       this.#tellWarnings(response, call);
       const accepted = request.accept.includes(response.status);
       const hidden = HIDDEN.has(response.status) && !accepted && atHome && shown === undefined;
@@ -299,7 +240,7 @@ export class RegistrySession {
   }
 
   #askRoot(endpoint: Endpoint, { signal }: CallOptions): Promise<WireResponse> {
-    const headers = this.#headers({}, endpoint, true, undefined, false);
+    const headers = requestHeaders(this.settings, endpoint, {}, { atHome: true });
     const request = { method: 'GET', url: apiUrl(endpoint, ''), headers, tls: endpoint.tls, signal } as const;
     return sendOverWire(request, this.#connections, this.settings.timeoutMs);
   }
@@ -307,26 +248,6 @@ export class RegistrySession {
   /** The bearer token that the last request like this one showed, or `undefined` where none was asked for. */
   currentToken(endpoint: Endpoint, request: Pick<ApiRequest, 'scopes' | 'subject'>): RegistryToken | undefined {
     return this.#authorizer.currentToken({ origin: new URL(endpoint.baseUrl).origin, endpoint, ...request });
-  }
-
-  #headers(
-    request: Pick<ApiRequest, 'headers'>,
-    endpoint: Endpoint,
-    atHome: boolean,
-    authorization: string | undefined,
-    hasBody: boolean,
-  ): Record<string, string> {
-    const own = endpoint.mirrorOf === undefined ? this.settings.headers : {};
-    const { 'content-length': length, 'content-type': type, ...rest } = request.headers ?? {};
-    return {
-      ...(atHome ? { ...own, ...lowerCase(endpoint.headers) } : {}),
-      'user-agent': this.settings.userAgent,
-      'accept-encoding': 'identity',
-      ...rest,
-      ...(hasBody && length !== undefined ? { 'content-length': length } : {}),
-      ...(hasBody && type !== undefined ? { 'content-type': type } : {}),
-      ...(authorization === undefined ? {} : { authorization }),
-    };
   }
 
   /** Plain http that was hung up on, before anything worked there, may have met a port that speaks TLS. */
@@ -363,23 +284,10 @@ export class RegistrySession {
   }
 }
 
-/** The URL of an API path at an endpoint, with `?ns=` for a mirror; an absolute URL stays as it is. */
-export function apiUrl(endpoint: Endpoint, path: string | URL): URL {
-  if (path instanceof URL) return path;
-  const prefix = endpoint.overridePath === true ? '' : '/v2';
-  const url = new URL(`${endpoint.baseUrl}${prefix}/${path}`);
-  if (endpoint.mirrorOf !== undefined) url.searchParams.set('ns', endpoint.mirrorOf);
-  return url;
-}
-
 function hostOf(endpoint: Endpoint): string {
   return new URL(endpoint.baseUrl).host;
 }
 
 function mirrorRank(endpoint: Endpoint): number {
   return endpoint.mirrorOf === undefined ? 0 : 1;
-}
-
-function lowerCase(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
 }

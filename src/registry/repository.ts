@@ -36,10 +36,11 @@ import { isManifestContent } from './manifest-answer.js';
 import { falseIfAbsent, HEAD_REFUSED, ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
 import { type ListRequest, listNames, listPages, namesOf } from './paged-list.js';
-import { pushBlob, type UploadContext } from './push-blob.js';
+import { pushBlob } from './push-blob.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
+import type { UploadContext } from './upload-place.js';
 
 /** Blobs from this size on may be split into ranges, in bytes. */
 const PARALLEL_BYTES = 32 * 1024 * 1024;

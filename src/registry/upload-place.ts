@@ -1,0 +1,77 @@
+/** Where an upload goes on: its URL, what the registry holds of it, and how it is given up. */
+import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import type { Subject } from './answer-error.js';
+import type { Endpoint } from './endpoint.js';
+import { redirectTarget } from './redirect.js';
+import type { RegistrySession } from './registry-session.js';
+import { repositoryScope } from './scopes.js';
+import type { WireResponse } from './wire.js';
+
+/** What an upload needs to know. */
+export interface UploadContext {
+  readonly session: RegistrySession;
+  readonly subject: Subject;
+}
+
+/** How long a cancelled upload is given to be cleaned up at the registry, in milliseconds. */
+const CANCEL_MS = 2_000;
+
+/** Scopes of a push to an endpoint. */
+export function pushScopes(endpoint: Endpoint): readonly string[] {
+  return [repositoryScope(endpoint.repository, 'pull', 'push')];
+}
+
+/** Ends an upload session that is not wanted; what goes wrong there is of no interest. */
+export async function cancelUpload(
+  location: URL,
+  endpoint: Endpoint,
+  { session, subject }: UploadContext,
+  onProgress: CallOptions['onProgress'],
+): Promise<void> {
+  try {
+    const request = { method: 'DELETE' as const, path: location, scopes: pushScopes(endpoint), subject };
+    const call = { signal: AbortSignal.timeout(CANCEL_MS), onProgress };
+    const response = await session.request(endpoint, { ...request, accept: [200, 202, 204, 404, 405] }, call);
+    response.body.discard();
+  } catch {
+    // Registries remove stale uploads by themselves.
+  }
+}
+
+/** The URL that an upload goes on at. @throws RootfsError `ERR_REGISTRY` where the answer names none */
+export function uploadLocation(response: WireResponse, subject: Subject): URL {
+  const location = response.headers.get('location');
+  if (location !== undefined) return redirectTarget(response.url, sameScheme(response.url, location));
+  throw new RootfsError(
+    'ERR_REGISTRY',
+    `${subject.name}: ${response.url.host} opened an upload without saying where (no Location header); check that this is a registry`,
+    { detail: { status: response.status } },
+  );
+}
+
+/** A registry behind a proxy that speaks TLS for it names itself with http: the host is the same, the way is ours. */
+function sameScheme(from: URL, location: string): string {
+  if (from.protocol !== 'https:' || !URL.canParse(location)) return location;
+  const to = new URL(location);
+  return to.protocol === 'http:' && to.hostname === from.hostname && (to.port === '' || to.port === from.port)
+    ? `${from.origin}${to.pathname}${to.search}`
+    : location;
+}
+
+/** The URL that finishes an upload. The rest of the query stays as it came, byte for byte: it may be signed. */
+export function withDigest(location: URL, digest: string): URL {
+  const kept = location.search
+    .slice(1)
+    .split('&')
+    .filter((pair) => pair !== '' && !/^digest(?:=|$)/.test(pair));
+  const url = new URL(location);
+  url.search = `?${[...kept, `digest=${encodeURIComponent(digest)}`].join('&')}`;
+  return url;
+}
+
+/** How many bytes the registry says it holds: `Range: 0-LAST`. */
+export function confirmedBytes(response: WireResponse): number | undefined {
+  const last = /^(?:bytes[= ])?0-(\d{1,16})$/.exec(response.headers.get('range') ?? '')?.[1];
+  return last === undefined ? undefined : Number(last) + 1;
+}
