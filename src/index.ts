@@ -33,12 +33,8 @@ export {
 } from './engine/download-manager.js';
 export type { EngineConfig, EventLogger, RegistryConfig } from './engine/engine-config.js';
 export type { OpenedRepository } from './engine/get-repository.js';
-export {
-  ImageCache,
-  type ImageCacheOptions,
-  type ImageKeeper,
-  type PullPolicy,
-} from './engine/image-cache.js';
+export { ImageCache } from './engine/image-cache.js';
+export type { ImageCacheOptions, ImageKeeper, PullPolicy } from './engine/image-cache-options.js';
 export { type ImageConfigStore, imageConfigStoreFromStore } from './engine/image-config-store.js';
 export { chainIdOf } from './engine/layer-chain.js';
 export { type CachedImage, type CachedLayer, type CacheListing, listCache } from './engine/list-cache.js';
@@ -130,14 +126,8 @@ export { type FetchLayerOptions, fetchLayer } from './layer/fetch-layer.js';
 export type { LayerHandle } from './layer/layer.js';
 export type { LayerSource } from './layer/layer-input.js';
 export { closeLayerWorkers } from './layer/layer-workers.js';
-export {
-  type CopiedTag,
-  type OpenedDestination,
-  type OpenedSource,
-  type OpenOptions,
-  openDestination,
-  openSource,
-} from './open.js';
+export { type OpenedSource, type OpenOptions, openSource } from './open.js';
+export { type CopiedTag, type OpenedDestination, openDestination } from './open-destination.js';
 export { isStream, refuseNoImage, splitTransport, type Transport } from './places.js';
 export { type PreparedRootfs, type PrepareOptions, prepareRootfs } from './prepare-rootfs.js';
 export type { ProgressEvent, ProgressListener } from './progress.js';

@@ -5,7 +5,7 @@
  * brought to disk. It knows digests and files. It does not know images, layers, registries or who writes into it;
  * many processes may do so at once.
  */
-import { closeSync, fchmodSync, fstatSync, linkSync, openSync, renameSync, unlinkSync, utimesSync } from 'node:fs';
+import { unlinkSync, utimesSync } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -13,7 +13,6 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { discard, discardOnError } from '../io/discard.js';
-import { withLock } from '../io/lock.js';
 import { Verifier } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -30,7 +29,8 @@ import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
 import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
-import { syncFile, syncFolder } from './folder-sync.js';
+import { syncFolder } from './folder-sync.js';
+import { nameBlob, sealFile } from './name-blob.js';
 import { sweepIngest } from './sweep-ingest.js';
 import { writeVerified } from './write-verified.js';
 
@@ -52,7 +52,6 @@ export interface FoundBlob {
   readonly size: number;
 }
 
-const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL']);
 /** A folder of blobs. Nothing is kept open between calls, so there is nothing to close. */
 export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   readonly #places: BlobPlaces;
@@ -141,11 +140,11 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async commitFile(temporaryPath: string, digest: Digest, size: number, record: BlobFacts = {}): Promise<string> {
     const path = this.path(digest);
     try {
-      const mtimeNs = await this.#seal(temporaryPath, size);
+      const mtimeNs = await sealFile(temporaryPath, size, this.#sync);
       if ((await this.#trust.judge(digest, {})) === undefined) {
         await makeFolder(dirname(path), this.#sync);
         this.#trust.remember(digest, { size, mtimeNs }, record);
-        await this.#giveName(temporaryPath, digest, path);
+        await nameBlob(temporaryPath, digest, this.#places, this.#trust);
         if (this.#sync) await syncFolder(dirname(path));
       } else {
         await this.note(digest, record);
@@ -288,41 +287,6 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async #forgetAbsent(digest: Digest): Promise<void> {
     const named = await lstat(this.path(digest)).catch((error: unknown) => (isAbsent(error) ? undefined : error));
     if (named === undefined) await unlink(this.#places.record(digest)).catch(() => {});
-  }
-
-  /** Mode and bytes of the temporary are final and on disk. @returns its modification time in nanoseconds */
-  async #seal(temporaryPath: string, size: number): Promise<bigint> {
-    const file = openSync(temporaryPath, 'r');
-    try {
-      fchmodSync(file, 0o444);
-      if (this.#sync) await syncFile(file);
-      const sealed = fstatSync(file, { bigint: true });
-      if (sealed.size === BigInt(size)) return sealed.mtimeNs;
-      throw new RootfsError('ERR_SIZE_MISMATCH', `${temporaryPath}: ${sealed.size} bytes were written, not ${size}`, {
-        detail: { expectedBytes: size, receivedBytes: Number(sealed.size) },
-      });
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  /**
-   * A link never replaces anything. Where the name was taken meanwhile, the record speaks of our bytes and proves
-   * nothing: what stands there is hashed, and is either sound (and stays) or removed.
-   */
-  async #giveName(temporaryPath: string, digest: Digest, path: string): Promise<void> {
-    for (let attempt = 0; attempt < 3; attempt++) {
-      try {
-        linkSync(temporaryPath, path);
-        return;
-      } catch (error) {
-        const errno = systemErrorCode(error) ?? '';
-        if (errno !== 'EEXIST' && !NO_HARD_LINKS.has(errno)) throw error;
-        if ((await this.#trust.judge(digest, { verify: 'always' })) !== undefined) return;
-        if (errno !== 'EEXIST') break;
-      }
-    }
-    await withLock(this.#places.ingest(digest, 'commit.lock'), async () => renameSync(temporaryPath, path));
   }
 }
 

@@ -25,43 +25,16 @@ import { isConfigType, isIndexType, isManifestType } from '../spec/media-types.j
 import { type Platform, parsePlatform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
 import { bringImage } from './bring-image.js';
+import { nameOf, referenceOf, stamped, storeName } from './cache-names.js';
 import { CachedContent } from './cached-content.js';
 import { defaultRepository } from './default-repository.js';
+import {
+  checkImageCacheOptions,
+  type ImageCacheOptions,
+  type ImageKeeper,
+  type PullPolicy,
+} from './image-cache-options.js';
 import { placeOf, Remotes, type RepositoryFactory } from './remotes.js';
-
-/** When a registry is asked what a tag means: only where the cache does not know, each time, or not at all. */
-export type PullPolicy = 'missing' | 'always' | 'never';
-
-/** Options of an `ImageCache`. */
-export interface ImageCacheOptions {
-  /** Where images are kept; `null` keeps nothing. */
-  readonly localStore: Target | null;
-  /** Resolves an index to this platform's image. Absent: a name means what it means in the registry. */
-  readonly targetPlatform?: Platform | string | undefined;
-  /** Default: the registry, with the credentials, mirrors and certificates that are configured on this machine. */
-  readonly remoteRepository?: RepositoryFactory | undefined;
-  /** Default `'missing'`. */
-  readonly pull?: PullPolicy | undefined;
-  /**
-   * What fetching a resolved image brings into the store: the whole image (default), or only what is asked for, so
-   * that looking at an image costs no layers.
-   */
-  readonly fill?: 'image' | 'content' | undefined;
-  /** A folder for locks between processes that share the store; `openImageCache` has one. */
-  readonly lockFolder?: string | undefined;
-  /** Hears which images are used, so that nobody removes them meanwhile; `openImageCache` has one. */
-  readonly keeper?: ImageKeeper | undefined;
-  /** Transfers at once, 1 to 64; 6 when absent. */
-  readonly jobs?: number | undefined;
-}
-
-/** Keeps images that are in use from being removed. */
-export interface ImageKeeper {
-  /** Content that is used from now on. When this is done, it is not being removed. */
-  use(root: Digest): Promise<void>;
-  /** Nothing is used any more. */
-  close(): Promise<void>;
-}
 
 /**
  * A read-only target over a local store: names and content come from there where it has them, from the registry where
@@ -90,13 +63,8 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
 
   /** @throws RootfsError `ERR_OPTION_INVALID`, `ERR_PLATFORM_INVALID` */
   constructor(options: ImageCacheOptions) {
+    checkImageCacheOptions(options);
     const { localStore, targetPlatform, pull = 'missing', fill = 'image', jobs = 6 } = options;
-    oneOf('pull', pull, ['missing', 'always', 'never']);
-    oneOf('fill', fill, ['image', 'content']);
-    if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64) {
-      throw invalid('jobs', jobs, 'a whole number from 1 to 64');
-    }
-    if (localStore === undefined) throw invalid('localStore', localStore, 'a store, or null to keep nothing');
     this.localStore = localStore;
     this.targetPlatform = typeof targetPlatform === 'string' ? parsePlatform(targetPlatform) : targetPlatform;
     this.remoteRepository = options.remoteRepository ?? defaultRepository();
@@ -327,35 +295,4 @@ function isDocument({ mediaType }: Descriptor): boolean {
 
 function isAbsence(error: unknown): boolean {
   return error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
-}
-
-function stamped(target: Descriptor, name: string): Descriptor {
-  return { ...target, annotations: { ...target.annotations, [Annotation.refName]: name } };
-}
-
-function nameOf(target: Descriptor): string | undefined {
-  return target.annotations?.[Annotation.refName];
-}
-
-function referenceOf(name: string): Reference | undefined {
-  try {
-    return parseReference(name);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The name in the store. A layout's names know no brackets, which only an IPv6 host has. */
-function storeName(parsed: Reference): string {
-  return formatReference(parsed).replace(/[[\]]/g, '_');
-}
-
-function oneOf(name: string, value: string, allowed: readonly string[]): void {
-  if (!allowed.includes(value)) throw invalid(name, value, allowed.join(', '));
-}
-
-function invalid(name: string, value: unknown, expected: string): RootfsError {
-  return new RootfsError('ERR_OPTION_INVALID', `${name}: ${JSON.stringify(value)} cannot be used; give ${expected}`, {
-    detail: { option: name },
-  });
 }

@@ -5,7 +5,8 @@ import { takeLease } from '../content/lease.js';
 import { OciLayout } from '../content/oci-layout.js';
 import { RootfsError } from '../errors.js';
 import { cacheFolder } from '../io/cache-folder.js';
-import { ImageCache, type ImageCacheOptions, type ImageKeeper } from './image-cache.js';
+import { ImageCache } from './image-cache.js';
+import type { ImageCacheOptions, ImageKeeper } from './image-cache-options.js';
 import { markImageUsed } from './image-use.js';
 
 /** Options of `openImageCache`. */

@@ -2,15 +2,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
-import {
-  type Inode,
-  type InodeType,
-  type MergedTree,
-  nodePath,
-  type Timestamp,
-  type TreeNode,
-} from '../rootfs/tree.js';
+import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } from '../rootfs/tree.js';
 import { cost, divideFile, type FileChunks } from './erofs-chunks.js';
+import { CommonTime } from './erofs-common-time.js';
+import { addressableBytes, assignDevices, type ErofsDevices, MAX_BLOCKS, TAR_BLOCK } from './erofs-devices.js';
 import { directoryNames, packDirectory } from './erofs-directory.js';
 import {
   CHUNK_INDEX_BYTES,
@@ -59,16 +54,10 @@ export interface PlanErofsInput {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Block size of an image whose files lie in layer tars: tar's own. */
-export const TAR_BLOCK = 512;
 /** Block size of an image that holds its files: what every kernel and every tool reads. */
 export const IMAGE_BLOCK = 4096;
 
 const TURN = 4096;
-const COUNTED_TIMES = 4096;
-/** The root's number has 16 bits, and the device table stands before it. */
-const MAX_DEVICES = 16_000;
-const MAX_BLOCKS = 0xffff_fffe;
 
 /**
  * Plans an image.
@@ -88,12 +77,6 @@ export async function planErofs(input: PlanErofsInput): Promise<ErofsPlan> {
   return planner.finish();
 }
 
-/** A time, and how many inodes have it. */
-interface CountedTime {
-  readonly time: Timestamp;
-  uses: number;
-}
-
 class Planner {
   readonly #input: PlanErofsInput;
   readonly #blockSize: number;
@@ -103,10 +86,8 @@ class Planner {
   readonly #parents = new Map<number, number>();
   readonly #attributes = new Map<number, readonly Buffer[]>();
   readonly #table = new XattrTable();
-  readonly #times = new Map<number, CountedTime>();
-  #lastTime: CountedTime | undefined;
-  readonly #deviceOf = new Map<number, number>();
-  readonly #deviceLayers: number[] = [];
+  readonly #times = new CommonTime();
+  #devices: ErofsDevices = { layers: [], deviceOf: new Map() };
   readonly #losses = new LossList();
   readonly #skipped = new Map<string, number>();
   #epoch: Timestamp = { seconds: 0, nanoseconds: 0 };
@@ -132,12 +113,7 @@ class Planner {
       if (children !== undefined) this.#enter(at, children);
       if (at % TURN === TURN - 1) yield;
     }
-    let most = 0;
-    for (const { time, uses } of this.#times.values()) {
-      if (uses <= most) continue;
-      most = uses;
-      this.#epoch = time;
-    }
+    this.#epoch = this.#times.commonest;
   }
 
   #enter(directory: number, nodes: ReadonlyMap<string, TreeNode>): void {
@@ -166,27 +142,8 @@ class Planner {
     if (inode.links > 1) this.#linked.set(inode, at);
     checkInode(node, this.#input.layers);
     if (inode.xattrs !== undefined) this.#collectXattrs(node, at, inode.xattrs);
-    this.#countTime(inode.mtime);
+    this.#times.count(inode.mtime);
     return at;
-  }
-
-  /** The commonest time makes inodes short. Where times are many, none is common: only the first ones are counted. */
-  #countTime(time: Timestamp): void {
-    // Neighbours of one layer share theirs.
-    if (this.#lastTime?.time === time) {
-      this.#lastTime.uses += 1;
-      return;
-    }
-    // Past 53 bits two moments may share a count; which one wins matters to size alone.
-    const key = time.seconds * 1e9 + time.nanoseconds;
-    const seen = this.#times.get(key);
-    if (seen !== undefined) {
-      seen.uses += 1;
-      if (seen.time === time) this.#lastTime = seen;
-    } else if (this.#times.size < COUNTED_TIMES) {
-      this.#lastTime = { time, uses: 1 };
-      this.#times.set(key, this.#lastTime);
-    }
   }
 
   #collectXattrs(node: TreeNode, at: number, xattrs: ReadonlyMap<string, Buffer>): void {
@@ -215,36 +172,13 @@ class Planner {
 
   /** Gives each inode its place, in order; yields now and then. */
   *place(): Generator<void, void, void> {
-    this.#assignDevices();
-    this.#offset = SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES + DEVICE_SLOT_BYTES * this.#deviceLayers.length;
+    if (this.#input.layersAsDevices) this.#devices = assignDevices(this.#inodes, this.#input.layers);
+    this.#offset = SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES + DEVICE_SLOT_BYTES * this.#devices.layers.length;
     for (let at = 0; at < this.#inodes.length; at += 1) {
       const planned = this.#inodes.at(at);
       this.#placeInode(planned, this.#attributes.get(at));
       this.#inodes.place(at, planned);
       if (at % TURN === TURN - 1) yield;
-    }
-  }
-
-  /** Layers that hold data get a device each, one that stands twice only one. */
-  #assignDevices(): void {
-    if (!this.#input.layersAsDevices) return;
-    const used = new Set<number>();
-    for (let at = 0; at < this.#inodes.length; at += 1) {
-      const { data } = this.#inodes.node(at).inode;
-      if (data !== undefined) used.add(data.layer);
-    }
-    const devices = new Map<string, number>();
-    for (const layer of [...used].sort((a, b) => a - b)) {
-      const { path } = this.#input.layers[layer] as LayerTar;
-      const device = devices.get(path) ?? this.#deviceLayers.push(layer);
-      devices.set(path, device);
-      this.#deviceOf.set(layer, device);
-    }
-    if (this.#deviceLayers.length > MAX_DEVICES) {
-      throw new RootfsError(
-        'ERR_LIMIT_EXCEEDED',
-        `the image has ${this.#deviceLayers.length} layers with files; an EROFS image addresses up to ${MAX_DEVICES}, make a self-contained one`,
-      );
     }
   }
 
@@ -333,8 +267,8 @@ class Planner {
       inodes: this.#inodes,
       epoch: this.#epoch,
       blockSize: this.#blockSize,
-      devices: this.#deviceLayers,
-      deviceOf: this.#deviceOf,
+      devices: this.#devices.layers,
+      deviceOf: this.#devices.deviceOf,
       inodesEnd,
       sharedXattrs,
       dataBlocks: this.#dataBlocks,
@@ -350,26 +284,6 @@ function extraBytes(chunks: FileChunks): number {
   const data = chunks.runs.reduce((sum, { length }) => sum + length, 0);
   return Math.max(0, cost(chunks) - CHUNK_INDEX_BYTES - data);
 }
-
-/** The bytes of a layer tar that can be addressed in whole blocks: neither a last one that is cut, nor past 2 TiB. */
-export function addressableBytes(layer: LayerTar | undefined): number {
-  return Math.min(Math.floor((layer?.tarBytes ?? 0) / TAR_BLOCK), MAX_BLOCKS) * TAR_BLOCK;
-}
-
-/** The bits of `st_mode` that tell the type. */
-export function typeBits(type: InodeType): number {
-  return TYPE_BITS.get(type) as number;
-}
-
-// A Map, since the formatter rewrites octal keys of object literals.
-const TYPE_BITS: ReadonlyMap<InodeType, number> = new Map([
-  ['fifo', 0o010000],
-  ['char', 0o020000],
-  ['directory', 0o040000],
-  ['block', 0o060000],
-  ['file', 0o100000],
-  ['symlink', 0o120000],
-]);
 
 function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;

@@ -1,16 +1,15 @@
 /** Writes a planned EROFS image: inodes, then what they share, then data. */
 import { createHash } from 'node:crypto';
-import { readSync, writeSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type ProgressListener, report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chunkPlaces } from './erofs-chunks.js';
+import { addressableBytes, TAR_BLOCK } from './erofs-devices.js';
 import { writeDirectoryBlock } from './erofs-directory.js';
 import {
   CHUNK_INDEX_BYTES,
   COMPACT_INODE_BYTES,
-  checksummedEnd,
   chunkFormat,
   DEVICE_SLOT_BYTES,
   deviceNumber,
@@ -18,16 +17,16 @@ import {
   NULL_BLOCK,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_OFFSET,
-  superblockChecksum,
   writeChunkIndex,
   writeDeviceSlot,
   writeInode,
-  writeSuperblock,
 } from './erofs-format.js';
 import type { PlannedInode } from './erofs-inodes.js';
 import { ImageOutput } from './erofs-output.js';
-import { addressableBytes, type ErofsPlan, TAR_BLOCK, typeBits } from './erofs-plan.js';
+import type { ErofsPlan } from './erofs-plan.js';
+import { finishSuperblock, uuidOf } from './erofs-superblock.js';
 import { LayerReader } from './layer-files.js';
+import { typeBits } from './type-bits.js';
 
 /** What a planned image is written with. */
 export interface WriteErofsInput {
@@ -288,14 +287,7 @@ class ErofsWriter {
     const { plan, tags, identity } = this.#input;
     for (const text of [...tags, '', ...identity]) this.#hash.update(`${text}\n`);
     const uuid = uuidOf(this.#hash.digest());
-    const end = checksummedEnd(plan.blockSize);
-    const head = Buffer.alloc(end);
-    for (let done = SUPERBLOCK_OFFSET; done < end; ) {
-      const read = readSync(this.#fd, head, done, end - done, done);
-      if (read === 0) break;
-      done += read;
-    }
-    writeSuperblock(head, SUPERBLOCK_OFFSET, {
+    finishSuperblock(this.#fd, plan.blockSize, {
       blockBits: Math.log2(plan.blockSize),
       rootNid: plan.inodes.nid(0),
       inodes: plan.inodes.length,
@@ -306,16 +298,6 @@ class ErofsWriter {
       devices: plan.devices.length,
       chunked: plan.chunked,
     });
-    head.writeUInt32LE(superblockChecksum(head.subarray(SUPERBLOCK_OFFSET)), SUPERBLOCK_OFFSET + 4);
-    for (let done = SUPERBLOCK_OFFSET; done < end; ) done += writeSync(this.#fd, head, done, end - done, done);
     return uuid;
   }
-}
-
-/** A UUID of version 8, "custom", from the first bytes of a digest. */
-function uuidOf(digest: Buffer): Buffer {
-  const uuid = Buffer.from(digest.subarray(0, 16));
-  uuid.writeUInt8((uuid.readUInt8(6) & 0x0f) | 0x80, 6);
-  uuid.writeUInt8((uuid.readUInt8(8) & 0x3f) | 0x80, 8);
-  return uuid;
 }

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { deviceNumber } from './erofs-format.js';
-import { typeBits } from './erofs-plan.js';
 import { addedNames } from './mkfs-ext4-tree.js';
 import { type FoundTool, runTool, toolFailed } from './mkfs-tool.js';
+import { typeBits } from './type-bits.js';
 
 const ROOT = 2;
 const BANNER = /^debugfs \d.*\n/;

@@ -26,9 +26,9 @@ import { abortStream } from '../io/abort.js';
 import { discard, discardOnError } from '../io/discard.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
-import { isLoopbackHost, parseReference, type Reference } from '../spec/reference.js';
+import { parseReference, type Reference } from '../spec/reference.js';
 import type { Subject } from './answer-error.js';
-import type { Endpoint } from './endpoint.js';
+import { deleteContent } from './delete-content.js';
 import { fetchBlob } from './fetch-blob.js';
 import { listReferrers } from './list-referrers.js';
 import { instancesOf, type ListedPage } from './listed-instances.js';
@@ -40,13 +40,8 @@ import { pushBlob } from './push-blob.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
+import { ServedContent } from './served-content.js';
 import type { UploadContext } from './upload-place.js';
-
-/** Blobs from this size on may be split into ranges, in bytes. */
-const PARALLEL_BYTES = 32 * 1024 * 1024;
-
-/** Ranges at once under `auto`. */
-const PARALLEL_RANGES = 4;
 
 /**
  * Opens a repository by name (`ubuntu`, `ghcr.io/user/name`; a tag or digest in it is not used). Nothing is asked of
@@ -69,12 +64,9 @@ export class RegistryRepository
   readonly repository: string;
   readonly #session: RegistrySession;
   readonly #manifests: ManifestClient;
-  readonly #ranges = new Map<string, boolean>();
-  readonly #servedBy = new Map<Digest, Set<string>>();
-  readonly #distrusted = new Map<Digest, Set<string>>();
+  readonly #served = new ServedContent();
   /** Blobs that were asked for a moment ago and were not there: pushing them needs no second question. */
   readonly #absent = new Set<Digest>();
-  #lastEndpoint: string | undefined;
 
   constructor(registry: string, repository: string, options: RegistryOptions) {
     this.registry = registry;
@@ -125,8 +117,8 @@ export class RegistryRepository
         {
           session: this.#session,
           subject: this.#subject('blob', name),
-          distrusted: this.#distrusted.get(target.digest) ?? new Set(),
-          served: (endpoint, ranges) => this.#noteServed(target.digest, endpoint, ranges),
+          distrusted: this.#served.distrusted(target.digest),
+          served: (endpoint, ranges) => this.#served.note(target.digest, endpoint, ranges),
         },
         options,
       );
@@ -172,13 +164,7 @@ export class RegistryRepository
    * loopback, and servers that did not show that they honour Range.
    */
   fetchParallelism(target: Descriptor): number {
-    const { parallelRanges } = this.#session.settings;
-    if (isManifestContent(target.mediaType)) return 1;
-    const last = this.#lastEndpoint;
-    const honoured = last === undefined ? undefined : this.#ranges.get(last);
-    if (parallelRanges !== 'auto') return honoured === false ? 1 : parallelRanges;
-    if (target.size < PARALLEL_BYTES || last === undefined || honoured !== true) return 1;
-    return isLoopbackHost(new URL(last).hostname) ? 1 : PARALLEL_RANGES;
+    return this.#served.parallelism(target, this.#session.settings.parallelRanges);
   }
 
   /**
@@ -188,14 +174,7 @@ export class RegistryRepository
    * @returns Whether fetching again asks somebody else.
    */
   distrust(target: Descriptor): boolean {
-    const served = this.#servedBy.get(target.digest);
-    if (served === undefined) return false;
-    const distrusted = this.#distrusted.get(target.digest) ?? new Set<string>();
-    const before = distrusted.size;
-    for (const mirror of served) distrusted.add(mirror);
-    this.#servedBy.delete(target.digest);
-    this.#distrusted.set(target.digest, distrusted);
-    return distrusted.size > before;
+    return this.#served.distrust(target.digest);
   }
 
   /**
@@ -289,22 +268,7 @@ export class RegistryRepository
         : ([isManifestContent(target.mediaType) ? 'manifests' : 'blobs'] as const);
     for (const place of places) {
       const subject = this.#subject(place === 'manifests' ? 'manifest' : 'blob', `${this.#name}@${digest}`);
-      const deleted = await this.#session.onEndpoints('push', subject.name, options, async (endpoint) => {
-        const response = await this.#session.request(
-          endpoint,
-          {
-            method: 'DELETE',
-            path: `${endpoint.repository}/${place}/${digest}`,
-            scopes: [repositoryScope(endpoint.repository, 'pull', 'push', 'delete')],
-            subject,
-            accept: [200, 202, 204, 404],
-          },
-          options,
-        );
-        response.body.discard();
-        return response.status !== 404;
-      });
-      if (deleted) return;
+      if (await deleteContent(this.#session, place, digest, subject, options)) return;
     }
   }
 
@@ -323,15 +287,6 @@ export class RegistryRepository
 
   get #name(): string {
     return `${this.registry}/${this.repository}`;
-  }
-
-  #noteServed(digest: Digest, endpoint: Endpoint, ranges: boolean | undefined): void {
-    this.#lastEndpoint = endpoint.baseUrl;
-    if (ranges !== undefined) this.#ranges.set(endpoint.baseUrl, ranges);
-    if (endpoint.mirrorOf === undefined) return;
-    const served = this.#servedBy.get(digest) ?? new Set<string>();
-    served.add(endpoint.baseUrl);
-    this.#servedBy.set(digest, served);
   }
 
   #upload(digest: Digest): UploadContext {

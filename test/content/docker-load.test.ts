@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import { loadIntoEngine } from '../../src/content/docker-load.js';
 import { MemoryStore } from '../../src/content/memory.js';
-import { openDestination } from '../../src/open.js';
+import { openDestination } from '../../src/open-destination.js';
 import { dockerArchive } from '../support/archives.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage } from './target-contract.js';

@@ -1,0 +1,199 @@
+/** From text to a destination: the other half of the composition root. */
+import { lstat, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ReadOnlyTarget } from './content/content.js';
+import { RootfsError } from './errors.js';
+import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
+import type { WriteArchiveOptions } from './image/write-archive.js';
+import type { OpenOptions } from './open.js';
+import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
+import { formatReference, parseReference } from './spec/reference.js';
+
+/** An image that was copied with its tag. */
+export interface CopiedTag extends CopyResult {
+  readonly tag: string;
+  /** What it is called where it was copied to, written out in full. */
+  readonly destination: string;
+}
+
+/** An opened destination: a place, and the name that an image gets there. The caller closes it. */
+export interface OpenedDestination {
+  /** What was asked for, written out in full, for people. */
+  readonly name: string;
+  readonly transport: Transport;
+  /** Copies an image here; see `copyImage` and `writeArchive`. */
+  copyFrom(
+    source: ReadOnlyTarget,
+    reference: string,
+    options?: CopyImageOptions & WriteArchiveOptions,
+  ): Promise<CopyResult>;
+  /** Copies what all tags of a source stand for; each keeps its tag. Archives take all of them in one file. */
+  copyAllFrom(source: ReadOnlyTarget, options?: CopyImageOptions & WriteArchiveOptions): Promise<readonly CopiedTag[]>;
+  /** A folder that was made for a copy that failed before it brought anything is removed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the destination that `text` names: `docker://NAME[:TAG]` or a bare registry reference, `oci:DIR[:TAG]`,
+ * `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `dir:DIR`, `docker-daemon:NAME[:TAG]`.
+ *
+ * A layout's folder is made where there is none; a registry is not asked anything yet. An archive's `FILE` may be `-`,
+ * standard output; one that ends in `.gz` or `.tgz` is compressed. Archives and `dir:` are made anew.
+ *
+ * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_LAYOUT_INVALID`,
+ *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+ */
+export async function openDestination(text: string, options: OpenOptions = {}): Promise<OpenedDestination> {
+  const { transport, rest } = splitTransport(text);
+  const { copyImage } = await import('./image/copy-image.js');
+  if (transport === 'docker') {
+    refuseNoImage(rest);
+    const { openRepository } = await import('./registry/open-repository.js');
+    const { repository, reference } = await openRepository(rest, options);
+    if (reference.tag !== undefined && reference.digest !== undefined) {
+      throw new RootfsError(
+        'ERR_REFERENCE_INVALID',
+        `${text}: a destination has a tag or a digest, not both; leave one out`,
+        { detail: { reference: text } },
+      );
+    }
+    return {
+      name: formatReference(reference),
+      transport,
+      copyFrom: (source, from, copyOptions) =>
+        copyImage(source, from, repository, reference.digest ?? reference.tag ?? 'latest', copyOptions),
+      copyAllFrom: (source, copyOptions) =>
+        copyTags(source, repository, (tag) => formatReference({ ...reference, tag }), copyOptions),
+      close: async () => {},
+    };
+  }
+  if (transport === 'docker-daemon') return openEngine(rest, options);
+  const { path, reference } = await splitDestination(transport, rest);
+  if (transport !== 'oci') {
+    const { writeArchive } = await import('./image/write-archive.js');
+    return {
+      name: text,
+      transport,
+      copyFrom: (source, from, copyOptions) =>
+        writeArchive(source, [{ reference: from, name: reference }], { form: transport, path }, copyOptions),
+      copyAllFrom: async (source, copyOptions = {}) => {
+        const { allTags } = await import('./image/pull.js');
+        const wanted = await allTags(source, copyOptions);
+        const options = { ...copyOptions, skipUnfit: transport === 'docker-archive' };
+        const result = await writeArchive(source, wanted, { form: transport, path }, options);
+        return [{ tag: '', destination: text, ...result }];
+      },
+      close: async () => {},
+    };
+  }
+  const hadFolder = await isThere(path);
+  const hadLayout = await isThere(join(path, 'oci-layout'));
+  const { OciLayout } = await import('./content/oci-layout.js');
+  const layout = await OciLayout.open(path, { create: true });
+  return {
+    name: text,
+    transport,
+    copyFrom: (source, from, copyOptions) => copyImage(source, from, layout, reference, copyOptions),
+    copyAllFrom: (source, copyOptions) => copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions),
+    close: async () => {
+      if (!hadLayout) await removeEmptyLayout(path);
+      if (!hadFolder) await rmdir(path).catch(() => {});
+    },
+  };
+}
+
+/** An engine: it takes a docker-archive, which is gathered here first, so that nothing unverified is loaded. */
+async function openEngine(name: string, { signal }: OpenOptions): Promise<OpenedDestination> {
+  const text = `docker-daemon:${name}`;
+  if (name === '') throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: ${placeAdvice('docker-daemon')}`);
+  const { digest, ...reference } = parseReference(name);
+  if (digest !== undefined) {
+    throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: an engine gives digests itself; leave it out`, {
+      detail: { reference: text },
+    });
+  }
+  const { writeArchive } = await import('./image/write-archive.js');
+  const { loadIntoEngine } = await import('./content/docker-load.js');
+  const copyFrom = (
+    source: ReadOnlyTarget,
+    from: string,
+    called: string,
+    options: CopyImageOptions & WriteArchiveOptions = {},
+  ): Promise<CopyResult> =>
+    loadIntoEngine(
+      text,
+      (write) =>
+        writeArchive(
+          source,
+          [{ reference: from, name: called }],
+          { form: 'docker-archive', path: '-', gzip: false },
+          { ...options, write },
+        ),
+      { signal: options.signal ?? signal },
+    );
+  return {
+    name: text,
+    transport: 'docker-daemon',
+    copyFrom: (source, from, options) => copyFrom(source, from, name, options),
+    copyAllFrom: async (source, options = {}) => {
+      const copied: CopiedTag[] = [];
+      for (const { tag, from } of await tagsOf(source, options)) {
+        const called = formatReference({ ...reference, tag });
+        copied.push({
+          tag,
+          destination: `docker-daemon:${called}`,
+          ...(await copyFrom(source, from, called, options)),
+        });
+      }
+      return copied;
+    },
+    close: async () => {},
+  };
+}
+
+/** The tags of a source, and what it calls them: archives know images by their names in full, of any repository. */
+async function tagsOf(
+  source: ReadOnlyTarget,
+  options: CopyImageOptions,
+): Promise<readonly { readonly tag: string; readonly from: string }[]> {
+  const { allTags } = await import('./image/pull.js');
+  const byTag = new Map<string, string>();
+  for (const { reference: from } of await allTags(source, options)) {
+    const tag = /^\w[\w.-]{0,127}$/.test(from) ? from : (parseReference(from).tag ?? from);
+    const other = byTag.get(tag);
+    if (other !== undefined) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${other} and ${from} would both get the tag ${tag}; copy them one by one, or all into an archive`,
+        { detail: { references: [other, from], tag } },
+      );
+    }
+    byTag.set(tag, from);
+  }
+  return [...byTag].map(([tag, from]) => ({ tag, from }));
+}
+
+async function copyTags(
+  source: ReadOnlyTarget,
+  destination: CopyDestination,
+  nameOf: (tag: string) => string,
+  options: CopyImageOptions = {},
+): Promise<readonly CopiedTag[]> {
+  const { copyImage } = await import('./image/copy-image.js');
+  const copied: CopiedTag[] = [];
+  for (const { tag, from } of await tagsOf(source, options)) {
+    copied.push({ tag, destination: nameOf(tag), ...(await copyImage(source, from, destination, tag, options)) });
+  }
+  return copied;
+}
+
+/** Removes a layout that holds no blob; one that holds something stays as it is. */
+async function removeEmptyLayout(path: string): Promise<void> {
+  for (const folder of ['blobs/sha256', 'blobs/sha512', 'blobs']) await rmdir(join(path, folder)).catch(() => {});
+  if (await isThere(join(path, 'blobs'))) return;
+  for (const file of ['index.json', 'oci-layout']) await rm(join(path, file), { force: true });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}
