@@ -1,7 +1,8 @@
 /** Making the folder that an option names. */
-import { lstat, mkdir, stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
+import { systemErrorCode, wrapSystemError } from '../index.js';
+import { requireNoFile } from './require-no-file.js';
 
 const ADVICE = 'name a folder that can be made and written';
 
@@ -18,12 +19,6 @@ async function firstMissing(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whether a file or a dangling link has the name. */
-async function isInTheWay(path: string): Promise<boolean> {
-  const there = await lstat(path).catch(() => undefined);
-  return there !== undefined && !there.isDirectory();
-}
-
 /**
  * Makes a folder and what is missing above it. A folder that is there is success.
  *
@@ -31,35 +26,27 @@ async function isInTheWay(path: string): Promise<boolean> {
  * @param mode Of folders that are made.
  * @param advice What to do where it cannot be made.
  * @returns the outermost folder that was made; `undefined` where all were there
- * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM` (a file is in the way)
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`; as `requireNoFile` where a file is in the way
  */
 export async function makeFolder(
   option: string,
   path: string,
   mode?: number,
-  advice = ADVICE,
+  advice?: string,
 ): Promise<string | undefined> {
   try {
+    await requireNoFile(option, path, advice);
     const missing = await firstMissing(path);
-    if (missing === undefined && (await stat(path)).isDirectory()) return undefined;
-    if (await isInTheWay(missing ?? path)) {
-      throw new RootfsError(
-        'ERR_FILESYSTEM',
-        `${option} ${path}: expected a folder, found something else there; name another folder`,
-        { detail: { path } },
-      );
-    }
+    if (missing === undefined) return undefined;
     // One step by itself: where a file system refuses it as "no such file" (/proc), Node's recursive mkdir never ends.
     // Another process may have made it just now, which is as well.
-    if (missing !== undefined) {
-      await mkdir(missing, mode).catch((error: unknown) => {
-        if (systemErrorCode(error) !== 'EEXIST') throw error;
-      });
-    }
+    await mkdir(missing, mode).catch((error: unknown) => {
+      if (systemErrorCode(error) !== 'EEXIST') throw error;
+    });
     const { ensureDir } = await import('fs-extra/esm');
     await ensureDir(path, mode);
     return missing;
   } catch (error) {
-    throw wrapSystemError(error, `${option} ${path}`, advice);
+    throw wrapSystemError(error, `${option} ${path}`, advice ?? ADVICE);
   }
 }

@@ -1,6 +1,15 @@
 /** Bad input through the command: each a stable code, a message with its subject first, an exit code, nothing left. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -213,14 +222,55 @@ test('bombs: by ratio and by absolute size', async (t) => {
   );
 });
 
-test('DIR under a file, or where nobody may write', async (t) => {
+test('--dst is a file, a dangling link, or below one: a usage error before anything is asked, whoever makes it', async (t) => {
+  const folder = tempDir(t);
+  const file = join(folder, 'file');
+  const link = join(folder, 'link');
+  writeFileSync(file, 'kept');
+  symlinkSync(join(folder, 'nowhere'), link);
+  const image = `127.0.0.1:${await closedPort()}/app:v1`;
+  for (const command of ['extract', 'unpack', 'bundle', 'overlay']) {
+    for (const dst of [file, join(file, 'dst'), ...(command === 'extract' || command === 'overlay' ? [link] : [])]) {
+      const done = await rootfs([command, '-q', '--dst', dst, image]);
+      assert.equal(done.code, 2, `${command} ${dst}: ${done.stderr}`);
+      assert.ok(done.stderr.startsWith(`rootfs: --dst ${dst}: expected `), done.stderr);
+      assert.match(done.stderr, /found something .*; name another folder \[ERR_OPTION_INVALID\]\n$/);
+    }
+  }
+  assert.equal(readFileSync(file, 'utf8'), 'kept');
+  assert.deepEqual(readdirSync(folder), ['file', 'link']);
+});
+
+test('overlay without a place for it: said before anything is asked', async () => {
+  const image = `127.0.0.1:${await closedPort()}/app:v1`;
+  for (const options of [[], ['--no-store'], ['--no-store', '--rw', 'run']]) {
+    const done = await rootfs(['overlay', '-q', ...options, image]);
+    assert.equal(done.code, 2, done.stderr);
+    assert.match(done.stderr, /^rootfs: overlay: --dst is missing; .*\[ERR_OPTION_INVALID\]\n$/);
+  }
+});
+
+test('the caches: a store that was named is there, or that is the error; one that nobody named may be missing', async (t) => {
+  const folder = tempDir(t);
+  const file = join(folder, 'file');
+  const none = join(folder, 'none');
+  writeFileSync(file, '');
+  for (const action of ['ls', 'verify', 'prune']) {
+    const missing = await rootfs(['cache', action, '--store', none]);
+    assert.equal(missing.code, 3, missing.stderr);
+    assert.equal(missing.stderr, `rootfs: --store ${none}: there is no such folder; check the path [ERR_NOT_FOUND]\n`);
+    const wrong = await rootfs(['cache', action, '--store', file]);
+    assert.equal(wrong.code, 2, wrong.stderr);
+    assert.match(wrong.stderr, /--store .*file: expected a folder, .*\[ERR_OPTION_INVALID\]/);
+    const fresh = await rootfs(['cache', action], { env: { XDG_CACHE_HOME: none } });
+    assert.equal(fresh.code, 0, fresh.stderr);
+  }
+  assert.deepEqual(readdirSync(folder), ['file']);
+});
+
+test('DIR where nobody may write', async (t) => {
   const layout = join(tempDir(t), 'layout');
   await writeLayout(layout, { latest: built });
-  const file = join(tempDir(t), 'file');
-  writeFileSync(file, '');
-  const under = await rootfs(['extract', '-q', '--dst', join(file, 'dst'), `oci:${layout}`]);
-  assert.equal(under.code, 1);
-  assert.match(under.stderr, /file.*\[ERR_FILESYSTEM\]/);
   const proc = await rootfs(['extract', '-q', '--dst', '/proc/rootfs-kit', `oci:${layout}`]);
   assert.equal(proc.code, 1);
   assert.match(proc.stderr, /\/proc\/rootfs-kit/);

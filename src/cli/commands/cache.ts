@@ -1,4 +1,5 @@
 /** `rootfs cache ls | verify | prune`: what the caches hold, whether it is sound, and making room. */
+import { existsSync } from 'node:fs';
 import {
   type CacheListing,
   type CachePlaces,
@@ -14,15 +15,22 @@ import type { Arguments, Command, Context } from '../command.js';
 import { ExitCode } from '../exit-code.js';
 import { flag, required, text } from '../options.js';
 import { formatSize, parseDuration, parseSize } from '../quantity.js';
+import { requireNoFile } from '../require-no-file.js';
 import { storeFolder } from '../store.js';
 import { table } from '../table.js';
 
 const PRUNE_ONLY = ['max-size', 'older-than', 'dry-run'];
 
-function places(args: Arguments): CachePlaces {
+/** A store that somebody named has to be there; the caches that nobody named may not have been made yet. */
+async function places(args: Arguments): Promise<CachePlaces> {
   const layers = storeFolder(args);
   if (layers === undefined) throw new RootfsError('ERR_OPTION_INVALID', '--no-store: name the store that is meant');
-  return { layers };
+  if (args['store'] === undefined) return { layers };
+  await requireNoFile('--store', layers);
+  if (existsSync(layers)) return { layers };
+  throw new RootfsError('ERR_NOT_FOUND', `--store ${layers}: there is no such folder; check the path`, {
+    detail: { path: layers },
+  });
 }
 
 function shown(names: readonly string[]): string {
@@ -63,7 +71,7 @@ function describe(listing: CacheListing): string {
 }
 
 async function ls(args: Arguments, context: Context): Promise<number> {
-  const listing = await listCache(places(args));
+  const listing = await listCache(await places(args));
   const { images, layers, imageBytes, layerBytes, imagesFolder, layersFolder } = listing;
   await context.write(args['json'] === true ? `${JSON.stringify(listing)}\n` : describe(listing));
   context.note(`rootfs: ${images.length} images, ${formatSize(imageBytes)}: ${imagesFolder}`);
@@ -73,7 +81,7 @@ async function ls(args: Arguments, context: Context): Promise<number> {
 
 async function verify(args: Arguments, context: Context): Promise<number> {
   const { signal, onProgress } = context;
-  const found = await verifyCache(places(args), { signal, onProgress });
+  const found = await verifyCache(await places(args), { signal, onProgress });
   context.endProgress();
   const { damaged, checkedBlobs, checkedBytes } = found;
   const lines = damaged.map(({ kind, digest, path }) => `${kind}\t${digest}\t${path}\n`).join('');
@@ -90,7 +98,7 @@ async function prune(args: Arguments, context: Context): Promise<number> {
   const olderThan = text(args, 'older-than');
   const dryRun = flag(args, 'dry-run') === true;
   const pruned = await pruneCache({
-    ...places(args),
+    ...(await places(args)),
     maxSize: maxSize === undefined ? undefined : parseSize('max-size', maxSize),
     olderThanMs: olderThan === undefined ? undefined : parseDuration('older-than', olderThan),
     dryRun,

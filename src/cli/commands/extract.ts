@@ -8,6 +8,7 @@ import { makeFolder } from '../make-folder.js';
 import { required } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { removeMade } from '../remove-made.js';
+import { requireNoFile } from '../require-no-file.js';
 
 /** The command. */
 export const extract: Command = {
@@ -26,6 +27,7 @@ export const extract: Command = {
     const dst = resolve(required(args, 'dst', '--dst'));
     const options = layerArguments(args);
     if (args['dst'] === '') throw new RootfsError('ERR_OPTION_INVALID', '--dst needs a folder');
+    await requireNoFile('--dst', dst);
     const started = Date.now();
     const lines = await withImage(args, context, async (image, { source, name }) => {
       const made = await makeFolder('--dst', dst);

@@ -6,6 +6,7 @@ import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { makeFolder } from '../make-folder.js';
 import { flag, text } from '../options.js';
+import { requireNoFile } from '../require-no-file.js';
 import { STORE_OPTIONS, storeFolder, withStore } from '../store.js';
 import { UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
@@ -13,10 +14,22 @@ const FILE_OPTIONS = Object.fromEntries(
   Object.entries(UNPACK_OPTIONS).filter(([name]) => !['include', 'exclude', 'keep-dirlinks'].includes(name)),
 );
 
-/** Where the overlay goes: `--dst`, or beside the layers, named by the image and by how it is marked. */
-function place(args: Arguments, image: Image): { readonly path: string; readonly reuse: boolean } {
+interface Place {
+  readonly path: string;
+  readonly reuse: boolean;
+}
+
+/**
+ * Where the overlay goes: `--dst`, or beside the layers, named by the image and by how it is marked. What the options
+ * say is looked at before the image is asked for.
+ */
+async function placeOf(args: Arguments): Promise<(image: Image) => Place> {
   const dst = text(args, 'dst');
-  if (dst !== undefined) return { path: resolve(dst), reuse: text(args, 'rw') !== undefined };
+  if (dst !== undefined) {
+    const place = { path: resolve(dst), reuse: text(args, 'rw') !== undefined };
+    await requireNoFile('--dst', place.path);
+    return () => place;
+  }
   const store = storeFolder(args);
   if (text(args, 'rw') === undefined || store === undefined) {
     throw new RootfsError(
@@ -24,6 +37,10 @@ function place(args: Arguments, image: Image): { readonly path: string; readonly
       'overlay: --dst is missing; name the directory to make; see rootfs overlay --help',
     );
   }
+  return (image) => besideLayers(args, store, image);
+}
+
+function besideLayers(args: Arguments, store: string, image: Image): Place {
   const { digest } = image.manifest.descriptor;
   const marks = (flag(args, 'user-xattr') ?? process.getuid?.() !== 0) ? 'user' : 'trusted';
   return { path: join(store, 'overlay', `${digest.slice(digest.indexOf(':') + 1)}-${marks}`), reuse: true };
@@ -34,8 +51,9 @@ async function write(
   context: Context,
 ): Promise<{ path: string; command?: string | undefined; json: unknown }> {
   const { include: _include, exclude: _exclude, ...options } = unpackArguments(args);
+  const place = await placeOf(args);
   return withImage(args, context, async (image, opened) => {
-    const { path, reuse } = place(args, image);
+    const { path, reuse } = place(image);
     if (reuse && existsSync(join(path, 'overlay.json'))) return { path, json: { path, reused: true } };
     if (text(args, 'dst') === undefined) await makeFolder('--store', resolve(path, '..'));
     const result = await withStore(args, context, image, opened, ({ layers }) =>
