@@ -6,6 +6,7 @@ import {
   checkDocument,
   checkLength,
   type DocumentKind,
+  type JsonObject,
   jsonObject,
   type ParseOptions,
   readJsonObject,
@@ -194,7 +195,8 @@ const schema = v.pipe(
 
 /**
  * Reads an image config. What a container starts with is checked for its types only: `Env` entries without `=` and
- * dates that are none are passed on as they came, since no root file system depends on them.
+ * dates that are none are passed on as they came, since no root file system depends on them. An architecture or a
+ * system that is left out is empty: not said; a `rootfs` without a type is one of layers.
  *
  * @throws RootfsError `ERR_CONFIG_INVALID`, `ERR_LIMIT_EXCEEDED` (bytes, depth, `MAX_DIFF_IDS`, `MAX_HISTORY_ENTRIES`)
  */
@@ -204,9 +206,17 @@ export function parseImageConfig(bytes: Uint8Array, options: ParseOptions = {}):
   const { rootfs, history } = document as { rootfs?: { diff_ids?: unknown }; history?: unknown };
   if (Array.isArray(rootfs?.diff_ids)) checkLength(rootfs.diff_ids, 'rootfs.diff_ids', MAX_DIFF_IDS, subject);
   if (Array.isArray(history)) checkLength(history, 'history', MAX_HISTORY_ENTRIES, subject);
+  settleOmissions(document);
   const config = checkDocument<ImageConfig>(schema, document, KIND, subject);
   for (const part of [config.config, config.container_config, config.config?.Healthcheck]) listWords(part);
   return config;
+}
+
+/** The specification asks for these, but builders have left them out, and every engine runs their images. */
+function settleOmissions(document: JsonObject): void {
+  for (const name of ['architecture', 'os']) document[name] ??= '';
+  const { rootfs } = document as { rootfs?: { type?: unknown } };
+  if (typeof rootfs === 'object' && (rootfs.type === undefined || rootfs.type === '')) rootfs.type = 'layers';
 }
 
 function listWords(part: object | undefined): void {

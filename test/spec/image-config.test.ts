@@ -100,6 +100,16 @@ test('what Docker lets through is let through', () => {
   assert.deepEqual(parseImageConfig(bytes(value)).config, { Env: ['foo', ''], Cmd: ['sh'], Entrypoint: [], User: '' });
 });
 
+test('what builders have left out is settled: no architecture and no system are not said, a rootfs is one of layers', () => {
+  const { architecture: _architecture, os: _os, ...silent } = LEAST;
+  const said = { ...LEAST, architecture: '', os: '' };
+  assert.deepEqual(parseImageConfig(bytes(silent)), said);
+  assert.deepEqual(parseImageConfig(bytes({ ...silent, architecture: null, os: null })), said);
+  for (const type of [undefined, null, '']) {
+    assert.deepEqual(parseImageConfig(bytes({ ...LEAST, rootfs: { diff_ids: [DIFF], type } })), LEAST);
+  }
+});
+
 /** What it shows, the config, the field. */
 const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ['a system that is a number', { ...LEAST, os: 123 }, 'os'],
@@ -115,7 +125,7 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
   ['no rootfs', { architecture: 'amd64', os: 'linux' }, 'rootfs'],
   ['a rootfs that is a list', { ...LEAST, rootfs: [] }, 'rootfs'],
   ['a rootfs of another type', { ...LEAST, rootfs: { type: 'layers+base', diff_ids: [] } }, 'rootfs.type'],
-  ['a rootfs without type', { ...LEAST, rootfs: { diff_ids: [] } }, 'rootfs.type'],
+  ['a rootfs whose type is a number', { ...LEAST, rootfs: { type: 1, diff_ids: [] } }, 'rootfs.type'],
   ['no diffIDs', { ...LEAST, rootfs: { type: 'layers' } }, 'rootfs.diff_ids'],
   ['diffIDs that are no list', { ...LEAST, rootfs: { type: 'layers', diff_ids: DIFF } }, 'rootfs.diff_ids'],
   ['a diffID that is none', { ...LEAST, rootfs: { type: 'layers', diff_ids: [DIFF, 'x'] } }, 'rootfs.diff_ids.1'],
@@ -125,8 +135,7 @@ const REFUSED: readonly (readonly [string, unknown, string])[] = [
     'rootfs.diff_ids.0',
   ],
   ['a diffID that is null', { ...LEAST, rootfs: { type: 'layers', diff_ids: [null] } }, 'rootfs.diff_ids.0'],
-  ['no architecture', { os: 'linux', rootfs: LEAST.rootfs }, 'architecture'],
-  ['no system', { architecture: 'amd64', rootfs: LEAST.rootfs }, 'os'],
+  ['an architecture that is a number', { ...LEAST, architecture: 64 }, 'architecture'],
   ['history entries that are strings', { ...LEAST, history: ['x'] }, 'history.0'],
   ['an empty_layer that is a string', { ...LEAST, history: [{ empty_layer: 'true' }] }, 'history.0.empty_layer'],
   ['a chart', { name: 'chart', version: '1.0.0', apiVersion: 'v2' }, 'rootfs'],
