@@ -31,10 +31,20 @@ export function splitTransport(text: string): { readonly transport: Transport; r
   return { transport: 'docker', rest: rest.startsWith('//') ? rest.slice(2) : text };
 }
 
-/** Splits `path[:reference]` or `path@digest`; a path that exists as it stands has no reference. */
+/**
+ * Splits `path[:reference]`, `path@digest` or `path:[name]@digest`; a path that exists as it stands has no reference,
+ * and one that exists as it stands before its digest has no name.
+ */
 export async function splitPath(text: string): Promise<{ path: string; reference: string | undefined }> {
   const at = text.lastIndexOf('@');
-  if (at > 0 && isDigest(text.slice(at + 1))) return { path: text.slice(0, at), reference: text.slice(at + 1) };
+  if (at > 0 && isDigest(text.slice(at + 1))) {
+    const before = text.slice(0, at);
+    const end = before.indexOf(':');
+    if (end > 0 && (await lstat(before).catch(() => undefined)) === undefined) {
+      return { path: text.slice(0, end), reference: text.slice(end + 1) };
+    }
+    return { path: before, reference: text.slice(at + 1) };
+  }
   if (
     at > 0 &&
     /^sha(?:256|512):/.test(text.slice(at + 1)) &&
@@ -65,7 +75,8 @@ export async function splitDestination(
     throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: a path is missing; ${placeAdvice(transport)}`);
   }
   refuseStream(transport, path, 'go to standard output');
-  if (reference !== undefined && isDigest(reference) && /^sha(?:256|512):/.test(reference)) {
+  const last = reference?.slice(reference.lastIndexOf('@') + 1);
+  if (last !== undefined && isDigest(last) && /^sha(?:256|512):/.test(last)) {
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',
       `${text}: a destination on this machine has a name or none; leave the digest out`,

@@ -7,10 +7,11 @@ import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { Annotation } from '../spec/annotations.js';
+import { isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { type ImageIndex, parseIndex } from '../spec/image-index.js';
-import { isIndexType, MediaType } from '../spec/media-types.js';
+import { isConfigType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { CallOptions } from './content.js';
 import { canonicalName, listNames } from './image-names.js';
 
@@ -59,8 +60,10 @@ export class LayoutIndex {
 
   /**
    * Finds what a reference means: a tag (`org.opencontainers.image.ref.name` first, then containerd's full name), a
-   * digest with or without `@` (also of a manifest that only a nested index lists), or nothing: then the layout must
-   * hold one image. Several entries of one image for different platforms are one index.
+   * digest with or without `@` (also of a manifest that only a nested index lists), both (`v1@sha256:…`, where the digest
+   * decides unless an entry is called so), `@0`, `@1`… for an entry by its place, or nothing: then the layout must
+   * hold one image. Several entries of one image for different platforms are one index; attestations and artifacts
+   * that lie beside an image make it no less the only one.
    *
    * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (several images fit; the message lists them)
    */
@@ -70,19 +73,41 @@ export class LayoutIndex {
     if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
       return { descriptor: await this.#byDigest(text, read, options) };
     }
-    const entries = text === '' ? this.#index.manifests : this.#byName(text);
+    const entries = this.#named(reference);
+    const pinned = text.slice(text.lastIndexOf('@') + 1);
+    if (entries.length === 0 && /^sha(?:256|512):/.test(pinned) && isDigest(pinned)) {
+      return { descriptor: await this.#byDigest(pinned, read, options) };
+    }
     const distinct = [...new Map(entries.map((entry) => [entry.digest, entry])).values()];
-    const [first] = distinct;
-    if (first === undefined) throw this.#notFound(reference);
-    if (distinct.length === 1) return { descriptor: first };
-    const names = new Set(distinct.map(nameOf));
-    const images = distinct.filter((entry) => !isIndexType(entry.mediaType) && entry.platform !== undefined);
-    if (names.size === 1 && images.length === distinct.length) return this.#asIndex(distinct);
+    if (distinct.length === 0) throw this.#notFound(reference);
+    const images = distinct.filter(isImage);
+    const one = this.#one(distinct) ?? this.#one(images);
+    if (one !== undefined) return one;
+    const choices = choicesOf(images.length === 0 ? distinct : images);
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',
-      `${this.#place}: ${reference === '' ? 'it holds several images' : `${reference} fits several images`}; say which: ${this.#choices(distinct)}`,
-      { detail: { place: this.#place, reference, choices: distinct.map((entry) => nameOf(entry) ?? entry.digest) } },
+      `${this.#place}: ${reference === '' ? 'it holds several images' : `${reference} fits several images`}; say which: ${listNames(choices)}`,
+      { detail: { place: this.#place, reference, choices } },
     );
+  }
+
+  #named(reference: string): readonly Descriptor[] {
+    const entries = this.#index.manifests;
+    if (reference === '') return entries;
+    const found = this.#byName(reference);
+    const position = /^@(\d{1,6})$/.exec(reference)?.[1];
+    if (position === undefined || found.length > 0) return found;
+    return entries.slice(Number(position), Number(position) + 1);
+  }
+
+  /** The one image that some entries are: one entry, or one for each platform. */
+  #one(entries: readonly Descriptor[]): ResolvedEntry | undefined {
+    const [first, ...others] = entries;
+    if (first === undefined) return undefined;
+    if (others.length === 0) return { descriptor: first };
+    const sameName = others.every((entry) => nameOf(entry) === nameOf(first));
+    const flat = entries.every((entry) => !isIndexType(entry.mediaType) && entry.platform !== undefined);
+    return sameName && flat ? this.#asIndex(entries) : undefined;
   }
 
   #byName(name: string): readonly Descriptor[] {
@@ -147,10 +172,22 @@ export class LayoutIndex {
       detail: { place: this.#place, reference, names },
     });
   }
+}
 
-  #choices(entries: readonly Descriptor[]): string {
-    return listNames(entries.map((entry) => nameOf(entry) ?? `@${entry.digest}`));
-  }
+/** Whether an entry may be an image: attestations, artifacts and what is of no known type may not. */
+function isImage(entry: Descriptor): boolean {
+  const { artifactType = '', mediaType } = entry;
+  if (isAttestation(entry) || !(isManifestType(mediaType) || isIndexType(mediaType))) return false;
+  return artifactType === '' || isConfigType(artifactType);
+}
+
+/** What each entry can be asked for by: a name that several have says nothing. */
+function choicesOf(entries: readonly Descriptor[]): readonly string[] {
+  const names = entries.map(nameOf);
+  return entries.map((entry, at) => {
+    const name = names[at];
+    return name === undefined || names.indexOf(name) !== names.lastIndexOf(name) ? `@${entry.digest}` : name;
+  });
 }
 
 function nameOf(entry: Descriptor): string | undefined {

@@ -88,10 +88,15 @@ export async function readArchivedIndex(archive: ArchiveFile, entries: ArchiveEn
   const version = await entries.readDocument('oci-layout', 64 * 1024);
   const index = await entries.readDocument('index.json', MAX_LAYOUT_INDEX_BYTES);
   if (version === undefined || index === undefined) {
+    const missing = version === undefined ? 'oci-layout' : 'index.json';
     const advice = entries.has('manifest.json') ? `try docker-archive:${archive.name}` : 'give an archive that has one';
-    throw new RootfsError('ERR_ARCHIVE_INVALID', `${archive.name}: no OCI layout inside; ${advice}`, {
-      detail: { archive: archive.name },
-    });
+    throw new RootfsError(
+      'ERR_ARCHIVE_INVALID',
+      `${archive.name}: no OCI layout inside, ${missing} is missing; ${advice}`,
+      {
+        detail: { archive: archive.name, missing },
+      },
+    );
   }
   parseImageLayout(version, { subject: archive.name });
   return new LayoutIndex(index, archive.name);

@@ -44,4 +44,13 @@ test('archives without a layout, or with another version', async (t) => {
   });
   const other = new LayerBuilder().file('oci-layout', '{"imageLayoutVersion":"2.0.0"}').file('index.json', '{}');
   await assert.rejects(opened(t, other.tar()), { code: 'ERR_LAYOUT_INVALID' });
+  for (const [there, missing] of [
+    ['oci-layout', 'index.json'],
+    ['index.json', 'oci-layout'],
+  ] as const) {
+    await assert.rejects(opened(t, new LayerBuilder().file(there, '{"imageLayoutVersion":"1.0.0"}').tar()), {
+      code: 'ERR_ARCHIVE_INVALID',
+      message: new RegExp(`image.tar: no OCI layout inside, ${missing} is missing; give an archive that has one$`),
+    });
+  }
 });

@@ -270,3 +270,61 @@ test('a damaged blob is replaced by a push, without a record beside it', async (
   assert.deepEqual(await readVerified(layout, blob), bytes);
   assert.deepEqual(readdirSync(dir).sort(), ['blobs', 'index.json', 'oci-layout']);
 });
+
+const ATTESTATION: Partial<Descriptor> = {
+  digest: B,
+  annotations: { 'vnd.docker.reference.type': 'attestation-manifest', 'vnd.docker.reference.digest': A },
+  platform: { os: 'unknown', architecture: 'unknown' },
+};
+
+test('attestations, artifacts and things of other kinds beside an image leave it the only one', async (t) => {
+  const others: readonly Partial<Descriptor>[] = [
+    ATTESTATION,
+    { digest: B, artifactType: 'application/vnd.dev.cosign.artifact.sig.v1+json' },
+    { digest: B, mediaType: 'application/vnd.oci.artifact.manifest.v1+json' },
+  ];
+  for (const one of [
+    { digest: A },
+    { digest: A, ...named('v1') },
+    { digest: A, ...full('docker.io/library/app:v1') },
+  ]) {
+    for (const other of others) {
+      for (const entries of [
+        [one, other],
+        [other, one],
+      ]) {
+        assert.equal((await (await withEntries(t, entries)).resolve('')).digest, A, JSON.stringify(entries));
+      }
+    }
+  }
+  const two = await withEntries(t, [{ digest: A }, ATTESTATION, named('v1')]);
+  await assert.rejects(two.resolve(''), (error: Error) => {
+    return 'code' in error && error.code === 'ERR_REFERENCE_INVALID' && /which: @sha256:a+, v1$/.test(error.message);
+  });
+  const [, signature] = others;
+  const alone = await withEntries(t, [{ ...signature }, { ...signature, digest: A }]);
+  await assert.rejects(alone.resolve(''), { code: 'ERR_REFERENCE_INVALID', message: /@sha256:b+, @sha256:a+$/ });
+});
+
+test('a name that several entries have says nothing: the choice is between digests', async (t) => {
+  const layout = await withEntries(t, [{ digest: A, ...named('v1') }, { digest: B, ...named('v1') }, named('v2')]);
+  await assert.rejects(layout.resolve('v1'), { message: /v1 fits several images; say which: @sha256:a+, @sha256:b+$/ });
+  await assert.rejects(layout.resolve(''), { message: /say which: @sha256:a+, @sha256:b+, v2$/ });
+});
+
+test('an entry by its place, a name with a digest, names with every sign that tools put into them', async (t) => {
+  const layout = await withEntries(t, [
+    { digest: A },
+    { digest: B, ...named('docker.io/library/app:v1') },
+    named('@0'),
+  ]);
+  assert.equal((await layout.resolve('@1')).digest, B);
+  assert.equal((await layout.resolve('@0')).digest, contractImage().descriptor.digest, 'a name comes first');
+  await assert.rejects(layout.resolve('@3'), { code: 'ERR_NOT_FOUND', message: /no image @3 here/ });
+  assert.equal((await layout.resolve(`app:v1@${A}`)).digest, A, 'the digest decides');
+  await assert.rejects(layout.resolve(`app:v1@sha256:${'c'.repeat(64)}`), { code: 'ERR_NOT_FOUND' });
+  for (const name of ['a/b', 'a@b', 'v1@sha256', 'with space', '+plus', 'ü', 'localhost:5000/a/b:v1', `app@${A}`]) {
+    const one = await withEntries(t, [{ digest: A, ...named(name) }, { digest: B }]);
+    assert.equal((await one.resolve(name)).digest, A, name);
+  }
+});
