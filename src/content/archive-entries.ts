@@ -63,12 +63,13 @@ export class ArchiveEntries {
 
   /**
    * Where the data of a file lies, through symbolic and hard links inside the archive; `undefined` where there is
-   * none.
+   * none. A name with backslashes that is not here as it stands is a path of Windows.
    *
    * @throws RootfsError `ERR_ARCHIVE_INVALID` for what has no plain data: a sparse file, a loop of links
    */
   find(name: string): BlobLocation | undefined {
     let at = key(name);
+    if (!this.#entries.has(at)) at = key(name.replaceAll('\\', '/'));
     for (let links = 0; links <= MAX_ARCHIVE_LINKS; links++) {
       const held = this.#entries.get(at);
       if (held === undefined) return undefined;

@@ -198,7 +198,7 @@ function refuseUnreadable(prefix: Uint8Array, name: string): void {
     if (!hex.startsWith(magic)) continue;
     throw new RootfsError(
       'ERR_ARCHIVE_INVALID',
-      `${name}: compressed with ${compression}, which is not read; decompress it first, gzip and zstd are read`,
+      `${name}: compressed with ${compression}, which is not read (gzip and zstd are); decompress it first, as in ${compression} -dc FILE piped into docker-archive:- or oci-archive:-`,
       { detail: { archive: name, compression } },
     );
   }

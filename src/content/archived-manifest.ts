@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
+import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
@@ -36,26 +37,19 @@ export async function makeManifest(
   image: ArchivedImage,
   entries: ArchiveEntries,
   place: string,
-  signal?: AbortSignal,
+  options: CallOptions = {},
 ): Promise<MadeManifest> {
   const configBytes = await entries.readDocument(image.config);
   if (configBytes === undefined) throw missing(place, image.config);
   const config: Digest = `sha256:${createHash('sha256').update(configBytes).digest('hex')}`;
-  const promised = promisedDigest(image.config.replace(/\.json$/, ''));
-  if (promised !== undefined && promised !== config) {
-    throw new RootfsError(
-      'ERR_DIGEST_MISMATCH',
-      `${place}: the bytes of ${image.config} are not what its name says: found ${config}; save the image again`,
-      { detail: { archive: place, expected: promised, found: config } },
-    );
-  }
+  checkName(image.config, config, place, options);
   const diffIds = readDiffIds(configBytes, place);
   const blobs = new Map<Digest, Located>([[config, configBytes]]);
   const layers: Descriptor[] = [];
   for (const [at, name] of image.layers.entries()) {
     const location = entries.find(name);
     if (location === undefined) throw missing(place, name);
-    const layer = await describeLayer(name, location, diffIds[at], place, signal);
+    const layer = await describeLayer(name, location, diffIds[at], place, options.signal);
     blobs.set(layer.digest, location);
     layers.push(layer);
   }
@@ -133,10 +127,25 @@ function layerType(head: Buffer): string {
   return /^(?:28b52ffd|5[0-9a-f]2a4d18)/.test(hex) ? MediaType.dockerLayerZstd : MediaType.dockerLayer;
 }
 
-/** What the name of a config promises: `<hex>.json` (Docker), `blobs/sha256/<hex>`, `sha256:<hex>` (ko, crane). */
-function promisedDigest(name: string): Digest | undefined {
-  const hex = /(?:^|[/:])([0-9a-f]{64})$/.exec(name)?.[1];
-  return hex === undefined ? undefined : `sha256:${hex}`;
+/**
+ * A name is a promise where it says by which algorithm: `blobs/sha256/<hex>`, `sha256:<hex>` (crane, ko). A bare
+ * `<hex>.json` is Docker's image ID, or an ID that somebody made up as those of layers were: the bytes decide, as for
+ * every other reader, and the difference is told.
+ */
+function checkName(name: string, found: Digest, place: string, { onProgress }: CallOptions): void {
+  const [, algorithm, hex] = /(?:^|\/)(blobs\/sha256\/|sha256:)?([0-9a-f]{64})(?:\.json)?$/.exec(name) ?? [];
+  const named: Digest = `sha256:${hex ?? ''}`;
+  if (hex === undefined || named === found) return;
+  if (algorithm === undefined) {
+    const message = `${place}: ${name} is called as an image ID is, but its bytes are ${found}; taking them as they are`;
+    report(onProgress, { type: 'warning:raised', message });
+    return;
+  }
+  throw new RootfsError(
+    'ERR_DIGEST_MISMATCH',
+    `${place}: the bytes of ${name} are not what its name says: found ${found}; save the image again, or, where they were changed on purpose, give the file another name, in manifest.json too`,
+    { detail: { archive: place, expected: named, found } },
+  );
 }
 
 /** The diffIDs, as far as they can be read: whoever uses the config checks it. */
@@ -153,7 +162,9 @@ function readDiffIds(bytes: Buffer, place: string): readonly (Digest | undefined
 function missing(place: string, name: string): RootfsError {
   return new RootfsError(
     'ERR_ARCHIVE_INVALID',
-    `${place}: manifest.json names ${name}, which is not in the archive; save the image again`,
+    name === ''
+      ? `${place}: a layer in manifest.json has no path; only an engine that has that layer can load this, save the image there`
+      : `${place}: manifest.json names ${name}, which is not in the archive; save the image again`,
     { detail: { archive: place, name } },
   );
 }

@@ -62,13 +62,17 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
       const entries = await ArchiveEntries.read(archive, signal);
       const list = await entries.readDocument('manifest.json');
       if (list === undefined) {
-        const advice = entries.has('oci-layout') ? `try oci-archive:${archive.name}` : 'save the image again';
+        const advice = entries.has('oci-layout')
+          ? `try oci-archive:${archive.name}`
+          : entries.has('repositories')
+            ? 'Docker before 1.10 saved this, in a form that is not read; load it into a Docker that takes it, and save it again'
+            : 'save the image again';
         throw new RootfsError('ERR_ARCHIVE_INVALID', `${archive.name}: manifest.json is missing; ${advice}`, {
           detail: { archive: archive.name },
         });
       }
-      const layout = entries.has('oci-layout') ? await readArchivedIndex(archive, entries) : undefined;
-      return new DockerArchive(archive, entries, readImageList(list, archive.name), layout);
+      const images = readImageList(list, archive.name);
+      return new DockerArchive(archive, entries, images, await layoutBeside(archive, entries));
     } catch (error) {
       await archive.close();
       throw error;
@@ -77,15 +81,15 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
 
   /**
    * Finds an image: by one of its names, as saved or normalised; by `@0`, `@1`… in the order of the archive; by the
-   * digest of its manifest; or without a reference, where the archive holds one.
+   * digest of its manifest, a name before it or not; or without a reference, where the archive holds one.
    *
    * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (several images and no reference; the message lists
    *   them), `ERR_ARCHIVE_INVALID` (the image's config or a layer is missing), `ERR_DIGEST_MISMATCH` (a config whose
-   *   name is another digest), `ERR_CONFIG_INVALID`
+   *   name states another digest), `ERR_CONFIG_INVALID`
    */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
-    const text = reference.startsWith('@') ? reference.slice(1) : reference;
+    const text = reference.slice(reference.lastIndexOf('@') + 1);
     if (!/^sha(?:256|512):/.test(text) || !isDigest(text)) {
       return this.#manifestOf(pickImage(this.#images, reference, this.place), options);
     }
@@ -120,7 +124,7 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   async #manifestOf(image: ArchivedImage, options: CallOptions): Promise<Descriptor> {
     const known = this.#known.get(image);
     if (known !== undefined) return known;
-    const made = await makeManifest(image, this.#entries, this.place, options.signal);
+    const made = await makeManifest(image, this.#entries, this.place, options);
     for (const [digest, located] of made.blobs) this.#held.set(digest, located);
     const own = this.#layout && (await archivedManifest(this.#layout.value.manifests, made, this, options));
     const descriptor = own ?? this.#hold(made);
@@ -133,5 +137,16 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
     const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     this.#held.set(digest, bytes);
     return { mediaType, digest, size: bytes.length };
+  }
+}
+
+/** `manifest.json` says what is here: a layout beside it that cannot be read takes nothing away. */
+async function layoutBeside(archive: ArchiveFile, entries: ArchiveEntries): Promise<LayoutIndex | undefined> {
+  if (!entries.has('oci-layout') || !entries.has('index.json')) return undefined;
+  try {
+    return await readArchivedIndex(archive, entries);
+  } catch (error) {
+    if (!(error instanceof RootfsError)) throw error;
+    return undefined;
   }
 }

@@ -26,9 +26,11 @@ export function readImageList(bytes: Uint8Array, place: string): readonly Archiv
   return images.map((image, at) => {
     const { Config: config, RepoTags: tags = [], Layers: layers = [] } = (image ?? {}) as Record<string, unknown>;
     if (typeof config !== 'string' || config === '') throw invalid(place, `image ${at} has no Config`);
-    if (!isStrings(tags)) throw invalid(place, `the RepoTags of image ${at} are no list of names`);
+    // Go reads null as empty text, and scripts that split a file of tags leave an empty one at its end.
+    const named = Array.isArray(tags) ? tags.filter((tag) => tag !== null && tag !== '') : tags;
+    if (!isStrings(named)) throw invalid(place, `the RepoTags of image ${at} are no list of names`);
     if (!isStrings(layers)) throw invalid(place, `the Layers of image ${at} are no list of paths`);
-    return { config, tags, layers };
+    return { config, tags: named, layers };
   });
 }
 

@@ -209,8 +209,8 @@ const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }
   },
   'a config with other bytes than its name says': {
     bytes: new LayerBuilder()
-      .file(`${'a'.repeat(64)}.json`, '{}')
-      .file('manifest.json', `[{"Config":"${'a'.repeat(64)}.json","Layers":[]}]`)
+      .file(`blobs/sha256/${'a'.repeat(64)}`, '{}')
+      .file('manifest.json', `[{"Config":"blobs/sha256/${'a'.repeat(64)}","Layers":[]}]`)
       .tar(),
     code: 'ERR_DIGEST_MISMATCH',
     says: /not what its name says/,
@@ -258,19 +258,23 @@ for (const [name, { bytes, code, says }] of Object.entries(BAD)) {
   });
 }
 
-test('a flipped byte of each file of an archive in turn ends in a coded error or changes nothing', async (t) => {
+test('a flipped byte of each file of an archive in turn ends in a coded error, is told, or changes nothing', async (t) => {
   const built = contractImage();
   const bytes = dockerArchive([{ built }]);
   const good = await (await opened(t, bytes)).resolve('');
   for (let at = 0; at < bytes.length; at += 512) {
     const damaged = Buffer.from(bytes);
     damaged[at + 20] = (damaged[at + 20] ?? 0) ^ 4;
+    const warnings: string[] = [];
     try {
       const archive = await opened(t, damaged);
-      const descriptor = await archive.resolve('');
+      const descriptor = await archive.resolve('', {
+        onProgress: (event) => event.type === 'warning:raised' && warnings.push(event.message),
+      });
       const manifest = parseManifest(await readVerified(archive, descriptor));
       const config = await readVerified(archive, manifest.config);
       for (const layer of manifest.layers) for await (const _ of await fetchVerified(archive, layer));
+      if (warnings.some((message) => message.includes('its bytes are sha256:'))) continue;
       assert.deepEqual(descriptor, good);
       assert.deepEqual(config, built.configBytes);
     } catch (error) {
