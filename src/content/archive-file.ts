@@ -3,7 +3,7 @@
  * file first (standard input, a pipe, an archive that is compressed as a whole).
  */
 import { closeSync, mkdtempSync, open as openCallback, openSync, writeSync } from 'node:fs';
-import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -42,7 +42,7 @@ export interface ArchiveFile {
 }
 
 /**
- * Opens an archive: a path, or `-`.
+ * Opens an archive: a path, through links if it is one, or `-`.
  *
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_ARCHIVE_INVALID` (a folder, or compressed in a way that is not read),
  *   `ERR_DECOMPRESS`, `ERR_LIMIT_EXCEEDED`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the abort's reason
@@ -74,10 +74,12 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
   }
   try {
     if (found.isFIFO()) return await spoolArchive(await openPipe(path), file, options);
-    const handle = await open(path, 'r');
+    // The link that was named is followed here, once (Nix and Bazel name archives by links): no later opening follows one.
+    const real = await realpath(path);
+    const handle = await open(real, 'r');
     if (found.isFile() && !isCompressed(await firstBytes(handle))) {
       await handle.close();
-      return { name: file, path, async close() {} };
+      return { name: file, path: real, async close() {} };
     }
     return await spoolArchive(handle.createReadStream({ highWaterMark: CHUNK_BYTES }), file, options);
   } catch (error) {

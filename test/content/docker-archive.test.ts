@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -10,9 +10,10 @@ import { gzipSync } from 'node:zlib';
 import type { ArchiveOptions } from '../../src/content/archive-file.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
+import { OciArchive } from '../../src/content/oci-archive.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
 import { compress, image, index, LayerBuilder } from '../../src/testing/testing.js';
-import { type ArchivedFixture, type DockerArchiveOptions, dockerArchive } from '../support/archives.js';
+import { type ArchivedFixture, type DockerArchiveOptions, dockerArchive, ociArchive } from '../support/archives.js';
 import { tempDir } from '../support/temp-dir.js';
 import { findTool } from '../support/tools.js';
 import { contractImage, readContract } from './target-contract.js';
@@ -322,6 +323,34 @@ test('paths that are no archive, and an abort', async (t) => {
   await assert.rejects(DockerArchive.open('-', { stdin: Readable.from([]), temporaryFolder: join(folder, 'none') }), {
     code: 'ERR_FILESYSTEM',
   });
+});
+
+test('an archive that is named by a link, or a link to a link, is read: in place, or its copy where it is compressed', async (t) => {
+  const folder = tempDir(t);
+  const temporaryFolder = tempDir(t);
+  const bytes = dockerArchive([{ built: contractImage() }]);
+  for (const [name, content] of Object.entries({ 'plain.tar': bytes, 'packed.tar.gz': gzipSync(bytes) })) {
+    mkdirSync(join(folder, `${name}-store`));
+    writeFileSync(join(folder, `${name}-store`, name), content);
+    const link = join(folder, name);
+    symlinkSync(join(`${name}-store`, name), link);
+    symlinkSync(link, `${link}-result`);
+    for (const path of [link, `${link}-result`]) {
+      const archive = await DockerArchive.open(path, { temporaryFolder });
+      assert.equal(archive.place, path);
+      const manifest = parseManifest(await readVerified(archive, await archive.resolve('')));
+      for (const layer of manifest.layers) for await (const _ of await fetchVerified(archive, layer));
+      await archive.close();
+    }
+  }
+  const oci = join(folder, 'oci.tar');
+  writeFileSync(`${oci}-real`, ociArchive({ v1: contractImage() }));
+  symlinkSync(`${oci}-real`, oci);
+  const archive = await OciArchive.open(oci);
+  assert.equal((await archive.resolve('v1')).digest, contractImage().descriptor.digest);
+  symlinkSync('nowhere', join(folder, 'dangling'));
+  await assert.rejects(DockerArchive.open(join(folder, 'dangling')), { code: 'ERR_NOT_FOUND' });
+  assert.deepEqual(readdirSync(temporaryFolder), []);
 });
 
 test('a pipe by its name is copied; one that is silent can be given up', {
