@@ -56,7 +56,7 @@ export async function openRegularFile(path: string): Promise<OpenFile | undefine
 function notRegular(path: string, cause?: unknown): RootfsError {
   return new RootfsError(
     'ERR_LAYOUT_INVALID',
-    `${path}: not a regular file; a blob is never read through a link, a pipe or a device, remove it`,
+    `${path}: not a regular file; a blob is never read through a link, a pipe or a device; copy the folder with its links followed (cp -rL), and read the copy`,
     { cause, detail: { path } },
   );
 }
@@ -158,8 +158,13 @@ export async function makeFolder(path: string, sync: boolean): Promise<void> {
   for (let at = path; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
 }
 
-/** Checks that a folder is there. @throws RootfsError `ERR_NOT_FOUND`, `ERR_FILESYSTEM`, `ERR_PERMISSION` */
-export async function requireFolder(path: string): Promise<void> {
+/**
+ * Checks that a folder is there.
+ *
+ * @param advice What to do where something else is there.
+ * @throws RootfsError `ERR_NOT_FOUND`, `ERR_FILESYSTEM`, `ERR_PERMISSION`
+ */
+export async function requireFolder(path: string, advice = 'give a folder'): Promise<void> {
   const found = await stat(path).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, 'give a folder');
     throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; check the path, or make it first`, {
@@ -168,6 +173,6 @@ export async function requireFolder(path: string): Promise<void> {
     });
   });
   if (!found.isDirectory()) {
-    throw new RootfsError('ERR_FILESYSTEM', `${path}: not a folder; give a folder`, { detail: { path } });
+    throw new RootfsError('ERR_FILESYSTEM', `${path}: not a folder; ${advice}`, { detail: { path } });
   }
 }

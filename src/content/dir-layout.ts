@@ -37,13 +37,23 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
    */
   static async open(folder: string): Promise<DirLayout> {
     const place = resolve(folder);
-    await requireFolder(place);
+    await requireFolder(place, `give a folder, or try docker-archive:${folder} or oci-archive:${folder}`);
     const layout = new DirLayout(place);
     const version = await layout.#read('version', MAX_VERSION_BYTES);
     if (version !== undefined && !/^Directory Transport Version: 1\.\d{1,9}\s*$/.test(version.toString('latin1'))) {
       throw layout.#invalid('its version is not 1.x');
     }
-    if ((await layout.#read('manifest.json')) === undefined) throw layout.#invalid('manifest.json is missing');
+    const manifest = await layout.#read('manifest.json');
+    if (manifest === undefined) {
+      const isLayout = (await lstat(join(place, 'oci-layout')).catch(() => undefined)) !== undefined;
+      throw layout.#invalid('manifest.json is missing', isLayout ? `try oci:${folder}` : undefined);
+    }
+    if (/^\s*\[/.test(manifest.toString('latin1', 0, 64))) {
+      throw layout.#invalid(
+        'manifest.json is the list of a docker-archive',
+        'pack the folder again (tar -C FOLDER -cf image.tar .), and name it as docker-archive:image.tar',
+      );
+    }
     return layout;
   }
 
@@ -103,8 +113,8 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
     return readLimited(stream, maxBytes, path);
   }
 
-  #invalid(reason: string): RootfsError {
-    return new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: ${reason}; give a folder that skopeo's dir: wrote`, {
+  #invalid(reason: string, advice = "give a folder that skopeo's dir: wrote"): RootfsError {
+    return new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: ${reason}; ${advice}`, {
       detail: { place: this.place },
     });
   }

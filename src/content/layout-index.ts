@@ -161,12 +161,9 @@ export class LayoutIndex {
 
   #notFound(reference: string): RootfsError {
     const names = this.names();
-    const offer =
-      this.#index.manifests.length === 0
-        ? 'it is empty'
-        : names.length === 0
-          ? 'its entries have no names, ask by digest'
-          : `it has ${listNames(names)}`;
+    const entries = this.#index.manifests;
+    const offered = names.length === 0 ? choicesOf(entries) : names;
+    const offer = entries.length === 0 ? 'it is empty' : `it has ${listNames(offered)}`;
     const what = reference === '' ? 'no image' : `no image ${reference}`;
     return new RootfsError('ERR_NOT_FOUND', `${this.#place}: ${what} here; ${offer}`, {
       detail: { place: this.#place, reference, names },

@@ -68,7 +68,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
         throw wrapSystemError(error, root, 'give a folder that can be written');
       });
     }
-    await requireFolder(root);
+    await requireFolder(root, `give a folder, or try oci-archive:${folder}`);
     const blobs = await BlobDir.open(root, { blobs: 'blobs', fsync: options.fsync, records: false });
     const layout = new OciLayout(blobs, options.fsync !== 'none');
     const version = await readSmallFile(join(root, LAYOUT_FILE));
@@ -77,7 +77,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     else {
       throw new RootfsError(
         'ERR_LAYOUT_INVALID',
-        `${root}: not an OCI layout, ${LAYOUT_FILE} is missing; give a folder that holds one`,
+        `${root}: not an OCI layout, ${LAYOUT_FILE} is missing; ${await adviceFor(root, folder)}`,
         { detail: { path: root } },
       );
     }
@@ -232,6 +232,15 @@ async function readSmallFile(path: string): Promise<Buffer | undefined> {
     MAX_LAYOUT_INDEX_BYTES,
     path,
   );
+}
+
+/** What a folder may be that is no layout: skopeo's form keeps a `version` beside its manifest. */
+async function adviceFor(root: string, folder: string): Promise<string> {
+  const here = async (name: string): Promise<boolean> =>
+    (await lstat(join(root, name)).catch(() => undefined)) !== undefined;
+  return (await here('manifest.json')) && (await here('version'))
+    ? `try dir:${folder}`
+    : 'give a folder that holds one';
 }
 
 async function refuseLink(path: string): Promise<void> {

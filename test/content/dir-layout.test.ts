@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DirLayout } from '../../src/content/dir-layout.js';
 import { readVerified } from '../../src/content/fetch-verified.js';
-import { type Built, image, index } from '../../src/testing/testing.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import { type Built, image, index, writeLayout } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, readContract } from './target-contract.js';
 
@@ -62,4 +63,39 @@ test('folders that are none of this form, and links', async (t) => {
   unlinkSync(join(folder, 'manifest.json'));
   mkdirSync(join(folder, 'manifest.json'));
   await assert.rejects(DirLayout.open(folder), { code: 'ERR_LAYOUT_INVALID' });
+});
+
+test('a folder or a file of another form: what it is to be named as', async (t) => {
+  const built = contractImage();
+  const layout = tempDir(t);
+  await writeLayout(layout, built);
+  await assert.rejects(DirLayout.open(layout), {
+    code: 'ERR_LAYOUT_INVALID',
+    message: `${layout}: manifest.json is missing; try oci:${layout}`,
+  });
+  const folder = writeDir(t, built);
+  await assert.rejects(OciLayout.open(folder), {
+    code: 'ERR_LAYOUT_INVALID',
+    message: `${folder}: not an OCI layout, oci-layout is missing; try dir:${folder}`,
+  });
+  const unpacked = tempDir(t);
+  writeFileSync(join(unpacked, 'manifest.json'), ' [{"Config":"c","Layers":[]}]');
+  await assert.rejects(DirLayout.open(unpacked), {
+    code: 'ERR_LAYOUT_INVALID',
+    message: /the list of a docker-archive; pack .* docker-archive:image.tar$/,
+  });
+  await assert.rejects(OciLayout.open(unpacked), {
+    code: 'ERR_LAYOUT_INVALID',
+    message: /give a folder that holds one$/,
+  });
+  const file = join(unpacked, 'file');
+  writeFileSync(file, '');
+  await assert.rejects(DirLayout.open(file), {
+    code: 'ERR_FILESYSTEM',
+    message: /not a folder; .* docker-archive:.*file or oci-archive:/,
+  });
+  await assert.rejects(OciLayout.open(file), {
+    code: 'ERR_FILESYSTEM',
+    message: /not a folder; give a folder, or try oci-archive:/,
+  });
 });

@@ -185,7 +185,10 @@ test('links are refused: a blob, a folder of blobs, the documents', async (t) =>
   };
   const one = await fresh();
   swap(join(one, 'blobs', 'sha256', layer.digest.slice(7)));
-  await assert.rejects((await OciLayout.open(one)).fetch(layer), { code: 'ERR_LAYOUT_INVALID' });
+  await assert.rejects((await OciLayout.open(one)).fetch(layer), {
+    code: 'ERR_LAYOUT_INVALID',
+    message: /never read through a link.*; copy the folder with its links followed \(cp -rL\), and read the copy$/,
+  });
   assert.equal(await (await OciLayout.open(one)).exists(layer), false);
   for (const name of ['blobs', 'blobs/sha256', 'oci-layout']) {
     const dir = await fresh();
@@ -304,6 +307,17 @@ test('attestations, artifacts and things of other kinds beside an image leave it
   const [, signature] = others;
   const alone = await withEntries(t, [{ ...signature }, { ...signature, digest: A }]);
   await assert.rejects(alone.resolve(''), { code: 'ERR_REFERENCE_INVALID', message: /@sha256:b+, @sha256:a+$/ });
+});
+
+test('what is not here is told with what is: names, or digests where there are none', async (t) => {
+  const nameless = await withEntries(t, [{ digest: A }, { digest: B }]);
+  for (const reference of ['v1', `sha256:${'c'.repeat(64)}`]) {
+    await assert.rejects(nameless.resolve(reference), {
+      code: 'ERR_NOT_FOUND',
+      message: new RegExp(`no image ${reference} here; it has @${A}, @${B}$`),
+    });
+  }
+  await assert.rejects((await withEntries(t, [named('v1')])).resolve(A), { message: /here; it has v1$/ });
 });
 
 test('a name that several entries have says nothing: the choice is between digests', async (t) => {
