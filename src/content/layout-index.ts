@@ -55,7 +55,7 @@ export class LayoutIndex {
 
   /** Each name once, in the order of the entries. */
   names(): readonly string[] {
-    return [...new Set(this.#index.manifests.map(nameOf).filter((name) => name !== undefined))];
+    return [...new Set(namesOf(this.#index.manifests).filter((name) => name !== undefined))];
   }
 
   /**
@@ -180,11 +180,26 @@ function isImage(entry: Descriptor): boolean {
 
 /** What each entry can be asked for by: a name that several have says nothing. */
 function choicesOf(entries: readonly Descriptor[]): readonly string[] {
-  const names = entries.map(nameOf);
+  const names = namesOf(entries);
   return entries.map((entry, at) => {
     const name = names[at];
-    return name === undefined || names.indexOf(name) !== names.lastIndexOf(name) ? `@${entry.digest}` : name;
+    return name === undefined || isShared(names, name) ? `@${entry.digest}` : name;
   });
+}
+
+/** Docker and containerd save `a:latest` and `b:latest` as two entries called `latest`: then their full names count. */
+function namesOf(entries: readonly Descriptor[]): readonly (string | undefined)[] {
+  const names = entries.map(nameOf);
+  const full = entries.map((entry) => entry.annotations?.[Annotation.containerdImageName]);
+  return names.map((name, at) => {
+    const whole = full[at];
+    if (name === undefined || whole === undefined || !isShared(names, name)) return name;
+    return names.every((other, index) => other !== name || full[index] === whole) ? name : whole;
+  });
+}
+
+function isShared(names: readonly (string | undefined)[], name: string): boolean {
+  return names.indexOf(name) !== names.lastIndexOf(name);
 }
 
 function nameOf(entry: Descriptor): string | undefined {

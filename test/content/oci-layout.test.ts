@@ -309,6 +309,32 @@ test('attestations, artifacts and things of other kinds beside an image leave it
   await assert.rejects(alone.resolve(''), { code: 'ERR_REFERENCE_INVALID', message: /@sha256:b+, @sha256:a+$/ });
 });
 
+test('two images whose tags are equal, as Docker and containerd save them, go by their full names', async (t) => {
+  const both = (name: string, tag: string): Partial<Descriptor> => ({
+    annotations: { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': tag },
+  });
+  const [alpine, busybox] = ['docker.io/library/alpine:latest', 'docker.io/library/busybox:latest'];
+  const layout = await withEntries(t, [
+    { digest: A, ...both(alpine, 'latest') },
+    { digest: B, ...both(busybox, 'latest') },
+    both('docker.io/library/app:v1', 'v1'),
+  ]);
+  const tags: string[] = [];
+  for await (const tag of layout.tags()) tags.push(tag);
+  assert.deepEqual(tags, [alpine, busybox, 'v1']);
+  for (const name of [alpine, 'alpine', 'alpine:latest']) assert.equal((await layout.resolve(name)).digest, A, name);
+  assert.equal((await layout.resolve(busybox)).digest, B);
+  await assert.rejects(layout.resolve('latest'), { message: new RegExp(`say which: ${alpine}, ${busybox}$`) });
+  await assert.rejects(layout.resolve(''), { message: new RegExp(`say which: ${alpine}, ${busybox}, v1$`) });
+  const platform = (architecture: string): Partial<Descriptor> => ({ platform: { os: 'linux', architecture } });
+  const flat = await withEntries(t, [
+    { digest: A, ...both(alpine, 'latest'), ...platform('amd64') },
+    { digest: B, ...both(alpine, 'latest'), ...platform('arm64') },
+  ]);
+  for await (const tag of flat.tags()) assert.equal(tag, 'latest');
+  assert.equal((await flat.resolve('latest')).mediaType, 'application/vnd.oci.image.index.v1+json');
+});
+
 test('what is not here is told with what is: names, or digests where there are none', async (t) => {
   const nameless = await withEntries(t, [{ digest: A }, { digest: B }]);
   for (const reference of ['v1', `sha256:${'c'.repeat(64)}`]) {
