@@ -90,16 +90,13 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
     const text = reference.slice(reference.lastIndexOf('@') + 1);
-    if (!/^sha(?:256|512):/.test(text) || !isDigest(text)) {
-      return this.#manifestOf(pickImage(this.#images, reference, this.place), options);
+    if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
+      for (const image of this.#images) {
+        const descriptor = await this.#manifestOf(image, options);
+        if (descriptor.digest === text) return descriptor;
+      }
     }
-    for (const image of this.#images) {
-      const descriptor = await this.#manifestOf(image, options);
-      if (descriptor.digest === text) return descriptor;
-    }
-    throw new RootfsError('ERR_NOT_FOUND', `${this.place}: no image ${text} here; ask for it by its name`, {
-      detail: { archive: this.place, reference },
-    });
+    return this.#manifestOf(pickImage(this.#images, reference, this.place), options);
   }
 
   /** The names of the images, each once, in the archive's order. */

@@ -71,18 +71,18 @@ export class LayoutIndex {
     const text = reference.startsWith('@') ? reference.slice(1) : reference;
     // The grammar of digests lets `alpine:3` through: only what can be verified is one here.
     if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
-      return { descriptor: await this.#byDigest(text, read, options) };
+      return this.#byDigest(text, read, options);
     }
     const entries = this.#named(reference);
     const pinned = text.slice(text.lastIndexOf('@') + 1);
     if (entries.length === 0 && /^sha(?:256|512):/.test(pinned) && isDigest(pinned)) {
-      return { descriptor: await this.#byDigest(pinned, read, options) };
+      return this.#byDigest(pinned, read, options);
     }
-    const distinct = [...new Map(entries.map((entry) => [entry.digest, entry])).values()];
-    if (distinct.length === 0) throw this.#notFound(reference);
-    const images = distinct.filter(isImage);
-    const one = this.#one(distinct) ?? this.#one(images);
+    if (entries.length === 0) throw this.#notFound(reference);
+    const one = this.#one(entries);
     if (one !== undefined) return one;
+    const distinct = distinctOf(entries);
+    const images = distinct.filter(isImage);
     const choices = choicesOf(images.length === 0 ? distinct : images);
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',
@@ -100,8 +100,13 @@ export class LayoutIndex {
     return entries.slice(Number(position), Number(position) + 1);
   }
 
-  /** The one image that some entries are: one entry, or one for each platform. */
+  /** The one image that some entries are, or those of them that may be images: one entry, or one for each platform. */
   #one(entries: readonly Descriptor[]): ResolvedEntry | undefined {
+    const distinct = distinctOf(entries);
+    return this.#single(distinct) ?? this.#single(distinct.filter(isImage));
+  }
+
+  #single(entries: readonly Descriptor[]): ResolvedEntry | undefined {
     const [first, ...others] = entries;
     if (first === undefined) return undefined;
     if (others.length === 0) return { descriptor: first };
@@ -127,12 +132,12 @@ export class LayoutIndex {
     );
   }
 
-  async #byDigest(digest: Digest, read: ReadDocument, options: CallOptions): Promise<Descriptor> {
+  async #byDigest(digest: Digest, read: ReadDocument, options: CallOptions): Promise<ResolvedEntry> {
     let level: readonly Descriptor[] = this.#index.manifests;
     const seen = new Set<Digest>();
     for (let depth = 0; depth <= MAX_INDEX_DEPTH && level.length > 0; depth++) {
       const found = level.find((entry) => entry.digest === digest);
-      if (found !== undefined) return found;
+      if (found !== undefined) return { descriptor: found };
       const next: Descriptor[] = [];
       for (const entry of level) {
         throwIfAborted(options.signal);
@@ -148,7 +153,28 @@ export class LayoutIndex {
       }
       level = next;
     }
-    throw this.#notFound(digest);
+    const made = this.#madeIndex(digest);
+    if (made === undefined) throw this.#notFound(digest);
+    return made;
+  }
+
+  /** An index that is made of the entries of one name: whoever was given its digest may ask by it. */
+  #madeIndex(digest: Digest): ResolvedEntry | undefined {
+    const groups = new Map<string, Descriptor[]>();
+    for (const entry of this.#index.manifests) {
+      for (const key of [Annotation.refName, Annotation.containerdImageName]) {
+        const name = entry.annotations?.[key];
+        if (name === undefined) continue;
+        const group = groups.get(name);
+        if (group === undefined) groups.set(name, [entry]);
+        else group.push(entry);
+      }
+    }
+    for (const group of [this.#index.manifests, ...groups.values()]) {
+      const made = group.length > 1 ? this.#one(group) : undefined;
+      if (made?.bytes !== undefined && made.descriptor.digest === digest) return made;
+    }
+    return undefined;
   }
 
   #asIndex(entries: readonly Descriptor[]): ResolvedEntry {
@@ -169,6 +195,10 @@ export class LayoutIndex {
       detail: { place: this.#place, reference, names },
     });
   }
+}
+
+function distinctOf(entries: readonly Descriptor[]): readonly Descriptor[] {
+  return [...new Map(entries.map((entry) => [entry.digest, entry])).values()];
 }
 
 /** Whether an entry may be an image: attestations, artifacts and what is of no known type may not. */

@@ -129,8 +129,9 @@ test('names: as saved, normalised, by position; several without a reference are 
       'code' in error && error.code === 'ERR_REFERENCE_INVALID' && /example\/app:v1, .*team\/app:2/.test(error.message)
     );
   });
-  for (const name of ['app', '@2', `sha256:${'0'.repeat(64)}`]) {
-    await assert.rejects(archive.resolve(name), { code: 'ERR_NOT_FOUND' }, name);
+  for (const name of ['app', '@2', `sha256:${'0'.repeat(64)}`, `tool@sha256:${'0'.repeat(64)}`]) {
+    const message = new RegExp(`no image ${name} here; it has example/app:v1, .*team/app:2$`);
+    await assert.rejects(archive.resolve(name), { code: 'ERR_NOT_FOUND', message }, name);
   }
 });
 

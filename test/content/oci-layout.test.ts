@@ -14,6 +14,7 @@ import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { readVerified } from '../../src/content/fetch-verified.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
+import { writeArchive } from '../../src/image/write-archive.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { parseIndex } from '../../src/spec/image-index.js';
 import { type BuiltImage, describe, image, index, writeLayout } from '../../src/testing/testing.js';
@@ -333,6 +334,37 @@ test('two images whose tags are equal, as Docker and containerd save them, go by
   ]);
   for await (const tag of flat.tags()) assert.equal(tag, 'latest');
   assert.equal((await flat.resolve('latest')).mediaType, 'application/vnd.oci.image.index.v1+json');
+});
+
+test('an index that was made of entries of several platforms is found by its digest, by whoever opens the layout', async (t) => {
+  const arm = image()
+    .platform('linux/arm64')
+    .layer((layer) => layer.file('a', 'arm'))
+    .build();
+  const amd = contractImage();
+  const dir = tempDir(t);
+  await writeLayout(dir, { v1: amd, v2: arm });
+  const entries = [amd, arm].map(({ descriptor, config }) => ({
+    ...descriptor,
+    platform: { os: config.os, architecture: config.architecture },
+    ...named('v1'),
+  }));
+  for (const manifests of [entries, [...entries, { ...arm.descriptor, ...named('other') }]]) {
+    writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+    const { digest } = await (await OciLayout.open(dir)).resolve('v1');
+    for (const reference of [digest, `@${digest}`, `v1@${digest}`]) {
+      const again = await OciLayout.open(dir);
+      const found = await again.resolve(reference);
+      assert.equal(found.digest, digest);
+      assert.equal(parseIndex(await readVerified(again, found)).manifests.length, 2);
+    }
+    for (const form of ['dir', 'oci-archive'] as const) {
+      const source = await OciLayout.open(dir);
+      const path = join(tempDir(t), 'copy');
+      const copied = await writeArchive(source, [{ reference: 'v1', name: 'v1' }], { form, path });
+      assert.equal(copied.source.digest, digest, form);
+    }
+  }
 });
 
 test('what is not here is told with what is: names, or digests where there are none', async (t) => {
