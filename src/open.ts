@@ -49,7 +49,8 @@ async function openRegistry(text: string, options: OpenOptions): Promise<OpenedS
 
 /**
  * Opens the source that `text` names: `docker://NAME` or a bare registry reference, `oci:DIR[:TAG]`, `oci:DIR@DIGEST`,
- * `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker-daemon:REF`, `dir:DIR`.
+ * `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker-daemon:REF`, `dir:DIR`. Layouts and archives also take
+ * `@0`, `@1`… for what has no name: the place in their list.
  *
  * An archive's `FILE` may be `-`, standard input. A local source is opened and its shape is checked (an engine's image
  * is copied into a temporary file, which `close` removes); a registry is not asked anything yet.

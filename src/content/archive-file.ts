@@ -44,7 +44,7 @@ export interface ArchiveFile {
 /**
  * Opens an archive: a path, through links if it is one, or `-`.
  *
- * @throws RootfsError `ERR_NOT_FOUND`, `ERR_ARCHIVE_INVALID` (a folder, or compressed in a way that is not read),
+ * @throws RootfsError `ERR_NOT_FOUND`, `ERR_ARCHIVE_INVALID` (a folder, compressed in a way that is not read, or no archive at all),
  *   `ERR_DECOMPRESS`, `ERR_LIMIT_EXCEEDED`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the abort's reason
  */
 export async function openArchiveFile(file: string, options: ArchiveOptions = {}): Promise<ArchiveFile> {
@@ -77,9 +77,13 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
     // The link that was named is followed here, once (Nix and Bazel name archives by links): no later opening follows one.
     const real = await realpath(path);
     const handle = await open(real, 'r');
-    if (found.isFile() && !isCompressed(await firstBytes(handle))) {
-      await handle.close();
-      return { name: file, path: real, async close() {} };
+    if (found.isFile()) {
+      const head = await firstBytes(handle);
+      if (!isCompressed(head)) {
+        await handle.close();
+        refuseUnreadable(head, file);
+        return { name: file, path: real, async close() {} };
+      }
     }
     return await spoolArchive(handle.createReadStream({ highWaterMark: CHUNK_BYTES }), file, options);
   } catch (error) {
@@ -182,27 +186,28 @@ async function inflateTo(
   }
 }
 
-const REFUSED: readonly (readonly [string, string])[] = [
-  ['fd377a585a00', 'xz'],
-  ['425a68', 'bzip2'],
+const compressedWith = (program: string): string =>
+  `compressed with ${program}, which is not read (gzip and zstd are); decompress it first, as in ${program} -dc FILE piped into docker-archive:- or oci-archive:-`;
+
+/** What else comes in an archive's place, by its first bytes, and what to do. No image archive starts like these. */
+const REFUSED: readonly (readonly [magic: string, what: string])[] = [
+  ['fd377a585a00', compressedWith('xz')],
+  ['425a68', compressedWith('bzip2')],
+  ['04224d18', compressedWith('lz4')],
+  ['504b0304', 'a zip file, which is not read; unpack it, and name the archive inside'],
+  ['fffe', "text in UTF-16: PowerShell's > has changed the bytes; save the image again with -o"],
 ];
 
 /** gzip and zstd are undone here; a skippable frame may stand first in zstd. */
 function isCompressed(head: Buffer): boolean {
-  const hex = head.toString('hex');
-  const known = /^(?:1f8b|28b52ffd|5[0-9a-f]2a4d18)/.test(hex);
-  return known || REFUSED.some(([magic]) => hex.startsWith(magic));
+  return /^(?:1f8b|28b52ffd|5[0-9a-f]2a4d18)/.test(head.toString('hex'));
 }
 
-function refuseUnreadable(prefix: Uint8Array, name: string): void {
-  const hex = Buffer.from(prefix).toString('hex');
-  for (const [magic, compression] of REFUSED) {
-    if (!hex.startsWith(magic)) continue;
-    throw new RootfsError(
-      'ERR_ARCHIVE_INVALID',
-      `${name}: compressed with ${compression}, which is not read (gzip and zstd are); decompress it first, as in ${compression} -dc FILE piped into docker-archive:- or oci-archive:-`,
-      { detail: { archive: name, compression } },
-    );
+function refuseUnreadable(head: Uint8Array, name: string): void {
+  const hex = Buffer.from(head).toString('hex');
+  const what = REFUSED.find(([magic]) => hex.startsWith(magic))?.[1];
+  if (what !== undefined) {
+    throw new RootfsError('ERR_ARCHIVE_INVALID', `${name}: ${what}`, { detail: { archive: name } });
   }
 }
 

@@ -1,8 +1,9 @@
 /** Docker-archives as the tools of the field write them, built by hand, and what is read where they differ. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
@@ -345,13 +346,27 @@ const REFUSED: readonly (readonly [what: string, bytes: () => Buffer, code: stri
     'ERR_ARCHIVE_INVALID',
     /RepoTags of image 0 are no list/,
   ],
-  [
-    'bzip2 around it',
-    () => Buffer.from('BZh91AY&SY and more'),
-    'ERR_ARCHIVE_INVALID',
-    /bzip2 -dc FILE piped into docker-archive:-/,
-  ],
 ];
+
+/** What stands in an archive's place, its first bytes, and what is said. */
+const OTHERS: readonly (readonly [what: string, head: string, says: RegExp])[] = [
+  ['bzip2', '425a683931415926', /compressed with bzip2, .* bzip2 -dc FILE piped into docker-archive:-/],
+  ['xz', 'fd377a585a000004', /compressed with xz, .* xz -dc FILE/],
+  ['lz4', '04224d1864407000', /compressed with lz4, .* lz4 -dc FILE/],
+  ['zip', '504b030414000000', /a zip file, which is not read; unpack it/],
+  ['UTF-16', 'fffe620061007300', /PowerShell's > has changed the bytes; save the image again with -o/],
+];
+test('what stands in the place of an archive is called by its name, in a file and on standard input', async (t) => {
+  const temporaryFolder = tempDir(t);
+  for (const [what, head, says] of OTHERS) {
+    const bytes = Buffer.concat([Buffer.from(head, 'hex'), Buffer.alloc(600, 'x')]);
+    await assert.rejects(opened(t, bytes), { code: 'ERR_ARCHIVE_INVALID', message: says }, what);
+    const piped = DockerArchive.open('-', { stdin: Readable.from([bytes]), temporaryFolder });
+    await assert.rejects(piped, { code: 'ERR_ARCHIVE_INVALID', message: says }, what);
+  }
+  assert.deepEqual(readdirSync(temporaryFolder), []);
+});
+
 for (const [what, bytes, code, says] of REFUSED) {
   test(`refused, and why: ${what}`, async (t) => {
     await assert.rejects(async () => (await opened(t, bytes())).resolve(''), { code, message: says });
