@@ -68,7 +68,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
         throw wrapSystemError(error, root, 'give a folder that can be written');
       });
     }
-    await requireFolder(root, `give a folder, or try oci-archive:${folder}`);
+    await requireFolder(root, options.create === true ? undefined : `give a folder, or try oci-archive:${folder}`);
     const blobs = await BlobDir.open(root, { blobs: 'blobs', fsync: options.fsync, records: false });
     const layout = new OciLayout(blobs, options.fsync !== 'none');
     const version = await readSmallFile(join(root, LAYOUT_FILE));
