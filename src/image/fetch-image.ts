@@ -150,12 +150,15 @@ function checkSingle(
     if (explicit) warn(`${name}: the image does not say its platform; ${want} was asked for`);
     return;
   }
-  // A config that leaves its variant out, as most do, or its system makes no statement that could contradict.
-  const named = found.os === '' ? { ...found, os: wanted.os } : found;
-  const offered =
-    found.variant === undefined && found.architecture !== '' ? { ...named, variant: wanted.variant } : named;
-  const sameArchitecture = normalizePlatform(found).architecture === normalizePlatform(wanted).architecture;
+  // A config that leaves its variant out, as most do, its system or its architecture makes no statement that could
+  // contradict.
+  const named = { ...found, os: found.os || wanted.os, architecture: found.architecture || wanted.architecture };
+  const offered = found.variant === undefined ? { ...named, variant: wanted.variant } : named;
+  const sameArchitecture = normalizePlatform(named).architecture === normalizePlatform(wanted).architecture;
   const serves = rankPlatform(wanted, sameArchitecture ? offered : named) !== undefined;
+  if (serves && sameArchitecture && explicit && found.architecture === '') {
+    warn(`${name}: the image does not say its architecture; ${want} was asked for`);
+  }
   if (serves && sameArchitecture) return;
   const is = formatPlatform(found);
   if (!serves && explicit) {

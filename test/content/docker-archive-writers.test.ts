@@ -201,6 +201,23 @@ test('a config without architecture, system, history and type of rootfs, as buil
   for (const { descriptor } of found.layers) for await (const _ of await fetchVerified(archive, descriptor));
 });
 
+test('a system without an architecture, as Spring Boot writes it, contradicts no platform of that system', async (t) => {
+  const built = contractImage();
+  const bytes = Buffer.from(JSON.stringify({ os: 'linux', rootfs: { diff_ids: built.config.rootfs.diff_ids } }));
+  const archive = await opened(t, plain(built, 'config.json', bytes).tar());
+  const warnings: string[] = [];
+  const onProgress = (event: ProgressEvent): void => {
+    if (event.type === 'warning:raised') warnings.push(event.message);
+  };
+  assert.equal((await fetchImage(archive, '', { onProgress })).layers.length, 2);
+  assert.deepEqual(warnings, []);
+  for (const platform of ['linux/amd64', 'linux/arm64', 'linux/arm/v7']) {
+    assert.equal((await fetchImage(archive, '', { platform, onProgress })).layers.length, 2, platform);
+    assert.match(warnings.pop() ?? '', new RegExp(`does not say its architecture; ${platform}[/\\w]* was asked for$`));
+  }
+  await assert.rejects(fetchImage(archive, '', { platform: 'windows/amd64' }), { code: 'ERR_PLATFORM_NOT_FOUND' });
+});
+
 const config = (change: (config: ImageConfig) => object): Buffer => {
   const { config: value } = contractImage();
   return Buffer.from(JSON.stringify(change(value)));
