@@ -5,6 +5,7 @@ import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import type { WriteArchiveOptions } from './image/write-archive.js';
+import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
 import { formatReference, parseReference } from './spec/reference.js';
@@ -93,7 +94,10 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
   return {
     name: text,
     transport,
-    copyFrom: (source, from, copyOptions) => copyImage(source, from, layout, reference, copyOptions),
+    copyFrom: (source, from, copyOptions) => {
+      if ('fetchReference' in source) warmFileSinks();
+      return copyImage(source, from, layout, reference, copyOptions);
+    },
     copyAllFrom: (source, copyOptions) => copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions),
     close: async () => {
       if (!hadLayout) await removeEmptyLayout(path);

@@ -96,7 +96,8 @@ export async function copyImage(
     const graph = await copyGraph(root, reader, jobs);
     const foreignLayers = options.foreignLayers ?? (isRegistry(destination) ? false : 'available');
     const foreign = foreignLayers === false ? graph.blobs.filter(isForeignLayer) : [];
-    const blobs = graph.blobs.filter((blob) => !foreign.includes(blob));
+    // The largest first: one that is begun last would be on its way alone.
+    const blobs = graph.blobs.filter((blob) => !foreign.includes(blob)).sort((a, b) => b.size - a.size);
     report(onProgress, {
       type: 'blobs:planned',
       blobs: blobs.length,

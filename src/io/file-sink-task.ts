@@ -10,13 +10,13 @@ export type SinkMessage =
       /** Opened by the main thread, which closes it. */
       readonly fd: number;
       readonly algorithm: DigestAlgorithm;
-      /** Slots of `SLOT_BYTES` each. */
-      readonly memory: SharedArrayBuffer;
     }
   | {
       readonly kind: 'write';
       readonly sink: number;
-      readonly slot: number;
+      /** What is written: `length` bytes from `offset`. It does not change until the answer. */
+      readonly memory: SharedArrayBuffer;
+      readonly offset: number;
       readonly length: number;
       readonly position: number;
     }
@@ -29,6 +29,3 @@ export interface SinkAnswer {
   /** To `end`: the hash of all bytes, in hex. */
   readonly hash?: string | undefined;
 }
-
-/** Bytes that are handed over at once. */
-export const SLOT_BYTES = 256 * 1024;

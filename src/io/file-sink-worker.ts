@@ -2,20 +2,19 @@
 import { createHash, type Hash } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { type SinkAnswer, type SinkMessage, SLOT_BYTES } from './file-sink-task.js';
+import type { SinkAnswer, SinkMessage } from './file-sink-task.js';
 import { packError } from './worker-task.js';
 
 interface OpenSink {
   readonly fd: number;
   readonly hash: Hash;
-  readonly bytes: Uint8Array;
   failed: boolean;
 }
 
 const sinks = new Map<number, OpenSink>();
 
-function write(sink: OpenSink, slot: number, length: number, position: number): void {
-  const chunk = sink.bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + length);
+function write(sink: OpenSink, { memory, offset, length, position }: Extract<SinkMessage, { kind: 'write' }>): void {
+  const chunk = new Uint8Array(memory, offset, length);
   for (let done = 0; done < length; ) done += writeSync(sink.fd, chunk, done, length - done, position + done);
   sink.hash.update(chunk);
 }
@@ -23,8 +22,7 @@ function write(sink: OpenSink, slot: number, length: number, position: number): 
 function answer(message: SinkMessage): SinkAnswer | undefined {
   const { sink: id } = message;
   if (message.kind === 'open') {
-    const { fd, algorithm, memory } = message;
-    sinks.set(id, { fd, hash: createHash(algorithm), bytes: new Uint8Array(memory), failed: false });
+    sinks.set(id, { fd: message.fd, hash: createHash(message.algorithm), failed: false });
     return undefined;
   }
   const sink = sinks.get(id);
@@ -34,7 +32,7 @@ function answer(message: SinkMessage): SinkAnswer | undefined {
   }
   if (sink === undefined || sink.failed) return { sink: id };
   try {
-    write(sink, message.slot, message.length, message.position);
+    write(sink, message);
     return { sink: id };
   } catch (error) {
     sink.failed = true;

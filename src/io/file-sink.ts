@@ -1,59 +1,48 @@
 /** A file that another thread writes and hashes, while this one receives what comes next. */
-import { Worker } from 'node:worker_threads';
 import { RootfsError } from '../errors.js';
 import type { DigestAlgorithm } from '../spec/digest.js';
-import { type SinkAnswer, type SinkMessage, SLOT_BYTES } from './file-sink-task.js';
-import { workerEntry } from './worker-entry.js';
+import { type SinkListener, type SinkWorker, sinkWorker } from './file-sink-crew.js';
+import type { SinkAnswer, SinkMessage } from './file-sink-task.js';
+import { keepPiece } from './lent-memory.js';
 import { reviveError } from './worker-task.js';
 
-/** One slot is filled while the others are on their way. */
+/** Slots that chunks are copied into: one is filled while the others are on their way. */
 const SLOTS = 3;
+/** Length of a slot in bytes. */
+const SLOT_BYTES = 512 * 1024;
+/** Chunks of lent memory from this length on are handed over as they are, in bytes. */
+const MIN_KEPT_BYTES = 64 * 1024;
+/** What may be on its way in lent memory, in bytes. */
+const MOST_KEPT_BYTES = 4 * 1024 * 1024;
 
-/** One worker serves all sinks of the process; it lives as long as one is open, and is no reason to stay alive then. */
-let worker: Worker | undefined;
-const open = new Map<number, FileSink>();
+/** What the worker was handed: a slot, or a kept piece of lent memory. */
+interface Handed {
+  readonly isSlot?: boolean | undefined;
+  readonly keptBytes?: number | undefined;
+  readonly release?: (() => void) | undefined;
+}
+
 let lastId = 0;
 
-function theWorker(): Worker {
-  if (worker !== undefined) return worker;
-  const started = new Worker(workerEntry(new URL('./file-sink-worker.js', import.meta.url), 'io'), {
-    name: 'rootfs-file-sink',
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
-  });
-  const died = (cause?: unknown): void => {
-    if (worker === started) worker = undefined;
-    for (const sink of open.values()) sink.died(cause);
-  };
-  started.on('message', (answer: SinkAnswer) => open.get(answer.sink)?.answered(answer));
-  started.on('error', died);
-  started.on('exit', () => died());
-  worker = started;
-  return started;
-}
-
-/** Ends the worker where no sink is open; the next sink starts another one. */
-export async function closeFileSinks(): Promise<void> {
-  if (open.size > 0) return;
-  const idle = worker;
-  worker = undefined;
-  await idle?.terminate();
-}
-
 /**
- * Writes chunks into a file, from its start on, and hashes them, in a worker. Chunks are copied.
+ * Writes chunks into a file, from its start on, and hashes them, in a worker. Chunks are copied, but for large ones of
+ * lent memory, whose pieces are kept meanwhile.
  *
  * Exactly one of `end` and `stop` is called last; when it has settled, nothing touches the file any more.
  */
-export class FileSink {
+export class FileSink implements SinkListener {
   readonly #id: number;
-  readonly #worker: Worker;
-  readonly #bytes: Uint8Array;
+  readonly #worker: SinkWorker;
+  #isOpen = true;
   readonly #algorithm: DigestAlgorithm;
+  #slots: Uint8Array<SharedArrayBuffer> | undefined;
   #slot = 0;
   #filled = 0;
   #position = 0;
-  #pending = 0;
+  /** What was handed over and not answered yet, in that order. */
+  readonly #pending: Handed[] = [];
+  #slotsPending = 0;
+  #keptBytes = 0;
   #hash: string | undefined;
   #failure: { readonly error: unknown } | undefined;
   #wake: () => void = () => {};
@@ -63,12 +52,9 @@ export class FileSink {
     lastId += 1;
     this.#id = lastId;
     this.#algorithm = algorithm;
-    const memory = new SharedArrayBuffer(SLOTS * SLOT_BYTES);
-    this.#bytes = new Uint8Array(memory);
-    this.#worker = theWorker();
-    open.set(this.#id, this);
-    this.#worker.ref();
-    this.#post({ kind: 'open', sink: this.#id, fd, algorithm, memory });
+    this.#worker = sinkWorker();
+    this.#worker.serve(this.#id, this);
+    this.#post({ kind: 'open', sink: this.#id, fd, algorithm });
   }
 
   /**
@@ -79,8 +65,16 @@ export class FileSink {
    */
   add(chunk: Uint8Array): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure.error;
+    const { buffer } = chunk;
+    const release = chunk.byteLength < MIN_KEPT_BYTES ? undefined : keepPiece(chunk);
+    if (release !== undefined && buffer instanceof SharedArrayBuffer) {
+      this.#handOver();
+      this.#keptBytes += chunk.byteLength;
+      this.#hand(buffer, chunk.byteOffset, chunk.byteLength, { keptBytes: chunk.byteLength, release });
+      return this.#keptBytes < MOST_KEPT_BYTES ? undefined : this.#room(() => this.#keptBytes < MOST_KEPT_BYTES);
+    }
     const taken = this.#fill(chunk);
-    return taken < chunk.byteLength || this.#pending >= SLOTS ? this.#addRest(chunk, taken) : undefined;
+    return taken < chunk.byteLength || this.#slotsPending >= SLOTS ? this.#addRest(chunk, taken) : undefined;
   }
 
   /** Writes what is left. @returns the digest of all bytes @throws as `add` */
@@ -93,30 +87,29 @@ export class FileSink {
 
   /** Gives up; what was taken may or may not have been written. Never fails. */
   async stop(): Promise<void> {
-    if (open.has(this.#id)) await this.#close();
+    if (this.#isOpen) await this.#close();
   }
 
-  /** For the worker's listener: one message was answered. */
+  /** For the worker: one message was answered. */
   answered({ error, hash }: SinkAnswer): void {
-    this.#pending -= 1;
+    this.#settle(this.#pending.shift());
     this.#hash ??= hash;
     if (error !== undefined) this.#failure ??= { error: reviveError(error) };
     this.#wake();
   }
 
-  /** For the worker's listener: no more answers come. */
+  /** For the worker: no more answers come. */
   died(cause: unknown): void {
     const message = 'worker rootfs-file-sink: it ended before its work; try again';
     this.#failure ??= { error: new RootfsError('ERR_INTERNAL', message, { cause }) };
-    this.#pending = 0;
+    for (const handed of this.#pending.splice(0)) this.#settle(handed);
     this.#wake();
   }
 
   async #addRest(chunk: Uint8Array, taken: number): Promise<void> {
     let done = taken;
     for (;;) {
-      await this.#until(() => this.#pending < SLOTS);
-      if (this.#failure !== undefined) throw this.#failure.error;
+      await this.#room(() => this.#slotsPending < SLOTS);
       if (done === chunk.byteLength) return;
       done += this.#fill(chunk.subarray(done));
     }
@@ -125,9 +118,10 @@ export class FileSink {
   /** Copies as much as there is room for. @returns how much that was */
   #fill(chunk: Uint8Array): number {
     let taken = 0;
-    while (taken < chunk.byteLength && this.#pending < SLOTS) {
+    this.#slots ??= new Uint8Array(new SharedArrayBuffer(SLOTS * SLOT_BYTES));
+    while (taken < chunk.byteLength && this.#slotsPending < SLOTS) {
       const part = chunk.subarray(taken, taken + SLOT_BYTES - this.#filled);
-      this.#bytes.set(part, this.#slot * SLOT_BYTES + this.#filled);
+      this.#slots.set(part, this.#slot * SLOT_BYTES + this.#filled);
       this.#filled += part.byteLength;
       taken += part.byteLength;
       if (this.#filled === SLOT_BYTES) this.#handOver();
@@ -137,31 +131,41 @@ export class FileSink {
 
   /** Slots are answered in the order in which they are handed over: the next one is free once fewer than all wait. */
   #handOver(): void {
-    const { sink, slot, length, position } = {
-      sink: this.#id,
-      slot: this.#slot,
-      length: this.#filled,
-      position: this.#position,
-    };
-    if (length === 0) return;
-    this.#pending += 1;
-    this.#post({ kind: 'write', sink, slot, length, position });
-    this.#position += length;
+    if (this.#filled === 0 || this.#slots === undefined) return;
+    this.#slotsPending += 1;
+    this.#hand(this.#slots.buffer, this.#slot * SLOT_BYTES, this.#filled, { isSlot: true });
     this.#filled = 0;
-    this.#slot = (slot + 1) % SLOTS;
+    this.#slot = (this.#slot + 1) % SLOTS;
+  }
+
+  #hand(memory: SharedArrayBuffer, offset: number, length: number, handed: Handed): void {
+    this.#pending.push(handed);
+    this.#post({ kind: 'write', sink: this.#id, memory, offset, length, position: this.#position });
+    this.#position += length;
+  }
+
+  #settle(handed: Handed | undefined): void {
+    if (handed?.isSlot === true) this.#slotsPending -= 1;
+    this.#keptBytes -= handed?.keptBytes ?? 0;
+    handed?.release?.();
   }
 
   async #close(): Promise<void> {
-    this.#pending += 1;
+    this.#pending.push({});
     this.#post({ kind: 'end', sink: this.#id });
-    await this.#until(() => this.#pending === 0);
-    open.delete(this.#id);
-    if (open.size === 0) worker?.unref();
+    await this.#until(() => this.#pending.length === 0);
+    this.#isOpen = false;
+    this.#worker.leave(this.#id);
   }
 
   #post(message: SinkMessage): void {
-    if (worker === this.#worker) this.#worker.postMessage(message);
-    else this.died(undefined);
+    if (!this.#worker.post(message)) this.died(undefined);
+  }
+
+  /** @throws as `add` */
+  async #room(condition: () => boolean): Promise<void> {
+    await this.#until(() => condition() || this.#failure !== undefined);
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   async #until(condition: () => boolean): Promise<void> {

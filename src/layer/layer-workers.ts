@@ -1,6 +1,6 @@
 /** The workers of this room: one pool for the process, and how one layer is put on one or two of them. */
 import { RootfsError } from '../errors.js';
-import { closeFileSinks } from '../io/file-sink.js';
+import { closeFileSinks } from '../io/file-sink-crew.js';
 import { workerEntry } from '../io/worker-entry.js';
 import { WorkerPool } from '../io/worker-pool.js';
 import { isStopError } from '../io/worker-task.js';

@@ -1,7 +1,7 @@
 /** The bytes of a blob as one stream, whatever happens to the connections that bring them. */
 import { Readable } from 'node:stream';
+import { lasting } from '../io/lent-memory.js';
 import type { ChunkGiver } from '../io/read-chunks.js';
-import { lasting } from './receive-buffers.js';
 import type { WireBody } from './wire-body.js';
 
 /** A body that brings the blob from `offset`; the first `skip` bytes of it have been delivered before. */

@@ -1,14 +1,10 @@
 /**
- * Memory that sockets receive into, used again and again: for a fresh piece each time, the system has to find pages, and
- * receiving costs twice as much.
- *
- * Large chunks are lent: they are views of such memory, and good until their reader asks the socket for more. Whoever
- * keeps one for longer takes a copy (`lasting`). Small chunks are copies already.
+ * How sockets receive: into lent memory (see `io/lent-memory.ts`), without a copy for large chunks. Those are good until
+ * their reader asks the socket for more; whoever needs one for longer keeps its piece or takes a copy. Small chunks are
+ * copies already.
  */
 import type { Socket } from 'node:net';
-
-/** Bytes that a socket receives at once, at most. */
-const BUFFER_BYTES = 256 * 1024;
+import { giveBack, lasting, takePiece } from '../io/lent-memory.js';
 
 /**
  * Chunks of fewer bytes are copied. As long as no header may be that long, no lent chunk ends inside of one: the parser
@@ -16,35 +12,12 @@ const BUFFER_BYTES = 256 * 1024;
  */
 export const MIN_LENT_BYTES = 128 * 1024;
 
-/** Buffers that wait for their next use, at most; more are left to the garbage collector. */
-const MAX_FREE = 32;
-
-const free: Buffer[] = [];
-const ours = new WeakSet<ArrayBufferLike>();
-
 /** The chunks of a socket that were lent and not read yet. */
 const queues = new WeakMap<Socket, Buffer[]>();
 
-function takeBuffer(): Buffer {
-  const known = free.pop();
-  if (known !== undefined) return known;
-  const made = Buffer.allocUnsafeSlow(BUFFER_BYTES);
-  ours.add(made.buffer);
-  return made;
-}
-
-function giveBack(buffers: readonly Buffer[]): void {
-  for (const buffer of buffers) if (free.length < MAX_FREE) free.push(buffer);
-}
-
-/** The same bytes, in memory that stays theirs. */
-export function lasting(chunk: Buffer): Buffer {
-  return ours.has(chunk.buffer) ? Buffer.from(chunk) : chunk;
-}
-
 /** How a socket receives: for the option `onread` of `net.connect`. Every socket must be given to `lendChunks`. */
 export const receiveOptions = {
-  buffer: takeBuffer,
+  buffer: takePiece,
   callback(this: unknown, length: number, buffer: Uint8Array): boolean {
     const socket = this as Socket;
     const received = buffer as Buffer;
@@ -54,7 +27,7 @@ export const receiveOptions = {
       return socket.push(received.subarray(0, length));
     }
     const copy = Buffer.from(received.subarray(0, length));
-    giveBack([received]);
+    giveBack(received);
     return socket.push(copy);
   },
 };
@@ -71,7 +44,7 @@ export function lendChunks(socket: Socket): void {
   const unshift = socket.unshift;
   socket.read = (size?: number): unknown => {
     if (size === undefined) {
-      giveBack(lent);
+      for (const piece of lent) giveBack(piece);
       lent = [];
     }
     const chunk: unknown = read.call(socket, size);

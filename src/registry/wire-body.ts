@@ -1,6 +1,6 @@
 /** The body of an answer: bytes that come when the reader wants them, and not before. */
 import { RootfsError } from '../errors.js';
-import { lasting } from './receive-buffers.js';
+import { lasting } from '../io/lent-memory.js';
 
 /** Who reads a body. Called synchronously, nothing after `end` or `fail`. */
 export interface BodySink {

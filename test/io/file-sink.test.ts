@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -89,4 +90,10 @@ test('after a stop nothing is written any more', async (t) => {
   const length = (await readFile(path)).length;
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal((await readFile(path)).length, length);
+});
+
+test('workers that serve nobody hold up no exit', () => {
+  const crew = new URL('../../src/io/file-sink-crew.js', import.meta.url).href;
+  const script = `import { warmFileSinks } from ${JSON.stringify(crew)}; warmFileSinks();`;
+  execFileSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 });
 });
