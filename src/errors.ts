@@ -140,6 +140,8 @@ const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
   EACCES: 'ERR_PERMISSION',
   EPERM: 'ERR_PERMISSION',
   EROFS: 'ERR_PERMISSION',
+  // Node's own, under --permission: files cannot be given modes and times there, whatever is allowed.
+  ERR_ACCESS_DENIED: 'ERR_PERMISSION',
 };
 
 /** What helps against most failures of a kind. */
@@ -147,6 +149,8 @@ const USUAL_ADVICE: Partial<Readonly<Record<ErrorCode, string>>> = {
   ERR_NO_SPACE: 'free some space or choose another folder',
   ERR_PERMISSION: 'ask for access, or choose another place',
 };
+
+const PERMISSION_MODEL_ADVICE = 'Node was started with --permission; start it without';
 
 /** The `code` of a Node system error (`ENOENT`, …), or `undefined` for anything else. */
 export function systemErrorCode(error: unknown): string | undefined {
@@ -158,8 +162,8 @@ export function systemErrorCode(error: unknown): string | undefined {
 /**
  * Wraps what a system call threw; a `RootfsError` comes back as it is.
  *
- * `ENOSPC` and `EDQUOT` become `ERR_NO_SPACE`; `EACCES`, `EPERM` and `EROFS` become `ERR_PERMISSION`; the rest
- * `ERR_FILESYSTEM`. The system's own code stands in `detail.errno`.
+ * `ENOSPC` and `EDQUOT` become `ERR_NO_SPACE`; `EACCES`, `EPERM`, `EROFS` and what Node refuses under
+ * `--permission` become `ERR_PERMISSION`; the rest `ERR_FILESYSTEM`. The system's own code stands in `detail.errno`.
  *
  * @param subject What the message starts with, usually a path.
  * @param advice What to do next; one clause, without a full stop. Default: what usually helps against full disks and
@@ -171,8 +175,8 @@ export function wrapSystemError(error: unknown, subject: string, advice?: string
   const code = (errno === undefined ? undefined : SYSTEM_CODES[errno]) ?? 'ERR_FILESYSTEM';
   const message = error instanceof Error ? error.message : String(error);
   // The path of an open descriptor tells people nothing; the subject says where it was.
-  const reason = message.replace(/, \w+ '\/proc\/self\/fd\/.*$/s, '');
-  const hint = advice ?? USUAL_ADVICE[code];
+  const reason = message.replace(/, \w+ '\/proc\/self\/fd\/.*$/s, '').replace(/\.$/, '');
+  const hint = errno === 'ERR_ACCESS_DENIED' ? PERMISSION_MODEL_ADVICE : (advice ?? USUAL_ADVICE[code]);
   return new RootfsError(code, `${subject}: ${reason}${hint === undefined ? '' : `; ${hint}`}`, {
     cause: error,
     detail: { subject, ...(errno === undefined ? {} : { errno }) },

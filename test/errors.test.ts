@@ -27,6 +27,10 @@ test('what a system call threw becomes a code and says what to do', () => {
     code: 'EACCES',
   });
   assert.match(wrapSystemError(inside, '/a/x').message, /^\/a\/x: EACCES: permission denied; ask for access/);
+  const refused = Object.assign(new Error('fchmod API is disabled.'), { code: 'ERR_ACCESS_DENIED' });
+  const { code, message } = wrapSystemError(refused, '/a/x', 'do this');
+  assert.equal(code, 'ERR_PERMISSION');
+  assert.equal(message, '/a/x: fchmod API is disabled; Node was started with --permission; start it without');
   const coded = new RootfsError('ERR_NOT_FOUND', 'x: not here');
   assert.equal(wrapSystemError(coded, '/a/path', 'do this'), coded);
 });

@@ -1,7 +1,8 @@
 /** The workers of file sinks: each sink has one of them, which serves several where there are many. */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { SinkAnswer, SinkMessage } from './file-sink-task.js';
+import { startWorker } from './start-worker.js';
 import { workerEntry } from './worker-entry.js';
 
 /** More write into one file system no faster. */
@@ -21,12 +22,13 @@ export class SinkWorker {
   readonly #served = new Map<number, SinkListener>();
   #isDead = false;
 
+  /** @throws RootfsError as `startWorker` */
   constructor() {
-    this.#worker = new Worker(workerEntry(new URL('./file-sink-worker.js', import.meta.url), 'io'), {
-      name: 'rootfs-file-sink',
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
-    });
+    this.#worker = startWorker(
+      workerEntry(new URL('./file-sink-worker.js', import.meta.url), 'io'),
+      'rootfs-file-sink',
+      { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
+    );
     this.#worker.on('message', (answer: SinkAnswer) => this.#served.get(answer.sink)?.answered(answer));
     this.#worker.on('error', (error) => this.#died(error));
     this.#worker.on('exit', () => this.#died(undefined));

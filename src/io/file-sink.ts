@@ -47,7 +47,7 @@ export class FileSink implements SinkListener {
   #failure: { readonly error: unknown } | undefined;
   #wake: () => void = () => {};
 
-  /** @param fd An open file; whoever opened it closes it. */
+  /** @param fd An open file; whoever opened it closes it. @throws RootfsError as `startWorker` */
   constructor(fd: number, algorithm: DigestAlgorithm) {
     lastId += 1;
     this.#id = lastId;

@@ -1,7 +1,8 @@
 /** A pool of worker threads over one entry file: started when there is work, kept, and no reason to stay alive. */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { RootfsError } from '../errors.js';
+import { startWorker } from './start-worker.js';
 import { reviveError, type TaskAnswer, type TaskMessage } from './worker-task.js';
 
 /** Options of a pool. */
@@ -76,7 +77,11 @@ export class WorkerPool<Task, Result> {
     return Math.max(0, this.#size - busy - this.#queue.length);
   }
 
-  /** Starts workers ahead of their tasks, up to `count` in all: starting one takes longer than a small task. */
+  /**
+   * Starts workers ahead of their tasks, up to `count` in all: starting one takes longer than a small task.
+   *
+   * @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM` where the system or Node gives no thread
+   */
   warm(count: number): void {
     while (this.#members.size < Math.min(count, this.#size)) this.#start().worker.unref();
   }
@@ -84,7 +89,8 @@ export class WorkerPool<Task, Result> {
   /**
    * Runs a task. When this has settled, the worker has let go of it.
    *
-   * @throws what the task threw, the signal's reason, or RootfsError `ERR_INTERNAL` when the worker died
+   * @throws what the task threw, the signal's reason, or RootfsError `ERR_INTERNAL` when the worker died,
+   *   `ERR_PERMISSION`, `ERR_FILESYSTEM` where there is no worker and none can be started
    */
   run(task: Task, options: TaskOptions = {}): Promise<Result> {
     const { signal } = options;
@@ -118,7 +124,14 @@ export class WorkerPool<Task, Result> {
 
   #dispatch(): void {
     while (this.#queue.length > 0) {
-      const member = this.#free();
+      let member: Member<Task, Result> | undefined;
+      try {
+        member = this.#free();
+      } catch (error) {
+        // Those that run take what waits; where there is none, nobody ever would.
+        if (this.#members.size === 0) for (const job of this.#queue.splice(0)) job.reject(error);
+        return;
+      }
       if (member === undefined) return;
       const job = this.#queue.shift();
       if (job === undefined) return;
@@ -139,11 +152,9 @@ export class WorkerPool<Task, Result> {
   }
 
   #start(): Member<Task, Result> {
-    const worker = new Worker(this.#entry, {
-      name: this.#options.name,
-      // Flags of the program are not for its workers: with --input-type, as in one-liners, none would start.
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMb ?? 128, maxYoungGenerationSizeMb: 8 },
+    const worker = startWorker(this.#entry, this.#options.name, {
+      maxOldGenerationSizeMb: this.#options.heapMb ?? 128,
+      maxYoungGenerationSizeMb: 8,
     });
     const member: Member<Task, Result> = { worker, job: undefined };
     this.#members.add(member);

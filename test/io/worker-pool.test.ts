@@ -111,3 +111,32 @@ test('idle workers do not keep a process alive', () => {
   assert.equal(run.stdout, 'number\n', run.stderr);
   assert.equal(run.status, 0);
 });
+
+/** What a one-liner prints that runs a task in a pool, in a Node that is started with these flags. */
+function runInPool(...flags: readonly string[]): string {
+  const pool = fileURLToPath(new URL('../../src/io/worker-pool.js', import.meta.url));
+  const script = `
+    import { WorkerPool } from ${JSON.stringify(pool)};
+    const pool = new WorkerPool(new URL(${JSON.stringify(ENTRY.href)}), { name: 'test', size: 2 });
+    const told = ({ code, message }) => \`\${code} \${message}\`;
+    try { pool.warm(1); } catch (error) { console.log(told(error)); }
+    const tasks = [pool.run({ do: 'thread' }), pool.run({ do: 'thread' })];
+    for (const { reason } of await Promise.allSettled(tasks)) console.log(reason === undefined ? 'done' : told(reason));
+    console.log(pool.idle);
+  `;
+  const args = [...flags, '--input-type=module', '-e', script];
+  const run = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
+  assert.equal(run.status, 0, run.stderr);
+  return run.stdout;
+}
+
+test('where Node may start no worker, every task fails with a code, and none waits', () => {
+  assert.equal(runInPool(), 'done\ndone\n2\n');
+  const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+  const lines = runInPool(flag, '--allow-fs-read=*', '--allow-fs-write=*').split('\n');
+  assert.equal(lines.length, 5);
+  for (const line of lines.slice(0, 3)) {
+    assert.match(line, /^ERR_PERMISSION worker test: .*[^.]; Node was started with --permission; start it without$/);
+  }
+  assert.equal(lines[3], '2');
+});
