@@ -28,8 +28,9 @@ const FROM_PEERS: ReadonlyMap<string, string> = new Map([
 
 /** Whether the word after this one is its value. */
 function takesNext(word: string): boolean {
-  const option = word.startsWith('--') ? GLOBAL_OPTIONS[word.slice(2)] : undefined;
-  return option !== undefined && option.type !== 'boolean';
+  const name = word.startsWith('--') ? word.slice(2) : '';
+  // Every object has a `constructor`; the table has none.
+  return Object.hasOwn(GLOBAL_OPTIONS, name) && GLOBAL_OPTIONS[name]?.type !== 'boolean';
 }
 
 function isHelp(word: string): boolean {

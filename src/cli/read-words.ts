@@ -34,6 +34,8 @@ class WordReader {
   readonly #options: Readonly<Record<string, Options>>;
   readonly #given = new Map<string, string[]>();
   readonly #plain: string[] = [];
+  /** `-h` stood among other letters. */
+  #help = false;
 
   constructor(command: Command, name: string) {
     this.#command = command;
@@ -41,7 +43,7 @@ class WordReader {
     this.#options = { ...command.options, ...GLOBAL_OPTIONS };
   }
 
-  read(words: readonly string[]): Arguments {
+  read(words: readonly string[]): Arguments | undefined {
     const rest = [...words];
     for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
       if (word === '--') {
@@ -53,6 +55,7 @@ class WordReader {
       } else if (word.startsWith('-') && word !== '-') this.#takeShort(word, rest);
       else this.#plain.push(word);
     }
+    if (this.#help) return undefined;
     this.#checkAll();
     const args: Record<string, unknown> = {};
     for (const [name, { default: value }] of Object.entries(this.#options)) {
@@ -108,6 +111,10 @@ class WordReader {
       const letter = word.charAt(at);
       const name = Object.keys(this.#options).find((one) => [this.#options[one]?.alias].flat().includes(letter));
       const option = name === undefined ? undefined : this.#options[name];
+      if (option === undefined && letter === 'h') {
+        this.#help = true;
+        continue;
+      }
       if (name === undefined || option === undefined)
         this.#fail(`unknown option -${letter}${word.length > 2 ? ` in ${word}` : this.#hint(letter)}`);
       const behind = word.slice(at + 1);

@@ -58,6 +58,9 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['inspect --no-crds oci:h', /unknown option --no-crds, did you mean --no-creds\?/],
   ['inspect --__proto__=x oci:h', /unknown option --__proto__/],
   ['inspect --constructor oci:h', /unknown option --constructor/],
+  ['--constructor inspect oci:h', /unknown option --constructor; see rootfs inspect/],
+  ['--__proto__ inspect oci:h', /unknown option --__proto__; see rootfs inspect/],
+  ['inspect --authfile="nowhere" oci:h', /--authfile "nowhere": there is no such file/],
   ['inspect --json=maybe oci:h', /--json is a switch: true or false, not "maybe"/],
   ['inspect --progress loud oci:h', /--progress: "loud" cannot be chosen; choose auto, bars/],
   ['inspect --timeout 0s oci:h', /--timeout: "0s" is no time to wait/],
@@ -164,6 +167,7 @@ test('help: as a word and as an option; its examples stand on lines of their own
   assert.equal(general.code, 0);
   assert.equal(general.stdout, (await rootfs(['--help'])).stdout);
   const bundle = await rootfs(['help', 'bundle']);
+  assert.equal((await rootfs(['bundle', '-qh'])).stdout, bundle.stdout);
   assert.equal(bundle.stdout, (await rootfs(['bundle', '--help'])).stdout);
   assert.match(bundle.stdout, /^ {2}rootfs bundle --dst box alpine && runc run --bundle box box1\b/m);
 });
