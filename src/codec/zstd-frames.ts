@@ -193,7 +193,7 @@ export class ZstdFrameWalker {
       );
     }
     this.#checksum = (descriptor & 0x04) !== 0;
-    this.#maxBlock = Math.min(MAX_BLOCK_BYTES, Math.max(windowSize, 1));
+    this.#maxBlock = Math.min(MAX_BLOCK_BYTES, windowSize);
     this.#listener.begin({ windowSize, contentSize, checksum: this.#checksum });
   }
 
@@ -203,9 +203,13 @@ export class ZstdFrameWalker {
     const size = header >> 3;
     this.#lastBlock = (header & 1) === 1;
     if (type === 3) throw this.failed('a block has the reserved type');
-    if (size > this.#maxBlock) throw this.failed(`a block of ${size} bytes is larger than its frame allows`);
+    // Some decoders take it as an empty one.
+    if (type === 2 && size === 0) throw this.failed('a compressed block has no content');
     // A run (type 1) holds one byte, repeated.
     this.#left = type === 1 ? 1 : size;
+    if (Math.max(size, this.#left) > this.#maxBlock) {
+      throw this.failed(`a block of ${size} bytes is larger than its frame allows`);
+    }
     this.#next(this.#left === 0 ? this.#afterBlock() : 'content');
   }
 }

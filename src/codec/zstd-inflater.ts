@@ -44,13 +44,19 @@ class NativeZstdInflater implements Inflater {
     const stream = new ZstdDecompress({ params: { [WINDOW_LOG_MAX]: Math.log2(MAX_ZSTD_WINDOW_BYTES) } });
     const binding = nativeBinding(stream);
     this.#stream = stream;
+    let frame: ZstdFrame | undefined;
+    let produced = 0;
     const walker = new ZstdFrameWalker(subject, {
-      begin() {},
+      begin(next) {
+        frame = next;
+        produced = 0;
+      },
       data(bytes) {
         for (let offset = 0; ; ) {
           const space = output.space();
           const { read, written } = binding.write(E_CONTINUE, bytes, offset, space);
           if (written > 0) output.filled(written);
+          produced += written;
           if (binding.failure !== undefined) throw walker.failed(binding.failure);
           offset += read;
           if (written === space.length) continue;
@@ -58,7 +64,10 @@ class NativeZstdInflater implements Inflater {
           if (read === 0 && written === 0) throw walker.failed('the decoder does not go on');
         }
       },
-      end() {},
+      end() {
+        // Node's decoder does not compare them where the last block is empty.
+        checkLength(walker, frame, produced);
+      },
     });
     this.#walker = walker;
   }
@@ -124,9 +133,7 @@ class PortableZstdInflater implements Inflater {
       end(checksum) {
         decode(new Uint8Array(0), true);
         decoder = undefined;
-        if (frame?.contentSize !== undefined && produced !== frame.contentSize) {
-          throw walker.failed(`a frame holds ${produced} bytes and promises ${frame.contentSize}`);
-        }
+        checkLength(walker, frame, produced);
         if (checksum === undefined) return;
         const expected = new DataView(checksum.buffer, checksum.byteOffset, 4).getUint32(0, true);
         if (hash.digestLow() !== expected) throw walker.failed('the checksum of a frame is wrong');
@@ -144,6 +151,11 @@ class PortableZstdInflater implements Inflater {
   }
 
   close(): void {}
+}
+
+function checkLength(walker: ZstdFrameWalker, frame: ZstdFrame | undefined, produced: number): void {
+  if (frame?.contentSize === undefined || produced === frame.contentSize) return;
+  throw walker.failed(`a frame holds ${produced} bytes and promises ${frame.contentSize}`);
 }
 
 /** fzstd's errors carry a small number; damaged input can also make it run into a RangeError or a TypeError. */

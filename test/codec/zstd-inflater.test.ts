@@ -84,6 +84,8 @@ for (const native of DECODERS) {
       skippable(Buffer.alloc(0)),
       rawFrame(text, { checksum: true }),
       rawFrame(Buffer.alloc(0)),
+      // Without a window, as an encoder writes what is known to be empty.
+      Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0]),
       rawFrame(text, { contentSize: text.length }),
       compressed,
       skippable(Buffer.alloc(5000)),
@@ -118,6 +120,19 @@ for (const native of DECODERS) {
       'cut in a skippable frame': skippable(Buffer.alloc(100)).subarray(0, 50),
       'more content than promised': rawFrame(text, { contentSize: text.length - 1 }),
       'less content than promised': rawFrame(text, { contentSize: text.length + 1 }),
+      'no content at all, where some is promised': rawFrame(Buffer.alloc(0), { contentSize: 16 }),
+      'an empty last block behind less than was promised': Buffer.concat([
+        rawFrame(Buffer.alloc(0), { contentSize: 16 }).subarray(0, 10),
+        word(3 << 3, 3),
+        Buffer.from('abc'),
+        word(1, 3),
+      ]),
+      'an empty compressed block': Buffer.concat([rawFrame(text).subarray(0, 6), word((2 << 1) | 1, 3)]),
+      'a run of no length in a frame without room': Buffer.concat([
+        Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0]),
+        word(3, 3),
+        Buffer.from('z'),
+      ]),
       'a reserved bit': rawFrame(text, { reserved: true }),
       'a reserved block type': Buffer.concat([rawFrame(text).subarray(0, 6), word((10 << 3) | 6, 3), Buffer.alloc(10)]),
       'a block over its window': Buffer.concat([
