@@ -179,3 +179,15 @@ test('every export has its docstring', () => {
   }
   assert.deepEqual(bare, []);
 });
+
+test('no declaration gives Buffer or a view a type argument, which compilers before TypeScript 5.7 refuse', () => {
+  const compiled = fileURLToPath(new URL('../src/', import.meta.url));
+  const declarations = readdirSync(compiled, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.d.ts'),
+  );
+  assert.ok(declarations.length > 100, `${declarations.length} declarations`);
+  const generic = declarations.filter((file) =>
+    /\b(?:Buffer|DataView|\w+Array)<Array/.test(readFileSync(join(compiled, file), 'utf8')),
+  );
+  assert.deepEqual(generic, []);
+});

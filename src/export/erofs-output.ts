@@ -7,9 +7,9 @@ const BUFFER_BYTES = 1024 * 1024;
 export class ImageOutput {
   readonly #fd: number;
   /** What `space` gives places in. Beyond what is filled it holds zeros. */
-  readonly buffer = Buffer.alloc(BUFFER_BYTES);
+  readonly buffer: Buffer = Buffer.alloc(BUFFER_BYTES);
   /** The same bytes, for numbers. */
-  readonly view = new DataView(this.buffer.buffer, this.buffer.byteOffset, BUFFER_BYTES);
+  readonly view: DataView = new DataView(this.buffer.buffer, this.buffer.byteOffset, BUFFER_BYTES);
   readonly #seen: ((bytes: Buffer) => void) | undefined;
   #filled = 0;
   #flushed = 0;

@@ -33,7 +33,7 @@ interface Run {
  */
 export class FileOutput implements TarOutput {
   readonly copyFrom = ASIDE_BYTES;
-  readonly chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   readonly #fd: number;
   readonly #signal: AbortSignal | undefined;
   readonly #runs: Run[] = [];

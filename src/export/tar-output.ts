@@ -26,7 +26,7 @@ const CHUNK_BYTES = 256 * 1024;
 /** Writes to a descriptor at its position, synchronously, and where the system can without moving the bytes here. */
 export class DirectOutput implements TarOutput {
   readonly copyFrom = SEND_BYTES;
-  readonly chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   readonly #fd: number;
 
   constructor(fd: number) {

@@ -29,7 +29,7 @@ export interface Repository {
 export class RegistryContent {
   readonly repositories = new Map<string, Repository>();
   /** Bytes by digest, of every repository; the sets of the repositories say who may see them. */
-  readonly bytes = new Map<Digest, Buffer>();
+  readonly bytes: Map<Digest, Buffer> = new Map();
 
   /** The repository of that name, made where it is missing. */
   repository(name: string): Repository {
