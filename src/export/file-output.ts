@@ -9,8 +9,8 @@ import type { TarOutput } from './tar-output.js';
 const CHUNK_BYTES = 1024 * 1024;
 /** Runs from this length on are left to the other thread: telling it takes as long as copying some hundred KiB. */
 const ASIDE_BYTES = 4 * 1024 * 1024;
-/** Moved by one call, in bytes; between two of them an abort is heard. */
-const SEND_AT_ONCE = 32 * 1024 * 1024;
+/** Moved by one call, in bytes; between two of them an abort is heard, also where a disk takes 10 MB a second. */
+const SEND_AT_ONCE = 8 * 1024 * 1024;
 /** What may wait for being moved, in bytes: so far ahead this thread goes, and progress with it. */
 const MOST_WAITING = 512 * 1024 * 1024;
 /** Room that is asked for before it is known how long the file becomes. */

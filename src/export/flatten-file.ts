@@ -85,7 +85,9 @@ async function intoFile(
 ): Promise<number> {
   try {
     const made = typeof tree === 'function' ? await tree() : tree;
-    if (output instanceof FileOutput) output.expect(Math.min(made.dataBytes, bytesOf(layers)));
+    // How much a filter leaves is known when it is written.
+    const all = [...(options.include ?? []), ...(options.exclude ?? [])].length === 0;
+    if (all && output instanceof FileOutput) output.expect(Math.min(made.dataBytes, bytesOf(layers)));
     return await writeMembers(made, layers, output, options);
   } finally {
     await output.stop();

@@ -69,7 +69,7 @@ test('after an abort nothing more is moved, and its reason is told', { skip }, a
   await assert.rejects(output.end(), reason);
   await output.stop();
   const written = readFileSync(path).length;
-  assert.ok(written <= 80 * MIB, `${written} bytes`);
+  assert.ok(written <= 16 * MIB, `${written} bytes`);
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(readFileSync(path).length, written);
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, truncateSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -75,4 +75,24 @@ test('an abort ends with its reason, and no file is left', async (t) => {
   setImmediate(() => controller.abort(reason));
   await assert.rejects(flattening, reason);
   assert.deepEqual(readdirSync(folder), before);
+});
+
+test('little of a large tree asks for no more room than it is said to', async (t) => {
+  const folder = tempDir(t);
+  const many: HandEntry[] = Array.from({ length: 2100 }, (_, index) => ({
+    path: `few/${index}`,
+    content: pattern(900),
+  }));
+  const { tree, layers } = handTree(folder, [...many, { path: 'large', content: Buffer.alloc(96_000_000) }]);
+  const half = layers.reduce((sum, { tarBytes }) => sum + tarBytes, 0) / 2;
+  const out = tempDir(t);
+  let most = 0;
+  const onProgress = (): void => {
+    // Room is asked for by another thread.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    for (const name of readdirSync(out)) most = Math.max(most, statSync(join(out, name)).blocks * 512);
+  };
+  const { tarBytes } = await flattenFile(tree, layers, join(out, 'x.tar'), { include: ['/few'], onProgress });
+  assert.ok(most > 0 && most < half + 8_000_000, `${most} bytes for ${tarBytes}, layers of ${half * 2}`);
+  assert.ok(statSync(join(out, 'x.tar')).blocks * 512 < tarBytes + 1_000_000);
 });
