@@ -1,8 +1,9 @@
 /** The flattened tar as a file: complete or not there. */
-import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { loadNative } from '../io/native.js';
+import { patiently } from '../io/patiently.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { FileOutput } from './file-output.js';
@@ -49,8 +50,9 @@ export async function flattenFile(
       throw new RootfsError('ERR_OPTION_INVALID', `${absolute}: a folder; name a file`);
     }
     if (found?.isFile() === false) {
-      const fd = openSync(absolute, 'w');
-      return { path: absolute, tarBytes: await intoFile(tree, layers, fd, new DirectOutput(fd), options) };
+      const fd = found.isFIFO() ? await openPipe(absolute, options.signal) : openSync(absolute, 'w');
+      const output = new DirectOutput(fd, options.signal);
+      return { path: absolute, tarBytes: await intoFile(tree, layers, fd, output, options) };
     }
     const target = found === undefined ? absolute : realpathSync(absolute);
     if (statSync(dirname(target), { throwIfNoEntry: false }) === undefined) {
@@ -68,12 +70,18 @@ export async function flattenFile(
   }
 }
 
+/** Waits for a reader here, and later for room: left to the system, this thread would not hear of an abort meanwhile. */
+function openPipe(path: string, signal: AbortSignal | undefined): Promise<number> {
+  const open = (): number => openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  return patiently(open, { notNow: ['ENXIO'], everyMs: 20, signal });
+}
+
 const bytesOf = (layers: readonly LayerTar[]): number => layers.reduce((sum, { tarBytes }) => sum + tarBytes, 0);
 
 function fileOutput(fd: number, layers: readonly LayerTar[], signal: AbortSignal | undefined): TarOutput {
   const mostBytes = bytesOf(layers);
   const aside = mostBytes >= ASIDE_MIN_BYTES && loadNative() !== undefined;
-  return aside ? new FileOutput(fd, mostBytes, signal) : new DirectOutput(fd);
+  return aside ? new FileOutput(fd, mostBytes, signal) : new DirectOutput(fd, signal);
 }
 
 async function intoFile(

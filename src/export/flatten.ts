@@ -37,8 +37,8 @@ export function flatten(tree: MergedTree, layers: readonly LayerTar[], options: 
  * Writes the tar that `flatten` streams to an open file, pipe or socket, from its position on: the same bytes, and
  * where the system can, without moving them through this process.
  *
- * Writing is synchronous in short pieces: where the other side of a pipe stalls, so does this thread. The descriptor
- * stays open; what was written before a failure stays in it.
+ * Writing is synchronous in short pieces: where the other side of a pipe stalls, so does this thread, unless the
+ * descriptor is open without blocking (`O_NONBLOCK`). The descriptor stays open; what was written before a failure stays in it.
  *
  * @param fd An open descriptor.
  * @returns the length of the tar in bytes
@@ -50,7 +50,7 @@ export async function flattenTo(
   fd: number,
   options: FlattenOptions = {},
 ): Promise<number> {
-  return writeMembers(tree, layers, new DirectOutput(fd), options);
+  return writeMembers(tree, layers, new DirectOutput(fd, options.signal), options);
 }
 
 /** Fills chunks of one size from the parts; small files are read straight into the chunk they share. */

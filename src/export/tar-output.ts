@@ -1,7 +1,6 @@
 /** Where a tar goes: an open file, pipe or socket that is written in order. `FileOutput` is the other output. */
 import { writeSync } from 'node:fs';
-import { setTimeout } from 'node:timers/promises';
-import { systemErrorCode } from '../errors.js';
+import { type Patience, patiently } from '../io/patiently.js';
 import { SEND_BYTES, sendRange } from '../io/send-range.js';
 import { readLayer } from './layer-files.js';
 
@@ -28,21 +27,25 @@ export class DirectOutput implements TarOutput {
   readonly copyFrom = SEND_BYTES;
   readonly chunk: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   readonly #fd: number;
+  /** For a pipe that does not block and is full. */
+  readonly #patience: Patience;
 
-  constructor(fd: number) {
+  /** @param signal Its reason is thrown where a full pipe is waited for. */
+  constructor(fd: number, signal?: AbortSignal) {
     this.#fd = fd;
+    this.#patience = { notNow: ['EAGAIN'], everyMs: 1, signal };
   }
 
   async add(chunk: Buffer, length: number): Promise<Buffer> {
     for (let done = 0; done < length; ) {
-      done += await patiently(() => writeSync(this.#fd, chunk, done, length - done));
+      done += await patiently(() => writeSync(this.#fd, chunk, done, length - done), this.#patience);
     }
     return chunk;
   }
 
   async copy(layer: number, position: number, length: number): Promise<void> {
     for (let done = 0; done < length; ) {
-      const moved = await patiently(() => sendRange(this.#fd, layer, position + done, length - done));
+      const moved = await patiently(() => sendRange(this.#fd, layer, position + done, length - done), this.#patience);
       done += moved;
       if (moved > 0) continue;
       const piece = Math.min(length - done, CHUNK_BYTES);
@@ -55,16 +58,4 @@ export class DirectOutput implements TarOutput {
   async end(): Promise<void> {}
 
   async stop(): Promise<void> {}
-}
-
-/** Tries again where a pipe that does not block is full. */
-async function patiently(work: () => number): Promise<number> {
-  for (;;) {
-    try {
-      return work();
-    } catch (error) {
-      if (systemErrorCode(error) !== 'EAGAIN') throw error;
-      await setTimeout(1);
-    }
-  }
 }

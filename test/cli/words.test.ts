@@ -2,9 +2,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
 import { ROOTFS_BIN, rootfs } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -206,6 +217,35 @@ test('flatten -o: a device is written to, a link followed, a folder refused, and
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /folder: a folder; name a file/);
   assert.equal((await run('nowhere/x.tar')).code, 3);
+});
+
+test('flatten: Ctrl-C is heard while a pipe has no reader, or one that does not read', async (t) => {
+  const fifo = join(tempDir(t), 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const words = ['flatten', '-q', '--no-store', 'oci:h'];
+  /** How the command ends that is told to stop once it waits; 0.9 s later it would be ended in any case. */
+  const interrupted = async (to: 'file' | 'stdout'): Promise<number | null> => {
+    const child = spawn(process.execPath, [ROOTFS_BIN, ...words, ...(to === 'file' ? ['-o', fifo] : [])], {
+      cwd: folder,
+      env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: process.env['TMPDIR'] },
+      stdio: ['ignore', to === 'file' ? 'ignore' : 'pipe', 'ignore'],
+    });
+    child.stdout?.pause();
+    const closed = once(child, 'exit');
+    await setTimeout(1500);
+    child.kill('SIGINT');
+    const started = performance.now();
+    const giveUp = AbortSignal.timeout(10_000);
+    giveUp.addEventListener('abort', () => child.kill('SIGKILL'));
+    const [code] = (await closed) as [number | null];
+    assert.ok(performance.now() - started < 850, 'it was cut off');
+    return code;
+  };
+  assert.equal(await interrupted('file'), 130, 'no reader');
+  const reader = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+  t.after(() => closeSync(reader));
+  assert.equal(await interrupted('file'), 130, 'a reader that does not read');
+  assert.equal(await interrupted('stdout'), 130, 'stdout that nobody reads');
 });
 
 /** Runs the command with stdout on `fd`. */
