@@ -3,10 +3,12 @@ import { createWriteStream } from 'node:fs';
 import { lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
 import { readImageList } from '../content/docker-image-list.js';
 import { memberFolders } from '../content/member.js';
+import { openOutputStream } from '../content/open-output-stream.js';
 import { outputPlace, writeBeside } from '../content/output-place.js';
 import { writeFolder } from '../content/write-members.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
@@ -88,12 +90,15 @@ export async function packageImage(
   const names = await imageFiles(resolve(folder));
   const all = [...memberFolders(names.map((name) => ({ name, content: new Uint8Array() }))), ...names];
   try {
-    const pack = async (to: string, flags: 'w' | 'wx'): Promise<void> => {
+    const pack = async (open: () => Writable | Promise<Writable>): Promise<void> => {
       const packed = await packFolder(resolve(folder), all, { gzipLevel: path.endsWith('.gz') ? 0 : undefined });
-      await pipeline(packed, createWriteStream(to, { flags }), signal === undefined ? {} : { signal });
+      await pipeline(packed, await open(), signal === undefined ? {} : { signal });
     };
-    if (output.kind === 'stream') await pack(output.path, 'w');
-    else await writeBeside(output.path, 'file', true, (temporary) => pack(temporary, 'wx'));
+    if (output.kind === 'stream') await pack(() => openOutputStream(output.path, signal));
+    else {
+      const create = (to: string) => (): Writable => createWriteStream(to, { flags: 'wx' });
+      await writeBeside(output.path, 'file', true, (temporary) => pack(create(temporary)));
+    }
     return output.path;
   } catch (error) {
     throwIfAborted(signal);

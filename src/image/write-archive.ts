@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { ReadOnlyTarget } from '../content/content.js';
 import { type Member, memberFolders } from '../content/member.js';
+import { openOutputStream } from '../content/open-output-stream.js';
 import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-place.js';
 import { type WriteMembersOptions, writeFolder, writeTar } from '../content/write-members.js';
 import { RootfsError, systemErrorCode } from '../errors.js';
@@ -220,14 +221,13 @@ async function writeMembers(
   const names = [...memberFolders(members), ...members.map((member) => member.name)];
   const pack = (folder: string) => packFolder(folder, names, { gzipLevel: gzip ? level : undefined });
   const output = place.path === '-' ? undefined : await outputPlace(place.path);
+  const abortable = options.signal === undefined ? {} : { signal: options.signal };
   if (output?.kind === 'file') {
     await writeBeside(output.path, 'file', fsync, async (temporary) => {
       if (!gzip) return writeTar(temporary, members, source, { ...write, fsync });
       return withWorkingFolder(dirname(output.path), async (folder) => {
         await writeFolder(folder, members, source, write);
-        await pipeline(await pack(folder), createWriteStream(temporary, { flags: 'wx', flush: fsync }), {
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
-        });
+        await pipeline(await pack(folder), createWriteStream(temporary, { flags: 'wx', flush: fsync }), abortable);
       });
     });
     return;
@@ -235,7 +235,9 @@ async function writeMembers(
   await withWorkingFolder(undefined, async (folder) => {
     await writeFolder(folder, members, source, write);
     const packed = await pack(folder);
-    if (output !== undefined) return pipeline(packed, createWriteStream(output.path, { flags: 'w' }));
+    if (output !== undefined) {
+      return pipeline(packed, await openOutputStream(output.path, options.signal), abortable);
+    }
     const take = options.write ?? writeStdout;
     for await (const chunk of packed) {
       throwIfAborted(options.signal);
