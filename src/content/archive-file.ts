@@ -2,7 +2,7 @@
  * An image archive as a file that can be read at any place: in place where it is one, else copied into a temporary
  * file first (standard input, a pipe, an archive that is compressed as a whole).
  */
-import { closeSync, mkdtempSync, open as openCallback, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, open as openCallback, openSync, writeSync } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -73,7 +73,7 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
     });
   }
   try {
-    if (found.isFIFO()) return await spoolArchive(await openPipe(path), file, options);
+    if (found.isFIFO()) return await spoolArchive(await openPipe(path, options.signal), file, options);
     // The link that was named is followed here, once (Nix and Bazel name archives by links): no later opening follows one.
     const real = await realpath(path);
     const handle = await open(real, 'r');
@@ -91,10 +91,33 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
   }
 }
 
-/** A pipe is read as a socket is: there, a read that waits for the other end can be given up. */
-async function openPipe(path: string): Promise<Readable> {
+/**
+ * A pipe is read as a socket is: there, a read that waits for the other end can be given up. The opening cannot: a thread
+ * waits for a writer in the system, and the process cannot end before it. After an abort this is that writer.
+ */
+async function openPipe(path: string, signal: AbortSignal | undefined): Promise<Readable> {
+  let writer: number | undefined;
+  const endWaiting = (): void => {
+    try {
+      writer = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+    } catch {
+      // Somebody else's pipe, to be read only: it is waited for.
+    }
+  };
+  signal?.addEventListener('abort', endWaiting, { once: true });
+  let fd: number;
+  try {
+    fd = await openDescriptor(path, 'r');
+  } finally {
+    signal?.removeEventListener('abort', endWaiting);
+    if (writer !== undefined) closeSync(writer);
+  }
+  if (signal?.aborted === true) {
+    closeSync(fd);
+    throw signal.reason;
+  }
   const { Socket } = await import('node:net');
-  return new Socket({ fd: await openDescriptor(path, 'r'), readable: true, writable: false });
+  return new Socket({ fd, readable: true, writable: false });
 }
 
 /**
