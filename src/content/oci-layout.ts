@@ -45,6 +45,8 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   readonly #places: BlobPlaces;
   readonly #sync: boolean;
   readonly #made = new Map<Digest, Buffer>();
+  /** Works that go on: see `#tidy`. */
+  #working = 0;
 
   private constructor(blobs: BlobDir, sync: boolean) {
     super();
@@ -209,16 +211,25 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     }
   }
 
-  /** Other programs read this folder: neither an empty `ingest/` nor what a dead process left in it stays. */
+  /**
+   * Other programs read this folder: neither an empty `ingest/` nor what a dead process left in it stays. It is looked
+   * at when the last of the works that go on here ends.
+   */
   async #tidy<T>(work: () => Promise<T>): Promise<T> {
+    this.#working += 1;
     try {
       return await work();
     } finally {
-      await rmdir(this.#blobs.ingestFolder).catch(async () => {
-        await this.#blobs.sweep().catch(() => []);
-        await rmdir(this.#blobs.ingestFolder).catch(() => {});
-      });
+      this.#working -= 1;
+      if (this.#working === 0) await this.#sweep();
     }
+  }
+
+  async #sweep(): Promise<void> {
+    await rmdir(this.#blobs.ingestFolder).catch(async () => {
+      await this.#blobs.sweep().catch(() => []);
+      await rmdir(this.#blobs.ingestFolder).catch(() => {});
+    });
   }
 }
 

@@ -85,9 +85,9 @@ export function sinkWorker(): SinkWorker {
   return started;
 }
 
-/** Starts workers ahead of the first sinks: that takes longer than asking for an image. */
+/** Starts a worker ahead of the first sink: that takes longer than asking for an image. */
 export function warmFileSinks(): void {
-  while (crew.length < Math.min(availableParallelism(), 2)) crew.push(new SinkWorker());
+  if (crew.length === 0) crew.push(new SinkWorker());
 }
 
 /** Ends the workers that serve nobody; the next sinks start others. */

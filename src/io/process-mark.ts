@@ -12,6 +12,7 @@ export type ProcessMark = string;
 const MARK = /^([0-9a-f]{8})-(\d{1,10})-(\d{1,20})$/;
 
 let own: ProcessMark | undefined;
+let here: string | undefined;
 
 /** The mark of this process; the same in all its threads. */
 export function processMark(): ProcessMark {
@@ -24,6 +25,7 @@ export function processMark(): ProcessMark {
  * another machine (or in another process namespace) or when `mark` is no mark.
  */
 export function isMarkAlive(mark: ProcessMark): boolean | undefined {
+  if (mark === own) return true;
   const match = MARK.exec(mark);
   if (match === null || match[1] !== host()) return undefined;
   const pid = Number(match[2]);
@@ -49,6 +51,11 @@ export function bootMark(): string {
 
 /** Process numbers mean something only within one machine and one process namespace: both go into the mark. */
 function host(): string {
+  here ??= readHost();
+  return here;
+}
+
+function readHost(): string {
   const parts = [hostname(), read(() => readFileSync('/etc/machine-id', 'latin1').trim())];
   parts.push(read(() => readlinkSync('/proc/self/ns/pid')));
   return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);

@@ -1,6 +1,6 @@
 /** The bytes of a blob as one stream, whatever happens to the connections that bring them. */
 import { Readable } from 'node:stream';
-import { lasting } from '../io/lent-memory.js';
+import { keepPiece, lasting } from '../io/lent-memory.js';
 import type { ChunkGiver } from '../io/read-chunks.js';
 import type { WireBody } from './wire-body.js';
 
@@ -45,6 +45,8 @@ export class BlobStream extends Readable implements ChunkGiver {
   /** Whether a chunk is with its taker: the connection must not go on. */
   #held = false;
   #take: ((chunk: Uint8Array) => boolean) | undefined;
+  /** Lets go of the last chunk, once its taker has done with it. */
+  #release: (() => void) | undefined;
 
   constructor(first: OpenBody, window: BlobWindow, source: BlobSource) {
     super({ highWaterMark: HIGH_WATER_BYTES });
@@ -63,6 +65,8 @@ export class BlobStream extends Readable implements ChunkGiver {
   /** Goes on after `take` asked for a pause. */
   goOn(): void {
     this.#held = false;
+    this.#release?.();
+    this.#release = undefined;
     this.resume();
     this.#body?.resume();
   }
@@ -113,8 +117,11 @@ export class BlobStream extends Readable implements ChunkGiver {
     this.#position += chunk.length;
     this.#gained += chunk.length;
     // The connection goes on after the last chunk of a window, whoever still holds that.
-    if (this.#position === this.#window.limit) chunk = lasting(chunk);
-    const more = this.#give(chunk) ?? this.push(lasting(chunk));
+    const release = this.#position === this.#window.limit ? keepPiece(chunk) : undefined;
+    const given = this.#give(chunk);
+    if (given === false) this.#release = release;
+    else release?.();
+    const more = given ?? this.push(lasting(chunk));
     // More than a complete body holds, or all of a window: what follows is not wanted.
     if (this.#position === this.#window.limit) this.#finish();
     return this.#over || more;
