@@ -1,5 +1,6 @@
 /** A tar that becomes a file: this thread writes what is small, while another one moves the large runs. */
 import { ftruncateSync, statfsSync, writeSync } from 'node:fs';
+import { uptime } from 'node:process';
 import { setImmediate } from 'node:timers/promises';
 import { loadNative } from '../io/native.js';
 import { sendRangeAside } from '../io/send-range.js';
@@ -9,8 +10,14 @@ import type { TarOutput } from './tar-output.js';
 const CHUNK_BYTES = 1024 * 1024;
 /** Runs from this length on are left to the other thread: telling it takes as long as copying some hundred KiB. */
 const ASIDE_BYTES = 4 * 1024 * 1024;
-/** Moved by one call, in bytes; between two of them an abort is heard, also where a disk takes 10 MB a second. */
-const SEND_AT_ONCE = 8 * 1024 * 1024;
+/**
+ * Moved by one call, in bytes: the first one, and the most. Between two calls an abort is heard, also where a disk takes
+ * 10 MB a second; and this thread has to come to the next one, which costs time where a disk is fast.
+ */
+const FIRST_SEND = 8 * 1024 * 1024;
+const MOST_SEND = 64 * 1024 * 1024;
+/** A call that takes less is followed by one of twice the length, in seconds. */
+const SHORT_CALL_SECONDS = 0.05;
 /** What may wait for being moved, in bytes: so far ahead this thread goes, and progress with it. */
 const MOST_WAITING = 512 * 1024 * 1024;
 /** Room that is asked for before it is known how long the file becomes. */
@@ -39,6 +46,7 @@ export class FileOutput implements TarOutput {
   readonly #runs: Run[] = [];
   #room: Promise<void> | undefined;
   readonly #firstRoom: number;
+  #atOnce = FIRST_SEND;
   #position = 0;
   #waiting = 0;
   #failure: { readonly error: unknown } | undefined;
@@ -128,7 +136,12 @@ export class FileOutput implements TarOutput {
       const { layer, position, length, into } = run;
       for (let done = 0; done < length; ) {
         this.#signal?.throwIfAborted();
-        const moved = await this.#move(layer, position + done, Math.min(length - done, SEND_AT_ONCE), into + done);
+        const atOnce = Math.min(length - done, this.#atOnce);
+        const started = uptime();
+        const moved = await this.#move(layer, position + done, atOnce, into + done);
+        const isShort = uptime() - started < SHORT_CALL_SECONDS;
+        if (!isShort) this.#atOnce = FIRST_SEND;
+        else if (moved === this.#atOnce) this.#atOnce = Math.min(2 * moved, MOST_SEND);
         done += moved;
         this.#waiting -= moved;
         this.#wake();

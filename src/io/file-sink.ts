@@ -13,7 +13,7 @@ const SLOT_BYTES = 512 * 1024;
 /** Chunks of lent memory from this length on are handed over as they are, in bytes. */
 const MIN_KEPT_BYTES = 64 * 1024;
 /** What may be on its way in lent memory, in bytes. */
-const MOST_KEPT_BYTES = 4 * 1024 * 1024;
+const MOST_KEPT_BYTES = 3 * 1024 * 1024;
 
 /** What the worker was handed: a slot, or a kept piece of lent memory. */
 interface Handed {

@@ -7,7 +7,7 @@
  */
 
 /** Length of a piece in bytes: each costs some calls, whatever its length; much longer ones fall out of the caches. */
-const PIECE_BYTES = 2 * 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
 
 /** Bytes that wait for their next use, at most; more are left to the garbage collector. */
 const MAX_FREE_BYTES = 16 * 1024 * 1024;

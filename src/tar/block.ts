@@ -10,9 +10,12 @@ export function paddedBytes(bytes: number): number {
 
 const ZEROS = Buffer.alloc(2 * BLOCK);
 
+/** By their length: a view costs more than looking it up, and each file has one. */
+const PADDINGS: readonly Buffer[] = Array.from({ length: BLOCK }, (_, bytes) => ZEROS.subarray(0, bytes));
+
 /** The zeros that follow data of so many bytes: 0 to 511 of them. A view of shared memory; do not write to it. */
 export function padding(dataBytes: number): Buffer {
-  return ZEROS.subarray(0, paddedBytes(dataBytes) - dataBytes);
+  return PADDINGS[paddedBytes(dataBytes) - dataBytes] as Buffer;
 }
 
 /** The two zero blocks that end an archive. A view of shared memory; do not write to it. */
