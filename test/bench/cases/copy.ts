@@ -40,7 +40,7 @@ async function contest(
   return { what, ours, peer, peerName };
 }
 
-async function copyCase(place: Place, rounds: number, input: string): Promise<readonly Row[]> {
+async function copyCase(place: Place, rounds: number, input: string, of: string): Promise<readonly Row[]> {
   const registry = await startDockerRegistry(place.freshFolder());
   const skopeo = join(place.peers, 'skopeo');
   const layout = `oci:${join(place.input, input)}:bench`;
@@ -49,7 +49,7 @@ async function copyCase(place: Place, rounds: number, input: string): Promise<re
     execFileSync(skopeo, ['copy', '-q', '--dest-tls-verify=false', layout, `docker://${image}`]);
     const version = execFileSync(skopeo, ['--version'], { encoding: 'utf8' }).trim().replace(' version', '');
     const down = await contest(
-      'copy, registry to layout',
+      `copy, registry to layout, ${of}`,
       [
         into(place, 'rootfs', '', (out) => [...ROOTFS, 'copy', '-q', image, `oci:${out}:1`]),
         into(place, 'skopeo', '', (out) => [
@@ -66,9 +66,9 @@ async function copyCase(place: Place, rounds: number, input: string): Promise<re
     );
     return [
       down,
-      await contest('copy, layout to registry', uploads(place, skopeo, layout), version, rounds),
+      await contest(`copy, layout to registry, ${of}`, uploads(place, skopeo, layout), version, rounds),
       await contest(
-        'pull -o, from a layout',
+        `pull -o, from a layout, ${of}`,
         [
           into(place, 'rootfs', '.tar', (out) => [...ROOTFS, 'pull', '-q', layout, '-o', out]),
           into(place, 'node', '.out', (out) => [process.execPath, HASH_AND_WRITE, join(place.input, input), out]),
@@ -103,7 +103,13 @@ function uploads(place: Place, skopeo: string, layout: string): readonly Contest
   ];
 }
 
-/** One input of uneven layers. */
+/** The inputs of `extract`. */
 export const copyCases: readonly Case[] = [
-  { name: 'copy', inputs: ['uneven'], run: (place, rounds) => copyCase(place, rounds, 'uneven') },
+  { name: 'copy', inputs: ['uneven'], run: (place, rounds) => copyCase(place, rounds, 'uneven', '10 uneven layers') },
+  { name: 'copy-single', inputs: ['single'], run: (place, rounds) => copyCase(place, rounds, 'single', 'one layer') },
+  {
+    name: 'copy-small',
+    inputs: ['small'],
+    run: (place, rounds) => copyCase(place, rounds, 'small', '81 small layers'),
+  },
 ];
