@@ -95,6 +95,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
     name: text,
     transport,
     copyFrom: (source, from, copyOptions) => {
+      // Only registries have it: what they bring is hashed and written by workers.
       if ('fetchReference' in source) warmFileSinks();
       return copyImage(source, from, layout, reference, copyOptions);
     },

@@ -1,7 +1,6 @@
 /** A tar that becomes a file: this thread writes what is small, while another one moves the large runs. */
 import { ftruncateSync, statfsSync, writeSync } from 'node:fs';
 import { uptime } from 'node:process';
-import { setImmediate } from 'node:timers/promises';
 import { loadNative } from '../io/native.js';
 import { sendRangeAside } from '../io/send-range.js';
 import { readLayer } from './layer-files.js';
@@ -64,18 +63,17 @@ export class FileOutput implements TarOutput {
     this.#room = this.#keepRoom(0, this.#firstRoom);
   }
 
-  /** Says what the file will hold at least, once that is known. */
+  /** Says about what the file will hold, once that is known. */
   expect(bytes: number): void {
     if (bytes <= this.#firstRoom || statfsSync(`/proc/self/fd/${this.#fd}`).type === TMPFS) return;
     this.#room = this.#keepRoom(this.#firstRoom, bytes - this.#firstRoom);
   }
 
-  add(chunk: Buffer, length: number): Promise<Buffer> | Buffer {
+  add(chunk: Buffer, length: number): Buffer {
     if (this.#failure !== undefined) throw this.#failure.error;
     this.#write(chunk, length, this.#position);
     this.#position += length;
-    // The other thread is told by this one what comes next.
-    return this.#work === undefined ? chunk : setImmediate(chunk);
+    return chunk;
   }
 
   copy(layer: number, position: number, length: number): Promise<void> | undefined {

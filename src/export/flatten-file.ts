@@ -1,9 +1,9 @@
 /** The flattened tar as a file: complete or not there. */
-import { closeSync, constants, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { loadNative } from '../io/native.js';
-import { patiently } from '../io/patiently.js';
+import { openFifo } from '../io/open-fifo.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { FileOutput } from './file-output.js';
@@ -50,7 +50,7 @@ export async function flattenFile(
       throw new RootfsError('ERR_OPTION_INVALID', `${absolute}: a folder; name a file`);
     }
     if (found?.isFile() === false) {
-      const fd = found.isFIFO() ? await openPipe(absolute, options.signal) : openSync(absolute, 'w');
+      const fd = found.isFIFO() ? await openFifo(absolute, options.signal) : openSync(absolute, 'w');
       const output = new DirectOutput(fd, options.signal);
       return { path: absolute, tarBytes: await intoFile(tree, layers, fd, output, options) };
     }
@@ -68,12 +68,6 @@ export async function flattenFile(
     if (options.signal?.aborted === true) throw options.signal.reason;
     throw wrapSystemError(error, absolute);
   }
-}
-
-/** Waits for a reader here, and later for room: left to the system, this thread would not hear of an abort meanwhile. */
-function openPipe(path: string, signal: AbortSignal | undefined): Promise<number> {
-  const open = (): number => openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
-  return patiently(open, { notNow: ['ENXIO'], everyMs: 20, signal });
 }
 
 const bytesOf = (layers: readonly LayerTar[]): number => layers.reduce((sum, { tarBytes }) => sum + tarBytes, 0);

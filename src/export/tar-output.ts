@@ -1,5 +1,6 @@
 /** Where a tar goes: an open file, pipe or socket that is written in order. `FileOutput` is the other output. */
 import { writeSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { type Patience, patiently } from '../io/patiently.js';
 import { SEND_BYTES, sendRange } from '../io/send-range.js';
 import { readLayer } from './layer-files.js';
@@ -21,6 +22,8 @@ export interface TarOutput {
 }
 
 const CHUNK_BYTES = 256 * 1024;
+/** Moved by one call, in bytes; between two of them the event loop turns. */
+const SEND_AT_ONCE = 4 * 1024 * 1024;
 
 /** Writes to a descriptor at its position, synchronously, and where the system can without moving the bytes here. */
 export class DirectOutput implements TarOutput {
@@ -30,7 +33,7 @@ export class DirectOutput implements TarOutput {
   /** For a pipe that does not block and is full. */
   readonly #patience: Patience;
 
-  /** @param signal Its reason is thrown where a full pipe is waited for. */
+  /** @param signal Its reason is thrown where a full pipe is waited for, and between two pieces of a run. */
   constructor(fd: number, signal?: AbortSignal) {
     this.#fd = fd;
     this.#patience = { notNow: ['EAGAIN'], everyMs: 1, signal };
@@ -45,9 +48,14 @@ export class DirectOutput implements TarOutput {
 
   async copy(layer: number, position: number, length: number): Promise<void> {
     for (let done = 0; done < length; ) {
-      const moved = await patiently(() => sendRange(this.#fd, layer, position + done, length - done), this.#patience);
+      const atOnce = Math.min(length - done, SEND_AT_ONCE);
+      const moved = await patiently(() => sendRange(this.#fd, layer, position + done, atOnce), this.#patience);
       done += moved;
-      if (moved > 0) continue;
+      if (moved > 0) {
+        await setImmediate();
+        this.#patience.signal?.throwIfAborted();
+        continue;
+      }
       const piece = Math.min(length - done, CHUNK_BYTES);
       readLayer(layer, this.chunk, 0, piece, position + done);
       await this.add(this.chunk, piece);

@@ -9,9 +9,7 @@ import { type TarPart, tarMembers } from './tar-members.js';
 import type { TarOutput } from './tar-output.js';
 
 /** Written between two turns of the event loop: some milliseconds. */
-const A_TURN_BYTES = 128 * 1024;
-/** Handed over by one call. */
-const COPY_AT_ONCE = 64 * 1024 * 1024;
+const A_TURN_BYTES = 1024 * 1024;
 
 /**
  * Writes the tar of `flatten` to an output.
@@ -72,7 +70,7 @@ class PartWriter {
   write(part: TarPart, done: number): number | Promise<number> {
     const left = part.length - done;
     const room = this.#chunk.length - this.#filled;
-    if (!Buffer.isBuffer(part) && left >= this.#output.copyFrom) return this.#copy(part, done, left);
+    if (!Buffer.isBuffer(part) && left >= this.#output.copyFrom) return this.#copy(part, done);
     const piece = Math.min(left, room);
     if (Buffer.isBuffer(part)) part.copy(this.#chunk, this.#filled, done, done + piece);
     else this.#reader.read(part.fd, this.#chunk, this.#filled, piece, part.tarOffset + done);
@@ -87,9 +85,10 @@ class PartWriter {
     this.#filled = 0;
   }
 
-  async #copy(part: Exclude<TarPart, Buffer>, done: number, left: number): Promise<number> {
+  /** The rest of a part. */
+  async #copy(part: Exclude<TarPart, Buffer>, done: number): Promise<number> {
     await this.flush();
-    const length = Math.min(left, COPY_AT_ONCE);
+    const length = part.length - done;
     await this.#output.copy(part.fd, part.tarOffset + done, length);
     this.written += length;
     return length;
