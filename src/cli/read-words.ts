@@ -32,7 +32,8 @@ class WordReader {
   readonly #command: Command;
   readonly #name: string;
   readonly #options: Readonly<Record<string, Options>>;
-  readonly #given = new Map<string, string[]>();
+  /** Switches, and options that `--no-NAME` turned off, are true or false; all others stand as they were written. */
+  readonly #given = new Map<string, (string | boolean)[]>();
   readonly #plain: string[] = [];
   /** `-h` stood among other letters. */
   #help = false;
@@ -68,14 +69,10 @@ class WordReader {
     return args;
   }
 
-  #value(name: string, values: readonly string[]): unknown {
+  #value(name: string, values: readonly (string | boolean)[]): unknown {
     const option = this.#options[name];
-    const [first = ''] = values;
     if (option?.array === true) return values;
-    if (option?.type === 'boolean') return first === 'true';
-    // `--no-NAME` also turns off some options that otherwise take a value.
-    if (first === 'false' && this.#options[`no-${name}`] !== undefined) return false;
-    return option?.type === 'number' ? Number(first) : first;
+    return option?.type === 'number' ? Number(values[0]) : values[0];
   }
 
   #fail(message: string): never {
@@ -119,7 +116,7 @@ class WordReader {
         this.#fail(`unknown option -${letter}${word.length > 2 ? ` in ${word}` : this.#hint(letter)}`);
       const behind = word.slice(at + 1);
       if (option.type === 'boolean' && !behind.startsWith('=')) {
-        this.#put(name, option, `-${letter}`, 'true');
+        this.#put(name, option, `-${letter}`, true);
         continue;
       }
       const value = behind === '' ? undefined : behind.replace(/^=/, '');
@@ -135,7 +132,7 @@ class WordReader {
       if (value !== 'true' && value !== 'false') {
         this.#fail(`${shown} is a switch: true or false, not ${JSON.stringify(value)}`);
       }
-      this.#put(name, option, shown, String((value === 'true') !== negated));
+      this.#put(name, option, shown, (value === 'true') !== negated);
       return;
     }
     const next = rest[0];
@@ -152,13 +149,12 @@ class WordReader {
     this.#put(name, option, shown, value);
   }
 
-  #put(name: string, option: Options, shown: string, value: string): void {
+  #put(name: string, option: Options, shown: string, value: string | boolean): void {
     const before = this.#given.get(name);
-    const many = option.array === true;
-    if (before === undefined || (option.type === 'boolean' && before[0] === value)) this.#given.set(name, [value]);
-    else if (many) before.push(value);
-    else if (option.type === 'boolean' || before[0] === 'false') {
-      this.#fail(`${shown} contradicts --${before[0] === 'false' ? 'no-' : ''}${name}; give one of them`);
+    if (before === undefined || (typeof value === 'boolean' && before[0] === value)) this.#given.set(name, [value]);
+    else if (option.array === true) before.push(value);
+    else if (typeof value === 'boolean' || before[0] === false) {
+      this.#fail(`${shown} contradicts --${before[0] === false ? 'no-' : ''}${name}; give one of them`);
     } else this.#fail(`${shown} was given more than once; give it once`);
   }
 

@@ -10,6 +10,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -170,6 +171,19 @@ test('understood, wherever the options stand', async () => {
     const { code, stdout, stderr } = await rootfs(line.split(' '), { cwd: folder });
     assert.equal(code, 0, `${line}: ${stderr}`);
     assert.equal(stdout, plain.stdout, line);
+  }
+});
+
+test('a folder called false is one, however it is written', async (t) => {
+  const cwd = tempDir(t);
+  for (const words of [['--store', 'false'], ['--store=false']]) {
+    const { code, stderr } = await rootfs(['unpack', '-q', ...words, '--dst', 'root', `oci:${join(folder, 'h')}`], {
+      cwd,
+    });
+    assert.equal(code, 0, stderr);
+    assert.ok(lstatSync(join(cwd, 'false', 'sha256')).isDirectory());
+    rmSync(join(cwd, 'root'), { recursive: true });
+    rmSync(join(cwd, 'false'), { recursive: true });
   }
 });
 
