@@ -40,6 +40,9 @@ function tuneEngine() {
   // A tree of many thousand paths is made of objects that all stay: while the space for new ones grows by doubling, they
   // are copied again and again. In one step it saves a sixth of the time of a mount.
   setFlagsFromString('--semi-space-growth-factor=16');
+  // Optimised code is made in threads beside the work. With a third of the usual inlining it takes a third less of their
+  // time, and runs as fast: a mount of 17,000 paths takes a tenth less, one of 200,000 not more.
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=300');
 }
 
 /**
