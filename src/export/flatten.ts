@@ -5,7 +5,8 @@ import { wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
-import { closeLayers, LayerReader, openLayers } from './layer-files.js';
+import { closeLayers, openLayers } from './layer-files.js';
+import { TarChunk } from './tar-chunk.js';
 import { type TarMembersInput, tarMembers } from './tar-members.js';
 import { DirectOutput } from './tar-output.js';
 import { writeMembers } from './write-members.js';
@@ -60,29 +61,25 @@ async function* chunk(
 ): AsyncGenerator<Buffer, void, void> {
   const { signal } = options;
   const open = openLayers(chosen.layers);
-  const reader = new LayerReader();
-  let out = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  let filled = 0;
+  let next = new TarChunk(Buffer.allocUnsafeSlow(CHUNK_BYTES));
   let chunks = 0;
   try {
     for (const part of tarMembers({ ...chosen, open }, options)) {
-      const length = part.length;
+      const { length } = part;
       for (let done = 0; done < length; ) {
-        const piece = Math.min(length - done, CHUNK_BYTES - filled);
-        if (Buffer.isBuffer(part)) part.copy(out, filled, done, done + piece);
-        else reader.read(part.fd, out, filled, piece, part.tarOffset + done);
-        filled += piece;
+        const piece = Math.min(length - done, next.room);
+        if (Buffer.isBuffer(part)) next.putBytes(part.subarray(done, done + piece));
+        else next.putRun(part.fd, part.tarOffset + done, piece);
         done += piece;
-        if (filled < CHUNK_BYTES) continue;
-        yield out;
-        out = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-        filled = 0;
+        if (next.room > 0) continue;
+        yield next.fill();
+        next = new TarChunk(Buffer.allocUnsafeSlow(CHUNK_BYTES));
         chunks += 1;
         if (chunks % CHUNKS_A_TURN === 0) await setImmediate();
         signal?.throwIfAborted();
       }
     }
-    if (filled > 0) yield out.subarray(0, filled);
+    if (next.length > 0) yield next.fill().subarray(0, next.length);
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, 'flatten');

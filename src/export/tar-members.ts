@@ -43,7 +43,12 @@ export function* tarMembers(
     yield encodeHeader(headerOf(path, inode, first, latest));
     if (first === undefined && inode.data !== undefined) {
       checkDataPlace(inode, layers, () => Buffer.from(path, 'latin1').toString());
-      yield* dataOf(inode, open);
+      if (inode.data.extents === undefined) {
+        yield { fd: open[inode.data.layer] as number, tarOffset: inode.data.tarOffset, length: inode.size };
+        yield padding(inode.size);
+      } else {
+        yield* sparseData(inode.data.extents, open[inode.data.layer] as number);
+      }
       dataBytes += inode.size;
     }
     entries += 1;
@@ -98,16 +103,8 @@ function zeros(count: number): Buffer {
   return padding(BLOCK - count);
 }
 
-function* dataOf(inode: Inode, open: readonly number[]): Generator<TarPart, void, void> {
-  const { data, size } = inode;
-  if (data === undefined) return;
-  const fd = open[data.layer] as number;
-  if (data.extents === undefined) {
-    yield { fd, tarOffset: data.tarOffset, length: size };
-    yield padding(size);
-    return;
-  }
-  const extents = data.extents.filter(({ length }) => length > 0);
+function* sparseData(found: readonly DataExtent[], fd: number): Generator<TarPart, void, void> {
+  const extents = found.filter(({ length }) => length > 0);
   let bytes = 0;
   let next = 0;
   for (const run of wholeBlockRuns(extents)) {

@@ -4,7 +4,8 @@ import { wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
-import { closeLayers, LayerReader, openLayers } from './layer-files.js';
+import { closeLayers, openLayers } from './layer-files.js';
+import { TarChunk } from './tar-chunk.js';
 import { type TarPart, tarMembers } from './tar-members.js';
 import type { TarOutput } from './tar-output.js';
 
@@ -56,33 +57,31 @@ export async function writeMembers(
 /** Gathers small parts in chunks and has large ones copied. */
 class PartWriter {
   readonly #output: TarOutput;
-  readonly #reader = new LayerReader();
-  #chunk: Buffer;
-  #filled = 0;
+  #chunk: TarChunk;
   written = 0;
 
   constructor(output: TarOutput) {
     this.#output = output;
-    this.#chunk = output.chunk;
+    this.#chunk = new TarChunk(output.chunk);
   }
 
   /** Writes what comes next of a part; returns how much that was. Only slow calls are waited for. */
   write(part: TarPart, done: number): number | Promise<number> {
     const left = part.length - done;
-    const room = this.#chunk.length - this.#filled;
-    if (!Buffer.isBuffer(part) && left >= this.#output.copyFrom) return this.#copy(part, done);
+    const { room } = this.#chunk;
     const piece = Math.min(left, room);
-    if (Buffer.isBuffer(part)) part.copy(this.#chunk, this.#filled, done, done + piece);
-    else this.#reader.read(part.fd, this.#chunk, this.#filled, piece, part.tarOffset + done);
-    this.#filled += piece;
+    if (Buffer.isBuffer(part))
+      this.#chunk.putBytes(left === part.length && left <= room ? part : part.subarray(done, done + piece));
+    else if (left >= this.#output.copyFrom) return this.#copy(part, done);
+    else this.#chunk.putRun(part.fd, part.tarOffset + done, piece);
     return piece < room ? piece : this.flush().then(() => piece);
   }
 
   async flush(): Promise<void> {
-    if (this.#filled === 0) return;
-    this.#chunk = await this.#output.add(this.#chunk, this.#filled);
-    this.written += this.#filled;
-    this.#filled = 0;
+    const { length } = this.#chunk;
+    if (length === 0) return;
+    this.#chunk = new TarChunk(await this.#output.add(this.#chunk.fill(), length));
+    this.written += length;
   }
 
   /** The rest of a part. */

@@ -45,6 +45,14 @@ const TYPEFLAGS: Readonly<Record<TarHeader['type'], string>> = {
 const BLANK = Buffer.alloc(BLOCK);
 BLANK.write('ustar\x0000', 257, 'latin1');
 
+let records: PaxValues = new Map();
+
+/** An empty map of records. */
+function freshRecords(): PaxValues {
+  if (records.size > 0) records = new Map();
+  return records;
+}
+
 const ZERO = 0x30;
 const SPACE = 0x20;
 
@@ -69,10 +77,11 @@ export function encodeHeader(header: TarHeader): Buffer {
   const size = type === 'file' ? whole(header, 'size', header.size ?? 0) : 0;
   const body = sparse === undefined ? size : sparse.map.length + sparse.dataBytes;
   if (link && linkname === '') throw invalid(header, 'linkname', 'a target', '""');
-  const pax: PaxValues = new Map();
+  // Most members need no record: the map is used again by the next one.
+  const pax = freshRecords();
   // From the pool: one allocation of its own for every header would cost more than filling it.
   const block = Buffer.allocUnsafe(BLOCK);
-  BLANK.copy(block);
+  block.set(BLANK);
 
   let plain = name;
   if (sparse !== undefined) {
@@ -83,10 +92,12 @@ export function encodeHeader(header: TarHeader): Buffer {
     plain = name.slice(-100);
   }
   putName(block, text(header, 'name', plain), pax);
-  if (linkname.length > 100) pax.set('linkpath', text(header, 'linkname', linkname));
-  putText(block, 157, 100, text(header, 'linkname', linkname));
-  putText(block, 265, 31, text(header, 'uname', header.uname ?? ''), 'uname', pax);
-  putText(block, 297, 31, text(header, 'gname', header.gname ?? ''), 'gname', pax);
+  if (link) {
+    if (linkname.length > 100) pax.set('linkpath', text(header, 'linkname', linkname));
+    putText(block, 157, 100, text(header, 'linkname', linkname));
+  }
+  if (header.uname !== undefined) putText(block, 265, 31, text(header, 'uname', header.uname), 'uname', pax);
+  if (header.gname !== undefined) putText(block, 297, 31, text(header, 'gname', header.gname), 'gname', pax);
 
   putNumber(block, 100, 7, whole(header, 'mode', header.mode) & 0o7777);
   putLimited(block, 108, 7, MAX_7, whole(header, 'uid', header.uid), 'uid', pax);
@@ -102,13 +113,15 @@ export function encodeHeader(header: TarHeader): Buffer {
     putLimited(block, 329, 7, MAX_7, whole(header, 'devmajor', header.devmajor ?? 0), 'SCHILY.devmajor', pax);
     putLimited(block, 337, 7, MAX_7, whole(header, 'devminor', header.devminor ?? 0), 'SCHILY.devminor', pax);
   }
-  for (const [key, value] of xattrs ?? []) {
-    if (key === '' || key.includes('\0')) throw invalid(header, 'xattrs', 'names without NUL', printable(key));
-    putXattr(pax, key, value);
+  if (xattrs !== undefined) {
+    for (const [key, value] of xattrs) {
+      if (key === '' || key.includes('\0')) throw invalid(header, 'xattrs', 'names without NUL', printable(key));
+      putXattr(pax, key, value);
+    }
   }
   putChecksum(block);
+  if (pax.size === 0 && sparse === undefined) return block;
   const tail = sparse === undefined ? [] : [sparse.map];
-  if (pax.size === 0 && tail.length === 0) return block;
   return Buffer.concat([...paxHeader(pax, plain), block, ...tail]);
 }
 
@@ -169,7 +182,16 @@ function putText(block: Buffer, at: number, length: number, value: string, key?:
 /** Octal digits, written one by one: this runs for every field of every header. */
 function putNumber(block: Buffer, at: number, digits: number, value: number): void {
   let rest = value;
-  for (let place = at + digits - 1; place >= at; place -= 1) {
+  let place = at + digits - 1;
+  // Nearly every number is small, and whole numbers of 31 bits are divided fastest by shifting.
+  if (value <= 0x7fffffff) {
+    for (let small = value | 0; place >= at; place -= 1) {
+      block[place] = ZERO + (small & 7);
+      small >>= 3;
+    }
+    return;
+  }
+  for (; place >= at; place -= 1) {
     block[place] = ZERO + (rest % 8);
     rest = Math.floor(rest / 8);
   }
