@@ -48,7 +48,7 @@ async function writeBeside(
   expected: Descriptor,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const sink = new FileSink(file.fd, requireVerifiable(expected.digest).algorithm);
+  const sink = new FileSink(file.fd, requireVerifiable(expected.digest).algorithm, expected.size);
   try {
     let receivedBytes = 0;
     const take = (chunk: Uint8Array): Promise<void> | 'enough' | undefined => {

@@ -19,7 +19,7 @@ export interface SinkListener {
 /** One worker. It lives until it is closed, and is no reason to stay alive while it serves nobody. */
 export class SinkWorker {
   readonly #worker: Worker;
-  readonly #served = new Map<number, SinkListener>();
+  readonly #served = new Map<number, { readonly listener: SinkListener; readonly bytes: number }>();
   #isDead = false;
 
   /** @throws RootfsError as `startWorker` */
@@ -29,21 +29,21 @@ export class SinkWorker {
       'rootfs-file-sink',
       { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
     );
-    this.#worker.on('message', (answer: SinkAnswer) => this.#served.get(answer.sink)?.answered(answer));
+    this.#worker.on('message', (answer: SinkAnswer) => this.#served.get(answer.sink)?.listener.answered(answer));
     this.#worker.on('error', (error) => this.#died(error));
     this.#worker.on('exit', () => this.#died(undefined));
     // Last: to listen is a reason to stay alive.
     this.#worker.unref();
   }
 
-  /** How many sinks it serves. */
+  /** How much the sinks take that it serves, in bytes. */
   get load(): number {
-    return this.#served.size;
+    return [...this.#served.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Serves a sink from now on. */
-  serve(sink: number, listener: SinkListener): void {
-    this.#served.set(sink, listener);
+  /** @param bytes How much the sink will take. */
+  serve(sink: number, listener: SinkListener, bytes: number): void {
+    this.#served.set(sink, { listener, bytes: Math.max(bytes, 1) });
     this.#worker.ref();
   }
 
@@ -68,13 +68,16 @@ export class SinkWorker {
     this.#isDead = true;
     const place = crew.indexOf(this);
     if (place >= 0) crew.splice(place, 1);
-    for (const listener of this.#served.values()) listener.died(cause);
+    for (const { listener } of this.#served.values()) listener.died(cause);
   }
 }
 
 const crew: SinkWorker[] = [];
 
-/** The worker that serves fewest, or a new one where all are busy and there may be more. */
+/**
+ * The worker that has least to take, or a new one where all are busy and there may be more. By bytes, not by sinks: what
+ * is largest takes longest, and would take longer yet beside as many others as every other one.
+ */
 export function sinkWorker(): SinkWorker {
   const [best] = [...crew].sort((a, b) => a.load - b.load);
   if (best !== undefined && (best.load === 0 || crew.length >= Math.min(availableParallelism(), MOST_WORKERS))) {

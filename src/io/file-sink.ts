@@ -47,13 +47,17 @@ export class FileSink implements SinkListener {
   #failure: { readonly error: unknown } | undefined;
   #wake: () => void = () => {};
 
-  /** @param fd An open file; whoever opened it closes it. @throws RootfsError as `startWorker` */
-  constructor(fd: number, algorithm: DigestAlgorithm) {
+  /**
+   * @param fd An open file; whoever opened it closes it.
+   * @param bytes How much is about to come: workers are chosen by it.
+   * @throws RootfsError as `startWorker`
+   */
+  constructor(fd: number, algorithm: DigestAlgorithm, bytes: number) {
     lastId += 1;
     this.#id = lastId;
     this.#algorithm = algorithm;
     this.#worker = sinkWorker();
-    this.#worker.serve(this.#id, this);
+    this.#worker.serve(this.#id, this, bytes);
     this.#post({ kind: 'open', sink: this.#id, fd, algorithm });
   }
 

@@ -32,7 +32,7 @@ test('what several sinks are given at once stands in their files, and their dige
       const path = join(folder, String(index));
       const file = await open(path, 'wx+');
       try {
-        const sink = new FileSink(file.fd, index === 3 ? 'sha512' : 'sha256');
+        const sink = new FileSink(file.fd, index === 3 ? 'sha512' : 'sha256', 1);
         await feed(sink, content, piece);
         const digest = await sink.end();
         if (index === 3) assert.equal(digest, `sha512:${createHash('sha512').update(content).digest('hex')}`);
@@ -48,7 +48,7 @@ test('what several sinks are given at once stands in their files, and their dige
 test('a sink that was given nothing has the digest of nothing', async (t) => {
   const file = await open(join(tempDir(t), 'empty'), 'wx');
   try {
-    assert.equal(await new FileSink(file.fd, 'sha256').end(), sha256(new Uint8Array(0)));
+    assert.equal(await new FileSink(file.fd, 'sha256', 1).end(), sha256(new Uint8Array(0)));
   } finally {
     await file.close();
   }
@@ -60,8 +60,8 @@ test('a file that cannot be written fails the sink with the error of the system,
   const bad = await open(join(folder, 'good'), 'r');
   try {
     const content = randomBytes(7, 2_000_000);
-    const sink = new FileSink(bad.fd, 'sha256');
-    const other = new FileSink(good.fd, 'sha256');
+    const sink = new FileSink(bad.fd, 'sha256', 1);
+    const other = new FileSink(good.fd, 'sha256', 1);
     await feed(other, content, 100_000);
     await assert.rejects(
       async () => {
@@ -81,7 +81,7 @@ test('a file that cannot be written fails the sink with the error of the system,
 test('after a stop nothing is written any more', async (t) => {
   const path = join(tempDir(t), 'stopped');
   const file = await open(path, 'wx');
-  const sink = new FileSink(file.fd, 'sha256');
+  const sink = new FileSink(file.fd, 'sha256', 1);
   await sink.add(randomBytes(1, 700_000));
   void sink.add(randomBytes(2, 700_000))?.catch(() => {});
   await sink.stop();

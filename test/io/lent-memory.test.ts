@@ -36,7 +36,7 @@ test('a sink is handed pieces that are filled anew as soon as they are free, and
   const file = await open(path, 'wx');
   const content = Buffer.from(new SeededRandom(1).bytes(40_000_000));
   try {
-    const sink = new FileSink(file.fd, 'sha256');
+    const sink = new FileSink(file.fd, 'sha256', 1);
     const seen = new Set<ArrayBufferLike>();
     for (let at = 0, length = 1; at < content.length; at += length) {
       const piece = takePiece();
