@@ -231,6 +231,11 @@ test('flatten -o: a device is written to, a link followed, a folder refused, and
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /folder: a folder; name a file/);
   assert.equal((await run('nowhere/x.tar')).code, 3);
+  for (const command of ['flatten', 'mkfs', 'pull']) {
+    const below = await rootfs([command, '-q', '-o', 'old.tar/x.tar', `oci:${join(folder, 'h')}`], { cwd: at });
+    assert.equal(below.code, 2, below.stderr);
+    assert.match(below.stderr, /--output \S*old\.tar\/x\.tar: something above it is no folder; name another file/);
+  }
 });
 
 test('Ctrl-C is heard while a pipe has no other end, or one that does not read', async (t) => {

@@ -1,5 +1,4 @@
 /** `rootfs flatten IMAGE`: all layers as one tar. */
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
   flattenFile,
@@ -9,12 +8,12 @@ import {
   type PathPatterns,
   RootfsError,
   systemErrorCode,
-  wrapSystemError,
 } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { text } from '../options.js';
 import { formatSize } from '../quantity.js';
+import { requireFilePlace } from '../require-file-place.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 import { mergeArguments, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
@@ -26,15 +25,6 @@ async function intoStdout(...[tree, layers, options]: Parameters<typeof flattenT
     if (error instanceof RootfsError && systemErrorCode(error.cause) === 'EPIPE') return undefined;
     throw error;
   }
-}
-
-function refuseFolder(path: string): void {
-  try {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-  } catch (error) {
-    throw wrapSystemError(error, path);
-  }
-  throw new RootfsError('ERR_OPTION_INVALID', `--output ${path}: a folder; name a file`);
 }
 
 const FLATTEN = new Set(['include', 'exclude', 'keep-dirlinks']);
@@ -66,7 +56,7 @@ export const flatten: Command = {
     const { include, exclude }: PathPatterns = unpackArguments(args);
     const { signal, onProgress } = context;
     const path = output === '-' ? output : resolve(output);
-    if (path !== '-') refuseFolder(path);
+    if (path !== '-') requireFilePlace('--output', path);
     const bytes = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, async ({ layers }) => {
         const merge = async (): ReturnType<typeof mergeLayers> => {

@@ -5,6 +5,7 @@ import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
 import { formatSize, parseSize } from '../quantity.js';
+import { requireFilePlace } from '../require-file-place.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 
 interface Made {
@@ -114,6 +115,7 @@ export const mkfs: Command = {
     const format = required(args, 'format', '--format');
     const out = resolve(required(args, 'output', '--output'));
     checkOptions(args, format);
+    requireFilePlace('--output', out);
     const made = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, (rootfs) => make(args, context, format, out, rootfs)),
     );

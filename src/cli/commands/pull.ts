@@ -12,6 +12,7 @@ import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 import { flag, jobsOf, text } from '../options.js';
+import { requireFilePlace } from '../require-file-place.js';
 
 /** What the image is called in the archive unless that is said: as it was asked for, where that is a name. */
 function ownName({ transport, name, reference }: OpenedSource): string | undefined {
@@ -71,6 +72,7 @@ export const pull: Command = {
     const all = flag(args, 'all-tags') === true;
     if (output === '-') refuseTerminal('--output -');
     refusePrefix(output);
+    if (output !== '-') requireFilePlace('--output', output, 'place');
     if (all) refuseTagged(String(args['image']));
     if (all && name !== undefined) throw new RootfsError('ERR_OPTION_INVALID', '--name names one image; leave it out');
     const options = {
