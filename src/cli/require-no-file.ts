@@ -30,7 +30,9 @@ async function isFileAt(path: string): Promise<boolean> {
       if (code === 'ENOTDIR') return true;
       if (code !== 'ENOENT') return false;
     }
-    if ((await lstat(at).catch(() => undefined)) !== undefined) return true;
+    // A link to nowhere; a folder that stands there now was made by somebody else meanwhile.
+    const found = await lstat(at).catch(() => undefined);
+    if (found !== undefined) return !found.isDirectory();
     if (at === dirname(at)) return false;
   }
 }
