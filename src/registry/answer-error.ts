@@ -3,6 +3,7 @@ import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../error
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { retryAfterMs } from './retry-budget.js';
 import type { WireResponse } from './wire.js';
+import { wholeBody } from './wire-body.js';
 
 /** What the request was about, for people. */
 export interface Subject {
@@ -15,6 +16,8 @@ export interface Subject {
   readonly name: string;
   /** What was shown to the registry: the source of a credential, or nothing. */
   readonly shownCredential?: string | undefined;
+  /** The registry asks who is there, and nobody could be shown: content may be hidden rather than missing. */
+  readonly mayNeedLogin?: boolean | undefined;
 }
 
 /** The longest error body that is read, in bytes. */
@@ -70,6 +73,15 @@ export async function answerError(response: WireResponse, method: string, subjec
   );
 }
 
+/**
+ * A refusal with its body read, so that its connection is free for what is asked next: where every connection to a host
+ * holds a refusal, its token server could not be asked for ever. A body that cannot be read is empty.
+ */
+export async function readRefusal(response: WireResponse, subject: Subject): Promise<WireResponse> {
+  const bytes = await readErrorBody(response, subject).catch(() => Buffer.alloc(0));
+  return { ...response, body: wholeBody(bytes) };
+}
+
 /** A reason is worth no wait of its own: the status is known already. */
 async function readErrorBody(response: WireResponse, { name }: Subject): Promise<Buffer> {
   const withinMs = Math.min(response.timeoutMs, MAX_ERROR_MS);
@@ -93,8 +105,9 @@ function isImmutable({ code, message }: RegistryErrorEntry): boolean {
 }
 
 function wording(code: ErrorCode, status: number, subject: Subject, reasons: string, url: URL): string {
-  const { kind, name, repository, registry, shownCredential } = subject;
+  const { kind, name, repository, registry, shownCredential, mayNeedLogin } = subject;
   const because = reasons === '' ? '' : ` (${reasons})`;
+  const orLogin = mayNeedLogin === true ? `, or run: rootfs login ${registry}, where it is private` : '';
   switch (code) {
     case 'ERR_TLS':
       return `${url.host}: ${TLS_PORT.join('; ')}`;
@@ -108,10 +121,10 @@ function wording(code: ErrorCode, status: number, subject: Subject, reasons: str
       }
       return `${repository}: access denied by ${url.host}${because}; ask its owner for access, or log in as someone who has it`;
     case 'ERR_NOT_FOUND':
-      if (kind === 'manifest') return `manifest for ${name} not found${because}; check the name and the tag`;
+      if (kind === 'manifest') return `manifest for ${name} not found${because}; check the name and the tag${orLogin}`;
       if (kind === 'blob') return `blob ${name} not found${because}; the image at the registry is incomplete`;
       if (kind === 'upload') return `${name}: the upload was not found${because}; push again`;
-      if (kind === 'tags') return `repository ${repository} not found${because}; check the name`;
+      if (kind === 'tags') return `repository ${repository} not found${because}; check the name${orLogin}`;
       return `${name}: not found at ${url.host}${because}`;
     case 'ERR_UNSUPPORTED':
       return kind === 'upload'

@@ -17,6 +17,8 @@ export interface ApiRequest {
   readonly subject: Subject;
   /** Nothing of ours goes along: no credentials, no headers, no client certificate. For URLs that an image names. */
   readonly anonymous?: boolean | undefined;
+  /** It is asked whether something has to be uploaded: what comes of it is that an upload is asked for. */
+  readonly beforePush?: boolean | undefined;
   /** Statuses that are answers; every other one is thrown as a RegistryError. */
   readonly accept: readonly number[];
 }

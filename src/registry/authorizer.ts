@@ -130,6 +130,11 @@ export class Authorizer {
     return place.tokens.get(scopeKey(target.scopes));
   }
 
+  /** Forgets where tokens are had for a target: the next request is sent as nobody. */
+  forget(target: AuthorizationTarget): void {
+    this.#place(target).bearer = undefined;
+  }
+
   async #answerBearer(
     target: AuthorizationTarget,
     place: Place,

@@ -5,7 +5,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
-import { answerError, printable } from './answer-error.js';
+import { answerError, printable, readRefusal } from './answer-error.js';
 import { type ApiRequest, apiUrl, type EndpointChoice, requestHeaders } from './api-request.js';
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
 import { combineFailures } from './combine-failures.js';
@@ -18,7 +18,7 @@ import { proxyFor } from './proxy-environment.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
 import type { RegistrySettings } from './registry-options.js';
 import { isTransient, RetryBudget } from './retry-budget.js';
-import { RootChallenges } from './root-challenges.js';
+import { mayBeHidden, RootChallenges } from './root-challenges.js';
 import { speaksTls } from './tls-probe.js';
 import type { RegistryToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
@@ -31,9 +31,6 @@ const HUNG_UP = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /** The longest run of challenges that one request answers. */
 const MAX_CHALLENGES = 2;
-
-/** What content may be hidden behind from those who have not said who they are. */
-const HIDDEN = new Set([403, 404]);
 
 /** Requests to one repository (or to the registry as a whole, with an empty repository). */
 export class RegistrySession {
@@ -159,7 +156,7 @@ export class RegistrySession {
         shown = await this.#authorizer.header(target, call);
         seen.set(url.origin, 0);
       }
-      const response = await sendOverWire(
+      let response = await sendOverWire(
         {
           method,
           url,
@@ -178,19 +175,15 @@ export class RegistrySession {
       this.#answered.add(url.origin);
       this.#endpoints.reached(endpoint);
       this.#tellWarnings(response, call);
+      if (atHome && shown === undefined && response.status < 300) this.#roots.opened(endpoint);
       const accepted = request.accept.includes(response.status);
-      const hidden = HIDDEN.has(response.status) && !accepted && atHome && shown === undefined;
+      const hidden = atHome && shown === undefined && mayBeHidden(response.status, request);
       if ((response.status === 401 && !accepted) || hidden) {
         const answered = seen.get(url.origin) ?? 0;
-        const next =
-          answered < MAX_CHALLENGES
-            ? await this.#nextHeader(target, response, shown, call).catch((error: unknown) => {
-                response.body.discard();
-                throw error;
-              })
-            : undefined;
+        response = await readRefusal(response, request.subject);
+        const mayAnswer = answered < MAX_CHALLENGES;
+        const next = mayAnswer ? await this.#nextHeader(target, request, response, shown, call) : undefined;
         if (next !== undefined && next !== shown) {
-          response.body.discard();
           seen.set(url.origin, answered + 1);
           shown = next;
           continue;
@@ -215,28 +208,39 @@ export class RegistrySession {
       }
       if (accepted) return response;
       const found = atHome && shown !== undefined ? await this.#authorizer.credential(target, call) : undefined;
-      throw await answerError(response, method, { ...request.subject, shownCredential: found?.source });
+      const mayNeedLogin = atHome && found === undefined && this.#roots.wantsLogin(endpoint);
+      throw await answerError(response, method, { ...request.subject, shownCredential: found?.source, mayNeedLogin });
     }
   }
 
   /** What to show after a refusal; `undefined` where there is nothing new to show. */
   async #nextHeader(
     target: AuthorizationTarget,
+    request: ApiRequest,
     refusal: WireResponse,
     shown: string | undefined,
     call: CallOptions,
   ): Promise<string | undefined> {
     const { endpoint } = target;
-    if (refusal.status === 401) {
+    if (endpoint === undefined || refusal.status === 401) {
       const next = await this.#authorizer.answer(target, refusal, shown, call);
       const told = refusal.headers.all('www-authenticate').length > 0;
-      if (next !== undefined || shown !== undefined || told) return next;
-    } else if (refusal.status === 404 && (await this.#authorizer.credential(target, call)) === undefined) {
-      // That something is not there is said often, and believed where there is nobody to show.
+      if (next !== undefined || shown !== undefined || told || endpoint === undefined) return next;
+    }
+    const isNobody = (await this.#authorizer.credential(target, call)) === undefined;
+    if (isNobody && this.#roots.isBelieved(refusal.status, request, endpoint)) return undefined;
+    const root = await this.#roots.of(endpoint, call);
+    if (root === undefined) return undefined;
+    try {
+      return await this.#authorizer.answer(target, root, shown, call);
+    } catch (error) {
+      call.signal?.throwIfAborted();
+      // Who has nobody to show loses nothing by the realm's refusal: what the registry said first is the answer.
+      if (!isNobody || refusal.status === 401) throw error;
+      this.#authorizer.forget(target);
+      this.#roots.useless(endpoint);
       return undefined;
     }
-    const root = endpoint === undefined ? undefined : await this.#roots.of(endpoint, call);
-    return root === undefined ? undefined : this.#authorizer.answer(target, root, shown, call);
   }
 
   #askRoot(endpoint: Endpoint, { signal }: CallOptions): Promise<WireResponse> {

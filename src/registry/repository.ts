@@ -145,7 +145,8 @@ export class RegistryRepository
       .onEndpoints('pull', subject.name, options, async (endpoint) => {
         const path = `${endpoint.repository}/blobs/${target.digest}`;
         const scopes = [repositoryScope(endpoint.repository, 'pull')];
-        const request = { path, scopes, subject } as const;
+        // Nobody asks for a blob's presence but to push what is missing.
+        const request = { path, scopes, subject, beforePush: true } as const;
         const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
         const response = await this.#session.request(endpoint, head, options);
         response.body.discard();

@@ -1,18 +1,27 @@
 /** What an endpoint asks for at the root of its API, for those that say it nowhere else. */
 import type { CallOptions } from '../content/content.js';
+import { SharedCalls } from '../io/shared-call.js';
+import type { ApiRequest } from './api-request.js';
 import type { Endpoint } from './endpoint.js';
 import type { WireResponse } from './wire.js';
+
+/** What content may be hidden behind from those who have not said who they are. */
+const HIDDEN = new Set([403, 404, 405]);
 
 /** Sends one GET to the root of an endpoint's API, as nobody. */
 export type AskRoot = (endpoint: Endpoint, call: CallOptions) => Promise<WireResponse>;
 
 /**
- * Some registries refuse a repository's content to nobody with a 401 that names no way in, or hide it behind 403 and
- * 404: how to show who one is stands in the 401 of `/v2/` only. Each endpoint is asked at most once.
+ * Some registries refuse a repository's content to nobody with a 401 that names no way in, or hide it behind 403, 404
+ * and 405: how to show who one is stands in the 401 of `/v2/` only. Each endpoint is asked at most once, however many
+ * requests are refused at a time.
  */
 export class RootChallenges {
   readonly #ask: AskRoot;
   readonly #known = new Map<string, WireResponse | undefined>();
+  readonly #open = new Set<string>();
+  readonly #wanting = new Set<string>();
+  readonly #asking = new SharedCalls<WireResponse | undefined>();
 
   constructor(ask: AskRoot) {
     this.#ask = ask;
@@ -22,16 +31,53 @@ export class RootChallenges {
   async of(endpoint: Endpoint, call: CallOptions): Promise<WireResponse | undefined> {
     const { baseUrl } = endpoint;
     if (this.#known.has(baseUrl)) return this.#known.get(baseUrl);
-    let answer: WireResponse | undefined;
-    try {
-      answer = await this.#ask(endpoint, call);
-      answer.body.discard();
-    } catch {
-      // The refusal that led here is the answer then.
-      call.signal?.throwIfAborted();
-    }
-    const challenge = answer?.status === 401 ? answer : undefined;
-    this.#known.set(baseUrl, challenge);
-    return challenge;
+    return this.#asking.join(baseUrl, call.signal, async (signal) => {
+      let answer: WireResponse | undefined;
+      try {
+        answer = await this.#ask(endpoint, { ...call, signal });
+        answer.body.discard();
+      } catch {
+        // The refusal that led here is the answer then.
+        signal.throwIfAborted();
+      }
+      const challenge = answer?.status === 401 ? answer : undefined;
+      this.#known.set(baseUrl, challenge);
+      if (challenge !== undefined) this.#wanting.add(baseUrl);
+      return challenge;
+    });
   }
+
+  /** Notes that an endpoint showed something to nobody: what it says is not there is not there. */
+  opened({ baseUrl }: Endpoint): void {
+    this.#open.add(baseUrl);
+  }
+
+  /**
+   * Whether a refusal of a request as nobody is taken as it stands. A cache that has not got something says so often,
+   * and the registry is asked next; where something is about to be written, the write is what a login is asked for.
+   */
+  isBelieved(status: number, { method, beforePush }: ApiRequest, { mirrorOf, baseUrl }: Endpoint): boolean {
+    if (status === 401 || status === 403) return false;
+    const isRead = method === 'GET' || method === 'HEAD';
+    return mirrorOf !== undefined || beforePush === true || !isRead || this.#open.has(baseUrl);
+  }
+
+  /** Notes that what the root asks for cannot be had: it is not tried again. */
+  useless({ baseUrl }: Endpoint): void {
+    this.#known.set(baseUrl, undefined);
+  }
+
+  /** Whether the root was asked and wants to be shown who one is. */
+  wantsLogin({ baseUrl }: Endpoint): boolean {
+    return this.#wanting.has(baseUrl);
+  }
+}
+
+/**
+ * Whether an answer may mean that nobody is told. Where 404 is an answer like any other, it is believed only after that
+ * was ruled out.
+ */
+export function mayBeHidden(status: number, { accept, path }: Pick<ApiRequest, 'accept' | 'path'>): boolean {
+  if (!HIDDEN.has(status)) return false;
+  return !accept.includes(status) || (status === 404 && typeof path === 'string' && path !== '');
 }

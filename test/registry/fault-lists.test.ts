@@ -104,6 +104,7 @@ runCases('Lists in pages', [
     act: async (_, __, registry) => void (await createRegistry(registry.host).repositories().next()),
     faults: [{ on: 'catalog', do: 'answer', status: 404 }],
     ends: 'ERR_NOT_FOUND',
-    requests: 1,
+    // The second one asks the root whether a login is wanted.
+    requests: 2,
   },
 ]);

@@ -49,6 +49,16 @@ test('twenty first requests at once share one token request', async (t) => {
   assert.equal(registry.log.of('token').length, 1);
 });
 
+test('refusals with a text on every connection do not keep the token from being asked for', {
+  timeout: 20_000,
+}, async (t) => {
+  const registry = await serve(t, { auth: { kind: 'bearer' } });
+  const repository = createRepository(`${registry.host}/app`);
+  const pulls = Array.from({ length: 20 }, async () => (await repository.fetch(built.manifest.config)).toArray());
+  await Promise.all(pulls);
+  assert.equal(registry.log.of('token').length, 1);
+});
+
 test('requests after each other share a connection, and clients share it too', async (t) => {
   const registry = await serve(t);
   for (let at = 0; at < 3; at++) {
