@@ -1,5 +1,6 @@
 /** What a registry's refusal means, in the words that users know. */
 import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
+import { hideSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { retryAfterMs } from './retry-budget.js';
 import type { WireResponse } from './wire.js';
@@ -16,6 +17,8 @@ export interface Subject {
   readonly name: string;
   /** What was shown to the registry: the source of a credential, or nothing. */
   readonly shownCredential?: string | undefined;
+  /** What was shown, in all its forms: it is taken out of what comes back. */
+  readonly secrets?: readonly string[] | undefined;
   /** The registry asks who is there, and nobody could be shown: content may be hidden rather than missing. */
   readonly mayNeedLogin?: boolean | undefined;
 }
@@ -56,7 +59,7 @@ const UNCHANGEABLE = new Set([409, 412]);
 export async function answerError(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
   let body = '';
   try {
-    body = (await readErrorBody(response, subject)).toString('utf8');
+    body = hideSecrets((await readErrorBody(response, subject)).toString('utf8'), subject.secrets ?? []);
   } catch {
     // The status says enough; a body that is endless or cut adds nothing.
   }

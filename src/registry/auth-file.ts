@@ -142,7 +142,10 @@ function readEntry(value: unknown, key: string, source: string): Credential | un
   };
   let username = field('username');
   let password = field('password');
-  const auth = field('auth')?.trim();
+  // Encoders break long lines, and decoders pass over that.
+  const auth = field('auth')
+    ?.replace(/[\r\n]/g, '')
+    .trim();
   if (auth !== undefined && auth !== '') {
     const text = BASE64.test(auth) ? decodeUtf8(Buffer.from(auth, 'base64')) : '';
     const colon = text.indexOf(':');
@@ -152,7 +155,7 @@ function readEntry(value: unknown, key: string, source: string): Credential | un
     password = text.slice(colon + 1).replace(/\0+$/, '');
   }
   const identityToken = field('identitytoken');
-  const registryToken = field('registrytoken');
+  const registryToken = field('registrytoken')?.trim();
   if (identityToken === undefined && registryToken === undefined) {
     if (username === undefined && password === undefined) return undefined;
     if (username === '<token>' && password !== undefined && password !== '') return { identityToken: password };

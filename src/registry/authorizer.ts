@@ -5,15 +5,14 @@ import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
-import { isLoopbackHost } from '../spec/reference.js';
 import type { Subject } from './answer-error.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { Connections } from './connections.js';
-import type { FoundCredential } from './credentials.js';
+import type { Credential, FoundCredential } from './credentials.js';
 import type { Endpoint } from './endpoint.js';
-import { shownUrl } from './network-error.js';
 import type { RegistrySettings } from './registry-options.js';
 import { mergeScopes, scopeKey } from './scopes.js';
+import { checkedRealm, isRelatedHost } from './token-realm.js';
 import { basicLogin, type RegistryToken, requestToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
 
@@ -77,21 +76,32 @@ export class Authorizer {
   ): Promise<string | undefined> {
     const challenges = parseChallenges(response.headers.all('www-authenticate'));
     const place = this.#place(target);
-    const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
+    const bearers = challenges.filter(({ scheme }) => scheme === 'bearer');
+    const bearer = bearers.find(({ parameters }) => parameters.has('realm')) ?? bearers[0];
     const basic = challenges.some(({ scheme }) => scheme === 'basic');
     let found = await this.credential(target, call);
     const isRefused = ({ credential }: FoundCredential): boolean =>
       shown !== undefined && (shown === `Bearer ${credential.registryToken}` || shown === basicLogin(credential));
     if (found !== undefined && isRefused(found)) found = await this.#renewed(target, found, call);
     const fixed = found?.credential.registryToken;
+    if (fixed !== undefined && !/^[\x21-\x7e]+$/.test(fixed)) throw unfitToken(target, found?.source);
     if (fixed !== undefined && (bearer !== undefined || !basic)) {
       place.fixedToken = fixed;
       return shown === `Bearer ${fixed}` ? undefined : `Bearer ${fixed}`;
     }
-    if (bearer?.parameters.has('realm')) return this.#answerBearer(target, place, bearer, shown, call);
-    if (!basic) return undefined;
-    const login = basicLogin(found?.credential);
-    if (login === undefined || login === shown) return undefined;
+    const login = basic ? passwordLogin(found?.credential) : undefined;
+    const canLogin = login !== undefined && login !== shown;
+    if (bearer?.parameters.has('realm')) {
+      try {
+        return await this.#answerBearer(target, place, bearer, shown, call);
+      } catch (error) {
+        call.signal?.throwIfAborted();
+        // A token server that is broken is no loss where the registry takes the password itself.
+        const refused = error instanceof RegistryError && [401, 403, 429].includes(error.status);
+        if (!canLogin || refused) throw error;
+      }
+    }
+    if (!canLogin) return undefined;
     place.basic = login;
     place.bearer = undefined;
     return login;
@@ -142,7 +152,7 @@ export class Authorizer {
     shown: string | undefined,
     call: CallOptions,
   ): Promise<string | undefined> {
-    const realm = checkedRealm(challenge.parameters.get('realm') ?? '', target);
+    const realm = checkedRealm(challenge.parameters.get('realm') ?? '', new URL(target.origin));
     place.bearer = { realm, service: challenge.parameters.get('service') };
     place.basic = undefined;
     const key = scopeKey(target.scopes);
@@ -235,6 +245,21 @@ function lookupKey({ endpoint }: AuthorizationTarget): string {
   return endpoint === undefined ? '' : `${endpoint.credentialHost}/${endpoint.repository}`;
 }
 
+function unfitToken({ subject }: AuthorizationTarget, source = ''): RootfsError {
+  return new RootfsError(
+    'ERR_CREDENTIALS',
+    `${source}: the registry token for ${subject.registry} holds characters that no header can; log in to it again`,
+    { detail: { source } },
+  );
+}
+
+/** What a registry that asks for a password is shown: an identity token is for its token server alone. */
+function passwordLogin(credential: Credential | undefined): string | undefined {
+  return credential?.password === undefined && credential?.identityToken !== undefined
+    ? undefined
+    : basicLogin(credential);
+}
+
 /** The settings for another origin than the endpoint's: whom we trust stays, who we are does not. */
 export function withoutClientCertificate(tls: Endpoint['tls']): Endpoint['tls'] {
   if (tls?.cert === undefined && tls?.key === undefined) return tls;
@@ -249,33 +274,3 @@ export function withoutClientCertificate(tls: Endpoint['tls']): Endpoint['tls'] 
 
 // The same object each time: connections are shared by identity.
 const bareSettings = new WeakMap<object, NonNullable<Endpoint['tls']>>();
-
-function checkedRealm(text: string, target: AuthorizationTarget): URL {
-  const registry = new URL(target.origin);
-  const refuse = (problem: string): RootfsError =>
-    new RootfsError('ERR_REGISTRY', `${registry.host}: token realm refused: ${problem}`, {
-      detail: { host: registry.host, ...(URL.canParse(text) ? { realm: shownUrl(new URL(text)) } : {}) },
-    });
-  if (text.length > 4096 || !URL.canParse(text)) throw refuse('the WWW-Authenticate header names no absolute URL');
-  const realm = new URL(text);
-  if (realm.protocol !== 'http:' && realm.protocol !== 'https:') {
-    throw refuse(`it is a ${realm.protocol.slice(0, 20)} address; only http and https are asked`);
-  }
-  if (realm.protocol === 'http:' && registry.protocol === 'https:') {
-    throw refuse('it is plain http while the registry speaks https');
-  }
-  if (realm.username !== '' || realm.password !== '') throw refuse('it holds a user name or password');
-  realm.hash = '';
-  return realm;
-}
-
-/** The same machine, or two names under one parent domain of at least two labels. */
-function isRelatedHost(a: string, b: string): boolean {
-  if (a === b || (isLoopbackHost(a) && isLoopbackHost(b))) return true;
-  const parents = (host: string): string[] => {
-    const labels = host.split('.');
-    const parent = labels.slice(1).join('.');
-    return labels.length > 2 && !/^[\d.]+$/.test(host) ? [host, parent] : [host];
-  };
-  return parents(a).some((name) => parents(b).includes(name));
-}

@@ -12,6 +12,7 @@ import { isTransient, type RetryBudget } from './retry-budget.js';
 import { ContentFailure, UploadContent } from './upload-content.js';
 import {
   cancelUpload,
+  checkStored,
   confirmedBytes,
   pushScopes,
   type UploadContext,
@@ -226,7 +227,8 @@ class Upload {
             body: () => this.#content.slice(0, length),
           };
     try {
-      await this.#request({ method: 'PUT', path, ...withBody, accept: [200, 201, 202, 204] });
+      const stored = await this.#request({ method: 'PUT', path, ...withBody, accept: [200, 201, 202, 204] });
+      checkStored(stored, this.#target.digest, this.#context.subject);
     } catch (error) {
       this.#content.throwIfFailed();
       // The answer may be what got lost.

@@ -5,10 +5,9 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
-import { RegistryError, RootfsError } from '../errors.js';
+import { RegistryError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { isDigest } from '../spec/digest.js';
-import { pushScopes, type UploadContext } from './upload-place.js';
+import { checkStored, pushScopes, type UploadContext } from './upload-place.js';
 
 /**
  * Puts verified bytes under a tag or their digest, with their media type.
@@ -62,18 +61,7 @@ async function putOnce(
       call,
     );
     response.body.discard();
-    const stored = response.headers.get('docker-content-digest');
-    if (stored !== undefined && isDigest(stored) && stored !== target.digest && sameAlgorithm(stored, target.digest)) {
-      throw new RootfsError(
-        'ERR_DIGEST_MISMATCH',
-        `${subject.name}: ${response.url.host} says that it stored ${stored} where ${target.digest} was sent; do not use what it has there`,
-        { detail: { expected: target.digest, found: stored } },
-      );
-    }
+    checkStored(response, target.digest, subject);
     return response.headers.get('oci-subject') !== undefined;
   });
-}
-
-function sameAlgorithm(a: string, b: string): boolean {
-  return a.slice(0, a.indexOf(':')) === b.slice(0, b.indexOf(':'));
 }

@@ -5,18 +5,20 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
-import { answerError, printable, readRefusal } from './answer-error.js';
+import { answerError, readRefusal } from './answer-error.js';
 import { type ApiRequest, apiUrl, type EndpointChoice, requestHeaders } from './api-request.js';
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
 import { combineFailures } from './combine-failures.js';
 import { Connections } from './connections.js';
 import type { Endpoint, EndpointCapability } from './endpoint.js';
 import { EndpointList } from './endpoint-list.js';
+import { secretsOf } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { Patience } from './patience.js';
 import { proxyFor } from './proxy-environment.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
 import type { RegistrySettings } from './registry-options.js';
+import { responseWarnings } from './response-warnings.js';
 import { isTransient, RetryBudget } from './retry-budget.js';
 import { mayBeHidden, RootChallenges } from './root-challenges.js';
 import { speaksTls } from './tls-probe.js';
@@ -174,7 +176,7 @@ export class RegistrySession {
       ).catch((error: unknown) => this.#explain(error, url, call));
       this.#answered.add(url.origin);
       this.#endpoints.reached(endpoint);
-      this.#tellWarnings(response, call);
+      this.#tellWarnings(response, shown, call);
       if (atHome && shown === undefined && response.status < 300) this.#roots.opened(endpoint);
       const accepted = request.accept.includes(response.status);
       const hidden = atHome && shown === undefined && mayBeHidden(response.status, request);
@@ -209,7 +211,12 @@ export class RegistrySession {
       if (accepted) return response;
       const found = atHome && shown !== undefined ? await this.#authorizer.credential(target, call) : undefined;
       const mayNeedLogin = atHome && found === undefined && this.#roots.wantsLogin(endpoint);
-      throw await answerError(response, method, { ...request.subject, shownCredential: found?.source, mayNeedLogin });
+      throw await answerError(response, method, {
+        ...request.subject,
+        shownCredential: found?.source,
+        secrets: secretsOf(found?.credential, shown),
+        mayNeedLogin,
+      });
     }
   }
 
@@ -222,21 +229,20 @@ export class RegistrySession {
     call: CallOptions,
   ): Promise<string | undefined> {
     const { endpoint } = target;
-    if (endpoint === undefined || refusal.status === 401) {
-      const next = await this.#authorizer.answer(target, refusal, shown, call);
-      const told = refusal.headers.all('www-authenticate').length > 0;
-      if (next !== undefined || shown !== undefined || told || endpoint === undefined) return next;
-    }
     const isNobody = (await this.#authorizer.credential(target, call)) === undefined;
-    if (isNobody && this.#roots.isBelieved(refusal.status, request, endpoint)) return undefined;
-    const root = await this.#roots.of(endpoint, call);
-    if (root === undefined) return undefined;
     try {
-      return await this.#authorizer.answer(target, root, shown, call);
+      const told = refusal.headers.all('www-authenticate').length > 0;
+      if (endpoint === undefined || refusal.status === 401 || told) {
+        const next = await this.#authorizer.answer(target, refusal, shown, call);
+        if (next !== undefined || shown !== undefined || told || endpoint === undefined) return next;
+      }
+      if (isNobody && this.#roots.isBelieved(refusal.status, request, endpoint)) return undefined;
+      const root = await this.#roots.of(endpoint, call);
+      return root === undefined ? undefined : await this.#authorizer.answer(target, root, shown, call);
     } catch (error) {
       call.signal?.throwIfAborted();
       // Who has nobody to show loses nothing by the realm's refusal: what the registry said first is the answer.
-      if (!isNobody || refusal.status === 401) throw error;
+      if (endpoint === undefined || !isNobody || refusal.status === 401) throw error;
       this.#authorizer.forget(target);
       this.#roots.useless(endpoint);
       return undefined;
@@ -272,13 +278,8 @@ export class RegistrySession {
     throw error;
   }
 
-  #tellWarnings(response: WireResponse, call: CallOptions): void {
-    for (const line of response.headers.all('warning').slice(0, 10)) {
-      const text = /^299 \S{1,200} "((?:[^"\\]|\\.){1,2000})"/.exec(line)?.[1];
-      if (text !== undefined) {
-        this.#tell(`${response.url.host}: ${printable(text.replace(/\\(.)/g, '$1'), 500)}`, call);
-      }
-    }
+  #tellWarnings(response: WireResponse, shown: string | undefined, call: CallOptions): void {
+    for (const message of responseWarnings(response, secretsOf(undefined, shown))) this.#tell(message, call);
   }
 
   #tell(message: string, call: CallOptions): void {

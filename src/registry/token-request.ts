@@ -7,6 +7,7 @@
 import { RegistryError, RootfsError } from '../errors.js';
 import { answerError, type Subject } from './answer-error.js';
 import type { Credential } from './credentials.js';
+import { secretsOf } from './hide-secrets.js';
 import { shownUrl } from './network-error.js';
 import { readDocument } from './read-document.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
@@ -60,7 +61,8 @@ export async function requestToken(
   extra: Readonly<Record<string, string>>,
 ): Promise<RegistryToken> {
   const headers = { accept: 'application/json', ...extra };
-  const { credential, subject } = question;
+  const { credential } = question;
+  const subject = { ...question.subject, secrets: secretsOf(credential) };
   if (credential?.identityToken !== undefined) {
     const grant = { grant_type: 'refresh_token', refresh_token: credential.identityToken };
     const posted = await post(send, question, headers, grant);

@@ -1,6 +1,7 @@
 /** Where an upload goes on: its URL, what the registry holds of it, and how it is given up. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { type Digest, isDigest } from '../spec/digest.js';
 import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import { redirectTarget } from './redirect.js';
@@ -74,4 +75,23 @@ export function withDigest(location: URL, digest: string): URL {
 export function confirmedBytes(response: WireResponse): number | undefined {
   const last = /^(?:bytes[= ])?0-(\d{1,16})$/.exec(response.headers.get('range') ?? '')?.[1];
   return last === undefined ? undefined : Number(last) + 1;
+}
+
+/**
+ * Checks what the registry says that it stored, where it says so.
+ *
+ * @throws RootfsError `ERR_DIGEST_MISMATCH` for another digest of the same algorithm
+ */
+export function checkStored(response: WireResponse, sent: Digest, { name }: Subject): void {
+  const stored = response.headers.get('docker-content-digest');
+  if (stored === undefined || !isDigest(stored) || stored === sent || !sameAlgorithm(stored, sent)) return;
+  throw new RootfsError(
+    'ERR_DIGEST_MISMATCH',
+    `${name}: ${response.url.host} says that it stored ${stored} where ${sent} was sent; do not use what it has there`,
+    { detail: { expected: sent, found: stored } },
+  );
+}
+
+function sameAlgorithm(a: string, b: string): boolean {
+  return a.slice(0, a.indexOf(':')) === b.slice(0, b.indexOf(':'));
 }

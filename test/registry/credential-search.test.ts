@@ -166,6 +166,8 @@ test('entries: passwords with colons, tokens, plain fields, empty files', async 
         'token.example': basic('<token>', 'refresh'),
         'nul.example': basic('u', 'p\0\0'),
         'nopassword.example': basic('u', ''),
+        'lines.example': { auth: 'dTpw\r\nOnE6\ncg==\n' },
+        'newline.example': { registrytoken: 'rt\n' },
       },
     })}`,
   );
@@ -179,6 +181,8 @@ test('entries: passwords with colons, tokens, plain fields, empty files', async 
     ['token.example', { identityToken: 'refresh' }],
     ['nul.example', { username: 'u', password: 'p' }],
     ['nopassword.example', { username: 'u', password: '' }],
+    ['lines.example', { username: 'u', password: 'p:q:r' }],
+    ['newline.example', { registryToken: 'rt' }],
   ];
   for (const [host, expected] of table) {
     assert.deepEqual(await search.credential({ host }), { credential: expected, source: authFile }, host);

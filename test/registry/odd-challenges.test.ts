@@ -1,0 +1,155 @@
+/** Challenges that offer several ways, one of them broken, and what must not be shown or said on any of them. */
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import type { ProgressEvent } from '../../src/progress.js';
+import type { Credential } from '../../src/registry/credentials.js';
+import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import { image } from '../../src/testing/testing.js';
+import { type ScriptedAnswer, type ScriptedRegistry, scriptedRegistry } from '../support/scripted-registry.js';
+
+const SECRET = 'hunter2 "Geheim"+&';
+const BASIC = Buffer.from(`user:${SECRET}`).toString('base64');
+const built = image()
+  .layer((l) => l.file('a', 'b'))
+  .build();
+
+interface Asking {
+  readonly challenge: (origin: string) => string | readonly string[];
+  readonly token?: ScriptedAnswer;
+  /** The status that the challenge comes with. */
+  readonly status?: number;
+  readonly root?: ScriptedAnswer;
+}
+
+/** A registry that takes the token `good`, and the password unless it is told to want a token. */
+function asking(t: TestContext, { challenge, token, status = 401, root }: Asking): Promise<ScriptedRegistry> {
+  return scriptedRegistry(t, ({ url, headers }, origin) => {
+    if (url.pathname === '/token') return token ?? { status: 200, body: { token: 'good' } };
+    if (url.pathname === '/v2/' && root !== undefined) return root;
+    if (headers.authorization !== 'Bearer good' && headers.authorization !== `Basic ${BASIC}`) {
+      return { status, headers: { 'www-authenticate': challenge(origin) } };
+    }
+    return { status: 200, headers: { 'content-type': built.descriptor.mediaType }, body: built.manifestBytes };
+  });
+}
+
+function open({ host }: ScriptedRegistry, credential?: Credential): RegistryRepository {
+  const credentials = { credential: async () => credential && { credential, source: 'the test' } };
+  return createRepository(`${host}/app`, { timeoutMs: 500, retry: 0, credentials });
+}
+
+const bearer = (origin: string): string => `Bearer realm="${origin}/token",service="s"`;
+const user = { username: 'user', password: SECRET };
+
+test('a Bearer challenge without a realm stands before one with a realm', async (t) => {
+  const registry = await asking(t, { challenge: (origin) => ['Bearer service="x"', bearer(origin)] });
+  await open(registry).fetchReference('v1');
+});
+
+for (const [name, token] of [
+  ['is not there', { status: 404 }],
+  ['fails', { status: 500 }],
+  ['hangs up', undefined],
+  ['talks nonsense', { status: 200, body: '<html>' }],
+] as const) {
+  test(`where a password is taken too, a token server that ${name} is no loss`, async (t) => {
+    const registry = await scriptedRegistry(t, ({ url, headers }, origin) => {
+      if (url.pathname === '/token') return token;
+      return headers.authorization === `Basic ${BASIC}`
+        ? { status: 200, headers: { 'content-type': built.descriptor.mediaType }, body: built.manifestBytes }
+        : { status: 401, headers: { 'www-authenticate': ['Basic realm="x"', bearer(origin)] } };
+    });
+    const repository = open(registry, user);
+    await repository.fetchReference('v1');
+    await repository.fetchReference('v1');
+    assert.equal(registry.asked.filter((line) => line.startsWith('GET /token')).length, 1);
+  });
+}
+
+test('where a password is taken too, a token server that refuses it is believed', async (t) => {
+  const registry = await asking(t, {
+    challenge: (origin) => ['Basic realm="x"', bearer(origin)],
+    token: { status: 401 },
+  });
+  await assert.rejects(open(registry, user).fetchReference('v1'), { code: 'ERR_UNAUTHORIZED' });
+  assert.ok(registry.requests.every(({ url, headers }) => url.pathname === '/token' || !headers.authorization));
+});
+
+test('an identity token is not shown to a registry that asks for a password', async (t) => {
+  const registry = await asking(t, { challenge: () => 'Basic realm="x"' });
+  const shown = open(registry, { username: 'user', identityToken: SECRET }).fetchReference('v1');
+  await assert.rejects(shown, { code: 'ERR_UNAUTHORIZED' });
+  assert.ok(registry.requests.every(({ headers }) => headers.authorization === undefined));
+});
+
+for (const status of [403, 404]) {
+  test(`a challenge that comes with ${status} is answered`, async (t) => {
+    const registry = await asking(t, { challenge: bearer, status, root: { status: 200 } });
+    await open(registry).fetchReference('v1');
+    assert.ok(!registry.asked.includes('GET /v2/'));
+  });
+}
+
+test('a registry token that no header can hold is told, and not tried', async (t) => {
+  const registry = await asking(t, { challenge: bearer });
+  await assert.rejects(open(registry, { registryToken: 'line\nline' }).fetchReference('v1'), {
+    code: 'ERR_CREDENTIALS',
+    message: /^the test: the registry token for .* holds characters that no header can; log in to it again$/,
+  });
+  assert.equal(registry.asked.length, 1);
+});
+
+test('what was shown is not said, whoever quotes it', async (t) => {
+  const quoted = [
+    BASIC,
+    SECRET,
+    JSON.stringify(SECRET),
+    encodeURIComponent(SECRET),
+    String(new URLSearchParams({ p: SECRET })),
+    `x ${SECRET} y`,
+  ];
+  for (const at of ['registry', 'token server']) {
+    for (const text of quoted) {
+      for (const body of [
+        { errors: [{ code: 'DENIED', message: `bad: ${text}`, detail: { header: text } }] },
+        `<html><title>bad ${text}</title>`,
+        `bad: ${text}`,
+      ]) {
+        const refusal = { status: 403, body, headers: { warning: `299 - "bad: ${text.replace(/["\\]/g, '\\$&')}"` } };
+        const registry = await scriptedRegistry(t, ({ url, headers }, origin) => {
+          if (url.pathname === '/token' || headers.authorization !== undefined) {
+            return refusal;
+          }
+          const challenge = at === 'registry' ? 'Basic realm="x"' : bearer(origin);
+          return { status: 401, headers: { 'www-authenticate': challenge } };
+        });
+        const events: ProgressEvent[] = [];
+        const call = { onProgress: (event: ProgressEvent) => void events.push(event) };
+        const error = await open(registry, user)
+          .fetchReference('v1', call)
+          .catch((caught: unknown) => caught);
+        assert.ok(error instanceof Error);
+        const all = `${error.stack}${JSON.stringify(error)}${JSON.stringify(events)}`;
+        for (const secret of [BASIC, 'hunter2', 'Geheim']) assert.ok(!all.includes(secret), `${at} ${text}: ${all}`);
+        assert.match(error.message, /access denied .*bad/);
+      }
+    }
+  }
+});
+
+test('a registry that says it stored another blob than was sent is not believed to have it', async (t) => {
+  const [layer] = built.layers;
+  assert.ok(layer !== undefined);
+  const other = `sha256:${'0'.repeat(64)}`;
+  const said: Readonly<Record<string, boolean>> = { [layer.descriptor.digest]: true, [other]: false, nonsense: true };
+  for (const [digest, isTaken] of Object.entries(said)) {
+    const registry = await scriptedRegistry(t, ({ method }) => {
+      if (method === 'POST') return { status: 202, headers: { location: '/upload?a=b' } };
+      return method === 'PUT' ? { status: 201, headers: { 'docker-content-digest': digest } } : { status: 404 };
+    });
+    const pushed = open(registry).push(layer.descriptor, Readable.from([layer.blob]));
+    if (isTaken) await pushed;
+    else await assert.rejects(pushed, { code: 'ERR_DIGEST_MISMATCH', message: /says that it stored sha256:0/ });
+  }
+});
