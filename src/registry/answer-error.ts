@@ -138,6 +138,8 @@ function wording(code: ErrorCode, status: number, subject: Subject, reasons: str
     case 'ERR_RATE_LIMITED':
       return `${name}: ${url.host} limits the rate of requests (status ${status})${because}; log in for a higher limit, or come back later`;
     case 'ERR_RANGE_INVALID':
+      if (kind === 'upload')
+        return `${name}: ${url.host} holds another part of the upload than it said${because}; push again`;
       return `${name}: ${url.host} does not have the requested range${because}; the blob there is shorter than its descriptor says`;
     case 'ERR_DIGEST_MISMATCH':
     case 'ERR_SIZE_MISMATCH':

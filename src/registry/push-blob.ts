@@ -71,6 +71,12 @@ export async function pushBlob(
   }
 }
 
+/** How often an upload whose end was refused is sent once more from its start. */
+const MAX_RESTARTS = 1;
+
+/** Statuses of a refused end after which the blob may be there all the same: somebody else's upload came first. */
+const MAY_BE_THERE = new Set([400, 404, 409, 410]);
+
 /** One upload at one endpoint. */
 class Upload {
   readonly #endpoint: Endpoint;
@@ -83,6 +89,8 @@ class Upload {
   /** Bytes that PATCH requests have brought: a registry that takes them knows the way. */
   #held = 0;
   #leastPiece = 0;
+  /** It goes on from where the registry said that it is: not all count alike. */
+  #resumed = false;
 
   constructor(
     endpoint: Endpoint,
@@ -116,15 +124,33 @@ class Upload {
 
   /** One POST, one PUT with everything. */
   async #putWhole(): Promise<void> {
-    const { size } = this.#target;
     await this.#start();
-    await this.#commit(size);
+    await this.#commit(this.#target.size);
   }
 
   /** One POST, PATCH requests of `wanted` bytes each, more where the registry wants more, one empty PUT. */
   async #stream(wanted: number, budget: RetryBudget): Promise<void> {
-    const { size } = this.#target;
     await this.#start();
+    for (let restarts = 0; ; restarts++) {
+      await this.#sendPieces(wanted, budget);
+      await this.#content.verify();
+      try {
+        await this.#commit(0);
+        return;
+      } catch (error) {
+        const isLost = error instanceof RegistryError && error.status === 404;
+        const isElsewhere = error instanceof RegistryError && error.code === 'ERR_DIGEST_MISMATCH' && this.#resumed;
+        if (!(isLost || isElsewhere) || restarts >= MAX_RESTARTS || !this.#content.canReadFrom(0)) throw error;
+        await budget.next(retryable(error));
+        await this.cancel();
+        await this.#start();
+      }
+    }
+  }
+
+  /** PATCH requests until the registry holds everything. */
+  async #sendPieces(wanted: number, budget: RetryBudget): Promise<void> {
+    const { size } = this.#target;
     const piece = Math.max(wanted, this.#leastPiece);
     let reached = 0;
     let failure: { readonly error: unknown } | undefined;
@@ -144,8 +170,6 @@ class Upload {
         budget.progressed();
       }
     }
-    await this.#content.verify();
-    await this.#commit(0);
   }
 
   /** Tells the registry that this upload will not go on. */
@@ -162,6 +186,7 @@ class Upload {
     const least = response.headers.get('oci-chunk-min-length') ?? '';
     this.#leastPiece = /^\d{1,12}$/.test(least) ? Number(least) : 0;
     this.#offset = 0;
+    this.#resumed = false;
   }
 
   async #patch(end: number, inPieces: boolean): Promise<void> {
@@ -203,8 +228,12 @@ class Upload {
       if (!(error instanceof RegistryError) || isTransient(error)) throw error;
     }
     const confirmed = status === undefined ? undefined : confirmedBytes(status);
+    // Where it says that it is, it would not go on: a registry that counts otherwise.
+    const isElsewhere = this.#resumed && cause instanceof RootfsError && cause.code === 'ERR_RANGE_INVALID';
     // "0-0" is said of nothing and of one byte: a new session is certain.
-    if (status !== undefined && confirmed !== undefined && confirmed > 1 && this.#content.canReadFrom(confirmed)) {
+    const isUsable = confirmed !== undefined && confirmed > 1 && confirmed <= this.#target.size && !isElsewhere;
+    if (status !== undefined && isUsable && this.#content.canReadFrom(confirmed)) {
+      this.#resumed = true;
       if (status.headers.get('location') !== undefined) {
         this.#location = uploadLocation(status, this.#context.subject);
       }
@@ -232,7 +261,8 @@ class Upload {
     } catch (error) {
       this.#content.throwIfFailed();
       // The answer may be what got lost.
-      const unclear = isTransient(error) || (error instanceof RegistryError && error.status === 404);
+      const refused = error instanceof RegistryError && error.code !== 'ERR_DIGEST_MISMATCH';
+      const unclear = isTransient(error) || (refused && MAY_BE_THERE.has(error.status));
       if (!unclear || !(await this.#isThere())) throw error;
     }
   }

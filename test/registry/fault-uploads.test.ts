@@ -123,7 +123,7 @@ runCases('Uploads that are cut, lost and refused', [
     act: push,
     faults: [{ on: 'upload', method: 'PUT', times: 1, do: 'answer', status: 400 }],
     ends: 'whole',
-    requests: 7,
+    requests: 8,
   },
   {
     name: 'PATCH is refused: one PUT brings everything',

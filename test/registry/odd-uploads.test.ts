@@ -1,0 +1,145 @@
+/** Uploads at registries that count otherwise, lose what they held, or refuse what somebody else has brought. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { createRepository } from '../../src/registry/repository.js';
+import type { Digest } from '../../src/spec/digest.js';
+import {
+  type ScriptedAnswer,
+  type ScriptedRegistry,
+  type ScriptedRequest,
+  scriptedRegistry,
+} from '../support/scripted-registry.js';
+
+const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7919) >> 3));
+const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const target = { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: bytes.length };
+
+interface Odd {
+  /** Stands before the answer; `nth` counts the requests of this method from 1. */
+  readonly instead?: (request: ScriptedRequest, nth: number, held: Held) => ScriptedAnswer | 'right';
+  /** What `Range` says of so many bytes. */
+  readonly range?: (length: number) => string;
+  /** Whether PATCH compares its Content-Range with what is held. Default true. */
+  readonly compares?: boolean;
+}
+
+/** What the registry holds. */
+interface Held {
+  readonly uploads: Map<string, Buffer>;
+  readonly blobs: Map<string, Buffer>;
+}
+
+async function odd(t: TestContext, options: Odd): Promise<ScriptedRegistry & { readonly held: Held }> {
+  const held: Held = { uploads: new Map(), blobs: new Map() };
+  const counts = new Map<string, number>();
+  const range = options.range ?? ((length: number) => `0-${Math.max(0, length - 1)}`);
+  const registry = await scriptedRegistry(t, (request) => {
+    const { method, url, headers, body } = request;
+    const nth = (counts.get(method) ?? 0) + 1;
+    counts.set(method, nth);
+    const instead = options.instead?.(request, nth, held) ?? 'right';
+    if (instead !== 'right') return instead;
+    const id = url.pathname.split('/').pop() ?? '';
+    if (method === 'HEAD') return { status: held.blobs.has(id) ? 200 : 404 };
+    if (method === 'POST') {
+      held.uploads.set(String(nth), Buffer.alloc(0));
+      return { status: 202, headers: { location: `${url.pathname}${nth}` } };
+    }
+    const before = held.uploads.get(id);
+    if (before === undefined) return { status: 404, body: { errors: [{ code: 'BLOB_UPLOAD_UNKNOWN' }] } };
+    const state = (length: number): Record<string, string> => ({ location: url.pathname, range: range(length) });
+    if (method === 'GET') return { status: 204, headers: state(before.length) };
+    if (method === 'DELETE') {
+      held.uploads.delete(id);
+      return { status: 204 };
+    }
+    const start = Number(headers['content-range']?.split('-')[0] ?? before.length);
+    if (method === 'PATCH' && options.compares !== false && start !== before.length) {
+      return { status: 416, headers: state(before.length) };
+    }
+    const now = Buffer.concat([before, body]);
+    held.uploads.set(id, now);
+    if (method === 'PATCH') return { status: 202, headers: state(now.length) };
+    if (!now.equals(bytes)) return { status: 400, body: { errors: [{ code: 'DIGEST_INVALID' }] } };
+    held.blobs.set(digest, now);
+    return { status: 201 };
+  });
+  return Object.assign(registry, { held });
+}
+
+/** Pushes the blob in pieces of 100,000 bytes, or in one request. */
+async function push({ host }: ScriptedRegistry, uploadChunkBytes: number | undefined = 100_000): Promise<void> {
+  const repository = createRepository(`${host}/app`, { timeoutMs: 500, retry: 2, uploadChunkBytes });
+  const content = {
+    [Symbol.asyncIterator]: async function* () {
+      yield bytes;
+    },
+  };
+  await repository.push(target, content);
+}
+
+function count({ asked }: ScriptedRegistry, method: string): number {
+  return asked.filter((line) => line.startsWith(`${method} `)).length;
+}
+
+for (const compares of [true, false]) {
+  test(`a registry that counts one byte too many and ${compares ? 'compares' : 'takes what comes'} is not believed twice`, async (t) => {
+    const registry = await odd(t, {
+      compares,
+      range: (length) => `0-${length}`,
+      instead: ({ method }, nth) => (method === 'PATCH' && nth === 2 ? { status: 500 } : 'right'),
+    });
+    await push(registry);
+    assert.ok(registry.held.blobs.has(digest));
+    assert.equal(count(registry, 'POST'), 2);
+  });
+}
+
+test('an upload that is lost at its end is sent again, once', async (t) => {
+  for (const times of [1, 2]) {
+    const registry = await odd(t, {
+      instead: ({ method }, nth, { uploads }) => {
+        if (method === 'PUT' && nth <= times) uploads.clear();
+        return 'right';
+      },
+    });
+    if (times === 1) await push(registry);
+    else await assert.rejects(push(registry), { code: 'ERR_NOT_FOUND', message: /the upload was not found/ });
+    assert.equal(count(registry, 'POST'), 2);
+  }
+});
+
+for (const status of [400, 404, 409, 500]) {
+  for (const piece of [100_000, undefined]) {
+    test(`the end is refused with ${status}, and the blob is there (${piece ?? 'one'} request)`, async (t) => {
+      const registry = await odd(t, {
+        instead: ({ method }, _, { blobs }) => {
+          if (method !== 'PUT') return 'right';
+          blobs.set(digest, bytes);
+          return { status, body: { errors: [{ code: 'BLOB_UPLOAD_INVALID' }] } };
+        },
+      });
+      await push(registry, piece);
+      assert.equal(count(registry, 'POST'), 1);
+    });
+  }
+}
+
+test('the end is refused for its digest: that is the answer', async (t) => {
+  const registry = await odd(t, {
+    instead: ({ method }) =>
+      method === 'PUT' ? { status: 400, body: { errors: [{ code: 'DIGEST_INVALID', message: 'no' }] } } : 'right',
+  });
+  await assert.rejects(push(registry), { code: 'ERR_DIGEST_MISMATCH' });
+  assert.equal(count(registry, 'POST'), 1);
+});
+
+test('a registry that never goes on says what is wrong', async (t) => {
+  const registry = await odd(t, {
+    instead: ({ method }) => (method === 'PATCH' ? { status: 416, headers: { range: '0-9' } } : 'right'),
+  });
+  await assert.rejects(push(registry), {
+    message: /: 127\.0\.0\.1:\d+ holds another part of the upload than it said; push again$/,
+  });
+});
