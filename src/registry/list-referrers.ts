@@ -18,6 +18,9 @@ export function referrersTag(digest: Digest): string {
   return digest.replace(':', '-').slice(0, 128);
 }
 
+/** What registries answer that know no referrers. */
+const NO_API = new Set([400, 404, 405, 406, 415, 501]);
+
 /** Reads a manifest under a tag; `undefined` when there is none. */
 export type ReadTag = (tag: string) => Promise<Buffer | undefined>;
 
@@ -49,20 +52,24 @@ export async function* listReferrers(
     },
     call,
   );
+  let answered = false;
   try {
-    let answered = false;
     for await (const page of pages) {
-      if (page === undefined) break;
+      if (page === undefined || (!answered && !isIndex(page.value))) break;
       answered = true;
       yield* fresh(page.value);
     }
     if (answered) return;
   } catch (error) {
-    // Registries from before version 1.1 refuse the path in various ways.
-    if (!(error instanceof RegistryError) || ![400, 404, 405, 406, 501].includes(error.status)) throw error;
+    // Registries from before version 1.1 refuse the path in various ways; a list that breaks off is no such refusal.
+    if (answered || !(error instanceof RegistryError) || !NO_API.has(error.status)) throw error;
   }
   const bytes = await readTag(referrersTag(digest));
   if (bytes !== undefined) yield* fresh(parse(bytes, subject));
+}
+
+function isIndex(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, 'manifests');
 }
 
 /** The descriptors of an index of referrers; entries that are none are passed over. */

@@ -6,6 +6,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
+import { bareMediaType } from '../spec/media-types.js';
 import { printable, type Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import { readDocument } from './read-document.js';
@@ -24,7 +25,10 @@ export interface ListRequest {
   readonly scopes: (endpoint: Endpoint) => readonly string[];
   readonly accept?: string | undefined;
   readonly subject: Subject;
-  /** Whether a 404 on the first page is an answer: `undefined` is yielded then. */
+  /**
+   * Whether the first page may say that there is no such list, by 404 or by something that is neither JSON nor labelled
+   * as what was asked for: `undefined` is yielded then.
+   */
   readonly mayBeAbsent?: boolean | undefined;
 }
 
@@ -74,6 +78,7 @@ export async function* listPages(
         return undefined;
       }
       const bytes = await readDocument(response, MAX_PAGE_BYTES, subject.name);
+      if (request.mayBeAbsent === true && path === undefined && isOther(bytes, response, request)) return undefined;
       return { response, value: parsePage(bytes, response, subject) };
     };
     const only = endpoint;
@@ -147,6 +152,17 @@ export function namesOf({ value, response }: Page, field: 'tags' | 'repositories
   return list
     .filter((name): name is string => typeof name === 'string' && name !== '' && name.length <= 1024)
     .map((name) => printable(name, 1024));
+}
+
+/** The page of a portal or an application that answers every path: nothing that was asked for. */
+function isOther(bytes: Buffer, { headers }: WireResponse, { accept = '' }: ListRequest): boolean {
+  if (bareMediaType(headers.get('content-type') ?? '') === accept) return false;
+  try {
+    JSON.parse(bytes.toString('utf8'));
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function parsePage(bytes: Buffer, response: WireResponse, subject: Subject): unknown {

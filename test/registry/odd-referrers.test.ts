@@ -1,0 +1,71 @@
+/** Registries that answer the question for referrers with something else. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { createRepository } from '../../src/registry/repository.js';
+import { MediaType } from '../../src/spec/media-types.js';
+import { type ScriptedAnswer, scriptedRegistry } from '../support/scripted-registry.js';
+
+const entry = { mediaType: MediaType.ociManifest, size: 7 };
+const subject = { ...entry, digest: `sha256:${'1'.repeat(64)}` } as const;
+const byApi = { ...entry, digest: `sha256:${'2'.repeat(64)}` } as const;
+const byTag = { ...entry, digest: `sha256:${'3'.repeat(64)}` } as const;
+
+const index = (...manifests: readonly object[]): ScriptedAnswer => ({
+  status: 200,
+  headers: { 'content-type': MediaType.ociIndex },
+  body: { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
+});
+
+async function ask(t: TestContext, answer: (page: string | null) => ScriptedAnswer): Promise<unknown[]> {
+  const { host } = await scriptedRegistry(t, ({ url }) => {
+    if (url.pathname.includes('/referrers/')) return answer(url.searchParams.get('page'));
+    return url.pathname.endsWith(`/manifests/sha256-${'1'.repeat(64)}`) ? index(byTag) : { status: 404 };
+  });
+  const found: unknown[] = [];
+  for await (const one of createRepository(`${host}/app`, { retry: 0 }).referrers(subject)) found.push(one);
+  return found;
+}
+
+for (const [name, answer] of [
+  ['a page of HTML', { status: 200, headers: { 'content-type': 'text/html' }, body: '<html></html>' }],
+  ['nothing', { status: 200 }],
+  ['other JSON', { status: 200, headers: { 'content-type': 'application/json' }, body: { status: 'ok' } }],
+  ['a list', { status: 200, headers: { 'content-type': 'application/json' }, body: [] }],
+  ...[400, 404, 405, 406, 415, 501].map((status) => [String(status), { status }] as const),
+] as const) {
+  test(`${name}: the tag that stands in for the API is read`, async (t) => {
+    assert.deepEqual(await ask(t, () => answer), [byTag]);
+  });
+}
+
+test('an index under another label is one, and null is an empty one', async (t) => {
+  const label = { 'content-type': 'application/json' };
+  assert.deepEqual(await ask(t, () => ({ ...index(byApi), status: 200, headers: label })), [byApi]);
+  assert.deepEqual(await ask(t, () => ({ status: 200, headers: label, body: { manifests: null } })), []);
+});
+
+test('what is labelled as an index and is none is an error', async (t) => {
+  const cut = { status: 200, headers: { 'content-type': MediaType.ociIndex }, body: '{"manifests":[' };
+  await assert.rejects(
+    ask(t, () => cut),
+    { code: 'ERR_REGISTRY', message: /it is not JSON/ },
+  );
+});
+
+for (const [status, code] of [
+  [404, 'ERR_NOT_FOUND'],
+  [400, 'ERR_REGISTRY'],
+  [501, 'ERR_REGISTRY'],
+] as const) {
+  test(`a list that breaks off with ${status} is not whole, and is not taken for another one`, async (t) => {
+    const first = {
+      ...index(byApi),
+      status: 200,
+      headers: { 'content-type': MediaType.ociIndex, link: '<?page=2>; rel="next"' },
+    };
+    await assert.rejects(
+      ask(t, (page) => (page === null ? first : { status })),
+      { code },
+    );
+  });
+}
