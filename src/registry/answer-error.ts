@@ -23,6 +23,12 @@ export interface Subject {
   readonly mayNeedLogin?: boolean | undefined;
 }
 
+/** What is known of a refusal beside its status. */
+interface Refused extends Subject {
+  /** A token was good, and not for this: whoever it is for is known, and may not do it. */
+  readonly lacksAccess: boolean;
+}
+
 /** The longest error body that is read, in bytes. */
 const MAX_ERROR_BODY = 64 * 1024;
 
@@ -67,10 +73,11 @@ export async function answerError(response: WireResponse, method: string, subjec
   const errors = errorEntries(body);
   const code = codeOf(status, subject.kind, errors, body);
   const wait = retryAfterMs(response.headers.get('retry-after'));
+  const lacksAccess = response.headers.all('www-authenticate').some((line) => /insufficient_scope/i.test(line));
   const reasons = remark(errors, body, response.headers.get('content-type'));
   return new RegistryError(
     code,
-    wording(code, status, subject, reasons, response.url),
+    wording(code, status, { ...subject, lacksAccess }, reasons, response.url),
     { status, method, url: shownUrl(response.url), errors },
     { detail: wait === undefined ? {} : { retryAfterMs: wait } },
   );
@@ -107,8 +114,8 @@ function isImmutable({ code, message }: RegistryErrorEntry): boolean {
   return code === 'TAG_INVALID' && /immutable/i.test(message ?? '');
 }
 
-function wording(code: ErrorCode, status: number, subject: Subject, reasons: string, url: URL): string {
-  const { kind, name, repository, registry, shownCredential, mayNeedLogin } = subject;
+function wording(code: ErrorCode, status: number, subject: Refused, reasons: string, url: URL): string {
+  const { kind, name, repository, registry, shownCredential, mayNeedLogin, lacksAccess } = subject;
   const because = reasons === '' ? '' : ` (${reasons})`;
   const orLogin = mayNeedLogin === true ? `, or run: rootfs login ${registry}, where it is private` : '';
   switch (code) {
@@ -117,7 +124,9 @@ function wording(code: ErrorCode, status: number, subject: Subject, reasons: str
     case 'ERR_UNAUTHORIZED':
       return shownCredential === undefined
         ? `${kind === 'upload' ? 'push' : 'pull'} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or run: rootfs login ${registry}`
-        : `${repository}: ${url.host} did not accept the credentials from ${shownCredential}${because}; run: rootfs login ${registry}`;
+        : lacksAccess
+          ? `${repository}: ${url.host} gives no access with the credentials from ${shownCredential}${because}; check the name and whose they are, or run: rootfs login ${registry}`
+          : `${repository}: ${url.host} did not accept the credentials from ${shownCredential}${because}; run: rootfs login ${registry}`;
     case 'ERR_DENIED':
       if (kind === 'upload' && status !== 403 && status !== 404) {
         return `${name}: ${url.host} refuses to change it with status ${status}${because}; its tags may be immutable, push under another one`;

@@ -268,6 +268,8 @@ runCases('Challenges, realms, tokens', [
     credential: { username: 'user', password: `${SECRET}!` },
     ends: 'ERR_UNAUTHORIZED',
     requests: 6,
+    message:
+      /: 127\.0\.0\.1:\d+ gives no access with the credentials from the test \(.*; check the name and whose they are/,
   },
   {
     name: 'there is no password',
