@@ -193,3 +193,36 @@ test('a blob that is not there before a push, as nobody, costs no question', asy
   await open(registry).push(layer, Readable.from([blobs.get(layer.digest)]));
   assert.equal(registry.asked.length, 3);
 });
+
+test('what is not there where nobody was shown something else costs no question', async (t) => {
+  const registry = await scriptedRegistry(t, ({ url }) =>
+    url.pathname.endsWith('/v1')
+      ? { status: 200, headers: { 'content-type': built.descriptor.mediaType }, body: built.manifestBytes }
+      : { status: 404 },
+  );
+  const repository = open(registry);
+  await repository.fetchReference('v1');
+  await assert.rejects(repository.resolve('v2'), { code: 'ERR_NOT_FOUND' });
+  assert.deepEqual(await names(repository.referrers(built.descriptor)), []);
+  assert.ok(!registry.asked.includes('GET /v2/'), registry.asked.join('\n'));
+});
+
+test('a mirror that has not got something is believed as nobody, and the registry behind it asked for its root', async (t) => {
+  const mirror = await hiding(t);
+  const registry = await hiding(t);
+  const place = {
+    repository: 'app',
+    credentialHost: registry.host,
+    capabilities: ['pull', 'resolve'],
+    source: 'the test',
+  } as const;
+  const endpoints = {
+    endpoints: async () => [
+      { ...place, baseUrl: mirror.origin, credentialHost: mirror.host, mirrorOf: registry.host },
+      { ...place, baseUrl: registry.origin },
+    ],
+  };
+  await createRepository(`${registry.host}/app`, { timeoutMs: 500, retry: 0, endpoints }).resolve('v1');
+  assert.equal(mirror.asked.length, 1, mirror.asked.join('\n'));
+  assert.equal(registry.asked.filter((line) => line === 'GET /v2/').length, 1);
+});
