@@ -147,7 +147,13 @@ function tellLoop(subject: Subject, call: CallOptions): void {
 /** The names in a field of a page; none where it is missing. @throws RootfsError `ERR_REGISTRY` where it is no list */
 export function namesOf({ value, response }: Page, field: 'tags' | 'repositories', subject: Subject): string[] {
   const list = (value as Record<string, unknown> | null)?.[field];
-  if (list === undefined || list === null) return [];
+  if (list === undefined || list === null) {
+    const { errors } = (value ?? {}) as { errors?: unknown };
+    if (list === undefined && Array.isArray(errors) && errors.length > 0) {
+      throw notAList(response, subject, 'it holds errors instead');
+    }
+    return [];
+  }
   if (!Array.isArray(list)) throw notAList(response, subject, `its field ${field} is no list`);
   return list
     .filter((name): name is string => typeof name === 'string' && name !== '' && name.length <= 1024)

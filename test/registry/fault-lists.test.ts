@@ -85,6 +85,14 @@ runCases('Lists in pages', [
     requests: 1,
   },
   {
+    name: 'the list is an error with the status of an answer',
+    act: listTags,
+    faults: [{ on: 'tags', do: 'answer', status: 200, body: { errors: [{ code: 'NAME_UNKNOWN' }] } }],
+    ends: 'ERR_REGISTRY',
+    requests: 1,
+    message: /something that is no list \(it holds errors instead\)/,
+  },
+  {
     name: 'the list is a number',
     act: listTags,
     faults: [{ on: 'tags', do: 'answer', status: 200, body: { tags: 5 } }],
