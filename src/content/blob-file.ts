@@ -56,7 +56,7 @@ export async function openRegularFile(path: string): Promise<OpenFile | undefine
 function notRegular(path: string, cause?: unknown): RootfsError {
   return new RootfsError(
     'ERR_LAYOUT_INVALID',
-    `${path}: not a regular file; a blob is never read through a link, a pipe or a device; copy the folder with its links followed (cp -rL), and read the copy`,
+    `${path}: not a regular file; nothing is read here through a link, from a pipe or from a device; copy the folder with its links followed (cp -rL), and read the copy`,
     { cause, detail: { path } },
   );
 }

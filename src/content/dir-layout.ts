@@ -87,6 +87,7 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
         if (isAbsent(error)) return undefined;
         throw wrapSystemError(error, path);
       });
+      if (found?.isSymbolicLink() === true) return { link: path };
       if (found !== undefined) return { path, offset: 0, size: found.size };
     }
     const top = await this.#manifest();

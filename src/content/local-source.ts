@@ -1,12 +1,13 @@
 /** What local forms have in common: each blob is a piece of a regular file, or bytes that were made when it was opened. */
 import { lstat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { type RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { absentBlob, isAbsent, openRegularFile, resolveRange, streamBlob } from './blob-file.js';
 import type { BlobLocation, BlobPath, CallOptions, FetchOptions, ReadOnlyStorage } from './content.js';
+import { LinkedBlobs } from './linked-blobs.js';
 
 /**
  * Asks for content that is not here where its descriptor's `urls` say it is.
@@ -15,8 +16,11 @@ import type { BlobLocation, BlobPath, CallOptions, FetchOptions, ReadOnlyStorage
  */
 export type AskUrls = (target: Descriptor, absent: RootfsError, options: FetchOptions) => Promise<Readable>;
 
-/** Where the bytes of a digest are: a piece of a file, or memory. */
-export type Located = BlobLocation | Buffer;
+/** Where the bytes of a digest are: a piece of a file, a symbolic link to one that is nothing else, or memory. */
+export type Located = BlobLocation | { readonly link: string } | Buffer;
+
+/** What is wrong with a link that leads to no blob. */
+const WRONG_LINK: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_LAYOUT_INVALID', 'ERR_DIGEST_MISMATCH']);
 
 /** A store whose blobs lie in local files. A form says where each blob lies; reading is done here. */
 export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
@@ -24,6 +28,7 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
   abstract readonly place: string;
   /** Brings what is not here and has `urls` (layers that must not be handed on); without it, it is not found. */
   askUrls: AskUrls | undefined;
+  readonly #links = new LinkedBlobs();
 
   /** Where a blob lies; `undefined` where this source does not have it. A file need not be checked here. */
   protected abstract locate(digest: Digest): Promise<Located | undefined>;
@@ -33,7 +38,7 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     requireVerifiable(target.digest);
     const range = resolveRange(options.range, target);
     throwIfAborted(options.signal);
-    const located = await this.locate(target.digest);
+    const located = await this.#find(target, options);
     if (located === undefined) return this.#elsewhere(target, options);
     if (Buffer.isBuffer(located)) {
       const bytes = located.subarray(range?.start ?? 0, range?.end ?? target.size + 1);
@@ -45,11 +50,15 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     return streamBlob(opened.file, { offset: located.offset, size }, target, options);
   }
 
-  /** Whether the blob is here. */
+  /** Whether the blob is here. A link is one only where it leads to the right bytes. */
   async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
     requireVerifiable(target.digest);
     throwIfAborted(options.signal);
-    const located = await this.locate(target.digest);
+    const located = await this.#find(target, options).catch((error: unknown) => {
+      throwIfAborted(options.signal);
+      if (error instanceof RootfsError && WRONG_LINK.has(error.code)) return undefined;
+      throw error;
+    });
     if (located === undefined || Buffer.isBuffer(located)) return located !== undefined;
     const found = await lstat(located.path).catch((error: unknown) => {
       if (isAbsent(error)) return undefined;
@@ -62,13 +71,19 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
   async blobPath(target: Descriptor, options: CallOptions = {}): Promise<BlobLocation | undefined> {
     requireVerifiable(target.digest);
     throwIfAborted(options.signal);
-    const located = await this.locate(target.digest);
+    const located = await this.#find(target, options);
     if (located === undefined || Buffer.isBuffer(located)) return undefined;
     const opened = await openRegularFile(located.path);
     if (opened === undefined) return undefined;
     await opened.file.close();
     const size = Math.max(0, Math.min(located.size, opened.stat.size - located.offset));
     return { path: located.path, offset: located.offset, size };
+  }
+
+  async #find(target: Descriptor, { signal }: CallOptions): Promise<BlobLocation | Buffer | undefined> {
+    const located = await this.locate(target.digest);
+    if (located === undefined || !('link' in located)) return located;
+    return { path: await this.#links.follow(located.link, target, signal), offset: 0, size: target.size };
   }
 
   async #elsewhere(target: Descriptor, options: FetchOptions): Promise<Readable> {

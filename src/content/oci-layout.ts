@@ -8,19 +8,20 @@ import { join, resolve } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
-import { readLimited } from '../io/limit.js';
 import { withLock } from '../io/lock.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
-import { parseImageLayout } from '../spec/image-layout.js';
+import { type ImageLayout, parseImageLayout } from '../spec/image-layout.js';
 import { BlobDir } from './blob-dir.js';
-import { absentBlob, isAbsent, openRegularFile, requireFolder, streamBlob } from './blob-file.js';
+import { absentBlob, isAbsent, requireFolder } from './blob-file.js';
 import { BlobPlaces } from './blob-places.js';
 import type { CallOptions, Deleter, TagLister, Target } from './content.js';
 import { readVerified } from './fetch-verified.js';
 import { syncFolder } from './folder-sync.js';
-import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
+import { readLayoutDocument } from './layout-document.js';
+import { LayoutIndex } from './layout-index.js';
+import { isLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
 
 /** Options of `OciLayout.open`. */
@@ -37,7 +38,8 @@ const NAME = /^[A-Za-z0-9._:@/+-]{1,1024}$/;
 
 /**
  * An OCI image layout on disk. Blobs come in as `BlobDir` promises; `index.json` is replaced as a whole, under a lock
- * that other programs do not know. Nothing is kept open between calls.
+ * that other programs do not know. Links are followed where something is read (see `LinkedBlobs`); nothing is written
+ * through a folder that is one. Nothing is kept open between calls.
  */
 export class OciLayout extends LocalSource implements Target, TagLister, Deleter {
   override readonly place: string;
@@ -59,8 +61,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   /**
    * Opens the layout in a folder.
    *
-   * @throws RootfsError `ERR_NOT_FOUND` (no folder), `ERR_LAYOUT_INVALID` (no layout, another version, a link where
-   *   a folder belongs), `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+   * @throws RootfsError `ERR_NOT_FOUND` (no folder), `ERR_LAYOUT_INVALID` (no layout, another version), `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
    */
   static async open(folder: string, options: OciLayoutOptions = {}): Promise<OciLayout> {
     const root = resolve(folder);
@@ -73,9 +74,9 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     await requireFolder(root, options.create === true ? undefined : `give a folder, or try oci-archive:${folder}`);
     const blobs = await BlobDir.open(root, { blobs: 'blobs', fsync: options.fsync, records: false });
     const layout = new OciLayout(blobs, options.fsync !== 'none');
-    const version = await readSmallFile(join(root, LAYOUT_FILE));
-    if (version !== undefined) parseImageLayout(version, { subject: root });
-    else if (options.create === true) await layout.#create();
+    const parse = (bytes: Buffer): ImageLayout => parseImageLayout(bytes, { subject: root });
+    if ((await readLayoutDocument(join(root, LAYOUT_FILE), parse)) !== undefined) return layout;
+    if (options.create === true) await layout.#create();
     else {
       throw new RootfsError(
         'ERR_LAYOUT_INVALID',
@@ -83,7 +84,6 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
         { detail: { path: root } },
       );
     }
-    for (const name of ['blobs', 'blobs/sha256', 'blobs/sha512']) await refuseLink(join(root, name));
     return layout;
   }
 
@@ -159,13 +159,14 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
       if (isAbsent(error)) return undefined;
       throw wrapSystemError(error, path);
     });
+    if (found?.isSymbolicLink() === true) return { link: path };
     return found === undefined ? undefined : { path, offset: 0, size: found.size };
   }
 
   async #readIndex(): Promise<LayoutIndex> {
     const path = join(this.place, 'index.json');
-    const bytes = await readSmallFile(path);
-    if (bytes !== undefined) return new LayoutIndex(bytes, this.place);
+    const index = await readLayoutDocument(path, (bytes) => new LayoutIndex(bytes, this.place));
+    if (index !== undefined) return index;
     throw new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: index.json is missing; copy the image there again`, {
       detail: { path },
     });
@@ -218,11 +219,22 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   async #tidy<T>(work: () => Promise<T>): Promise<T> {
     this.#working += 1;
     try {
+      for (const name of ['', 'sha256', 'sha512']) await this.#refuseLink(join(this.#places.blobsFolder, name));
       return await work();
     } finally {
       this.#working -= 1;
       if (this.#working === 0) await this.#sweep();
     }
+  }
+
+  /** Reading through a folder that is a link is safe, for digests vouch for it; writing would be writing elsewhere. */
+  async #refuseLink(path: string): Promise<void> {
+    if (!(await isLink(path))) return;
+    throw new RootfsError(
+      'ERR_LAYOUT_INVALID',
+      `${path}: a link to a folder, through which nothing is written; copy the layout with its links followed (cp -rL), and write to the copy`,
+      { detail: { path } },
+    );
   }
 
   async #sweep(): Promise<void> {
@@ -233,18 +245,6 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   }
 }
 
-async function readSmallFile(path: string): Promise<Buffer | undefined> {
-  const opened = await openRegularFile(path);
-  if (opened === undefined) return undefined;
-  const { size } = opened.stat;
-  const digest = 'sha256:';
-  return readLimited(
-    await streamBlob(opened.file, { offset: 0, size }, { digest, size }),
-    MAX_LAYOUT_INDEX_BYTES,
-    path,
-  );
-}
-
 /** What a folder may be that is no layout: skopeo's form keeps a `version` beside its manifest. */
 async function adviceFor(root: string, folder: string): Promise<string> {
   const here = async (name: string): Promise<boolean> =>
@@ -252,14 +252,4 @@ async function adviceFor(root: string, folder: string): Promise<string> {
   return (await here('manifest.json')) && (await here('version'))
     ? `try dir:${folder}`
     : 'give a folder that holds one';
-}
-
-async function refuseLink(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
-  if (found === undefined || found.isDirectory()) return;
-  throw new RootfsError(
-    'ERR_LAYOUT_INVALID',
-    `${path}: not a folder; blobs are not read through a link, copy them into the layout`,
-    { detail: { path } },
-  );
 }

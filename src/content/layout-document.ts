@@ -1,0 +1,47 @@
+/** The documents of a layout that no digest vouches for: `oci-layout` and `index.json`. */
+import { RootfsError } from '../errors.js';
+import { readLimited } from '../io/limit.js';
+import { openRegularFile, streamBlob } from './blob-file.js';
+import { MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
+import { followLink, isLink } from './linked-blobs.js';
+
+/**
+ * Reads and parses a document of a layout; `undefined` where there is none.
+ *
+ * A link is followed to a regular file. Whoever made the layout chose that file, so what is wrong with one that does
+ * not parse is not said: a message must not quote a file that was never meant to be shown.
+ *
+ * @param parse Gets the bytes; what it throws about a file that is no link is thrown as it is.
+ * @throws RootfsError `ERR_LAYOUT_INVALID`, `ERR_LIMIT_EXCEEDED`, `ERR_NOT_FOUND` (a link that leads nowhere),
+ *   `ERR_PERMISSION`, `ERR_FILESYSTEM`; what `parse` throws
+ */
+export async function readLayoutDocument<T>(path: string, parse: (bytes: Buffer) => T): Promise<T | undefined> {
+  if (!(await isLink(path))) {
+    const bytes = await readSmallFile(path);
+    return bytes === undefined ? undefined : parse(bytes);
+  }
+  const end = await followLink(path);
+  try {
+    const bytes = await readSmallFile(end);
+    if (bytes !== undefined) return parse(bytes);
+  } catch (error) {
+    if (error instanceof RootfsError && error.code === 'ERR_PERMISSION') throw error;
+  }
+  throw new RootfsError(
+    'ERR_LAYOUT_INVALID',
+    `${path}: a link to a file that is no such document of a layout; build the layout again, or put the file itself there`,
+    { detail: { path } },
+  );
+}
+
+async function readSmallFile(path: string): Promise<Buffer | undefined> {
+  const opened = await openRegularFile(path);
+  if (opened === undefined) return undefined;
+  const { size } = opened.stat;
+  const digest = 'sha256:';
+  return readLimited(
+    await streamBlob(opened.file, { offset: 0, size }, { digest, size }),
+    MAX_LAYOUT_INDEX_BYTES,
+    path,
+  );
+}
