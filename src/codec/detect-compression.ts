@@ -7,12 +7,15 @@ export type Compression = 'gzip' | 'zstd' | 'none';
 const GZIP = [0x1f, 0x8b];
 const ZSTD = [0x28, 0xb5, 0x2f, 0xfd];
 const XZ = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
+const LZ4 = [0x04, 0x22, 0x4d, 0x18];
 const BZIP2 = [0x42, 0x5a, 0x68];
 const BZIP2_BLOCK = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 
 /** A tar layer by its media type: OCI's and Docker's, distributable or not, with any suffix for the compression. */
 const LAYER_TYPE =
   /^application\/vnd\.(?:oci\.image\.layer\.(?:nondistributable\.)?v1|docker\.image\.rootfs\.(?:foreign\.)?diff)\.tar(?:[.+][a-z0-9.+]+)?$/;
+/** Encrypted as ocicrypt does it; `+enc` is how it began. */
+const ENCRYPTED = /\+enc(?:rypted)?$/;
 const SUPPORTED_SUFFIX = /\.tar(?:[.+](?:gzip|zstd))?$/;
 
 /**
@@ -21,17 +24,23 @@ const SUPPORTED_SUFFIX = /\.tar(?:[.+](?:gzip|zstd))?$/;
  * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED` for encrypted layers, other compressions and things that are no layer
  */
 export function requireLayerType(mediaType: string, subject: string): void {
-  if (mediaType.endsWith('+encrypted')) {
+  const type = mediaType.toLowerCase();
+  if (ENCRYPTED.test(type)) {
     throw unsupported(subject, mediaType, 'the layer is encrypted; decrypt the image first, for example with skopeo');
   }
-  if (!LAYER_TYPE.test(mediaType)) {
-    throw unsupported(subject, mediaType, `${JSON.stringify(mediaType.slice(0, 200))} is no media type of a tar layer`);
-  }
-  if (!SUPPORTED_SUFFIX.test(mediaType)) {
+  if (!LAYER_TYPE.test(type)) {
+    const shown = JSON.stringify(mediaType.slice(0, 200));
     throw unsupported(
       subject,
       mediaType,
-      `layers of type ${mediaType} are not read; gzip, zstd and uncompressed layers are`,
+      `${shown} is no media type of a tar layer; nothing else is read, ask who publishes the image for one with such layers`,
+    );
+  }
+  if (!SUPPORTED_SUFFIX.test(type)) {
+    throw unsupported(
+      subject,
+      mediaType,
+      `layers of type ${mediaType} are not read; push it again with gzip, zstd or no compression`,
     );
   }
 }
@@ -41,7 +50,7 @@ export function requireLayerType(mediaType: string, subject: string): void {
  *
  * @param prefix The first bytes of the stream: 16, or all where there are fewer.
  * @param subject What the message of an error starts with.
- * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED` for bzip2, xz, encrypted layers and things that are no layer
+ * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED` for bzip2, lz4, xz, encrypted layers and things that are no layer
  */
 export function detectCompression(prefix: Uint8Array, mediaType: string, subject: string): Compression {
   requireLayerType(mediaType, subject);
@@ -49,6 +58,7 @@ export function detectCompression(prefix: Uint8Array, mediaType: string, subject
   if (startsWith(prefix, ZSTD)) return 'zstd';
   if (isSkippableFrame(prefix)) return 'zstd';
   if (startsWith(prefix, XZ)) throw unreadable(subject, mediaType, 'xz');
+  if (startsWith(prefix, LZ4)) throw unreadable(subject, mediaType, 'lz4');
   if (startsWith(prefix, BZIP2) && startsWith(prefix.subarray(4), BZIP2_BLOCK)) {
     throw unreadable(subject, mediaType, 'bzip2');
   }

@@ -38,14 +38,24 @@ test('every layer type of the specifications is read', () => {
   }
 });
 
+test('media types are written in any case', () => {
+  assert.equal(detectCompression(bytes('1f8b0800'), MediaType.ociLayerGzip.toUpperCase(), 'x'), 'gzip');
+});
+
 test('what is not read is refused by name', () => {
   const refused: readonly [Buffer, string, RegExp][] = [
     [bytes('fd377a585a000004'), MediaType.ociLayer, /^x: .*xz/],
+    [bytes('04224d1864a7'), MediaType.ociLayer, /^x: the layer is compressed with lz4; push it again/],
+    [bytes('1f8b'), 'application/vnd.oci.image.layer.v1.tar+gzip+enc', /^x: .*encrypted/],
     [bytes('425a6839314159265359'), MediaType.ociLayerGzip, /^x: .*bzip2/],
     [bytes('1f8b'), 'application/vnd.oci.image.layer.v1.tar+gzip+encrypted', /^x: .*encrypted/],
     [bytes('1f8b'), 'application/vnd.oci.image.layer.v1.tar+encrypted', /^x: .*encrypted/],
     [bytes('1f8b'), 'application/vnd.oci.image.layer.v1.tar+lz4', /^x: .*lz4/],
-    [bytes('1f8b'), 'application/vnd.wasm.content.layer.v1+wasm', /^x: .*wasm/],
+    [
+      bytes('1f8b'),
+      'application/vnd.wasm.content.layer.v1+wasm',
+      /^x: .*wasm.*; nothing else is read, ask who publishes/,
+    ],
     [bytes('1f8b'), MediaType.ociConfig, /^x: .*config/],
     [bytes('1f8b'), `application/vnd.oci.image.layer.v1.tar+${'a'.repeat(5000)}!`, /^x: /],
   ];
