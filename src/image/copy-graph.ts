@@ -41,7 +41,9 @@ export async function copyGraph(root: ReadDocument, reader: DocumentReader, jobs
   let bytes = root.bytes.byteLength;
   let level: readonly ReadDocument[] = [root];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > MAX_INDEX_DEPTH) throw limit(reader, `indexes lie over ${MAX_INDEX_DEPTH} deep in each other`);
+    // The manifests of the innermost index are one level more.
+    const tooDeep = depth > MAX_INDEX_DEPTH && level.some(({ kind }) => kind === 'index');
+    if (tooDeep) throw limit(reader, `indexes lie over ${MAX_INDEX_DEPTH} deep in each other`);
     const children = new Map<Digest, Descriptor>();
     for (const document of level) {
       for (const child of namedBy(document)) {
@@ -54,15 +56,15 @@ export async function copyGraph(root: ReadDocument, reader: DocumentReader, jobs
     }
     level = await mapConcurrently(
       [...children.values()],
-      async (child) => {
-        const read = await readChild(child, reader);
+      async (child, signal) => {
+        const read = await readChild(child, reader, signal);
         bytes += read.bytes.byteLength;
         if (bytes > MAX_COPIED_MANIFEST_BYTES) {
           throw limit(reader, `its manifests have over ${MAX_COPIED_MANIFEST_BYTES} bytes together`);
         }
         return read;
       },
-      { concurrency: jobs },
+      { concurrency: jobs, signal: reader.signal },
     );
     for (const document of level) documents.set(document.descriptor.digest, document);
   }
@@ -90,8 +92,8 @@ function isDocument({ mediaType }: Descriptor): boolean {
   return isIndexType(mediaType) || isManifestType(mediaType);
 }
 
-async function readChild(child: Descriptor, reader: DocumentReader): Promise<ReadDocument> {
-  const read = await unlessMissing(reader.manifest(child));
+async function readChild(child: Descriptor, reader: DocumentReader, signal: AbortSignal): Promise<ReadDocument> {
+  const read = await unlessMissing(reader.manifest(child, signal));
   if (read !== undefined) return read;
   throw new RootfsError(
     'ERR_NOT_FOUND',

@@ -71,11 +71,21 @@ export class DocumentReader {
     }
   }
 
-  /** Reads a manifest or an index by its descriptor. @throws RootfsError as `target` */
-  manifest(descriptor: Descriptor): Promise<ReadDocument> {
+  /** The signal of every call. */
+  get signal(): AbortSignal | undefined {
+    return this.#options.signal;
+  }
+
+  /**
+   * Reads a manifest or an index by its descriptor.
+   *
+   * @param signal Ends this reading, where it is one of many; the reader's own when absent.
+   * @throws RootfsError as `target`
+   */
+  manifest(descriptor: Descriptor, signal = this.signal): Promise<ReadDocument> {
     const known = this.#read.get(descriptor.digest);
     if (known !== undefined) return known;
-    const reading = this.#bytes(descriptor).then((bytes) =>
+    const reading = this.#bytes(descriptor, signal).then((bytes) =>
       this.#parse(descriptor, bytes, this.#subject(descriptor), loadDocuments()),
     );
     this.#read.set(descriptor.digest, reading);
@@ -91,10 +101,10 @@ export class DocumentReader {
   }
 
   /** Bytes that a mirror got wrong are asked of the next one. */
-  async #bytes(descriptor: Descriptor): Promise<Buffer> {
+  async #bytes(descriptor: Descriptor, signal = this.signal): Promise<Buffer> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await readVerified(this.#source, descriptor, this.#options);
+        return await readVerified(this.#source, descriptor, { ...this.#options, signal });
       } catch (error) {
         const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
         const source: Partial<Distruster> = this.#source as ReadOnlyTarget & Partial<Distruster>;

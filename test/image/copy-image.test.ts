@@ -9,6 +9,7 @@ import { readVerified } from '../../src/content/fetch-verified.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { copyImage } from '../../src/image/copy-image.js';
+import { fetchImage } from '../../src/image/fetch-image.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
@@ -114,6 +115,40 @@ test('nested indexes come whole, children before parents, the tag last', async (
   assert.ok(at(built.descriptor.digest) < at(outer.descriptor.digest));
   assert.equal(pushed.at(-1), 'tag v1');
   assert.equal(new Set(pushed).size, pushed.length);
+});
+
+test('many manifests are read at once without a warning, though a signal may end them', async (t) => {
+  const many = index();
+  for (let at = 0; at < 60; at += 1)
+    many.add(
+      image()
+        .configFields({ author: `${at}` })
+        .build(),
+    );
+  const folder = tempDir(t);
+  await writeLayout(folder, { v1: many.build() });
+  const warnings: Error[] = [];
+  const listen = (warning: Error): unknown => warnings.push(warning);
+  process.on('warning', listen);
+  const { signal } = new AbortController();
+  const copied = await copyImage(await OciLayout.open(folder), 'v1', new MemoryStore(), 'v1', { signal, jobs: 16 });
+  // Warnings come in the next turn.
+  await new Promise(setImmediate);
+  process.off('warning', listen);
+  assert.equal(copied.manifests, 61);
+  assert.deepEqual(warnings, []);
+});
+
+test('indexes lie as deep in each other as they may when one image is fetched', async () => {
+  let built = index().add(image().platform('linux/amd64').build()).build();
+  for (let depth = 0; depth < 8; depth += 1) built = index().add(built).build();
+  const deepest = await memoryWith(built);
+  await fetchImage(deepest, 'v1', { platform: 'linux/amd64' });
+  assert.equal((await copyImage(deepest, 'v1', new MemoryStore(), 'v1')).manifests, 10);
+  const deeper = await memoryWith(index().add(built).build());
+  const refused = { code: 'ERR_LIMIT_EXCEEDED', message: /indexes lie over 8 deep in each other/ };
+  await assert.rejects(fetchImage(deeper, 'v1', { platform: 'linux/amd64' }), refused);
+  await assert.rejects(copyImage(deeper, 'v1', new MemoryStore(), 'v1'), refused);
 });
 
 test('an artifact is copied as it is', async () => {
