@@ -45,7 +45,11 @@ export class LayoutIndex {
   constructor(bytes: Buffer, place: string) {
     this.#bytes = bytes;
     this.#place = place;
-    this.#index = parseIndex(bytes, { subject: `${place}: index.json`, maxBytes: MAX_LAYOUT_INDEX_BYTES });
+    this.#index = parseIndex(bytes, {
+      subject: `${place}: index.json`,
+      place: 'index',
+      maxBytes: MAX_LAYOUT_INDEX_BYTES,
+    });
   }
 
   /** The index as it was read. */

@@ -10,6 +10,8 @@ export interface ParseManifestOptions extends ParseOptions {
    * name no manifest (`application/json`) announce nothing.
    */
   readonly mediaType?: string | undefined;
+  /** What the document can only be by the place it was found in; decides where it does not tell its kind itself. */
+  readonly place?: 'index' | undefined;
 }
 
 const OTHER_MANIFESTS: Readonly<Record<string, string>> = {
@@ -46,7 +48,9 @@ export function documentKind(document: JsonObject, options: ParseManifestOptions
     throw refuse(`the document says that it is ${own}, but it was announced as ${announced}`);
   }
   const type = own ?? (isKnown(announced) ? announced : '');
-  if (isSchema1Type(type) || document['schemaVersion'] === 1 || holds('fsLayers')) {
+  // Documents of today's form that only say 1 are no schema 1: which number they should say is told further on.
+  const oldNumber = document['schemaVersion'] === 1 && !image && !index && options.place === undefined;
+  if (isSchema1Type(type) || oldNumber || holds('fsLayers')) {
     throw new RootfsError(
       'ERR_SCHEMA1_UNSUPPORTED',
       `${subject}: a Docker schema 1 manifest, deprecated since 2017 and not read here; rebuild or re-push the image with a current tool`,
@@ -63,6 +67,6 @@ export function documentKind(document: JsonObject, options: ParseManifestOptions
   if (isManifestType(type) && index) throw refuse(`the document holds an index, but it is announced as ${type}`);
   if (isIndexType(type) && image) throw refuse(`the document holds a manifest, but it is announced as ${type}`);
   if (isManifestType(type) || image) return 'manifest';
-  if (isIndexType(type) || index) return 'index';
+  if (isIndexType(type) || index || options.place === 'index') return 'index';
   throw refuse('the document is neither an image manifest nor an index');
 }

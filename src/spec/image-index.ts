@@ -51,9 +51,13 @@ export function parseIndex(bytes: Uint8Array, options: ParseManifestOptions = {}
   const document = readJsonObject(bytes, KIND, options);
   if (documentKind(document, options) === 'index') return checkIndex(document, options.subject);
   const subject = options.subject ?? KIND.name;
-  throw new RootfsError('ERR_MANIFEST_INVALID', `${subject}: an image manifest, where an index was expected`, {
-    detail: { subject },
-  });
+  throw new RootfsError(
+    'ERR_MANIFEST_INVALID',
+    `${subject}: an image manifest, where an index was expected; ask who publishes it`,
+    {
+      detail: { subject },
+    },
+  );
 }
 
 /** Checks a document that `documentKind` found to be an index. @throws RootfsError as `parseIndex` */

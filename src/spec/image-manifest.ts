@@ -59,9 +59,13 @@ export function parseManifest(bytes: Uint8Array, options: ParseManifestOptions =
   const document = readJsonObject(bytes, MANIFEST_KIND, options);
   if (documentKind(document, options) === 'manifest') return checkManifest(document, options.subject);
   const subject = options.subject ?? MANIFEST_KIND.name;
-  throw new RootfsError('ERR_MANIFEST_INVALID', `${subject}: an index, where an image manifest was expected`, {
-    detail: { subject },
-  });
+  throw new RootfsError(
+    'ERR_MANIFEST_INVALID',
+    `${subject}: an index, where an image manifest was expected; ask who publishes it`,
+    {
+      detail: { subject },
+    },
+  );
 }
 
 /** Checks a document that `documentKind` found to be a manifest. @throws RootfsError as `parseManifest` */

@@ -53,7 +53,9 @@ export function readJsonObject(bytes: Uint8Array, kind: DocumentKind, options: P
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (error) {
-    const reason = error instanceof SyntaxError ? 'JSON' : 'UTF-8';
+    const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+    const syntax = marked ? 'JSON but begins with a byte order mark, which JSON has not' : 'JSON';
+    const reason = error instanceof SyntaxError ? syntax : 'UTF-8';
     throw new RootfsError(kind.code, `${subject}: the ${kind.name} is not ${reason}; ask who publishes it`, {
       cause: error,
       detail: { subject },

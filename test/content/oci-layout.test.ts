@@ -149,6 +149,34 @@ test('folders that are no layout', async (t) => {
   }
 });
 
+test('an index.json that is none is said to be what it is', async (t) => {
+  const dir = tempDir(t);
+  await writeLayout(dir, contractImage());
+  const layer = firstLayer(contractImage());
+  const says: readonly (readonly [string, RegExp])[] = [
+    [
+      '{"schemaVersion":1,"manifests":[]}',
+      /: index\.json: schemaVersion of the image index is wrong: expected 2, found 1/,
+    ],
+    ['{"schemaVersion":1}', /: index\.json: schemaVersion of the image index is wrong: expected 2, found 1; ask/],
+    ['{"schemaVersion":2}', /: index\.json: manifests of the image index is missing; ask who publishes it$/],
+    [
+      `\ufeff{"schemaVersion":2,"manifests":[]}`,
+      /: index\.json: .* begins with a byte order mark, which JSON has not;/,
+    ],
+    [
+      JSON.stringify({ schemaVersion: 2, config: layer, layers: [] }),
+      /: index\.json: an image manifest, where an index was expected; ask who publishes it$/,
+    ],
+  ];
+  for (const [text, message] of says) {
+    writeFileSync(join(dir, 'index.json'), text);
+    await assert.rejects((await OciLayout.open(dir)).resolve(''), { code: 'ERR_MANIFEST_INVALID', message }, text);
+  }
+  writeFileSync(join(dir, 'index.json'), '{"schemaVersion":1,"fsLayers":[]}');
+  await assert.rejects((await OciLayout.open(dir)).resolve(''), { code: 'ERR_SCHEMA1_UNSUPPORTED' });
+});
+
 test('a missing blob is named with its folder', async (t) => {
   const dir = tempDir(t);
   const built = contractImage();

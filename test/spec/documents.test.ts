@@ -137,6 +137,7 @@ const MANIFESTS: readonly (readonly [string, object, RegExp?])[] = [
   ['layers that are no list', { ...MANIFEST, layers: {} }, /layers/],
   ['no schemaVersion', { mediaType: MediaType.ociManifest, config: CONFIG, layers: [] }, /schemaVersion .*is missing/],
   ['another schemaVersion', { ...MANIFEST, schemaVersion: 3 }, /schemaVersion/],
+  ["schema 1's number", { ...MANIFEST, schemaVersion: 1 }, /schemaVersion .*expected 2, found 1/],
   ['a schemaVersion that is a string', { ...MANIFEST, schemaVersion: '2' }, /schemaVersion/],
   ['annotations that are numbers', { ...MANIFEST, annotations: { a: 1 } }, /annotations/],
   ['a mediaType that is a number', { ...MANIFEST, mediaType: 1 }, /mediaType/],
@@ -152,6 +153,7 @@ test('manifests: the published cases and their like', () => {
 
 /** What it shows, the index, and what is said where it is refused. */
 const INDEXES: readonly (readonly [string, object, RegExp?])[] = [
+  ["schema 1's number", { ...INDEX, schemaVersion: 1 }, /schemaVersion .*expected 2, found 1/],
   ['optional fields', { ...INDEX, annotations: { 'com.example.key1': 'value1' } }],
   ['the least', { schemaVersion: 2, manifests: [{ mediaType: MediaType.ociManifest, size: 7143, digest: D1 }] }],
   ['nothing in it', { ...INDEX, manifests: [] }],
