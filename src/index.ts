@@ -4,6 +4,7 @@
 export { type ExplainedLayer, explainLayers, type LayersExplanation } from './client/explain-layers.js';
 export { type ListInstancesOptions, listInstances } from './client/list-instances.js';
 export { createRegistryClient, type ExecuteOptions, type RegistryClient } from './client/registry-client.js';
+export { type ValidateImageOptions, type ValidImage, validateImage } from './client/validate-image.js';
 // content
 export type { ArchiveOptions } from './content/archive-file.js';
 export { BlobDir, type BlobDirOptions, type FoundBlob } from './content/blob-dir.js';
@@ -109,7 +110,6 @@ export {
 } from './image/image-folder.js';
 export { type ListPlatformsOptions, listPlatforms, type OfferedPlatform } from './image/list-platforms.js';
 export { allTags, archiveFileName, type PullOptions, type PullResult, pull, pullAllTags } from './image/pull.js';
-export { type ValidateImageOptions, type ValidImage, validateImage } from './image/validate-image.js';
 export {
   type ArchivePlace,
   type WantedImage,

@@ -120,7 +120,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'validate',
-    summary: 'Check every byte of an image, keep nothing',
+    summary: 'Check every byte of an image and what it unpacks to, keep nothing',
     load: async () => (await import('./commands/validate.js')).validate,
   },
   {

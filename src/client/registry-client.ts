@@ -13,7 +13,6 @@ import { type FetchedManifest, fetchManifest } from '../image/fetch-manifest.js'
 import type { ImageDocument } from '../image/image.js';
 import { type DownloadImageOptions, downloadImage, packageImage, removeImageDir } from '../image/image-folder.js';
 import { type PullOptions, pull } from '../image/pull.js';
-import { type ValidateImageOptions, type ValidImage, validateImage } from '../image/validate-image.js';
 import { getToken } from '../registry/get-token.js';
 import type { Instance } from '../registry/listed-instances.js';
 import { machineOptions, type OpenRegistryOptions, openRepository } from '../registry/open-repository.js';
@@ -26,6 +25,7 @@ import type { ImageConfig } from '../spec/image-config.js';
 import { hostPlatform, type Platform } from '../spec/platform.js';
 import { parseReference, type Reference, splitImage } from '../spec/reference.js';
 import { type ListInstancesOptions, listInstances } from './list-instances.js';
+import { type ValidateImageOptions, type ValidImage, validateImage } from './validate-image.js';
 
 /** What `execute` pulls, in parts. */
 export interface ExecuteOptions extends Omit<PullOptions, 'platform'> {

@@ -4,8 +4,10 @@ import { RootfsError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
+import type { ImageManifest } from '../spec/image-manifest.js';
 import { describeLayerType, isIndexType, isManifestType } from '../spec/media-types.js';
 import type { DocumentReader, ReadDocument } from './document-reader.js';
+import type { ImageDocument } from './image.js';
 import { MAX_INDEX_DEPTH, unlessMissing } from './index-entries.js';
 
 /** The most manifests and indexes that are copied under one name. */
@@ -26,6 +28,8 @@ export interface CopyGraph {
   readonly levels: readonly (readonly CopiedDocument[])[];
   /** Configs, layers and other leaves, each once, in the order in which they are named. */
   readonly blobs: readonly Descriptor[];
+  /** Manifests, each once, in the order in which they are named. */
+  readonly images: readonly ImageDocument<ImageManifest>[];
 }
 
 /**
@@ -76,7 +80,8 @@ export async function copyGraph(root: ReadDocument, reader: DocumentReader, jobs
     levels[height] ??= [];
     levels[height].push({ descriptor: document.descriptor, bytes: document.bytes });
   }
-  return { levels, blobs: [...blobs.values()] };
+  const images = [...documents.values()].filter((document) => document.kind === 'manifest');
+  return { levels, blobs: [...blobs.values()], images };
 }
 
 /** Whether a layer is one that must not be handed on: its descriptor says where else it may be had. */

@@ -92,9 +92,14 @@ export class DocumentReader {
     return reading;
   }
 
-  /** Reads an image config by its descriptor. @throws RootfsError as `readVerified` and `parseImageConfig` */
-  async config(descriptor: Descriptor): Promise<ImageDocument<ImageConfig>> {
-    const bytes = await this.#bytes(descriptor);
+  /**
+   * Reads an image config by its descriptor.
+   *
+   * @param signal As for `manifest`.
+   * @throws RootfsError as `readVerified` and `parseImageConfig`
+   */
+  async config(descriptor: Descriptor, signal = this.signal): Promise<ImageDocument<ImageConfig>> {
+    const bytes = await this.#bytes(descriptor, signal);
     const { parseImageConfig } = await import('../spec/image-config.js');
     const subject = this.#subject(descriptor);
     return { descriptor, bytes, value: parseImageConfig(bytes, { subject, maxBytes: this.#options.maxBytes }) };

@@ -6,7 +6,6 @@ import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { report } from '../progress.js';
 import { describeArtifact } from '../spec/artifact.js';
 import type { ImageConfig } from '../spec/image-config.js';
-import type { ImageLayer } from '../spec/image-layer.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
 import {
   formatPlatform,
@@ -22,6 +21,7 @@ import { DocumentReader } from './document-reader.js';
 import type { Image, ImageDocument } from './image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
+import { layersOf } from './layers-of.js';
 import { pickManifest } from './pick-manifest.js';
 
 /** Options of `fetchImage`. */
@@ -110,21 +110,6 @@ function refuseArtifact(name: string, manifest: ImageManifest): void {
     `${name}: not an image but ${artifact}; only images have a root file system`,
     { detail: { image: name, found: artifact, configMediaType: manifest.config.mediaType } },
   );
-}
-
-function layersOf(name: string, manifest: ImageManifest, config: ImageConfig): readonly ImageLayer[] {
-  const { diff_ids: diffIds } = config.rootfs;
-  if (diffIds.length !== manifest.layers.length) {
-    throw new RootfsError(
-      'ERR_CONFIG_INVALID',
-      `${name}: the manifest has ${manifest.layers.length} layers, but the config has ${diffIds.length} diffIDs; ask who publishes it`,
-      { detail: { image: name, layers: manifest.layers.length, diffIds: diffIds.length } },
-    );
-  }
-  return manifest.layers.map((descriptor, index) => {
-    const diffId = diffIds[index];
-    return diffId === undefined ? { descriptor } : { descriptor, diffId };
-  });
 }
 
 /** The config knows best; the index's entry, a layout's too, fills in what it leaves out. */

@@ -1,8 +1,9 @@
-/** `rootfs validate IMAGE`: every byte of an image checked, nothing kept. */
+/** `rootfs validate IMAGE`: every byte of an image checked, and what its layers unpack to; nothing kept. */
 import { validateImage } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
-import { jobsOf } from '../options.js';
+import { LIMIT_OPTIONS, limitArguments } from '../layer-options.js';
+import { flag, jobsOf } from '../options.js';
 import { formatSize } from '../quantity.js';
 
 /** The command. */
@@ -10,17 +11,27 @@ export const validate: Command = {
   positionals: [IMAGE_POSITIONAL],
   options: {
     jobs: { type: 'number', describe: 'Blobs read at once (default 6)', group: 'Image:' },
+    'digests-only': {
+      type: 'boolean',
+      describe: 'Look neither into configs nor into layers: bytes against digests',
+      group: 'Image:',
+    },
+    ...LIMIT_OPTIONS,
     ...IMAGE_OPTIONS,
     platform: { type: 'string', describe: 'Only os/arch[/variant]; default: all there are', group: 'Image:' },
   },
-  examples: [['$0 validate oci:./layout:12', 'exit code 5 where a byte is wrong']],
+  examples: [['$0 validate oci:./layout:12', 'exit code 5 where a byte, a diffID or a tar is wrong']],
   run: async (args, context) => {
     const platform = args['platform'] === 'all' ? undefined : platformOf(args);
     const jobs = jobsOf(args);
     const { signal, onProgress } = context;
     const opened = await openImageSource(args, context);
     try {
-      const valid = await validateImage(opened.source, opened.reference, { platform, jobs, signal, onProgress });
+      const valid = await validateImage(opened.source, opened.reference, {
+        ...{ platform, jobs, signal, onProgress },
+        ...limitArguments(args),
+        digestsOnly: flag(args, 'digests-only') === true,
+      });
       context.endProgress();
       const { descriptor, manifests, blobs, bytes } = valid;
       context.note(
