@@ -5,6 +5,7 @@
  */
 import { addPax, applyPax, type PaxMeaning, understandPax } from './apply-pax.js';
 import { BLOCK, paddedBytes } from './block.js';
+import { checkFirstHeader } from './check-first-header.js';
 import { heldBytes } from './held-bytes.js';
 import {
   checkHeader,
@@ -137,7 +138,8 @@ export class TarParser {
       this.#stop();
       return undefined;
     }
-    checkHeader(bytes, start, offset, this.#memory);
+    if (offset === 0) checkFirstHeader(bytes, start, this.#memory);
+    else checkHeader(bytes, start, offset, this.#memory);
     const extension = EXTENSIONS.get(bytes[start + 156]);
     if (extension !== undefined) {
       this.#openExtension(extension, readSize(bytes, start, offset), offset);

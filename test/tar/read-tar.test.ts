@@ -1,6 +1,8 @@
 /** Rule 29: what the tar reader accepts and what it refuses, on archives written by hand. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { END, header, member, pax, records } from '../support/raw-tar.js';
 import { readBoth, refusesBoth } from '../support/read-all-tar.js';
 
@@ -61,6 +63,30 @@ test('a bad checksum is refused with its offset', async () => {
   const bad = member({ name: 'b' });
   bad[0] = 0x63;
   await refusesBoth(tar(good, bad), 'ERR_TAR_INVALID', 1024);
+});
+
+test('what stands in place of a tar is named; a member that is called so is none of that', async () => {
+  const whole = tar(member({ name: 'a' }, 'data'));
+  const others: readonly (readonly [string | Buffer, RegExp])[] = [
+    [gzipSync(randomBytes(2000)), /^tar at byte 0: expected a tar, found a gzip stream: it is compressed twice, or/],
+    ['<HTML><body>Sign in</body>', /found a page of HTML, as proxies and login pages send it; the archive is damaged/],
+    ['<!doctype html>', /found a page of HTML/],
+    ['{"errors":[]}', /found a JSON document/],
+    ['hsqs', /found a squashfs image/],
+    ['\x7fELF', /found an ELF file/],
+    ['HSQS', /^tar at byte 0: header/],
+  ];
+  for (const [start, message] of others) {
+    const bytes = Buffer.concat([Buffer.from(start), Buffer.alloc(2048, 0x20)]);
+    await assert.rejects(readBoth(bytes), { code: 'ERR_TAR_INVALID', message });
+    // Further on it is a broken header, and nothing in a tar's place.
+    await assert.rejects(readBoth(Buffer.concat([whole.subarray(0, 1024), bytes])), {
+      message: /^tar at byte 1024: header/,
+    });
+  }
+  for (const name of ['{"a":1}', 'BZh9', '<html>', 'PK\x03\x04']) {
+    assert.equal((await readBoth(tar(member({ name }, 'data'))))[0]?.name, name);
+  }
 });
 
 test('a record that is cut is refused', async () => {
