@@ -193,7 +193,7 @@ export class LayoutIndex {
     const names = this.names();
     const entries = this.#index.manifests;
     const offered = names.length === 0 ? choicesOf(entries) : names;
-    const offer = entries.length === 0 ? 'it is empty' : `it has ${listNames(offered)}`;
+    const offer = entries.length === 0 ? 'it is empty, copy one there first' : `it has ${listNames(offered)}`;
     const what = reference === '' ? 'no image' : `no image ${reference}`;
     return new RootfsError('ERR_NOT_FOUND', `${this.#place}: ${what} here; ${offer}`, {
       detail: { place: this.#place, reference, names },

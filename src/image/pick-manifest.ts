@@ -162,6 +162,9 @@ function nothingFound(
       { detail: { ...detail, found: [...held] } },
     );
   }
-  const problem = entries.length === 0 ? 'the index is empty' : 'the index names images, but none says its platform';
+  const problem =
+    entries.length === 0
+      ? 'the index is empty; ask who publishes it'
+      : 'the index names images, but none says its platform; name the one wanted by its digest';
   return new RootfsError('ERR_PLATFORM_NOT_FOUND', `${name}: no image for ${want}; ${problem}`, { detail });
 }

@@ -20,7 +20,7 @@ export function checkByteLimit(name: string, value: number): number {
 export function limitError(subject: string, maxBytes: number, option?: string): RootfsError {
   return new RootfsError(
     'ERR_LIMIT_EXCEEDED',
-    `${subject}: larger than the limit of ${maxBytes} bytes${option === undefined ? '' : `; raise ${option} if you trust it`}`,
+    `${subject}: larger than the limit of ${maxBytes} bytes; ${option === undefined ? 'ask who made it for a smaller one' : `raise ${option} if you trust it`}`,
     { detail: { subject, maxBytes, ...(option === undefined ? {} : { option }) } },
   );
 }

@@ -44,7 +44,7 @@ export function readJsonObject(bytes: Uint8Array, kind: DocumentKind, options: P
   if (bytes.byteLength > maxBytes) {
     throw new RootfsError(
       'ERR_LIMIT_EXCEEDED',
-      `${subject}: the ${kind.name} has ${bytes.byteLength} bytes; at most ${maxBytes} are read`,
+      `${subject}: the ${kind.name} has ${bytes.byteLength} bytes; at most ${maxBytes} are read, and few images need more`,
       { detail: { subject, bytes: bytes.byteLength, maxBytes } },
     );
   }
@@ -128,7 +128,7 @@ export function checkLength(list: readonly unknown[], field: string, limit: numb
   if (list.length <= limit) return;
   throw new RootfsError(
     'ERR_LIMIT_EXCEEDED',
-    `${subject}: ${field} has ${list.length} entries; at most ${limit} are read`,
+    `${subject}: ${field} has ${list.length} entries; at most ${limit} are read, and no image needs more`,
     { detail: { subject, field, entries: list.length, limit } },
   );
 }

@@ -67,6 +67,9 @@ export function parsePlatform(text: string, host: Platform = hostPlatform()): Pl
     ...(features.length === 0 ? {} : { 'os.features': features }),
   };
   if (second !== undefined) {
+    if (ARCHITECTURES.has(normalizeArchitecture(os, '')[0]) && third === undefined && /^v?\d/.test(second)) {
+      throw invalid(text, `the operating system is missing; try ${host.os}/${text}`);
+    }
     const [architecture, variant] = normalizeArchitecture(second, third ?? '');
     const shown = shownVariant(architecture, variant, third);
     return { architecture, os, ...more, ...(shown === '' ? {} : { variant: shown }) };

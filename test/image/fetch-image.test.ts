@@ -127,7 +127,7 @@ test('what does not match is an error that lists what there is', async () => {
   );
   assert.deepEqual(error.detail['platforms'], ['linux/amd64', 'linux/arm64', 'windows(10.0.17763.1)/amd64']);
   const empty = new DocumentSource();
-  await fails(fetchImage(empty.name('x', empty.index([])), 'x'), 'ERR_PLATFORM_NOT_FOUND', /the index is empty/);
+  await fails(fetchImage(empty.name('x', empty.index([])), 'x'), 'ERR_PLATFORM_NOT_FOUND', /the index is empty; ask/);
 });
 
 test('attestations are passed over, also when they come first', async () => {

@@ -125,6 +125,16 @@ test('what is no platform is refused', () => {
   }
 });
 
+test('a variant without its system is told so, as the pair it would be nobody means', () => {
+  for (const text of ['arm64/v8', 'arm/v7', 'arm/7', 'amd64/v3', 'aarch64/v8', 'x86_64/v2']) {
+    assert.throws(() => parsePlatform(text, HOST), {
+      code: 'ERR_PLATFORM_INVALID',
+      message: new RegExp(`the operating system is missing; try ${HOST.os}/${text};`),
+    });
+  }
+  assert.deepEqual(parsePlatform('wasm/wasm', HOST), { os: 'wasm', architecture: 'wasm' });
+});
+
 test('normal forms: arm is v7, arm64/v8 and amd64/v1 have no variant, features are sorted', () => {
   const norm = (architecture: string, variant?: string): string =>
     formatPlatform(normalizePlatform({ os: 'Linux', architecture, variant }));
