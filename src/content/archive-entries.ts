@@ -65,13 +65,15 @@ export class ArchiveEntries {
    * Where the data of a file lies, through symbolic and hard links inside the archive; `undefined` where there is
    * none. A name with backslashes that is not here as it stands is a path of Windows.
    *
-   * @throws RootfsError `ERR_ARCHIVE_INVALID` for what has no plain data: a sparse file, a loop of links
+   * @throws RootfsError `ERR_ARCHIVE_INVALID` for what has no plain data: a sparse file, a loop of links;
+   *   `ERR_NOT_FOUND` for a link to what the archive does not hold
    */
   find(name: string): BlobLocation | undefined {
     let at = key(name);
     if (!this.#entries.has(at)) at = key(name.replaceAll('\\', '/'));
     for (let links = 0; links <= MAX_ARCHIVE_LINKS; links++) {
       const held = this.#entries.get(at);
+      if (held === undefined && links > 0) throw this.#leadsOut(name, at);
       if (held === undefined) return undefined;
       if ('location' in held) return held.location;
       if ('unreadable' in held) throw this.#invalid(`${name} is ${held.unreadable}`);
@@ -112,6 +114,16 @@ export class ArchiveEntries {
       default:
         this.#entries.set(name, { unreadable: 'no file' });
     }
+  }
+
+  /** Bazel lays images out as links to its own folders; tar packs the links. */
+  #leadsOut(name: string, target: string): RootfsError {
+    const shown = JSON.stringify(target.slice(0, 200));
+    return new RootfsError(
+      'ERR_NOT_FOUND',
+      `${this.#archive.name}: ${name} is a link to ${shown}, which is not in the archive; make it again with links followed (tar -h)`,
+      { detail: { archive: this.#archive.name, name, target } },
+    );
   }
 
   #invalid(reason: string): RootfsError {

@@ -54,3 +54,25 @@ test('archives without a layout, or with another version', async (t) => {
     });
   }
 });
+
+test('links that lead out of the archive, as tar packs what Bazel laid out', async (t) => {
+  const built = contractImage();
+  const layer = built.layers[0]?.descriptor;
+  assert.ok(layer);
+  const archive = new LayerBuilder()
+    .file('oci-layout', '{"imageLayoutVersion":"1.0.0"}')
+    .file('index.json', JSON.stringify({ schemaVersion: 2, manifests: [built.descriptor] }));
+  for (const [digest, bytes] of built.blobs) {
+    const name = `blobs/sha256/${digest.slice(7)}`;
+    if (digest === layer.digest) archive.symlink(name, '../../../../cache/layer');
+    else archive.file(name, bytes);
+  }
+  const source = await opened(t, archive.tar());
+  assert.equal(await source.exists(layer), false);
+  await assert.rejects(source.fetch(layer), {
+    code: 'ERR_NOT_FOUND',
+    message: new RegExp(
+      `image.tar: blobs/sha256/${layer.digest.slice(7)} is a link to "cache/layer", which is not in the archive; make it again with links followed \\(tar -h\\)$`,
+    ),
+  });
+});
