@@ -1,5 +1,6 @@
 /** Manifest or index: what a document says it is must be what it is (CVE-2021-41190). Pure. */
 import { RootfsError } from '../errors.js';
+import { findOtherCase } from './field-case.js';
 import type { JsonObject, ParseOptions } from './json-document.js';
 import { bareMediaType, isIndexType, isManifestType, isSchema1Type } from './media-types.js';
 
@@ -37,6 +38,13 @@ export function documentKind(document: JsonObject, options: ParseManifestOptions
     });
 
   if (own !== undefined && typeof own !== 'string') throw refuse('the mediaType of the document is not a string');
+  const other = findOtherCase(document);
+  if (other !== undefined) {
+    const { found, known } = other;
+    throw refuse(
+      `the document has a field ${JSON.stringify(found)}, which some clients read as ${known} and others do not`,
+    );
+  }
   const image = holds('config', 'layers');
   const index = holds('manifests');
   if (image && index) throw refuse('the document is a manifest and an index at once, which no client may guess at');

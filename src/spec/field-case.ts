@@ -1,0 +1,63 @@
+/**
+ * Field names that only differ from the specification's by their case: Go's JSON reader takes them for the same, this
+ * one and others do not, so that one document would be two. Pure.
+ */
+import type { JsonObject } from './json-document.js';
+
+const IN_DOCUMENT = folded(
+  'schemaVersion mediaType artifactType config layers manifests subject annotations fsLayers signatures',
+);
+const IN_DESCRIPTOR = folded('mediaType digest size urls annotations data artifactType platform');
+const IN_PLATFORM = folded('architecture os os.version os.features variant');
+
+/**
+ * Finds a field of a manifest or an index that some clients read and others do not: `{ found: 'Layers', known: 'layers' }`.
+ * Annotations and fields that nobody knows may be called anything.
+ */
+export function findOtherCase(document: JsonObject): { readonly found: string; readonly known: string } | undefined {
+  const { config, layers, manifests, subject } = document;
+  const descriptors = [config, subject, ...listOf(layers), ...listOf(manifests)].filter(isObject);
+  return (
+    inOtherCase(document, IN_DOCUMENT) ??
+    first(descriptors, (descriptor) => inOtherCase(descriptor, IN_DESCRIPTOR)) ??
+    first(descriptors.map(({ platform }) => platform).filter(isObject), (platform) =>
+      inOtherCase(platform, IN_PLATFORM),
+    )
+  );
+}
+
+function inOtherCase(
+  object: JsonObject,
+  names: ReadonlyMap<string, string>,
+): { readonly found: string; readonly known: string } | undefined {
+  for (const found of Object.keys(object)) {
+    const known = names.get(fold(found));
+    if (known !== undefined && known !== found) return { found, known };
+  }
+  return undefined;
+}
+
+function folded(names: string): ReadonlyMap<string, string> {
+  return new Map(names.split(' ').map((name) => [fold(name), name]));
+}
+
+/** As Go folds: the long s is an s to it, and the sign for Kelvin a k. */
+function fold(name: string): string {
+  return name.toUpperCase().toLowerCase();
+}
+
+function first<T, R>(items: readonly T[], find: (item: T) => R | undefined): R | undefined {
+  for (const item of items) {
+    const found = find(item);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
