@@ -26,6 +26,23 @@ export function findOtherCase(document: JsonObject): { readonly found: string; r
   );
 }
 
+/**
+ * Finds two fields of an image config that are one to some clients: `['User', 'user']`. Configs hold many fields that
+ * no specification names, so that one of them alone may be called anything; so may labels, ports and volumes.
+ */
+export function findTwins(config: JsonObject): readonly [string, string] | undefined {
+  const { rootfs, config: container } = config;
+  return first([config, rootfs, container].filter(isObject), (object) => {
+    const seen = new Map<string, string>();
+    for (const name of Object.keys(object)) {
+      const twin = seen.get(fold(name));
+      if (twin !== undefined) return [twin, name] as const;
+      seen.set(fold(name), name);
+    }
+    return undefined;
+  });
+}
+
 function inOtherCase(
   object: JsonObject,
   names: ReadonlyMap<string, string>,

@@ -1,7 +1,9 @@
 /** Image configs. @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md */
 import * as v from 'valibot';
+import { RootfsError } from '../errors.js';
 import { digestSchema } from './descriptor.js';
 import type { Digest } from './digest.js';
+import { findTwins } from './field-case.js';
 import {
   checkDocument,
   checkLength,
@@ -206,10 +208,22 @@ export function parseImageConfig(bytes: Uint8Array, options: ParseOptions = {}):
   const { rootfs, history } = document as { rootfs?: { diff_ids?: unknown }; history?: unknown };
   if (Array.isArray(rootfs?.diff_ids)) checkLength(rootfs.diff_ids, 'rootfs.diff_ids', MAX_DIFF_IDS, subject);
   if (Array.isArray(history)) checkLength(history, 'history', MAX_HISTORY_ENTRIES, subject);
+  refuseTwins(document, subject);
   settleOmissions(document);
   const config = checkDocument<ImageConfig>(schema, document, KIND, subject);
   for (const part of [config.config, config.container_config, config.config?.Healthcheck]) listWords(part);
   return config;
+}
+
+function refuseTwins(document: JsonObject, subject: string): void {
+  const twins = findTwins(document);
+  if (twins === undefined) return;
+  const [one, other] = twins.map((name) => JSON.stringify(name));
+  throw new RootfsError(
+    'ERR_CONFIG_INVALID',
+    `${subject}: the ${KIND.name} has ${one} and ${other}, which some clients take for one field; ask who publishes it`,
+    { detail: { subject, fields: twins } },
+  );
 }
 
 /** The specification asks for these, but builders have left them out, and every engine runs their images. */

@@ -157,6 +157,22 @@ test('what is no image config is refused, naming the field', () => {
   }
 });
 
+test('two fields that are one to some clients are refused; one in another case, labels and the like are not', () => {
+  const { rootfs } = LEAST;
+  const twins: readonly (readonly [object, RegExp])[] = [
+    [{ ...LEAST, OS: 'windows' }, /the image config has "os" and "OS", which some clients take for one field; ask/],
+    [{ ...LEAST, RootFS: { type: 'layers', diff_ids: [] } }, /"rootfs" and "RootFS"/],
+    [{ ...LEAST, rootfs: { ...rootfs, DIFF_IDS: [] } }, /"diff_ids" and "DIFF_IDS"/],
+    [{ ...LEAST, config: { User: 'nobody', user: 'root' } }, /"User" and "user"/],
+    [{ ...LEAST, config: { U\u017fer: 'root', User: 'nobody' } }, /"User"/],
+  ];
+  for (const [value, message] of twins) {
+    assert.throws(() => parseImageConfig(bytes(value), { subject: 'it' }), { code: 'ERR_CONFIG_INVALID', message });
+  }
+  const config = { Labels: { A: '1', a: '2' }, ExposedPorts: { '80/TCP': {}, '80/tcp': {} }, env: ['x'] };
+  assert.deepEqual(parseImageConfig(bytes({ ...LEAST, Size: 5, config })), { ...LEAST, Size: 5, config });
+});
+
 test('diffIDs and history are bounded', () => {
   const make = (diffs: number, steps: number): Uint8Array =>
     bytes({ ...LEAST, rootfs: { type: 'layers', diff_ids: Array(diffs).fill(DIFF) }, history: Array(steps).fill({}) });
