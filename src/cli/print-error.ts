@@ -32,7 +32,6 @@ export function printError(error: unknown, options: PrintErrorOptions): number {
     const hint = known !== undefined ? '' : '; this is a defect of rootfs, --debug shows where';
     options.write(`rootfs: ${printable(shown.message)}${hint} [${shown.code}]\n`);
   }
-  if (options.debug)
-    options.write(`${printable(inspect(error, { depth: 4 }).replaceAll('\n', '\u2028')).replaceAll('\u2028', '\n')}\n`);
+  if (options.debug) options.write(`${inspect(error, { depth: 4 }).split('\n').map(printable).join('\n')}\n`);
   return known !== undefined ? exitCodeOf(shown.code) : ExitCode.failure;
 }

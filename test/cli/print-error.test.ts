@@ -28,6 +28,11 @@ test('a terminal does not obey what an image put into a message', () => {
   assert.equal(text, 'rootfs: layer \\x1b[2J\\x07 not found [ERR_NOT_FOUND]\n');
 });
 
+test('what an image put into a message begins no line of its own', () => {
+  const { text } = told(new RootfsError('ERR_NOT_FOUND', 'platform x\nrootfs: all is well\r\u2028::set-env\u202e'));
+  assert.equal(text, 'rootfs: platform x\\x0arootfs: all is well\\x0d\\u2028::set-env\\u202e [ERR_NOT_FOUND]\n');
+});
+
 test('as JSON it is one value with code, message, detail and cause', () => {
   const error = new RootfsError('ERR_NETWORK', 'no answer', { detail: { host: 'h' }, cause: new Error('reset') });
   const { text, code } = told(error, { json: true });
