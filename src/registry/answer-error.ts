@@ -71,7 +71,7 @@ export async function answerError(response: WireResponse, method: string, subjec
   }
   const { status } = response;
   const errors = errorEntries(body);
-  const code = codeOf(status, subject.kind, errors, body);
+  const code = codeOf(response, subject.kind, errors, body);
   const wait = retryAfterMs(response.headers.get('retry-after'));
   const lacksAccess = response.headers.all('www-authenticate').some((line) => /insufficient_scope/i.test(line));
   const reasons = remark(errors, body, response.headers.get('content-type'));
@@ -98,12 +98,18 @@ async function readErrorBody(response: WireResponse, { name }: Subject): Promise
   return response.body.bytes({ bytes: MAX_ERROR_BODY, withinMs }, name);
 }
 
-function codeOf(status: number, kind: Subject['kind'], errors: readonly RegistryErrorEntry[], body: string): ErrorCode {
+function codeOf(
+  { status, url }: WireResponse,
+  kind: Subject['kind'],
+  errors: readonly RegistryErrorEntry[],
+  body: string,
+): ErrorCode {
   if (status === 400 && /HTTP request to an? HTTPS|plain HTTP request was sent to HTTPS/i.test(body)) return 'ERR_TLS';
   const named = errors.map(({ code }) => BY_ENTRY[code]).find((code) => code !== undefined);
   if (status === 400 && errors.some(isImmutable)) return 'ERR_DENIED';
   if (status === 400 && named !== undefined && named !== 'ERR_DENIED') return named;
-  if (kind === 'upload' && UNCHANGEABLE.has(status)) return 'ERR_DENIED';
+  // A blob has no name that could be moved.
+  if (kind === 'upload' && UNCHANGEABLE.has(status) && url.pathname.includes('/manifests/')) return 'ERR_DENIED';
   if (status === 404 && named === 'ERR_DENIED') return 'ERR_DENIED';
   if (status >= 500) return named === 'ERR_RATE_LIMITED' ? named : 'ERR_REGISTRY';
   return BY_STATUS[status] ?? 'ERR_REGISTRY';

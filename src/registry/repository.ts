@@ -134,7 +134,7 @@ export class RegistryRepository
     return abortStream(Readable.from(wanted.length === 0 ? [] : [wanted], { objectMode: false }), options.signal);
   }
 
-  /** Whether the content is here, by one HEAD; by GET where that is refused. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
+  /** Whether the content is here, by one HEAD; by GET where that is refused. A blob's 404 to nobody is believed. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
   async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
     if (isManifestContent(target.mediaType)) {
       return this.#manifests.exists(this.#manifests.askDigest(target.digest), options);
@@ -145,7 +145,6 @@ export class RegistryRepository
       .onEndpoints('pull', subject.name, options, async (endpoint) => {
         const path = `${endpoint.repository}/blobs/${target.digest}`;
         const scopes = [repositoryScope(endpoint.repository, 'pull')];
-        // Nobody asks for a blob's presence but to push what is missing.
         const request = { path, scopes, subject, beforePush: true } as const;
         const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
         const response = await this.#session.request(endpoint, head, options);

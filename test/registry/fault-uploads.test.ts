@@ -126,6 +126,14 @@ runCases('Uploads that are cut, lost and refused', [
     requests: 8,
   },
   {
+    name: 'the end of a blob is in conflict, and the blob is not there: that is no tag that may not be moved',
+    act: push,
+    faults: [{ on: 'upload', method: 'PUT', do: 'answer', status: 409 }],
+    ends: 'ERR_REGISTRY',
+    requests: 5,
+    message: /answered with status 409/,
+  },
+  {
     name: 'PATCH is refused: one PUT brings everything',
     ...pushInPieces,
     faults: [{ on: 'upload', method: 'PATCH', do: 'answer', status: 405 }],
