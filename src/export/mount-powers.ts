@@ -1,5 +1,5 @@
 /** What mounting takes on this machine, and, where it is not there, what to do instead. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { type ErrorCode, RootfsError, systemErrorCode } from '../errors.js';
 import { loadNative, type Native, nativeMissing } from '../io/native.js';
@@ -44,13 +44,16 @@ export function explainMount(error: unknown, mountpoint: string): RootfsError {
   if (error instanceof RootfsError) return error;
   const errno = systemErrorCode(error) ?? '';
   const reason = error instanceof Error ? error.message : String(error);
-  const known = REASONS.get(errno);
+  // The files that are mounted are named by their descriptors.
+  const known = errno === 'ENOENT' && !existsSync('/proc/self/fd') ? NO_PROC : REASONS.get(errno);
   const [code, why] = known ?? ['ERR_FILESYSTEM', 'the kernel refused the mount'];
   return new RootfsError(code, `mount ${mountpoint}: ${why} (${reason}, Linux ${release()}); ${INSTEAD}`, {
     cause: error,
     detail: { mountpoint, errno },
   });
 }
+
+const NO_PROC = ['ERR_UNSUPPORTED', 'there is no /proc here; mount one (mount -t proc proc /proc)'] as const;
 
 const REASONS: ReadonlyMap<string, readonly [ErrorCode, string]> = new Map([
   ['ENODEV', ['ERR_UNSUPPORTED', 'this kernel has no EROFS; load the module erofs (CONFIG_EROFS_FS)']],

@@ -4,12 +4,13 @@
  * This form knows stores, the kernel's mounts and what both need to be undone; it must not know registries. It needs
  * Linux and root.
  */
-import { mkdirSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { withLock } from '../io/lock.js';
+import { makeFolders } from '../io/make-folders.js';
 import { readMountTable } from '../io/mount-table.js';
 import type { Native } from '../io/native.js';
 import type { RootFS } from '../rootfs/rootfs.js';
@@ -20,6 +21,7 @@ import { openMetadataImage } from './mount-image.js';
 import { explainMount, requireMounting } from './mount-powers.js';
 import {
   bootId,
+  listMounts,
   type MountRecord,
   mountId,
   mountsFolder,
@@ -32,7 +34,7 @@ import { escapeOption, MAX_MOUNT_OPTIONS } from './overlay-facts.js';
 export interface MountOptions extends CallOptions {
   /**
    * A folder for changes: the mount is writable, and what is written lands in `upper/` of this folder. Made when it is
-   * missing; given again, the changes are there again. Default: the mount is read-only.
+   * missing; given again, the changes are there again; one mount at a time has it. Default: the mount is read-only.
    */
   readonly upper?: string | undefined;
   /** Go on without extended attributes that EROFS cannot hold. Default false. */
@@ -55,7 +57,7 @@ export interface MountResult extends MountRecord {
  *
  * @param rootfs The layers, opened from `store`. May be closed afterwards.
  * @param store The folder the layers lie in.
- * @throws RootfsError `ERR_BUSY` (something is mounted there, or lies in the folder), `ERR_PERMISSION`,
+ * @throws RootfsError `ERR_BUSY` (something is mounted there, or lies in the folder; another mount has `upper`), `ERR_PERMISSION`,
  *   `ERR_NATIVE_MISSING`, `ERR_UNSUPPORTED` (the kernel cannot), `ERR_LAYER_INVALID` (a layer changed or went since it
  *   was extracted), what `mergeLayers` and `writeErofs` throw; the signal's reason
  */
@@ -69,14 +71,29 @@ export async function mountRootFS(
   const native = requireMounting();
   signal?.throwIfAborted();
   try {
-    mkdirSync(mountsFolder(store), { recursive: true });
+    makeRecordsFolder(store);
     const path = realPlace(mountpoint);
     // Two at once for one folder would lie on one another.
-    const lock = join(mountsFolder(store), `${mountId(path)}.lock`);
-    return await withLock(lock, () => new Mounting(native, rootfs, path, resolve(store), options).run(), { signal });
+    const lock = (what: string): string => join(mountsFolder(store), `${mountId(what)}.lock`);
+    const run = (): Promise<MountResult> => new Mounting(native, rootfs, path, resolve(store), options).run();
+    // Always in this order, and under names of their own: nobody waits for who waits for him.
+    const alone =
+      options.upper === undefined
+        ? run
+        : () => withLock(lock(`upper:${realPlace(options.upper ?? '')}`), run, { signal });
+    return await withLock(lock(path), alone, { signal });
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, mountpoint);
+  }
+}
+
+function makeRecordsFolder(store: string): void {
+  const folder = mountsFolder(store);
+  try {
+    makeFolders(folder);
+  } catch (error) {
+    throw wrapSystemError(error, folder, 'the store keeps a record of each mount; name one that may be written');
   }
 }
 
@@ -100,7 +117,8 @@ function refuseBusy(path: string): void {
   if (readMountTable().some(({ mountpoint }) => mountpoint === path)) {
     throw busy('something is mounted there already; take it down with rootfs umount');
   }
-  const there = statSync(path, { throwIfNoEntry: false });
+  // Its links are resolved: what is still one leads nowhere.
+  const there = lstatSync(path, { throwIfNoEntry: false });
   if (there === undefined) return;
   if (!there.isDirectory()) throw busy('expected a folder, found something else; remove it');
   if (readdirSync(path).length > 0) throw busy('files lie in it, which a mount would hide; move them away');
@@ -115,15 +133,6 @@ export function realPlace(path: string): string {
     if (systemErrorCode(error) !== 'ENOENT' || dirname(whole) === whole) throw error;
     return join(realPlace(dirname(whole)), basename(whole));
   }
-}
-
-/** Makes a folder and those above it, one by one: all at once does not end in every file system. @returns how many */
-function makeFolders(path: string, made?: (folder: string) => void): number {
-  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return 0;
-  const above = makeFolders(dirname(path), made);
-  mkdirSync(path);
-  made?.(path);
-  return above + 1;
 }
 
 /** Where the image of a writable mount is mounted itself. */
@@ -198,8 +207,11 @@ class Mounting {
   #prepareMountpoint(): boolean {
     const path = this.#mountpoint;
     refuseBusy(path);
-    const made = makeFolders(path, (folder) => this.#undo.push(() => rmdirSync(folder)));
-    return made > 0;
+    try {
+      return makeFolders(path, { made: (folder) => this.#undo.push(() => rmdirSync(folder)) }) > 0;
+    } catch (error) {
+      throw wrapSystemError(error, path, 'name a folder that is there or can be made');
+    }
   }
 
   /** Each layer is what it was when it was extracted; one that is not is named. */
@@ -231,13 +243,25 @@ class Mounting {
         `${folder}: expected a folder for changes, found something else; name another folder`,
       );
     }
-    for (const name of ['upper', 'work']) makeFolders(join(folder, name));
+    const user = listMounts(this.#store).find(({ mounted, writable }) => mounted && writable?.upper === folder);
+    if (user !== undefined) {
+      throw new RootfsError(
+        'ERR_BUSY',
+        `${folder}: the mount on ${user.mountpoint} writes its changes here; take it down with rootfs umount, or name another folder`,
+        { detail: { upper: folder, mountpoint: user.mountpoint } },
+      );
+    }
+    try {
+      for (const name of ['upper', 'work']) makeFolders(join(folder, name));
+    } catch (error) {
+      throw wrapSystemError(error, folder, 'name a folder for changes that can be made and written');
+    }
     return folder;
   }
 
   #mountImage(metadata: string, devices: readonly ErofsLayer[], at: string, isLower: boolean): readonly string[] {
     if (isLower) {
-      makeFolders(at, () => this.#undo.push(() => rmdirSync(at)));
+      makeFolders(at, { made: () => this.#undo.push(() => rmdirSync(at)) });
     }
     const files = openLayers(devices);
     try {

@@ -60,7 +60,9 @@ function takeDown(native: Native, path: string, { store, lazy = false }: Unmount
     );
   }
   const lower = lowerFolder(home, path);
-  const isOurs = top !== undefined && (top.type === 'erofs' || table.some(({ mountpoint }) => mountpoint === lower));
+  const isOurs =
+    top !== undefined &&
+    (top.type === 'erofs' || (top.type === 'overlay' && table.some(({ mountpoint }) => mountpoint === lower)));
   const loops = new Map((record?.loops ?? []).map((loop) => [loop, loopBacking(loop)]));
   if (isOurs) unmountOne(native, path, lazy);
   if (table.some(({ mountpoint }) => mountpoint === lower)) unmountOne(native, lower, lazy);
@@ -76,7 +78,15 @@ function unmountOne(native: Native, path: string, lazy: boolean): void {
   try {
     native.unmount(path, lazy);
   } catch (error) {
-    if (systemErrorCode(error) !== 'EBUSY') throw error;
+    const errno = systemErrorCode(error);
+    if (errno === 'EINVAL') {
+      throw new RootfsError(
+        'ERR_PERMISSION',
+        `${path}: the mount was made outside of this user or mount namespace; take it down where it was made`,
+        { cause: error, detail: { mountpoint: path, errno } },
+      );
+    }
+    if (errno !== 'EBUSY') throw error;
     throw new RootfsError('ERR_BUSY', `${path}: somebody still uses it; end what runs there, or unmount with --lazy`, {
       cause: error,
     });
@@ -85,10 +95,11 @@ function unmountOne(native: Native, path: string, lazy: boolean): void {
 
 /** The store that a mount tells of: by the image's path, by the file behind its loop device, or by its lower mount. */
 function storeOf(table: readonly MountEntry[], top: MountEntry | undefined, path: string): string | undefined {
-  if (top === undefined) return undefined;
   const lower = `${mountId(path)}.lower`;
+  // It tells also where the overlay above it was taken down by hand.
   const below = table.find(({ mountpoint }) => basename(mountpoint) === lower)?.mountpoint;
   if (below !== undefined) return dirname(dirname(below));
+  if (top === undefined) return undefined;
   if (top.type !== 'erofs') return undefined;
   const image = loopBacking(top.source) ?? top.source;
   return basename(dirname(image)) === 'erofs' ? dirname(dirname(image)) : undefined;

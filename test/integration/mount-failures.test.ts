@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -26,6 +27,7 @@ import { image, LayerBuilder, writeLayout } from '../../src/testing/testing.js';
 import { busyboxLayout, leftovers, memoryFolder, mountFolder, withLayers } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
 import { runRootfs } from '../support/run-rootfs.js';
+import { needs } from '../support/tools.js';
 
 const skip = needsErofs();
 const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
@@ -186,9 +188,11 @@ test('folders that are no place for a mount', { skip }, async (t) => {
   const source = await busyboxLayout(folder);
   mkdirSync(join(folder, 'full'));
   writeFileSync(join(folder, 'full/file'), '');
+  symlinkSync('nowhere', join(folder, 'dangling'));
   const cases: readonly (readonly [string, RegExp])[] = [
     ['full', /files lie in it.*ERR_BUSY/],
     ['full/file', /expected a folder.*ERR_BUSY/],
+    ['dangling', /expected a folder.*ERR_BUSY/],
     ['full/file/below', /ENOTDIR/],
   ];
   for (const [dir, message] of cases) {
@@ -242,4 +246,68 @@ test('without root, or without loop devices, it says what is missing and what se
     assert.ok(!existsSync(join(folder, 'root')));
     assert.deepEqual(leftovers(), []);
   }
+});
+
+test('changes are written by one mount at a time', { skip }, async (t) => {
+  const folder = mountFolder(t);
+  const store = join(folder, 'store');
+  const upper = join(folder, 'changes');
+  await withLayers(await busyboxLayout(folder), store, async (rootfs) => {
+    const dirs = [join(folder, 'one'), join(folder, 'two')];
+    const ends = await Promise.allSettled(dirs.map((dir) => mountRootFS(rootfs, dir, store, { upper })));
+    const done = ends.find((end) => end.status === 'fulfilled')?.value ?? assert.fail('none was mounted');
+    try {
+      const refused = ends.find((end) => end.status === 'rejected')?.reason ?? assert.fail('both were mounted');
+      assert.equal(refused.code, 'ERR_BUSY', refused.message);
+      assert.ok(refused.message.includes(`the mount on ${done.mountpoint} writes its changes here`), refused.message);
+    } finally {
+      await unmountRootFS(done.mountpoint, { store });
+    }
+    assert.deepEqual(
+      dirs.filter((dir) => existsSync(dir)),
+      [],
+    );
+    await mountRootFS(rootfs, join(folder, 'three'), store, { upper });
+    await unmountRootFS(join(folder, 'three'), { store });
+  });
+  assert.deepEqual(leftovers(), []);
+});
+
+test('an overlay that was taken down by hand: the rest goes without naming the store', { skip }, async (t) => {
+  const folder = mountFolder(t);
+  const store = join(folder, 'store');
+  const dir = join(folder, 'root');
+  const native = loadNative() ?? assert.fail('koffi');
+  await withLayers(await busyboxLayout(folder), store, async (rootfs) => {
+    await mountRootFS(rootfs, dir, store, { upper: join(folder, 'changes') });
+    native.unmount(dir);
+    native.mount('rootfs-kit-other', dir, 'tmpfs', 0, '');
+    try {
+      assert.equal((await unmountRootFS(dir)).wasMounted, false);
+      assert.match(readFileSync('/proc/self/mountinfo', 'utf8'), /rootfs-kit-other/, 'what others mounted stays');
+    } finally {
+      native.unmount(dir);
+    }
+  });
+  assert.deepEqual(readdirSync(join(store, 'mounts')), []);
+  assert.deepEqual(leftovers(), []);
+});
+
+test('a store that may not be written is named, and so is a missing /proc', {
+  skip: skip || needs('bwrap'),
+}, async (t) => {
+  const folder = mountFolder(t);
+  const store = join(folder, 'store');
+  const source = await busyboxLayout(folder);
+  assert.equal((await runRootfs(['extract', '-q', '--dst', store, source])).code, 0);
+  const inside = (bind: string, ...more: readonly string[]): string => {
+    const words = ['mount', '-q', '--store', store, source, join(folder, 'root')];
+    const place = ['--ro-bind', '/', '/', '--dev', '/dev', bind, folder, folder, ...more];
+    const end = spawnSync('bwrap', [...place, process.execPath, MAIN, ...words], { encoding: 'utf8' });
+    assert.equal(end.status, 1, end.stderr);
+    return end.stderr;
+  };
+  assert.match(inside('--ro-bind'), /store\/mounts: EROFS.*name one that may be written.*\[ERR_PERMISSION\]/);
+  assert.match(inside('--bind', '--tmpfs', '/proc'), /there is no \/proc here; mount one.*\[ERR_UNSUPPORTED\]/);
+  assert.ok(!existsSync(join(folder, 'root')));
 });
