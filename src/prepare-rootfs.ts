@@ -4,13 +4,13 @@
  * It strings the verbs together and knows none of their insides; a form that is there already is used again.
  */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { wrapSystemError } from './errors.js';
+import { RootfsError, wrapSystemError } from './errors.js';
 import { findForm } from './export/forms.js';
 import { fetchImage } from './image/fetch-image.js';
 import type { Image } from './image/image.js';
 import { cacheFolder } from './io/cache-folder.js';
+import { makeFolders } from './io/make-folders.js';
 import type { ExtractOptions } from './layer/extract-options.js';
 import { type OpenOptions, openSource } from './open.js';
 import { mergeLayers } from './rootfs/merge.js';
@@ -47,7 +47,7 @@ export interface PreparedRootfs {
 /**
  * Makes the root file system of an image ready: resolves, fetches what is missing, verifies, writes the form.
  *
- * A form in its default place is shared by who asks for the same image: it must not be written to. Layers stay in the
+ * A form in its default place is shared by who asks for the same image, also at once: it must not be written to. Layers stay in the
  * store for the next image. A call that fails leaves layers that are whole, and no form.
  *
  * @param reference What `openSource` takes.
@@ -63,11 +63,14 @@ export async function prepareRootfs(reference: string, options: PrepareOptions =
     const { digest } = image.manifest.descriptor;
     const own = options.dst === undefined;
     const path = resolve(options.dst ?? join(store, form.name, digest.slice(digest.indexOf(':') + 1)));
-    if (own && existsSync(path)) return { path, form: form.name, image, reused: true, detail: undefined };
+    const found = { path, form: form.name, image, reused: true, detail: undefined };
+    if (own && existsSync(path)) return found;
     const parent = own ? join(store, form.name) : store;
-    await mkdir(parent, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    try {
+      makeFolders(parent, { mode: 0o700 });
+    } catch (error) {
       throw wrapSystemError(error, parent, 'name a store that can be made and written');
-    });
+    }
     const rootfs = await openRootFS(opened.source, image, store, { ...options.extract, signal, onProgress });
     try {
       let merged: Promise<MergedTree> | undefined;
@@ -77,6 +80,10 @@ export async function prepareRootfs(reference: string, options: PrepareOptions =
       };
       const { detail } = await form.write({ image, layers: rootfs.layers, tree }, path, { signal, onProgress });
       return { path, form: form.name, image, reused: false, detail };
+    } catch (error) {
+      // Of several that ask for the same at once, one is first, and what it made is as good for the others.
+      if (own && error instanceof RootfsError && error.code === 'ERR_BUSY' && existsSync(path)) return found;
+      throw error;
     } finally {
       await rootfs.close();
     }

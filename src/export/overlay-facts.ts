@@ -40,7 +40,8 @@ export function readOverlayFacts(path: string): OverlayFacts | undefined {
   try {
     const { version, links, lowerdir, options, userXattr } = JSON.parse(text) as OverlayFacts;
     const sound = Array.isArray(links) && links.length > 0 && links.every((link) => /^l\/[0-9ef]{1,4}$/.test(link));
-    if (version === 1 && sound) return { version, links, lowerdir, options, userXattr: userXattr === true };
+    if (version === 1 && sound && lowerdir === links.toReversed().join(':'))
+      return { version, links, lowerdir, options, userXattr: userXattr === true };
   } catch (error) {
     throw new RootfsError('ERR_LAYOUT_INVALID', `${file}: expected JSON; write the overlay again`, { cause: error });
   }

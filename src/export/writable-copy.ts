@@ -1,9 +1,11 @@
 /** A writable copy of a root file system for one run, in milliseconds: overlayfs above something that many share. */
-import { chmodSync, chownSync, lstatSync, mkdirSync, realpathSync, utimesSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, chownSync, lstatSync, mkdirSync, realpathSync, statSync, utimesSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { Directory } from '../io/directory.js';
+import { readMountTable } from '../io/mount-table.js';
 import { loadNative, nativeMissing } from '../io/native.js';
+import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
 import { openDestination } from './destination.js';
 import { escapeOption, MAX_MOUNT_OPTIONS, type OverlayFacts, readOverlayFacts, shellQuote } from './overlay-facts.js';
 import { readPowers } from './powers.js';
@@ -40,8 +42,10 @@ export interface WritableCopy {
  *
  * @param base What `writeOverlay` made, or a directory that `unpack` made. It must not change while copies are used.
  * @param run Absent, or an empty directory; on a file system that can carry an overlay's upper directory.
- * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_NOT_FOUND` (no `base`), `ERR_UNSUPPORTED` (a base whose marks a user
- *   namespace cannot read), `ERR_LAYOUT_INVALID`, `ERR_PERMISSION`, `ERR_FILESYSTEM`
+ * @throws RootfsError `ERR_OPTION_INVALID` (also where `run` holds the changes of an earlier run; the message says how
+ *   to mount them again), `ERR_BUSY` (an earlier copy is mounted there), `ERR_NOT_FOUND` (no `base`),
+ *   `ERR_UNSUPPORTED` (a base whose marks a user namespace cannot read), `ERR_LAYOUT_INVALID`, `ERR_PERMISSION`,
+ *   `ERR_FILESYSTEM`. What was made for a copy that fails is gone again.
  */
 export function createWritableCopy(base: string, run: string, options: WritableCopyOptions = {}): WritableCopy {
   const { path: lower, facts } = openBase(base);
@@ -53,6 +57,10 @@ export function createWritableCopy(base: string, run: string, options: WritableC
       `${lower}: its marks are for mounts by root, which a user namespace cannot read; write the overlay again with userXattr`,
     );
   }
+  const tail = userXattr ? ',userxattr' : '';
+  const commandFor = (path: string): string => mountCommand(lower, path, facts, tail);
+  refuseEarlierCopy(run, commandFor);
+  const wasThere = statSync(run, { throwIfNoEntry: false }) !== undefined;
   const destination = openDestination(run);
   try {
     for (const name of ['upper', 'work', 'merged']) mkdirSync(destination.root.at(name), 0o700);
@@ -67,11 +75,14 @@ export function createWritableCopy(base: string, run: string, options: WritableC
   }
   const { path } = destination;
   const [upper, work, merged] = [join(path, 'upper'), join(path, 'work'), join(path, 'merged')];
-  const tail = userXattr ? ',userxattr' : '';
-  const relative = facts?.lowerdir ?? '.';
-  const shown = `lowerdir=${relative},upperdir=${escapeOption(upper)},workdir=${escapeOption(work)}${tail}`;
-  const command = `cd ${shellQuote(lower)} && mount -t overlay overlay -o ${shellQuote(shown)} ${shellQuote(merged)}`;
-  const notMounted = options.mount === false ? 'it was not asked for' : mountHere(lower, path, facts, tail, powers.uid);
+  const command = commandFor(path);
+  let notMounted: string | undefined;
+  try {
+    notMounted = options.mount === false ? 'it was not asked for' : mountHere(lower, path, facts, tail, powers.uid);
+  } catch (error) {
+    takeBack(path, wasThere);
+    throw error;
+  }
   let mounted = notMounted === undefined;
   return {
     path,
@@ -86,6 +97,48 @@ export function createWritableCopy(base: string, run: string, options: WritableC
       mounted = false;
     },
   };
+}
+
+function mountCommand(lower: string, run: string, facts: OverlayFacts | undefined, tail: string): string {
+  const [upper, work] = [join(run, 'upper'), join(run, 'work')];
+  const shown = `lowerdir=${facts?.lowerdir ?? '.'},upperdir=${escapeOption(upper)},workdir=${escapeOption(work)}${tail}`;
+  const merged = shellQuote(join(run, 'merged'));
+  return `cd ${shellQuote(lower)} && mount -t overlay overlay -o ${shellQuote(shown)} ${merged}`;
+}
+
+/** After a restart of the machine the changes of a run are there and its mount is not: say how to have it back. */
+function refuseEarlierCopy(run: string, commandFor: (path: string) => string): void {
+  const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (!['upper', 'work', 'merged'].every((name) => isFolder(join(run, name)))) return;
+  const path = realpathSync(run);
+  const merged = join(path, 'merged');
+  if (readMountTable().some(({ mountpoint }) => mountpoint === merged)) {
+    throw new RootfsError(
+      'ERR_BUSY',
+      `${merged}: a writable copy is mounted there; use it, or take it down with umount`,
+      {
+        detail: { path },
+      },
+    );
+  }
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `${path}: holds the changes of an earlier run; choose another path, or mount them again: ${commandFor(path)}`,
+    { detail: { path } },
+  );
+}
+
+/** Nothing is mounted in it. Best effort: the failure that led here is what the caller must hear. */
+function takeBack(path: string, wasThere: boolean): void {
+  const parent = Directory.open(wasThere ? path : dirname(path));
+  try {
+    if (wasThere) emptyDirectory(parent);
+    else removeEntry(parent, Buffer.from(basename(path)).toString('latin1'));
+  } catch {
+    // What cannot be removed stays.
+  } finally {
+    parent.close();
+  }
 }
 
 function openBase(base: string): { readonly path: string; readonly facts: OverlayFacts | undefined } {
@@ -165,7 +218,7 @@ function mountHere(
     if (errno === 'EPERM' || errno === 'EACCES') return 'the system does not let this process mount';
     if (errno === 'ENODEV') return 'the kernel has no overlayfs';
     if (errno === 'EINVAL') return 'the file system cannot carry an upper directory of overlayfs';
-    throw wrapSystemError(error, join(run, 'merged'));
+    throw wrapSystemError(error, join(run, 'merged'), `look whether ${lower} is whole, or write it again`);
   } finally {
     for (const directory of open) directory.close();
   }

@@ -11,7 +11,7 @@ import { loadNative, nativeMissing } from '../../src/io/native.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { LayerBuilder } from '../../src/testing/layer-builder.js';
 import { runningAs, runTestsAs } from '../support/as-user.js';
-import { mergeBuilt } from '../support/layers.js';
+import { mergeBuilt, writeLayers } from '../support/layers.js';
 import { type DiskEntry, listTree } from '../support/list-tree.js';
 import { writeTars } from '../support/random-image.js';
 import { randomLayers } from '../support/random-layers.js';
@@ -265,4 +265,28 @@ test('a failed overlay leaves nothing', async (t) => {
   const bad = layers.map(({ path }) => ({ path, tarBytes: lstatSync(path).size }));
   await assert.rejects(writeOverlay(bad, join(folder, 'overlay')), { code: 'ERR_TAR_INVALID' });
   assert.deepEqual(readdirSync(folder).sort(), ['layer-0.tar', 'layer-1.tar', 'layer-2.tar']);
+});
+
+test('a copy whose mount fails leaves nothing; one in a folder that was there leaves it empty', {
+  skip: mayMount,
+}, async (t) => {
+  const folder = tempDir(t);
+  const layers = writeLayers(folder, new LayerBuilder().file('a', 'a'), new LayerBuilder().file('b', 'b'));
+  const { path } = await writeOverlay(layers, join(folder, 'over'));
+  rmSync(join(path, 'layers', '0'), { recursive: true });
+  const failure = { code: 'ERR_FILESYSTEM', message: /look whether .*over is whole, or write it again/ };
+  assert.throws(() => createWritableCopy(path, join(folder, 'run')), failure);
+  assert.equal(existsSync(join(folder, 'run')), false);
+  mkdirSync(join(folder, 'there'));
+  assert.throws(() => createWritableCopy(path, join(folder, 'there')), failure);
+  assert.deepEqual(readdirSync(join(folder, 'there')), []);
+});
+
+test('what overlay.json says of the order of layers is what its links say', async (t) => {
+  const folder = tempDir(t);
+  const layers = writeLayers(folder, new LayerBuilder().file('a', 'a'));
+  const { path } = await writeOverlay(layers, join(folder, 'over'));
+  const facts = JSON.parse(readFileSync(join(path, 'overlay.json'), 'utf8'));
+  writeFileSync(join(path, 'overlay.json'), JSON.stringify({ ...facts, lowerdir: '/etc:/usr,upperdir=/' }));
+  assert.throws(() => createWritableCopy(path, join(folder, 'run'), { mount: false }), { code: 'ERR_LAYOUT_INVALID' });
 });

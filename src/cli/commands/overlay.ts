@@ -1,12 +1,13 @@
 /** `rootfs overlay`: one directory for each layer, and writable copies of them, a run each. */
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { createWritableCopy, type Image, RootfsError, writeOverlay } from '../../index.js';
 import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { makeFolder } from '../make-folder.js';
 import { flag, text } from '../options.js';
-import { requireNoFile } from '../require-no-file.js';
+import { removeMade } from '../remove-made.js';
+import { requireEmpty } from '../require-empty.js';
 import { STORE_OPTIONS, storeFolder, withStore } from '../store.js';
 import { UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
@@ -25,9 +26,10 @@ interface Place {
  */
 async function placeOf(args: Arguments): Promise<(image: Image) => Place> {
   const dst = text(args, 'dst');
+  await requireRun(text(args, 'rw'));
   if (dst !== undefined) {
     const place = { path: resolve(dst), reuse: text(args, 'rw') !== undefined };
-    await requireNoFile('--dst', place.path);
+    if (!(place.reuse && isWritten(place.path))) await requireEmpty('--dst', place.path);
     return () => place;
   }
   const store = storeFolder(args);
@@ -38,6 +40,16 @@ async function placeOf(args: Arguments): Promise<(image: Image) => Place> {
     );
   }
   return (image) => besideLayers(args, store, image);
+}
+
+function isWritten(path: string): boolean {
+  return existsSync(join(path, 'overlay.json'));
+}
+
+/** What an earlier run left is told by who makes copies: it knows how to mount that again. */
+async function requireRun(rw: string | undefined): Promise<void> {
+  if (rw === undefined || existsSync(join(resolve(rw), 'upper'))) return;
+  await requireEmpty('--rw', resolve(rw));
 }
 
 function besideLayers(args: Arguments, store: string, image: Image): Place {
@@ -54,19 +66,40 @@ async function write(
   const place = await placeOf(args);
   return withImage(args, context, async (image, opened) => {
     const { path, reuse } = place(image);
-    if (reuse && existsSync(join(path, 'overlay.json'))) return { path, json: { path, reused: true } };
-    if (text(args, 'dst') === undefined) await makeFolder('--store', resolve(path, '..'));
-    const result = await withStore(args, context, image, opened, ({ layers }) =>
-      writeOverlay(layers, path, {
-        ...options,
-        userXattr: flag(args, 'user-xattr'),
-        whiteouts: text(args, 'whiteouts') === 'xattr' ? 'xattr' : 'device',
-        signal: context.signal,
-        onProgress: context.onProgress,
-      }),
-    );
-    return { path, command: result.command, json: { ...result, reused: false } };
+    const found = { path, json: { path, reused: true } };
+    if (reuse && isWritten(path)) return found;
+    try {
+      const result = await withStore(args, context, image, opened, ({ layers }) =>
+        within(args, dirname(path), () =>
+          writeOverlay(layers, path, {
+            ...options,
+            userXattr: flag(args, 'user-xattr'),
+            whiteouts: text(args, 'whiteouts') === 'xattr' ? 'xattr' : 'device',
+            signal: context.signal,
+            onProgress: context.onProgress,
+          }),
+        ),
+      );
+      return { path, command: result.command, json: { ...result, reused: false } };
+    } catch (error) {
+      // Many runs are started at once, and one of them was first.
+      if (reuse && error instanceof RootfsError && error.code === 'ERR_BUSY' && isWritten(path)) return found;
+      throw error;
+    }
   });
+}
+
+/** Makes the folder of a store's overlays, where the overlay goes there, and removes it if it stays empty. */
+async function within<T>(args: Arguments, folder: string, use: () => Promise<T>): Promise<T> {
+  if (text(args, 'dst') !== undefined) return use();
+  const option = args['store'] === undefined ? 'layer store' : '--store';
+  const made = await makeFolder(option, folder, undefined, 'name a place that can be written with --dst');
+  try {
+    return await use();
+  } catch (error) {
+    if (made !== undefined) await removeMade(folder, made);
+    throw error;
+  }
 }
 
 /** The command. */
