@@ -7,6 +7,7 @@ import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
+import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
 import type { IdMap } from './id-map.js';
 import { readPowers } from './powers.js';
@@ -48,7 +49,7 @@ export interface BundleResult {
  * An image that names no command gets `sh`, as runtimes' own templates have it; a warning says so.
  *
  * @param dst Absent, or an empty directory.
- * @throws RootfsError as `unpack` and `resolveProcess` do
+ * @throws RootfsError as `unpack` and `resolveProcess` do; `ERR_UNSUPPORTED` for an image of another system than Linux
  */
 export async function writeBundle(
   image: Image,
@@ -58,6 +59,7 @@ export async function writeBundle(
   options: BundleOptions = {},
 ): Promise<BundleResult> {
   options.signal?.throwIfAborted();
+  refuseForeign(image);
   const powers = readPowers();
   const rootless = options.rootless ?? !powers.root;
   const process = withinMaps(resolveProcess(image, tree, layers, withCommand(image, options)), rootless, options);
@@ -77,7 +79,8 @@ export async function writeBundle(
     destination.commit();
     return { path: destination.path, process, rootless, rootfs: settled(rootfs, destination) };
   } catch (error) {
-    const failed = error === options.signal?.reason ? error : wrapSystemError(error, destination.path);
+    const failed =
+      error === options.signal?.reason ? error : withFinalNames(wrapSystemError(error, destination.path), destination);
     try {
       destination.discard();
     } catch (cause) {
@@ -85,6 +88,17 @@ export async function writeBundle(
     }
     throw failed;
   }
+}
+
+/** A config for runtimes of Linux says nothing to those of another system. */
+function refuseForeign({ config }: Image): void {
+  const { os } = config.value;
+  if (os === '' || os === 'linux') return;
+  throw new RootfsError(
+    'ERR_UNSUPPORTED',
+    `bundle: expected an image for linux, found one for ${os}; rootfs unpack writes its files without a config`,
+    { detail: { os } },
+  );
 }
 
 /** The process options, with a shell where neither they nor the image name a command: many images are data only. */

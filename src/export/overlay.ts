@@ -6,6 +6,7 @@ import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js'
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, TreeNode } from '../rootfs/tree.js';
 import { openDestination } from './destination.js';
+import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
 import { MAX_MOUNT_OPTIONS, OVERLAY_FILE, type OverlayFacts, shellQuote } from './overlay-facts.js';
 import type { Marks } from './plan-unpack.js';
@@ -81,7 +82,8 @@ export async function writeOverlay(
     writeFileSync(root.at(OVERLAY_FILE), `${JSON.stringify(facts, undefined, 2)}\n`, { flag: 'wx' });
     destination.commit();
   } catch (error) {
-    const failed = signal?.aborted === true ? signal.reason : wrapSystemError(error, destination.path);
+    const failed =
+      signal?.aborted === true ? signal.reason : withFinalNames(wrapSystemError(error, destination.path), destination);
     try {
       destination.discard();
     } catch (cause) {

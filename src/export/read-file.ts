@@ -23,9 +23,13 @@ export function readTreeFile(
   if (node?.inode.type !== 'file') return undefined;
   const { size, data } = node.inode;
   if (size > maxBytes) {
-    throw new RootfsError('ERR_LIMIT_EXCEEDED', `${path}: expected at most ${maxBytes} bytes, found ${size}`, {
-      detail: { path, size, maxBytes },
-    });
+    throw new RootfsError(
+      'ERR_LIMIT_EXCEEDED',
+      `${path}: expected at most ${maxBytes} bytes, found ${size}; make it smaller in the image`,
+      {
+        detail: { path, size, maxBytes },
+      },
+    );
   }
   const content = Buffer.alloc(size);
   if (data === undefined) return content;

@@ -67,6 +67,7 @@ export function resolveProcess(
   const { uid, gid, additionalGids, home } = resolveUser(spec, accounts('passwd'), accounts('group'));
   const env = mergeEnv([`PATH=${DEFAULT_PATH}`, `HOME=${home}`], config.Env ?? [], options.env ?? []);
   const cwd = posix.resolve('/', options.cwd ?? config.WorkingDir ?? '');
+  refuseNul({ 'Entrypoint and Cmd': argv, Env: env, WorkingDir: [cwd] });
   return { argv, env, cwd, uid, gid, additionalGids };
 }
 
@@ -80,6 +81,19 @@ function checkTexts({ args, entrypoint, env, cwd, user }: ProcessOptions): void 
     if (value !== undefined && !isText(value)) {
       throw new RootfsError('ERR_OPTION_INVALID', `${name}: expected a text without NUL`);
     }
+  }
+}
+
+/** Options were looked at before: what is left comes from the image. No process can be started with such texts. */
+function refuseNul(texts: Readonly<Record<string, readonly string[]>>): void {
+  for (const [name, values] of Object.entries(texts)) {
+    const found = values.find((value) => value.includes('\0'));
+    if (found === undefined) continue;
+    throw new RootfsError(
+      'ERR_CONFIG_INVALID',
+      `image config, ${name}: expected texts without NUL, found ${JSON.stringify(found.slice(0, 100))}; give another value`,
+      { detail: { field: name } },
+    );
   }
 }
 

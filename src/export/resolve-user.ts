@@ -96,7 +96,8 @@ function passwdEntries(text: string): PasswdEntry[] {
     const uid = decimal(uidText);
     const gid = decimal(gidText);
     if (uid !== undefined && gid !== undefined && uid <= MAX_ID && gid <= MAX_ID) {
-      entries.push({ name, uid, gid, home: home === '' ? '/' : home });
+      // No environment can hold a NUL.
+      entries.push({ name, uid, gid, home: home === '' || home.includes('\0') ? '/' : home });
     }
   }
   return entries;

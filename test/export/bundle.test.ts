@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { RootfsError } from '../../src/errors.js';
 import { type BundleOptions, writeBundle } from '../../src/export/bundle.js';
+import type { Destination } from '../../src/export/destination.js';
+import { withFinalNames } from '../../src/export/final-names.js';
 import { writeOverlay } from '../../src/export/overlay.js';
 import { LayerBuilder } from '../../src/testing/layer-builder.js';
 import { configImage } from '../support/config-image.js';
@@ -156,4 +159,32 @@ test('an image that names no command gets a shell, and that is said', async (t) 
   const { config, warnings } = await bundle(t, { Cmd: [] });
   assert.deepEqual(config.process.args, ['sh']);
   assert.equal(warnings.filter((text) => text.includes('names no command')).length, 1);
+});
+
+test('an image for another system than Linux is refused: its config would say nothing to any runtime', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = await mergeBuilt(folder, new LayerBuilder().file('a', 'a'));
+  const linux = configImage({ Cmd: ['cmd'] });
+  const image = { ...linux, config: { ...linux.config, value: { ...linux.config.value, os: 'windows' } } };
+  await assert.rejects(writeBundle(image, tree, layers, join(folder, 'bundle')), {
+    code: 'ERR_UNSUPPORTED',
+    message: /expected an image for linux, found one for windows/,
+  });
+  assert.equal(existsSync(join(folder, 'bundle')), false);
+});
+
+test('a failure names the path that was asked for, not the one of the time of writing', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = await mergeBuilt(folder, new LayerBuilder().file('etc/a', 'content'));
+  truncateSync(layers[0]?.path ?? '', 600);
+  const dst = join(folder, 'bundle');
+  const asked = (error: Error): boolean => {
+    assert.doesNotMatch(error.message, /\.rootfs-/);
+    return true;
+  };
+  await assert.rejects(writeBundle(configImage({ Cmd: ['sh'] }), tree, layers, dst), asked);
+  await assert.rejects(writeOverlay(layers, join(folder, 'overlay')), asked);
+  const inside = new RootfsError('ERR_NO_SPACE', `${dst}.tmp/rootfs/a: full`);
+  const place = { path: dst, workingPath: `${dst}.tmp` } as Destination;
+  assert.equal(withFinalNames(inside, place).message, `${dst}/rootfs/a: full`);
 });

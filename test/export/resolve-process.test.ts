@@ -138,3 +138,14 @@ test('CVE-2024-9676: accounts that are links, devices or pipes are not followed 
   const zero = new LayerBuilder().symlink('etc/passwd', '/dev/zero').device('dev/zero', 'char', 1, 5).fifo('etc/group');
   assert.equal((await resolve(t, { User: '5' }, {}, zero)).uid, 5);
 });
+
+test('a NUL, which no process can be given, is an error where the image has it, and no home directory', async (t) => {
+  for (const config of [{ Cmd: ['a\0b'] }, { Entrypoint: ['\0'] }, { Env: ['A=\0'] }, { WorkingDir: '/a\0' }]) {
+    await assert.rejects(resolve(t, config), { code: 'ERR_CONFIG_INVALID', message: /without NUL/ });
+  }
+  assert.deepEqual((await resolve(t, { Cmd: ['a\0b'] }, { args: ['ls'] })).argv, ['ls'], 'what replaces it is fine');
+  const base = new LayerBuilder().file('etc/passwd', 'app:x:5:6::/a\0b:/bin/sh');
+  const { uid, env } = await resolve(t, { User: 'app' }, {}, base);
+  assert.equal(uid, 5);
+  assert.ok(env.includes('HOME=/'), String(env));
+});
