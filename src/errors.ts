@@ -150,6 +150,14 @@ const USUAL_ADVICE: Partial<Readonly<Record<ErrorCode, string>>> = {
   ERR_PERMISSION: 'ask for access, or choose another place',
 };
 
+/** What helps against a failure that has no code of its own. */
+const ERRNO_ADVICE: Readonly<Record<string, string>> = {
+  EMFILE: 'allow more open files (ulimit -n)',
+  ENFILE: 'the machine has too many open files; end what holds them',
+  EFBIG: 'allow larger files (ulimit -f), or choose another file system',
+  ENAMETOOLONG: 'choose a shorter path',
+};
+
 const PERMISSION_MODEL_ADVICE = 'Node was started with --permission; start it without';
 
 /** The `code` of a Node system error (`ENOENT`, …), or `undefined` for anything else. */
@@ -167,7 +175,7 @@ export function systemErrorCode(error: unknown): string | undefined {
  *
  * @param subject What the message starts with, usually a path.
  * @param advice What to do next; one clause, without a full stop. Default: what usually helps against full disks and
- *   missing permissions.
+ *   missing permissions. Limits of this process and names that are too long have advice of their own.
  */
 export function wrapSystemError(error: unknown, subject: string, advice?: string): RootfsError {
   if (error instanceof RootfsError) return error;
@@ -176,7 +184,8 @@ export function wrapSystemError(error: unknown, subject: string, advice?: string
   const message = error instanceof Error ? error.message : String(error);
   // The path of an open descriptor tells people nothing; the subject says where it was.
   const reason = message.replace(/, \w+ '\/proc\/self\/fd\/.*$/s, '').replace(/\.$/, '');
-  const hint = errno === 'ERR_ACCESS_DENIED' ? PERMISSION_MODEL_ADVICE : (advice ?? USUAL_ADVICE[code]);
+  const usual = ERRNO_ADVICE[errno ?? ''] ?? advice ?? USUAL_ADVICE[code];
+  const hint = errno === 'ERR_ACCESS_DENIED' ? PERMISSION_MODEL_ADVICE : usual;
   return new RootfsError(code, `${subject}: ${reason}${hint === undefined ? '' : `; ${hint}`}`, {
     cause: error,
     detail: { subject, ...(errno === undefined ? {} : { errno }) },

@@ -13,6 +13,9 @@ test('what a system call threw becomes a code and says what to do', () => {
     ['EACCES', 'ERR_PERMISSION', /; ask for access, or choose another place$/],
     ['EPERM', 'ERR_PERMISSION', /; ask for access/],
     ['EROFS', 'ERR_PERMISSION', /; ask for access/],
+    ['EMFILE', 'ERR_FILESYSTEM', /; allow more open files \(ulimit -n\)$/],
+    ['EFBIG', 'ERR_FILESYSTEM', /; allow larger files \(ulimit -f\)/],
+    ['ENAMETOOLONG', 'ERR_FILESYSTEM', /; choose a shorter path$/],
     ['EIO', 'ERR_FILESYSTEM', /: EIO: it failed$/],
   ];
   for (const [errno, code, advice] of cases) {
@@ -21,7 +24,9 @@ test('what a system call threw becomes a code and says what to do', () => {
     assert.deepEqual([error.code, error.detail, error.cause], [code, { subject: '/a/path', errno }, cause]);
     assert.match(error.message, /^\/a\/path: /);
     assert.match(error.message, advice);
-    assert.match(wrapSystemError(cause, '/a/path', 'do this').message, /; do this$/);
+    // Where a limit of this process is reached, no other place helps.
+    const isLimit = ['EMFILE', 'EFBIG', 'ENAMETOOLONG'].includes(errno);
+    assert.match(wrapSystemError(cause, '/a/path', 'do this').message, isLimit ? advice : /; do this$/);
   }
   const inside = Object.assign(new Error("EACCES: permission denied, mkdir '/proc/self/fd/20/.x.rootfs-1'"), {
     code: 'EACCES',

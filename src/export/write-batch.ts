@@ -219,9 +219,15 @@ class BatchWriter implements AttributeContext {
       this.losses.push({ what, path });
       return;
     }
+    const errno = systemErrorCode(cause) ?? 'refused';
+    // The kernel has no such id to give: a user namespace that /proc would have told of.
+    const unmapped = what === 'owners' && errno === 'EINVAL';
+    const advice = unmapped
+      ? 'a user namespace without it needs /proc to be seen; mount one'
+      : 'choose another file system';
     throw new RootfsError(
       'ERR_WOULD_LOSE',
-      `${this.#shown(entry.name)}: the ${found} cannot be set here (${systemErrorCode(cause) ?? 'refused'}); choose another file system, or allow the loss (allowLoss)`,
+      `${this.#shown(entry.name)}: the ${found} cannot be set here (${errno}); ${advice}, or allow the loss (allowLoss)`,
       { cause, detail: { what, path: Buffer.from(path, 'latin1').toString() } },
     );
   }

@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeBundle } from '../../src/export/bundle.js';
 import { unpack } from '../../src/export/unpack.js';
+import { image, LayerBuilder, writeLayout } from '../../src/testing/testing.js';
 import { runningAs, runTestsAs } from '../support/as-user.js';
 import { busyboxLayers } from '../support/busybox.js';
 import { configImage } from '../support/config-image.js';
 import { mergeBuilt } from '../support/layers.js';
+import { ROOTFS_BIN } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 import { needs } from '../support/tools.js';
 
@@ -79,4 +81,37 @@ test('runc runs the bundle as the user of the image', { skip: outermost ? needs(
   const id = `rootfs-kit-${process.pid}-${Math.trunc(performance.now())}`;
   const run = spawnSync('runc', ['--root', join(folder, 'state'), 'run', '--bundle', bundle, id], { encoding: 'utf8' });
   assert.equal(run.stdout, '1000\n1000 44\n/home/app\nwritten\n', run.stderr);
+});
+
+test('root of a user namespace that /proc does not tell of: what cannot be kept says why', {
+  skip: needs('bwrap'),
+}, async (t) => {
+  const folder = tempDir(t);
+  chmodSync(folder, 0o777);
+  const layer = new LayerBuilder().file('a', 'a', { uid: 5, gid: 6 });
+  await writeLayout(join(folder, 'layout'), { latest: image().layer(layer.tar()).build() });
+  const place = ['--unshare-user', '--uid', '0', '--gid', '0', '--ro-bind', '/', '/', '--dev', '/dev'];
+  const words = ['unpack', '-q', '--store', join(folder, 'store'), '--dst', join(folder, 'root')];
+  const run = spawnSync(
+    'bwrap',
+    [
+      ...place,
+      '--bind',
+      folder,
+      folder,
+      '--tmpfs',
+      '/proc',
+      process.execPath,
+      ROOTFS_BIN,
+      ...words,
+      `oci:${folder}/layout`,
+    ],
+    { encoding: 'utf8' },
+  );
+  assert.equal(run.status, 1, run.stderr);
+  assert.match(
+    run.stderr,
+    /owner 5:6 cannot be set here \(EINVAL\); a user namespace.*needs \/proc.*\[ERR_WOULD_LOSE\]/,
+  );
+  assert.equal(existsSync(join(folder, 'root')), false);
 });
