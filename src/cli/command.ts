@@ -11,7 +11,7 @@ export type Arguments = Readonly<Record<string, unknown>>;
 
 /** What a running command may use. stdout is data only; everything else goes to stderr. */
 export interface Context {
-  /** Aborted by the first Ctrl-C or SIGTERM. */
+  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP. */
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
   /** Writes data; resolves when it was taken, so that a slow reader is waited for. */

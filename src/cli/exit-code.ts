@@ -45,3 +45,9 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
 export function exitCodeOf(code: ErrorCode): number {
   return BY_CODE[code] ?? ExitCode.failure;
 }
+
+/** The exit code of a run that a signal ended: what shells give. */
+export function exitCodeOfSignal(signal: NodeJS.Signals): number {
+  if (signal === 'SIGHUP') return 129;
+  return signal === 'SIGTERM' ? 143 : ExitCode.interrupted;
+}

@@ -4,13 +4,16 @@ import { RootfsError } from '../index.js';
 import type { Arguments, Command, CommandEntry, Context } from './command.js';
 import { COMMANDS } from './commands.js';
 import { complete } from './complete.js';
-import { ExitCode } from './exit-code.js';
+import { ExitCode, exitCodeOfSignal } from './exit-code.js';
 import { findCommand } from './find-command.js';
 import { GLOBAL_OPTIONS } from './options.js';
 import { printError } from './print-error.js';
 import { createProgress } from './progress/progress.js';
 import { readWords } from './read-words.js';
 import { writeStdout } from './write-stdout.js';
+
+/** Ctrl-C, who ends services, a terminal or connection that is closed. */
+const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Columns of help. */
 const WIDTH = 110;
@@ -25,7 +28,7 @@ const EPILOGUE = `IMAGE is a registry reference (debian:12, docker://ghcr.io/org
 oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], dir:DIR, docker-daemon:REF.
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 not found,
 4 denied, 5 integrity, 6 network, 130 interrupted,
-141 the reader of stdout has gone, 143 SIGTERM.`;
+141 the reader of stdout has gone, 129 SIGHUP, 143 SIGTERM.`;
 
 /** Examples are not wrapped: each can be copied as it stands. */
 function examples(lines: Command['examples']): string {
@@ -93,14 +96,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
   let stopping: NodeJS.Signals | undefined;
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping !== undefined) process.exit(signal === 'SIGTERM' ? 143 : ExitCode.interrupted);
+    if (stopping !== undefined) process.exit(exitCodeOfSignal(signal));
     stopping = signal;
     interrupt.abort(new RootfsError('ERR_INTERNAL', `interrupted by ${signal}`));
     // Whatever is still cleaning up after a moment is cut off: Ctrl-C ends within a second.
-    setTimeout(() => process.exit(signal === 'SIGTERM' ? 143 : ExitCode.interrupted), 900).unref();
+    setTimeout(() => process.exit(exitCodeOfSignal(signal)), 900).unref();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  for (const signal of STOPPING) process.on(signal, stop);
   let json = argv.includes('--json');
   const debug = argv.includes('--debug');
   const toStderr = (text: string): void => void process.stderr.write(text);
@@ -136,11 +138,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     endProgress();
     if (stopping !== undefined) {
       if (!json) toStderr(`rootfs: interrupted by ${stopping}\n`);
-      return stopping === 'SIGTERM' ? 143 : ExitCode.interrupted;
+      return exitCodeOfSignal(stopping);
     }
     return printError(error, { json, debug, write: toStderr });
   } finally {
-    process.removeListener('SIGINT', stop);
-    process.removeListener('SIGTERM', stop);
+    for (const signal of STOPPING) process.removeListener(signal, stop);
   }
 }

@@ -123,6 +123,7 @@ async function interrupted(t: TestContext, signal: NodeJS.Signals) {
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
   ['SIGKILL', null],
 ] as const) {
   test(`${signal} in the middle of a layer: the next run fetches the rest`, async (t) => {
