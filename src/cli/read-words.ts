@@ -9,6 +9,7 @@ import type { Arguments, Command } from './command.js';
 import { nearest } from './nearest.js';
 import { GLOBAL_OPTIONS } from './options.js';
 import { fromPeers } from './peer-options.js';
+import { refuseOtherBytes } from './refuse-other-bytes.js';
 
 interface Known {
   readonly name: string;
@@ -25,6 +26,7 @@ interface Known {
  */
 export function readWords(command: Command, name: string, words: readonly string[]): Arguments | undefined {
   if (words.some((word) => word === '--help' || word === '-h')) return undefined;
+  refuseOtherBytes(words);
   return new WordReader(command, name).read(words);
 }
 

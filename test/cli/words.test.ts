@@ -1,6 +1,6 @@
 /** Lines as people type them: understood where there is one meaning, refused by name where there is none. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -9,6 +9,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -381,4 +382,26 @@ test('a home that cannot be written: the way out is named', async (t) => {
   assert.equal(code, 1);
   assert.match(stderr, /layer store .*--store.*--no-store/);
   assert.ok(!existsSync(join(folder, 'd')));
+});
+
+test('words that are no UTF-8 are refused, since something of another name would be made', {
+  skip: process.platform === 'linux' ? false : 'needs /proc',
+}, (t) => {
+  const place = tempDir(t);
+  const make = (name: string): { status: number | null; stderr: string } =>
+    spawnSync(
+      'sh',
+      ['-c', `"$0" "$1" extract -q --dst "$(printf '${name}')" oci:${folder}/h`, process.execPath, ROOTFS_BIN],
+      {
+        cwd: place,
+        encoding: 'utf8',
+      },
+    );
+  const { status, stderr } = make('a\\377b');
+  assert.equal(status, 2, stderr);
+  assert.match(stderr, /expected text in UTF-8, found other bytes.*\[ERR_OPTION_INVALID\]/);
+  assert.deepEqual(readdirSync(place), []);
+  const meant = make('a\\357\\277\\275b');
+  assert.equal(meant.status, 0, meant.stderr);
+  assert.deepEqual(readdirSync(place), ['a\uFFFDb'], 'the character itself is a name like others');
 });
