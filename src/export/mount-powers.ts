@@ -19,7 +19,8 @@ export function requireMounting(what: 'mount' | 'umount' = 'mount'): Native {
   }
   const native = loadNative();
   if (native === undefined) {
-    throw new RootfsError('ERR_NATIVE_MISSING', `mount: needs system calls, and ${nativeMissing()}; ${INSTEAD}`);
+    const without = what === 'mount' ? INSTEAD : 'install the optional dependency koffi';
+    throw new RootfsError('ERR_NATIVE_MISSING', `${what}: needs system calls, and ${nativeMissing()}; ${without}`);
   }
   if (!mayMount()) {
     throw new RootfsError(

@@ -1,10 +1,11 @@
 /** From an image to directories that overlayfs stacks: one for each layer, shared by many sandboxes. */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { loadNative, nativeMissing } from '../io/native.js';
 import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js';
 import type { LayerTar } from '../rootfs/merge.js';
-import type { Inode, TreeNode } from '../rootfs/tree.js';
+import { type Inode, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { openDestination } from './destination.js';
 import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
@@ -49,7 +50,8 @@ export interface OverlayResult extends OverlayFacts {
  *
  * @param layers Base first.
  * @param dst Absent, or an empty directory.
- * @throws RootfsError as `unpack` and `mergeLayers` do; `ERR_UNSUPPORTED` where marks or whiteouts cannot be made;
+ * @throws RootfsError as `unpack` and `mergeLayers` do; `ERR_UNSUPPORTED` where marks or whiteouts cannot be made,
+ *   whatever losses are allowed; `ERR_NATIVE_MISSING` where an image has some and this process has no system calls;
  *   `ERR_LIMIT_EXCEEDED` for more layers than one mount takes
  */
 export async function writeOverlay(
@@ -71,8 +73,9 @@ export async function writeOverlay(
     for await (const changes of readLayerChanges(layers, { signal })) {
       const { marks, devices } = mark(changes, prefix, whiteouts);
       const place = join(workingPath, 'layers', String(changes.layer));
-      const { absent } = await unpackMarked(changes.tree, layers, place, options, marks);
-      if (devices > 0 && absent.length > 0) refuseAbsent(changes.tree.root, absent);
+      if (marks.size > 0 || devices > 0) requireNative();
+      const { absent, losses } = await unpackMarked(changes.tree, layers, place, options, marks);
+      if (devices > 0 && (absent.length > 0 || losses.length > 0)) refuseAbsent(place, changes);
     }
     for (const short of facts.links) {
       const name = short.slice(2);
@@ -148,16 +151,31 @@ function whiteoutInode(kind: 'device' | 'xattr'): Inode {
   return kind === 'xattr' ? { ...common, type: 'file' } : { ...common, type: 'char', rdevMajor: 0, rdevMinor: 0 };
 }
 
-function refuseAbsent(root: TreeNode, absent: readonly string[]): void {
-  for (const path of absent) {
-    let node: TreeNode | undefined = root;
-    for (const name of Buffer.from(path).toString('latin1').split('/')) node = node?.children?.get(name);
-    if (node?.inode.type !== 'char' || node.inode.rdevMajor !== 0 || node.inode.rdevMinor !== 0) continue;
-    throw new RootfsError(
-      'ERR_UNSUPPORTED',
-      `${path}: a device node that removes this name cannot be made here; try whiteouts: 'xattr', or another file system`,
-      { detail: { path } },
-    );
+/** Without its marks a mount shows again what the image has removed: that is no loss to be allowed. */
+function requireNative(): void {
+  if (loadNative() !== undefined) return;
+  throw new RootfsError(
+    'ERR_NATIVE_MISSING',
+    `overlay: marking removed names needs system calls, and ${nativeMissing()}; install the optional dependency koffi, or use rootfs unpack`,
+  );
+}
+
+/** Looks at each whiteout device, where some entries of the layer could not be made. */
+function refuseAbsent(place: string, { whiteouts, opaque }: LayerChanges): void {
+  for (const [directory, names] of whiteouts) {
+    if (opaque.has(directory)) continue;
+    const above = nodePath(directory);
+    for (const name of names) {
+      const path = above === '' ? name : `${above}/${name}`;
+      const bytes = Buffer.concat([Buffer.from(`${place}/`), Buffer.from(path, 'latin1')]);
+      if (lstatSync(bytes, { throwIfNoEntry: false })?.isCharacterDevice() === true) continue;
+      const shown = Buffer.from(path, 'latin1').toString();
+      throw new RootfsError(
+        'ERR_UNSUPPORTED',
+        `${shown}: a device node that removes this name cannot be made here; try whiteouts: 'xattr', or another file system`,
+        { detail: { path: shown } },
+      );
+    }
   }
 }
 

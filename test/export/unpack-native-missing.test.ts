@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { lstatSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { writeOverlay } from '../../src/export/overlay.js';
 import { unpack } from '../../src/export/unpack.js';
 import { loadNative } from '../../src/io/native.js';
+import { LayerBuilder } from '../../src/testing/layer-builder.js';
 import { runTestsAs } from '../support/as-user.js';
 import { handTree } from '../support/hand-tree.js';
+import { writeLayers } from '../support/layers.js';
 import { listTree } from '../support/list-tree.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -16,7 +19,7 @@ const missing = root && bare ? false : 'needs root, and no native calls: run bel
 test('all of this without native calls', { skip: root && !bare ? false : 'needs root and koffi' }, () => {
   const run = runTestsAs('self', [new URL(import.meta.url)], { ROOTFS_NATIVE: '0' });
   assert.equal(run.status, 0, run.output);
-  assert.equal(run.pass, 3, run.output);
+  assert.equal(run.pass, 4, run.output);
 });
 
 test('as root, what would be lost is named and nothing is written', { skip: missing }, async (t) => {
@@ -79,4 +82,26 @@ test('links to devices that are lost are lost too', { skip: missing }, async (t)
     [['devices', 2]],
   );
   assert.equal(lstatSync(join(folder, 'root', 'z')).nlink, 2);
+});
+
+test('an overlay whose removed names cannot be marked is refused, whatever losses are allowed', {
+  skip: missing,
+}, async (t) => {
+  const folder = tempDir(t);
+  const base = new LayerBuilder().file('gone', 'secret').file('dir/low', 'low');
+  const tops = [new LayerBuilder().whiteout('gone'), new LayerBuilder().dir('dir').opaque('dir')];
+  for (const [index, top] of tops.entries()) {
+    mkdirSync(join(folder, String(index)));
+    const layers = writeLayers(join(folder, String(index)), base, top);
+    for (const whiteouts of ['device', 'xattr'] as const) {
+      const dst = join(folder, 'overlay');
+      await assert.rejects(writeOverlay(layers, dst, { whiteouts, allowLoss: true }), {
+        code: 'ERR_NATIVE_MISSING',
+        message: /marking removed names.*ROOTFS_NATIVE=0.*install the optional dependency koffi/,
+      });
+      assert.equal(existsSync(dst), false);
+    }
+  }
+  const { layers } = await writeOverlay(writeLayers(folder, base), join(folder, 'plain'));
+  assert.equal(layers.length, 1, 'what removes nothing needs no marks');
 });

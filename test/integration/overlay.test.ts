@@ -290,3 +290,16 @@ test('what overlay.json says of the order of layers is what its links say', asyn
   writeFileSync(join(path, 'overlay.json'), JSON.stringify({ ...facts, lowerdir: '/etc:/usr,upperdir=/' }));
   assert.throws(() => createWritableCopy(path, join(folder, 'run'), { mount: false }), { code: 'ERR_LAYOUT_INVALID' });
 });
+
+test('devices of the image that are not made do not stand for whiteouts that are', {
+  skip: native === undefined ? nativeMissing() : false,
+}, async (t) => {
+  const folder = tempDir(t);
+  const base = new LayerBuilder().file('a/b/gone', 'gone').device('dev/zero', 'char', 1, 5);
+  const top = new LayerBuilder().whiteout('a/b/gone').whiteout('dev/zero').device('dev/null', 'char', 1, 3);
+  const { path } = await writeOverlay(writeLayers(folder, base, top), join(folder, 'over'), { allowLoss: true });
+  for (const name of ['a/b/gone', 'dev/zero']) {
+    const whiteout = lstatSync(join(path, 'layers', '1', name));
+    assert.deepEqual([whiteout.isCharacterDevice(), whiteout.rdev], [true, 0], name);
+  }
+});
