@@ -23,10 +23,10 @@ export function requireMounting(what: 'mount' | 'umount' = 'mount'): Native {
     throw new RootfsError('ERR_NATIVE_MISSING', `${what}: needs system calls, and ${nativeMissing()}; ${without}`);
   }
   if (!mayMount()) {
-    throw new RootfsError(
-      'ERR_PERMISSION',
-      `${what}: needs root (CAP_SYS_ADMIN), and this is user ${process.geteuid?.()}; run it with sudo${instead}`,
-    );
+    const uid = process.geteuid?.();
+    const found =
+      uid === 0 ? 'this root does not have it; start its container with it' : `this is user ${uid}; run it with sudo`;
+    throw new RootfsError('ERR_PERMISSION', `${what}: needs root (CAP_SYS_ADMIN), and ${found}${instead}`);
   }
   return native;
 }

@@ -43,6 +43,12 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const WORKING_FILE_MODE = 0o600;
 /** Marks of the overlay form: the image's own attributes of such names are never planned. */
 const OVERLAY_MARK = /^(?:trusted|user)\.overlay\./;
+/** What helps where the kernel refuses what root asks for, by what it was and what the kernel said. */
+const ADVICE: Readonly<Record<string, string>> = {
+  // It has no such id to give: a user namespace that /proc would have told of.
+  'owners EINVAL': 'a user namespace without it needs /proc to be seen; mount one',
+  'devices EPERM': 'run with CAP_MKNOD',
+};
 /** Gaps between files up to this many bytes are read along: headers, mostly. */
 const MAX_GAP = 64 * 1024;
 const MAX_RUN = 256 * 1024;
@@ -220,11 +226,7 @@ class BatchWriter implements AttributeContext {
       return;
     }
     const errno = systemErrorCode(cause) ?? 'refused';
-    // The kernel has no such id to give: a user namespace that /proc would have told of.
-    const unmapped = what === 'owners' && errno === 'EINVAL';
-    const advice = unmapped
-      ? 'a user namespace without it needs /proc to be seen; mount one'
-      : 'choose another file system';
+    const advice = ADVICE[`${what} ${errno}`] ?? 'choose another file system';
     throw new RootfsError(
       'ERR_WOULD_LOSE',
       `${this.#shown(entry.name)}: the ${found} cannot be set here (${errno}); ${advice}, or allow the loss (allowLoss)`,

@@ -115,3 +115,33 @@ test('root of a user namespace that /proc does not tell of: what cannot be kept 
   );
   assert.equal(existsSync(join(folder, 'root')), false);
 });
+
+test('root of a container, who lacks a capability, is told which', {
+  skip: outermost ? needs('setpriv') : 'needs root to lose a capability',
+}, async (t) => {
+  const folder = tempDir(t);
+  const layer = new LayerBuilder().device('dev/zero', 'char', 1, 5);
+  await writeLayout(join(folder, 'layout'), { latest: image().layer(layer.tar()).build() });
+  const without = (capability: string, ...words: readonly string[]): string => {
+    const set = ['--bounding-set', `-${capability}`, '--inh-caps', '-all'];
+    const run = spawnSync(
+      'setpriv',
+      [...set, process.execPath, ROOTFS_BIN, ...words, '--store', join(folder, 'store')],
+      {
+        encoding: 'utf8',
+      },
+    );
+    assert.equal(run.status, 1, run.stderr);
+    return run.stderr;
+  };
+  const dst = join(folder, 'root');
+  assert.match(
+    without('mknod', 'unpack', '-q', '--dst', dst, `oci:${folder}/layout`),
+    /char node cannot be set here \(EPERM\); run with CAP_MKNOD, or allow the loss.*\[ERR_WOULD_LOSE\]/,
+  );
+  assert.match(
+    without('sys_admin', 'mount', '-q', `oci:${folder}/layout`, dst),
+    /needs root \(CAP_SYS_ADMIN\), and this root does not have it; start its container with it, or rootfs unpack/,
+  );
+  assert.equal(existsSync(dst), false);
+});
