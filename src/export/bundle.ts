@@ -46,6 +46,8 @@ export interface BundleResult {
  * Without root the config has a user namespace in which root is who runs the bundle. An image that wants another
  * user then runs as root of that namespace, unless id maps hold that user; a warning says so.
  *
+ * As root, id maps of users alone are those of groups too, and the other way round: a user namespace has both.
+ *
  * An image that names no command gets `sh`, as runtimes' own templates have it; a warning says so.
  *
  * @param dst Absent, or an empty directory.
@@ -56,12 +58,13 @@ export async function writeBundle(
   tree: MergedTree,
   layers: readonly LayerTar[],
   dst: string,
-  options: BundleOptions = {},
+  given: BundleOptions = {},
 ): Promise<BundleResult> {
-  options.signal?.throwIfAborted();
+  given.signal?.throwIfAborted();
   refuseForeign(image);
   const powers = readPowers();
-  const rootless = options.rootless ?? !powers.root;
+  const rootless = given.rootless ?? !powers.root;
+  const options = rootless ? given : withBothMaps(given);
   const process = withinMaps(resolveProcess(image, tree, layers, withCommand(image, options)), rootless, options);
   const own = (id: number): IdMap[] => [{ containerId: 0, hostId: id, size: 1 }];
   const config = runtimeConfig(image, process, {
@@ -88,6 +91,11 @@ export async function writeBundle(
     }
     throw failed;
   }
+}
+
+function withBothMaps(options: BundleOptions): BundleOptions {
+  const { uidMap, gidMap } = options;
+  return { ...options, uidMap: uidMap ?? gidMap, gidMap: gidMap ?? uidMap };
 }
 
 /** A config for runtimes of Linux says nothing to those of another system. */

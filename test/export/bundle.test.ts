@@ -188,3 +188,17 @@ test('a failure names the path that was asked for, not the one of the time of wr
   const place = { path: dst, workingPath: `${dst}.tmp` } as Destination;
   assert.equal(withFinalNames(inside, place).message, `${dst}/rootfs/a: full`);
 });
+
+test('as root, id maps of users alone are those of groups too: a runtime wants both', {
+  skip: isRoot ? false : 'needs root',
+}, async (t) => {
+  const map = [{ containerId: 0, hostId: 100_000, size: 65_536 }];
+  const expected = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  for (const given of [{ uidMap: map }, { gidMap: map }]) {
+    const { path, config } = await bundle(t, {}, given);
+    assert.deepEqual(config.linux['uidMappings'], expected);
+    assert.deepEqual(config.linux['gidMappings'], expected);
+    const { uid, gid } = lstatSync(join(path, 'rootfs/etc/passwd'));
+    assert.deepEqual([uid, gid], [100_000, 100_000]);
+  }
+});
