@@ -10,6 +10,7 @@ import { findForm } from './export/forms.js';
 import { fetchImage } from './image/fetch-image.js';
 import type { Image } from './image/image.js';
 import { cacheFolder } from './io/cache-folder.js';
+import { withLock } from './io/lock.js';
 import { makeFolders } from './io/make-folders.js';
 import type { ExtractOptions } from './layer/extract-options.js';
 import { type OpenOptions, openSource } from './open.js';
@@ -47,8 +48,9 @@ export interface PreparedRootfs {
 /**
  * Makes the root file system of an image ready: resolves, fetches what is missing, verifies, writes the form.
  *
- * A form in its default place is shared by who asks for the same image, also at once: it must not be written to. Layers stay in the
- * store for the next image. A call that fails leaves layers that are whole, and no form.
+ * A form in its default place is shared by who asks for the same image: it must not be written to. Layers stay in the
+ * store for the next image. Whoever asks for one that is being written, in this process or another, waits and gets it
+ * as `reused`. A call that fails leaves layers that are whole, and no form.
  *
  * @param reference What `openSource` takes.
  * @throws RootfsError what `openSource`, `fetchImage`, `openRootFS`, `mergeLayers` and the form's verb throw
@@ -63,30 +65,36 @@ export async function prepareRootfs(reference: string, options: PrepareOptions =
     const { digest } = image.manifest.descriptor;
     const own = options.dst === undefined;
     const path = resolve(options.dst ?? join(store, form.name, digest.slice(digest.indexOf(':') + 1)));
-    const found = { path, form: form.name, image, reused: true, detail: undefined };
-    if (own && existsSync(path)) return found;
+    const reused = (): boolean => own && existsSync(path);
+    const found: PreparedRootfs = { path, form: form.name, image, reused: true, detail: undefined };
+    if (reused()) return found;
     const parent = own ? join(store, form.name) : store;
     try {
       makeFolders(parent, { mode: 0o700 });
     } catch (error) {
       throw wrapSystemError(error, parent, 'name a store that can be made and written');
     }
-    const rootfs = await openRootFS(opened.source, image, store, { ...options.extract, signal, onProgress });
-    try {
-      let merged: Promise<MergedTree> | undefined;
-      const tree = (): Promise<MergedTree> => {
-        merged ??= mergeLayers(rootfs.layers, { signal });
-        return merged;
-      };
-      const { detail } = await form.write({ image, layers: rootfs.layers, tree }, path, { signal, onProgress });
-      return { path, form: form.name, image, reused: false, detail };
-    } catch (error) {
-      // Of several that ask for the same at once, one is first, and what it made is as good for the others.
-      if (own && error instanceof RootfsError && error.code === 'ERR_BUSY' && existsSync(path)) return found;
-      throw error;
-    } finally {
-      await rootfs.close();
-    }
+    const write = async (): Promise<PreparedRootfs> => {
+      if (reused()) return found;
+      const rootfs = await openRootFS(opened.source, image, store, { ...options.extract, signal, onProgress });
+      try {
+        let merged: Promise<MergedTree> | undefined;
+        const tree = (): Promise<MergedTree> => {
+          merged ??= mergeLayers(rootfs.layers, { signal });
+          return merged;
+        };
+        const { detail } = await form.write({ image, layers: rootfs.layers, tree }, path, { signal, onProgress });
+        return { ...found, reused: false, detail };
+      } catch (error) {
+        // The command takes no lock, and was first: what it made is as good.
+        if (own && error instanceof RootfsError && error.code === 'ERR_BUSY' && existsSync(path)) return found;
+        throw error;
+      } finally {
+        await rootfs.close();
+      }
+    };
+    // Who asks for the same form meanwhile waits for it: two writers of one directory would end in ERR_BUSY for one.
+    return await (own ? withLock(`${path}.lock`, write, { signal }) : write());
   } finally {
     await opened.close();
   }

@@ -59,6 +59,23 @@ test('two writable copies of one image do not see each other', { skip: LINUX }, 
   }
 });
 
+test('four writable copies at once share one base, whoever writes it', { skip: LINUX }, async (t) => {
+  const folder = tempDir(t);
+  const runs = ['a', 'b', 'c', 'd'].map((name) => join(folder, name));
+  try {
+    const done = await Promise.all(
+      runs.map((run) => rootfs(['overlay', '--json', '-q', '--store', join(folder, 'store'), '--rw', run, IMAGE])),
+    );
+    assert.deepEqual(
+      done.map(({ code, stderr }) => `${code} ${stderr}`.trim()),
+      ['0', '0', '0', '0'],
+    );
+    assert.equal(readdirSync(join(folder, 'store', 'overlay')).length, 1, 'one base for all');
+  } finally {
+    for (const run of runs) spawnSync('umount', [join(run, 'merged')], { stdio: 'ignore' });
+  }
+});
+
 test('prepareRootfs: one call, and the second one finds it there', async (t) => {
   const store = join(tempDir(t), 'store');
   const first = await prepareRootfs(IMAGE, { store, platform: 'linux/amd64' });
