@@ -1,6 +1,10 @@
 /** Files of a folder as one plain tar: nothing in it but names, lengths and bytes. */
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
+import { RootfsError } from '../errors.js';
+import { endOfArchive, padding } from './block.js';
 
 /** Options of `packFolder`. */
 export interface PackFolderOptions {
@@ -12,19 +16,15 @@ export interface PackFolderOptions {
  * Streams a tar of files and folders below `folder`, in the order of `names`; folders without what is in them. Modes
  * are 0644 and 0755, times are 0, owners are not told: the same files give the same bytes.
  *
- * The stream fails with the system's own errors.
+ * One file is open at a time, and none once the stream has closed. The stream fails with the system's own errors, and
+ * with `ERR_FILESYSTEM` for a file that became shorter.
  */
 export async function packFolder(
   folder: string,
   names: readonly string[],
   options: PackFolderOptions = {},
 ): Promise<Readable> {
-  const { create } = await import('tar');
-  const packed = create(
-    { cwd: folder, portable: true, noDirRecurse: true, mtime: new Date(0), noMtime: false, strict: true },
-    [...names],
-  );
-  const tar = Readable.from(packed as AsyncIterable<Buffer>, { objectMode: false, highWaterMark: CHUNK_BYTES });
+  const tar = Readable.from(members(folder, names), { objectMode: false, highWaterMark: CHUNK_BYTES });
   if (options.gzipLevel === undefined) return tar;
   const gzip = createGzip({ level: options.gzipLevel, chunkSize: CHUNK_BYTES });
   const { pipeline } = await import('node:stream');
@@ -34,3 +34,51 @@ export async function packFolder(
 }
 
 const CHUNK_BYTES = 256 * 1024;
+const READ_BYTES = 1024 * 1024;
+
+/** Headers are npm's `tar`'s; the files are read here, because its own packer leaves them open when it is ended early. */
+async function* members(folder: string, names: readonly string[]): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const name of names) {
+    const path = join(folder, name);
+    const found = await stat(path);
+    if (found.isDirectory()) {
+      yield* await header({ path: `${name}/`, type: 'Directory', mode: 0o755, size: 0 });
+      continue;
+    }
+    yield* await header({ path: name, type: 'File', mode: 0o644, size: found.size, mtime: new Date(0) });
+    yield* content(path, found.size);
+    yield padding(found.size);
+  }
+  yield endOfArchive();
+}
+
+async function header(data: {
+  readonly path: string;
+  readonly type: 'File' | 'Directory';
+  readonly mode: number;
+  readonly size: number;
+  readonly mtime?: Date;
+}): Promise<readonly Uint8Array[]> {
+  const { Header, Pax } = await import('tar');
+  const block = Buffer.alloc(512);
+  const needsRecords = new Header(data).encode(block, 0);
+  return needsRecords ? [new Pax(data).encode(), block] : [block];
+}
+
+async function* content(path: string, size: number): AsyncGenerator<Uint8Array, void, undefined> {
+  if (size === 0) return;
+  const file = await open(path);
+  try {
+    for (let at = 0; at < size; ) {
+      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size - at));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) {
+        throw new RootfsError('ERR_FILESYSTEM', `${path}: it became shorter than ${size} bytes; write it again`);
+      }
+      at += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}

@@ -1,6 +1,6 @@
 /** The registry client's errands, against the testing registry. */
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Agent } from 'undici';
@@ -9,6 +9,7 @@ import { DockerArchive } from '../../src/content/docker-archive.js';
 import { compareInstances, type Instance, instancesOf } from '../../src/registry/listed-instances.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { openFilesUnder } from '../support/open-files.js';
 import { sampleIndex } from '../support/sample-index.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -225,4 +226,35 @@ test('every request goes through the dispatcher that was given', async (t) => {
   await all(client.listTags(app));
   assert.equal(paths.length, 1 + amd64.layers.length + 1 + 1);
   await agent.close();
+});
+
+test('a packing that is given up leaves no archive and no file open', async (t) => {
+  const { client, app } = await start(t);
+  const folder = tempDir(t);
+  const files = await client.downloadImage(`${app}:amd`, { parent: folder, platform: 'linux/amd64' });
+  for (const name of ['x.tar', 'x.tar.gz']) {
+    for (let turns = 0; turns < 60; turns += 1) {
+      const controller = new AbortController();
+      const reason = new Error('enough');
+      const packing = client.packageImage(files, join(folder, name), { signal: controller.signal });
+      let settled = false;
+      const ended = packing.then(
+        () => true,
+        (error: unknown) => error !== reason,
+      );
+      void ended.then(() => {
+        settled = true;
+      });
+      for (let turn = 0; turn < turns && !settled; turn += 1) await new Promise((go) => setImmediate(go));
+      controller.abort(reason);
+      if (await ended) break;
+      assert.deepEqual(
+        readdirSync(folder).filter((found) => found.includes('x.tar')),
+        [],
+      );
+    }
+    await new Promise((go) => setTimeout(go, 20));
+    assert.deepEqual(openFilesUnder(files), []);
+    rmSync(join(folder, name), { force: true });
+  }
 });
