@@ -28,7 +28,7 @@ export type TakeChunk = (chunk: Uint8Array) => Promise<void> | 'enough' | undefi
  * could not end themselves. A stream that is opened after the abort is destroyed.
  *
  * @throws what opening, the stream or `take` throws; the signal's reason; RootfsError `ERR_NETWORK` when the stream
- *   closes before its end
+ *   closes before its end, or was read or destroyed before it came here
  */
 export async function readChunks(opening: Promise<Readable>, signal: AbortSignal, take: TakeChunk): Promise<void> {
   const stream = await opened(opening, signal);
@@ -75,6 +75,11 @@ export async function readChunks(opening: Promise<Readable>, signal: AbortSignal
         settle(() => reject(new RootfsError('ERR_NETWORK', 'the stream closed before its end; try again')));
       });
       if (signal.aborted) abort();
+      // Such a stream says nothing any more: neither end nor close would ever be heard.
+      else if (stream.readableEnded || stream.destroyed) {
+        const used = 'the stream was read or destroyed before; each fetch must open a new one';
+        settle(() => reject(stream.errored ?? new RootfsError('ERR_NETWORK', used)));
+      }
     });
   } catch (error) {
     await destroyed(stream, error);

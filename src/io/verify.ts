@@ -128,8 +128,12 @@ export function verifyStream(source: Readable, expected: ExpectedContent, subjec
   }
   const verified = new Transform({
     readableHighWaterMark: 256 * 1024,
-    transform(chunk: Uint8Array, _encoding, callback) {
+    // As objects, so that what is no bytes comes here: Node would throw it where nobody can catch it.
+    writableObjectMode: true,
+    writableHighWaterMark: 1,
+    transform(chunk: unknown, _encoding, callback) {
       try {
+        requireBytes(chunk, subject ?? expected.digest);
         verifier.update(chunk);
         callback(null, chunk);
       } catch (error) {
@@ -148,6 +152,15 @@ export function verifyStream(source: Readable, expected: ExpectedContent, subjec
   // pipeline carries an error or an early end from either side to the other; whoever reads the result hears of it.
   pipeline(source, verified, () => {});
   return verified;
+}
+
+function requireBytes(chunk: unknown, subject: string): asserts chunk is Uint8Array {
+  if (chunk instanceof Uint8Array) return;
+  throw new RootfsError(
+    'ERR_INTERNAL',
+    `${subject}: the source gave a chunk of type ${typeof chunk} where bytes were expected; look where the source is made`,
+    { detail: { subject } },
+  );
 }
 
 /**

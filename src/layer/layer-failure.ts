@@ -12,7 +12,10 @@ const ON_THE_WAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ERR_DENIED',
 ]);
 
-const NETWORK_ERRNO = /^(?:ECONN|ENET|EHOST|ENOTFOUND$|EAI_|EPIPE$|ETIMEDOUT$|EPROTO$|UND_ERR_|ERR_STREAM_PREMATURE)/;
+/** Codes of this machine; other libraries have codes of their own (`NoSuchKey`), which say nothing of files. */
+const SYSTEM_ERRNO = /^E[A-Z]/;
+
+const NETWORK_ERRNO = /^(?:ECONN|ENET|EHOST|ENOTFOUND$|EAI_|EPIPE$|ETIMEDOUT$|EPROTO$|ERR_STREAM_)/;
 
 const DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ERR_DIGEST_MISMATCH',
@@ -30,7 +33,7 @@ const DAMAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  */
 export function isResumable(error: unknown): boolean {
   if (error instanceof RootfsError) return ON_THE_WAY.has(error.code);
-  return systemErrorCode(error) === undefined;
+  return !SYSTEM_ERRNO.test(systemErrorCode(error) ?? '');
 }
 
 /** Whether a failure may come from bytes that an earlier run left, so that starting from the first byte can help. */
@@ -47,7 +50,8 @@ export function isWrongContent(error: unknown): boolean {
 export function wrapSourceError(error: unknown, digest: Digest): RootfsError {
   if (error instanceof RootfsError) return error;
   const errno = systemErrorCode(error);
-  if (errno !== undefined && !NETWORK_ERRNO.test(errno)) return wrapSystemError(error, digest);
+  if (errno !== undefined && SYSTEM_ERRNO.test(errno) && !NETWORK_ERRNO.test(errno))
+    return wrapSystemError(error, digest);
   const reason = error instanceof Error ? error.message : String(error);
   return new RootfsError('ERR_NETWORK', `${digest}: it could not be fetched (${reason}); try again`, {
     cause: error,

@@ -106,3 +106,14 @@ test('destroying the checked stream destroys the source', async () => {
   await closed;
   assert.ok(source.destroyed);
 });
+
+test('what is no bytes fails the stream, and does not end the process', async () => {
+  for (const chunk of [{ not: 'bytes' }, 'text', 5]) {
+    const source = Readable.from([bytes.subarray(0, 3), chunk]);
+    await assert.rejects(collect(verifyStream(source, expected)), {
+      code: 'ERR_INTERNAL',
+      message: new RegExp(`^${expected.digest}: .* chunk of type ${typeof chunk} `),
+    });
+    assert.ok(source.destroyed);
+  }
+});

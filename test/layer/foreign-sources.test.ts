@@ -1,0 +1,52 @@
+/** Sources that others wrote: what they throw is told as what it is. */
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { RootfsError } from '../../src/errors.js';
+import { imageFailure } from '../../src/image/image-failure.js';
+import { extractLayer } from '../../src/layer/extract-layer.js';
+import { tempDir } from '../support/temp-dir.js';
+import { gzipLayer, seededTar } from './layer-source.js';
+
+const { layer, blob } = gzipLayer(seededTar(7, 3_000_000));
+
+function failing(code: string): Error {
+  return Object.assign(new Error(`my own: ${code}`), { code });
+}
+
+for (const [code, expected] of [
+  ['NoSuchKey', 'ERR_NETWORK'],
+  ['CERT_HAS_EXPIRED', 'ERR_NETWORK'],
+  ['ECONNRESET', 'ERR_NETWORK'],
+  ['EACCES', 'ERR_PERMISSION'],
+  ['EIO', 'ERR_FILESYSTEM'],
+] as const) {
+  test(`extracting: a source that fails with ${code} is ${expected}, its cause kept`, async (t) => {
+    const cause = failing(code);
+    const late = async function* (): AsyncGenerator<Buffer> {
+      yield blob.subarray(0, blob.length - 10);
+      throw cause;
+    };
+    for (const fetch of [() => Promise.reject(cause), async () => Readable.from(late())]) {
+      await assert.rejects(extractLayer({ fetch }, layer, tempDir(t)), (error) => {
+        assert.ok(error instanceof RootfsError);
+        assert.equal(error.code, expected);
+        assert.equal(error.cause, cause);
+        return true;
+      });
+    }
+  });
+}
+
+test('extracting: a source that gives the same stream again fails', async (t) => {
+  const stream = Readable.from([blob]);
+  await stream.toArray();
+  await assert.rejects(extractLayer({ fetch: async () => stream }, layer, tempDir(t)), { code: 'ERR_NETWORK' });
+});
+
+test('an image whose stream closed too early is a failure on the way, not of the file system', () => {
+  const failure = imageFailure(failing('ERR_STREAM_PREMATURE_CLOSE'), 'app:v1', undefined);
+  assert.ok(failure instanceof RootfsError);
+  assert.equal(failure.code, 'ERR_NETWORK');
+  assert.match(failure.message, /^app:v1: /);
+});
