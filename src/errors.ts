@@ -72,10 +72,21 @@ export interface ErrorOptions {
   readonly cause?: unknown;
 }
 
+/** Marks the errors of every copy of this package in a process: a plugin or a bundle may bring its own. */
+const BRAND = Symbol.for('rootfs-kit/error');
+
+/** What `instanceof` asks a class: its own instances, and for the two classes here those of other copies. */
+function isInstance(this: unknown, value: unknown): boolean {
+  if (Function.prototype[Symbol.hasInstance].call(this as () => void, value)) return true;
+  const brand = (value as { readonly [BRAND]?: unknown } | null | undefined)?.[BRAND];
+  return brand !== undefined && (this === RootfsError || (this === RegistryError && brand === 'RegistryError'));
+}
+
 /**
  * The error of every public verb. `code` is stable and scripts may match on it; `message` is for people and may change.
  *
- * `detail` holds the facts as JSON values; `cause` is the error underneath, when there is one.
+ * `detail` holds the facts as JSON values; `cause` is the error underneath, when there is one. `instanceof` is true for
+ * the errors of other copies of this package in the process, too.
  */
 export class RootfsError extends Error {
   override readonly name: string = 'RootfsError';
@@ -86,6 +97,12 @@ export class RootfsError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.detail = options.detail ?? {};
+  }
+
+  static {
+    // No member that declarations show: with one, the types of two copies would not fit each other.
+    Object.defineProperty(RootfsError.prototype, BRAND, { value: 'RootfsError' });
+    Object.defineProperty(RootfsError, Symbol.hasInstance, { value: isInstance });
   }
 
   /** The error as one JSON value: code, message, detail. The cause is reduced to its message. */
@@ -121,6 +138,10 @@ export class RegistryError extends RootfsError {
   readonly method: string;
   readonly url: string;
   readonly errors: readonly RegistryErrorEntry[];
+
+  static {
+    Object.defineProperty(RegistryError.prototype, BRAND, { value: 'RegistryError' });
+  }
 
   constructor(code: ErrorCode, message: string, facts: RegistryErrorFacts, options: ErrorOptions = {}) {
     super(code, message, {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RootfsError, wrapSystemError } from '../src/errors.js';
+import { RegistryError, RootfsError, wrapSystemError } from '../src/errors.js';
 
 function failure(code: string): Error {
   return Object.assign(new Error(`${code}: it failed`), { code });
@@ -38,4 +38,24 @@ test('what a system call threw becomes a code and says what to do', () => {
   assert.equal(message, '/a/x: fchmod API is disabled; Node was started with --permission; start it without');
   const coded = new RootfsError('ERR_NOT_FOUND', 'x: not here');
   assert.equal(wrapSystemError(coded, '/a/path', 'do this'), coded);
+});
+
+test('errors of another copy of this package are known as what they are; a subclass knows its own only', async () => {
+  const url = new URL('../src/errors.js?another=copy', import.meta.url).href;
+  const other = (await import(url)) as typeof import('../src/errors.js');
+  assert.notEqual(other.RootfsError, RootfsError);
+  const facts = { status: 404, method: 'GET', url: 'http://localhost/v2/' };
+  const plain = new other.RootfsError('ERR_NOT_FOUND', 'x: not here');
+  const answer = new other.RegistryError('ERR_DENIED', 'x: no', facts);
+  assert.ok(plain instanceof RootfsError);
+  assert.ok(answer instanceof RootfsError);
+  assert.ok(answer instanceof RegistryError);
+  assert.equal(plain instanceof RegistryError, false);
+  assert.equal(wrapSystemError(plain, '/a/path'), plain);
+  class Mine extends RootfsError {}
+  assert.ok(new Mine('ERR_NOT_FOUND', 'x') instanceof RootfsError);
+  assert.equal(plain instanceof Mine, false);
+  for (const value of [undefined, null, 5, 'text', {}, new Error('x')])
+    assert.equal(value instanceof RootfsError, false);
+  assert.deepEqual(Object.keys(plain).sort(), ['code', 'detail', 'name']);
 });
