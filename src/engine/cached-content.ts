@@ -62,12 +62,11 @@ export class CachedContent {
   async bring(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<boolean> {
     if (await this.has(target, options)) return true;
     if (this.#gaveUp) return false;
-    return this.#bringing.join(target.digest, options.signal, async (signal) => {
-      const call = { signal, onProgress: options.onProgress };
+    return this.#bringing.join(target.digest, options, async (call) => {
       return this.#claim(target.digest, call, async () => {
         // Whoever held the lock before may have brought it.
         if (await this.has(target, call)) return true;
-        const release = await this.#transfers.acquire(signal);
+        const release = await this.#transfers.acquire(call.signal);
         try {
           await this.#copy(target, origin, call);
           this.#bad.delete(target.digest);

@@ -66,8 +66,10 @@ export class LayerDownloadManager implements DownloadManager {
     const diffIds = await mapConcurrently(
       layers,
       (layer, signal) =>
-        this.#running.join(`${layer.descriptor.digest} ${layer.diffId ?? ''}`, signal, (shared) =>
-          this.#extract(source, layer, { signal: shared, onProgress: options.onProgress }),
+        this.#running.join(
+          `${layer.descriptor.digest} ${layer.diffId ?? ''}`,
+          { signal, onProgress: options.onProgress },
+          (shared) => this.#extract(source, layer, shared),
         ),
       { concurrency: Math.max(1, layers.length), signal: options.signal },
     );

@@ -47,10 +47,10 @@ export class LayerUploadManager implements UploadManager {
     return mapConcurrently(
       layers,
       (layer, signal) =>
-        this.#running.join(layer.key, signal, async (shared) => {
-          const release = await this.#permits.acquire(shared);
+        this.#running.join(layer.key, { signal, onProgress: options.onProgress }, async (shared) => {
+          const release = await this.#permits.acquire(shared.signal);
           try {
-            return await layer.upload({ signal: shared, onProgress: options.onProgress });
+            return await layer.upload(shared);
           } finally {
             release();
           }

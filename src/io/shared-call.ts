@@ -1,17 +1,48 @@
 /** One call for many callers: whoever asks while it runs waits for the same result. */
 
-/** Joins equal calls. A caller's abort ends only its own waiting; the call itself is aborted when nobody waits. */
+import { type ProgressListener, report } from '../progress.js';
+
+/** How a caller takes part. */
+export interface JoinOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ProgressListener | undefined;
+}
+
+/** What the call itself is given. */
+export interface SharedCall {
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+interface Running<T> {
+  readonly promise: Promise<T>;
+  readonly controller: AbortController;
+  /** Those who wait. */
+  readonly callers: Set<JoinOptions>;
+}
+
+/**
+ * Joins equal calls. A caller's abort ends only its own waiting; the call itself is aborted when nobody waits. Every
+ * caller hears the call's progress, from when it joins until its own waiting ends.
+ */
 export class SharedCalls<T> {
-  readonly #running = new Map<string, { promise: Promise<T>; waiting: number; controller: AbortController }>();
+  readonly #running = new Map<string, Running<T>>();
 
   /** Joins the call that runs under `key`, or starts it. @throws the call's failure, or the signal's reason */
-  async join(key: string, signal: AbortSignal | undefined, start: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async join(key: string, options: JoinOptions, start: (call: SharedCall) => Promise<T>): Promise<T> {
+    const { signal } = options;
     signal?.throwIfAborted();
     let call = this.#running.get(key);
+    // One of its own for each caller: two may come with the same options.
+    const caller = { onProgress: options.onProgress };
     if (call === undefined) {
       const controller = new AbortController();
-      const promise = start(controller.signal);
-      call = { promise, waiting: 0, controller };
+      const callers = new Set<JoinOptions>([caller]);
+      const onProgress: ProgressListener = (event) => {
+        for (const { onProgress: listener } of callers) report(listener, event);
+      };
+      const promise = start({ signal: controller.signal, onProgress });
+      call = { promise, controller, callers };
       this.#running.set(key, call);
       const ended = call;
       const forget = (): void => {
@@ -19,12 +50,12 @@ export class SharedCalls<T> {
       };
       promise.then(forget, forget);
     }
-    call.waiting++;
+    call.callers.add(caller);
     try {
       return await abortable(call.promise, signal);
     } finally {
-      call.waiting--;
-      if (call.waiting === 0 && this.#running.get(key) === call) {
+      call.callers.delete(caller);
+      if (call.callers.size === 0 && this.#running.get(key) === call) {
         this.#running.delete(key);
         call.controller.abort(new Error('nobody waits for it any more'));
       }

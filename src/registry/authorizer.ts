@@ -115,9 +115,7 @@ export class Authorizer {
     const scope = { host: endpoint.credentialHost, repository: endpoint.repository || undefined };
     const key = lookupKey(target);
     if (this.#found.has(key)) return this.#found.get(key);
-    const found = await this.#lookups.join(key, call.signal, (signal) =>
-      provider.credential(scope, { signal, onProgress: call.onProgress }),
-    );
+    const found = await this.#lookups.join(key, call, (shared) => provider.credential(scope, shared));
     this.#found.set(key, found);
     return found;
   }
@@ -173,15 +171,15 @@ export class Authorizer {
   ): Promise<RegistryToken> {
     const key = scopeKey(target.scopes);
     const placeKey = this.#placeKey(target);
-    return this.#requests.join(`${placeKey} ${key}`, call.signal, async (signal) => {
-      const found = await this.credential(target, { ...call, signal });
+    return this.#requests.join(`${placeKey} ${key}`, call, async (shared) => {
+      const found = await this.credential(target, shared);
       try {
-        return await this.#requestToken(place, bearer, target, { key, scopes, found }, { ...call, signal });
+        return await this.#requestToken(place, bearer, target, { key, scopes, found }, shared);
       } catch (error) {
         if (found === undefined || !(error instanceof RegistryError) || error.status !== 401) throw error;
-        const fresh = await this.#renewed(target, found, { ...call, signal });
+        const fresh = await this.#renewed(target, found, shared);
         if (fresh === undefined || isDeepStrictEqual(fresh.credential, found.credential)) throw error;
-        return this.#requestToken(place, bearer, target, { key, scopes, found: fresh }, { ...call, signal });
+        return this.#requestToken(place, bearer, target, { key, scopes, found: fresh }, shared);
       }
     });
   }

@@ -38,8 +38,8 @@ export class EndpointList {
   ): Promise<readonly Endpoint[]> {
     let found = this.#known.get(reference);
     if (found === undefined) {
-      found = await this.#resolving.join(reference ?? '', call.signal, (signal) =>
-        this.#settings.endpoints.endpoints(this.#host, this.#repository, { ...call, signal, reference }),
+      found = await this.#resolving.join(reference ?? '', call, (shared) =>
+        this.#settings.endpoints.endpoints(this.#host, this.#repository, { ...shared, reference }),
       );
       if (this.#known.size >= MAX_KNOWN_REFERENCES) this.#known.clear();
       this.#known.set(reference, found);

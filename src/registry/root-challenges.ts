@@ -31,14 +31,14 @@ export class RootChallenges {
   async of(endpoint: Endpoint, call: CallOptions): Promise<WireResponse | undefined> {
     const { baseUrl } = endpoint;
     if (this.#known.has(baseUrl)) return this.#known.get(baseUrl);
-    return this.#asking.join(baseUrl, call.signal, async (signal) => {
+    return this.#asking.join(baseUrl, call, async (shared) => {
       let answer: WireResponse | undefined;
       try {
-        answer = await this.#ask(endpoint, { ...call, signal });
+        answer = await this.#ask(endpoint, shared);
         answer.body.discard();
       } catch {
         // The refusal that led here is the answer then.
-        signal.throwIfAborted();
+        shared.signal.throwIfAborted();
       }
       const challenge = answer?.status === 401 ? answer : undefined;
       this.#known.set(baseUrl, challenge);

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SharedCalls } from '../../src/io/shared-call.js';
+import type { ProgressEvent } from '../../src/progress.js';
+
+const event = (message: string): ProgressEvent => ({ type: 'warning:raised', message });
+
+test('every caller hears the progress of the call it joined, and none after its own end', async () => {
+  const calls = new SharedCalls<string>();
+  const heard: Record<'first' | 'second', string[]> = { first: [], second: [] };
+  const listen = (name: 'first' | 'second') => (told: ProgressEvent) =>
+    void (told.type === 'warning:raised' && heard[name].push(told.message));
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  let tell: (message: string) => void = () => {};
+  let finish: (value: string) => void = () => {};
+  let starts = 0;
+  const start = ({ onProgress }: { onProgress: (told: ProgressEvent) => void }): Promise<string> => {
+    starts += 1;
+    tell = (message) => onProgress(event(message));
+    return new Promise((done) => {
+      finish = done;
+    });
+  };
+  const first = calls.join('key', { signal: controller.signal, onProgress: listen('first') }, start);
+  tell('one');
+  const second = calls.join('key', { onProgress: listen('second') }, start);
+  tell('two');
+  controller.abort(reason);
+  await assert.rejects(first, (error) => error === reason);
+  tell('three');
+  finish('done');
+  assert.equal(await second, 'done');
+  tell('four');
+  assert.equal(starts, 1);
+  assert.deepEqual(heard, { first: ['one', 'two'], second: ['two', 'three'] });
+});
+
+test('two callers with the same options each count: the call goes on while one waits', async () => {
+  const calls = new SharedCalls<string>();
+  let aborted: AbortSignal | undefined;
+  const options = {};
+  const start = ({ signal }: { signal: AbortSignal }): Promise<string> => {
+    aborted = signal;
+    return new Promise((done) => setTimeout(done, 20, 'done'));
+  };
+  const both = [calls.join('key', options, start), calls.join('key', options, start)];
+  assert.deepEqual(await Promise.all(both), ['done', 'done']);
+  assert.equal(aborted?.aborted, false);
+});
