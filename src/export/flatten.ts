@@ -1,7 +1,7 @@
 /** From the merged tree to one tar: deterministic, streamed, nothing held but a chunk. */
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import { wrapSystemError } from '../errors.js';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
@@ -82,7 +82,8 @@ async function* chunk(
     if (next.length > 0) yield next.fill().subarray(0, next.length);
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
-    throw wrapSystemError(error, 'flatten');
+    // What the reader destroyed the stream with comes here too, and stays what it is.
+    throw /^E(?!RR_)/.test(systemErrorCode(error) ?? '') ? wrapSystemError(error, 'flatten') : error;
   } finally {
     closeLayers(open);
   }

@@ -2,7 +2,7 @@
 import type { CallOptions } from '../content/content.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
-import type { DataExtent, Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
+import type { DataExtent, Inode, MergedTree, Timestamp, TreeNode } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { BLOCK, endOfArchive, paddedBytes, padding } from '../tar/block.js';
 import { encodeHeader, type TarHeader } from '../tar/write-header.js';
@@ -18,7 +18,7 @@ export interface TarMembersInput {
   readonly layers: readonly LayerTar[];
   readonly open: readonly number[];
   /** The nodes to write; all of them where this is absent. */
-  readonly selected: ReadonlySet<unknown> | undefined;
+  readonly selected: ReadonlySet<TreeNode> | undefined;
   /** Modification times after this become it: seconds since the epoch. */
   readonly latest: number;
 }
@@ -33,7 +33,9 @@ export function* tarMembers(
   { onProgress }: CallOptions,
 ): Generator<TarPart, void, void> {
   const names = new Map<Inode, string>();
-  let entries = 0;
+  const totals = onProgress === undefined ? undefined : totalsOf(tree, selected);
+  // The root is no entry.
+  let entries = -1;
   let dataBytes = 0;
   for (const { path, node } of walkTree(tree)) {
     if (selected?.has(node) === false) continue;
@@ -52,11 +54,20 @@ export function* tarMembers(
       dataBytes += inode.size;
     }
     entries += 1;
-    if (entries % 1024 !== 0 && entries !== tree.entries) continue;
-    const totals = { totalEntries: tree.entries, totalDataBytes: tree.dataBytes };
+    if (totals === undefined || (entries % 1024 !== 0 && entries !== totals.totalEntries)) continue;
     report(onProgress, { type: 'entries:written', entries, dataBytes, ...totals });
   }
   yield endOfArchive();
+}
+
+function totalsOf(
+  tree: MergedTree,
+  selected: ReadonlySet<TreeNode> | undefined,
+): { readonly totalEntries: number; readonly totalDataBytes: number } {
+  if (selected === undefined) return { totalEntries: tree.entries, totalDataBytes: tree.dataBytes };
+  let totalDataBytes = 0;
+  for (const inode of new Set([...selected].map((node) => node.inode))) totalDataBytes += inode.size;
+  return { totalEntries: selected.size - 1, totalDataBytes };
 }
 
 function headerOf(path: string, inode: Inode, first: string | undefined, latest: number): TarHeader {

@@ -21,7 +21,7 @@ import { checkJobs } from './copy-image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
 import type { PullOptions } from './pull.js';
-import { findRoots } from './write-archive.js';
+import { findRoots, planBlobs } from './write-archive.js';
 
 /** Options of `downloadImage`. */
 export interface DownloadImageOptions extends PullOptions {
@@ -54,7 +54,9 @@ export async function downloadImage(
       throw wrapSystemError(error, parent);
     });
     try {
-      await writeFolder(folder, archiveMembers(roots), source, { jobs, signal, onProgress });
+      const members = archiveMembers(roots);
+      planBlobs(members, onProgress);
+      await writeFolder(folder, members, source, { jobs, signal, onProgress });
       return folder;
     } catch (error) {
       await rm(folder, { recursive: true, force: true });

@@ -86,11 +86,7 @@ export async function writeArchive(
     const [found] = roots;
     if (place.form === 'dir' && roots.length > 1) throw oneImage(place);
     const members = place.form === 'dir' ? dirMembers(found) : archiveMembers(roots);
-    const blobs = members
-      .map(({ content }) => content)
-      .filter((content) => !(content instanceof Uint8Array)) as Descriptor[];
-    const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
-    report(onProgress, { type: 'blobs:planned', blobs: blobs.length, bytes });
+    const { blobs, bytes } = planBlobs(members, onProgress);
     const write = { jobs, signal, onProgress };
     await writeMembers(source, members, place, options, write, gzipLevel(roots));
     throwIfAborted(signal);
@@ -98,7 +94,7 @@ export async function writeArchive(
       descriptor: named(found.root.descriptor),
       source: named(found.source),
       manifests: new Set(roots.flatMap(({ documents }) => documents.map(({ descriptor }) => descriptor.digest))).size,
-      copiedBlobs: blobs.length,
+      copiedBlobs: blobs,
       copiedBytes: bytes,
       presentBlobs: 0,
       mountedBlobs: 0,
@@ -185,6 +181,22 @@ async function findRoot(
   const graph = await copyGraph(target, reader, jobs);
   const documents = graph.levels.flat().reverse();
   return { root: target, source: target.descriptor, names, documents, blobs: graph.blobs };
+}
+
+/** Tells how much of the members has to be fetched. */
+export function planBlobs(
+  members: readonly Member[],
+  onProgress: ProgressListener | undefined,
+): { readonly blobs: number; readonly bytes: number } {
+  let blobs = 0;
+  let bytes = 0;
+  for (const { content } of members) {
+    if (content instanceof Uint8Array) continue;
+    blobs += 1;
+    bytes += content.size;
+  }
+  report(onProgress, { type: 'blobs:planned', blobs, bytes });
+  return { blobs, bytes };
 }
 
 /** Images of one digest are one, with several names. */

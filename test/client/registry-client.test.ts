@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { Agent } from 'undici';
 import { createRegistryClient, type RegistryClient } from '../../src/client/registry-client.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import { compareInstances, type Instance, instancesOf } from '../../src/registry/listed-instances.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
@@ -257,4 +258,19 @@ test('a packing that is given up leaves no archive and no file open', async (t) 
     assert.deepEqual(openFilesUnder(files), []);
     rmSync(join(folder, name), { force: true });
   }
+});
+
+test('a download plans its blobs, and what comes adds up to that', async (t) => {
+  const { client, app } = await start(t);
+  const events: ProgressEvent[] = [];
+  await client.downloadImage(`${app}:amd`, {
+    parent: tempDir(t),
+    platform: 'linux/amd64',
+    onProgress: (event) => events.push(event),
+  });
+  const planned = events.filter((event) => event.type === 'blobs:planned');
+  const copied = events.filter((event) => event.type === 'blob:copied');
+  const bytes = copied.reduce((sum, event) => sum + event.bytes, 0);
+  assert.ok(bytes > 0);
+  assert.deepEqual(planned, [{ type: 'blobs:planned', blobs: copied.length, bytes }]);
 });

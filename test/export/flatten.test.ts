@@ -7,7 +7,9 @@ import { test } from 'node:test';
 import { flatten, flattenTo } from '../../src/export/flatten.js';
 import { unpack } from '../../src/export/unpack.js';
 import { loadNative } from '../../src/io/native.js';
+import type { ProgressEvent, ProgressListener } from '../../src/progress.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
+import { readTarStream } from '../../src/tar/read-tar-stream.js';
 import { handTree } from '../support/hand-tree.js';
 import { listTree } from '../support/list-tree.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -141,4 +143,32 @@ test('failures come out of the stream: a layer that is gone, an abort', async (t
   controller.abort(reason);
   await assert.rejects(buffer(stream), reason);
   assert.throws(() => flatten(tree, layers, { signal: controller.signal }), reason);
+});
+
+test('progress adds up: the last event has all that is written, globs or not', async (t) => {
+  const { tree, layers } = sample(tempDir(t));
+  for (const patterns of [{}, { include: ['/a', '/b', 'sparse*'] }, { exclude: ['/*'] }]) {
+    const events: Extract<ProgressEvent, { type: 'entries:written' }>[] = [];
+    const onProgress: ProgressListener = (event) => void (event.type === 'entries:written' && events.push(event));
+    let files = 0;
+    let bytes = 0;
+    for await (const { entry } of readTarStream(flatten(tree, layers, { ...patterns, onProgress }))) {
+      files += 1;
+      if (entry.type === 'file') bytes += entry.size;
+    }
+    const last = events.at(-1);
+    assert.deepEqual(
+      [last?.entries, last?.totalEntries, last?.dataBytes, last?.totalDataBytes],
+      [files - 1, files - 1, bytes, bytes],
+    );
+  }
+});
+
+test('what a reader destroys the stream with comes out of it as it is', async (t) => {
+  const { tree, layers } = sample(tempDir(t));
+  const reason = new Error('enough');
+  const stream = flatten(tree, layers);
+  const failed = new Promise((done) => stream.once('error', done));
+  stream.once('data', () => stream.destroy(reason));
+  assert.equal(await failed, reason);
 });
