@@ -71,8 +71,8 @@ const OWN_HEADERS = new Set(['host', 'content-length', 'transfer-encoding', 'con
  */
 export function registrySettings(options: RegistryOptions = {}): RegistrySettings {
   return {
-    credentials: options.credentials,
-    endpoints: options.endpoints ?? defaultEndpoints(options),
+    credentials: part('credentials', options.credentials, 'credential'),
+    endpoints: part('endpoints', options.endpoints, 'endpoints') ?? defaultEndpoints(options),
     caFile: text('caFile', options.caFile),
     tlsVerify: flag('tlsVerify', options.tlsVerify),
     headers: checkHeaders(options.headers),
@@ -86,12 +86,21 @@ export function registrySettings(options: RegistryOptions = {}): RegistrySetting
         ? 'auto'
         : (integer('parallelRanges', options.parallelRanges, 1, 64) ?? 1),
     uploadChunkBytes: integer('uploadChunkBytes', options.uploadChunkBytes, 64 * 1024, 2 ** 31 - 1),
-    dispatcher: options.dispatcher,
+    dispatcher: part('dispatcher', options.dispatcher, 'dispatch'),
   };
 }
 
 function invalid(name: string, value: unknown, expected: string): RootfsError {
-  return new RootfsError('ERR_OPTION_INVALID', `option ${name}: ${JSON.stringify(value)} is not ${expected}`, {
+  const found = typeof value === 'string' || typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return new RootfsError('ERR_OPTION_INVALID', `option ${name}: ${found} is not ${expected}`, {
+    detail: { option: name },
+  });
+}
+
+function part<T extends object>(name: string, value: T | undefined, method: keyof T & string): T | undefined {
+  if (value === undefined || typeof value[method] === 'function') return value;
+  const found = value === null ? 'null' : typeof value;
+  throw new RootfsError('ERR_OPTION_INVALID', `option ${name}: expected an object with ${method}(), found ${found}`, {
     detail: { option: name },
   });
 }

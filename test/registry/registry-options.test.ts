@@ -1,6 +1,7 @@
 /** Options are checked at once, redirects before they are followed, names before anything is asked. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { printable } from '../../src/registry/answer-error.js';
 import { redirectTarget } from '../../src/registry/redirect.js';
 import { createRegistry } from '../../src/registry/registry.js';
@@ -11,6 +12,7 @@ for (const [name, options] of [
   ['timeoutMs', { timeoutMs: 0 }],
   ['timeoutMs', { timeoutMs: Number.NaN }],
   ['timeoutMs', { timeoutMs: '30s' }],
+  ['timeoutMs', { timeoutMs: 5n }],
   ['retry', { retry: -1 }],
   ['retry', { retry: 1.5 }],
   ['maxRetryAfterMs', { maxRetryAfterMs: -1 }],
@@ -28,8 +30,11 @@ for (const [name, options] of [
   ['headers.x', { headers: { x: 'a\nb' } }],
   ['headers.x', { headers: { x: 5 } }],
   ['headers', { headers: 'x: y' }],
+  ['dispatcher', { dispatcher: {} }],
+  ['credentials', { credentials: { username: 'me' } }],
+  ['endpoints', { endpoints: 5 }],
 ] as const) {
-  test(`option ${JSON.stringify(options)} is refused by name`, () => {
+  test(`option ${inspect(options)} is refused by name`, () => {
     assert.throws(() => createRepository('localhost:1/app', options as unknown as RegistryOptions), {
       code: 'ERR_OPTION_INVALID',
       message: new RegExp(`^option ${name}: `),
