@@ -6,7 +6,7 @@ export { type ListInstancesOptions, listInstances } from './client/list-instance
 export { createRegistryClient, type ExecuteOptions, type RegistryClient } from './client/registry-client.js';
 export { type ValidateImageOptions, type ValidImage, validateImage } from './client/validate-image.js';
 // content
-export type { ArchiveOptions } from './content/archive-file.js';
+export { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './content/archive-file.js';
 export { BlobDir, type BlobDirOptions, type FoundBlob } from './content/blob-dir.js';
 export type { BlobFacts, BlobRecord } from './content/blob-record.js';
 export type { FindOptions } from './content/blob-trust.js';
@@ -15,11 +15,13 @@ export { type ContentInfo, type ContentReader, ContentStore } from './content/co
 export { DirLayout } from './content/dir-layout.js';
 export { DockerArchive } from './content/docker-archive.js';
 export { type DockerDaemonOptions, openDockerDaemon } from './content/docker-daemon.js';
+export type { EngineOptions } from './content/docker-engine.js';
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
 export type { ExpectedBlob, IngestStatus } from './content/ingest-state.js';
 export type { CommitOptions, IngestOptions, IngestWriter } from './content/ingest-writer.js';
 export { type Lease, type LeaseOptions, listLeases, releaseLease, takeLease } from './content/lease.js';
 export type { LeaseInfo } from './content/lease-info.js';
+export type { AskUrls, LocalSource, Located } from './content/local-source.js';
 export { MemoryStore } from './content/memory.js';
 export { OciArchive } from './content/oci-archive.js';
 export { OciLayout, type OciLayoutOptions } from './content/oci-layout.js';
@@ -62,8 +64,10 @@ export * as engine from './engine.js';
 export {
   type ErrorCode,
   type ErrorDetail,
+  type ErrorOptions,
   RegistryError,
   type RegistryErrorEntry,
+  type RegistryErrorFacts,
   RootfsError,
   systemErrorCode,
   wrapSystemError,
@@ -94,6 +98,7 @@ export {
   type UnpackOptions,
   type UnpackResult,
 } from './export/unpack-options.js';
+export type { VerityRoot } from './export/verity.js';
 export { createWritableCopy, type WritableCopy, type WritableCopyOptions } from './export/writable-copy.js';
 // image
 export type { ArchiveForm } from './image/archive-members.js';
@@ -118,6 +123,7 @@ export {
 } from './image/write-archive.js';
 // io
 export { type CacheName, type CachePlaceOptions, cacheFolder } from './io/cache-folder.js';
+export type { Closable } from './io/close-after.js';
 // layer
 export { extractLayer } from './layer/extract-layer.js';
 export { extractLayers } from './layer/extract-layers.js';

@@ -45,7 +45,7 @@ export class OciArchive extends LocalSource implements ReadOnlyTarget, TagLister
     }
   }
 
-  /** Finds an image; see `LayoutIndex.resolve` for what a reference may be. */
+  /** Finds an image; see `OciLayout.resolve` for what a reference may be. */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
     const { descriptor, bytes } = await this.#index.resolve(

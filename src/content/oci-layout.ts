@@ -38,7 +38,7 @@ const NAME = /^[A-Za-z0-9._:@/+-]{1,1024}$/;
 
 /**
  * An OCI image layout on disk. Blobs come in as `BlobDir` promises; `index.json` is replaced as a whole, under a lock
- * that other programs do not know. Links are followed where something is read (see `LinkedBlobs`); nothing is written
+ * that other programs do not know. Links are followed where something is read; nothing is written
  * through a folder that is one. Nothing is kept open between calls.
  */
 export class OciLayout extends LocalSource implements Target, TagLister, Deleter {
@@ -87,7 +87,16 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     return layout;
   }
 
-  /** Finds an image; see `LayoutIndex.resolve` for what a reference may be. @throws RootfsError also `ERR_NOT_FOUND` */
+  /**
+   * Finds an image: by a tag (`org.opencontainers.image.ref.name` first, then containerd's full name), by a digest with
+   * or without `@` (also of a manifest that only a nested index lists), by both (`v1@sha256:…`, where the digest decides
+   * unless an entry is called so), by `@0`, `@1`… for an entry by its place, or by nothing: then the layout must hold
+   * one image. Several entries of one image for different platforms are one index; attestations and artifacts that lie
+   * beside an image make it no less the only one.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (several images fit; the message lists them),
+   *   `ERR_LAYOUT_INVALID`, `ERR_MANIFEST_INVALID`
+   */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
     const index = await this.#readIndex();

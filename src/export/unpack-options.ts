@@ -56,7 +56,12 @@ export interface UnpackResult {
   readonly entries: number;
   /** Bytes of files written, holes included. */
   readonly dataBytes: number;
-  /** The side file, where one was written: see `OwnershipRecords`. */
+  /**
+   * The side file, where one was written: JSON lines, UTF-8. The first has `format`, `version`, `hostUid` and `hostGid`,
+   * who unpacked and stands for uid 0 and gid 0. Each other has `path` (`pathBase64` where it is not UTF-8) and what the
+   * disk could not keep of it: `uid`, `gid`, `mode`, `xattrs` (name to base64), `absent` (what it would be) with `major`
+   * and `minor` for devices. A path without a line is as it stands on disk.
+   */
   readonly ownershipFile?: string | undefined;
   /** Paths that are recorded and not on disk: devices that could not be made. Lossy UTF-8. */
   readonly absent: readonly string[];

@@ -30,8 +30,9 @@ import { workingPath } from './working-name.js';
  * As root everything is kept: owners, modes, setuid, capabilities and other extended attributes, devices, FIFOs, hard
  * links, nanosecond times (access times become the modification times). What cannot be kept is an error that names
  * it, before anything is written where that can be known. Without root, owners and what else the file system refuses
- * go to the side file (see `ownership-file.ts`), owners also to `user.rootlesscontainers` attributes; devices are
- * recorded and absent; directories keep `u+rwx`. Some attributes are never written: see `skippedXattr`.
+ * go to the side file (see `UnpackResult.ownershipFile`), owners also to `user.rootlesscontainers` attributes; devices are
+ * recorded and absent; directories keep `u+rwx`. Never written are `security.selinux`, the attributes of overlayfs, and
+ * what no Linux file system can hold; `skippedXattrs` counts them.
  *
  * The tree is written beside `dst` and moved in place in one step; a run that fails leaves nothing. A mount point, or
  * a directory whose parent may not be written, is written in place and emptied on failure. Nothing outside is

@@ -11,7 +11,7 @@ export type Digest = `${string}:${string}`;
 /** The algorithms whose bytes this library can check. */
 export type DigestAlgorithm = 'sha256' | 'sha512';
 
-/** A digest in its two parts. `algorithm` may be one that cannot be verified: see `requireVerifiable`. */
+/** A digest in its two parts. `algorithm` may be one that cannot be verified: all but those of `DigestAlgorithm`. */
 export interface ParsedDigest {
   readonly algorithm: string;
   readonly encoded: string;

@@ -63,7 +63,8 @@ export function platformOf(text: string | Platform): Platform {
   return variant === undefined ? { architecture, os } : { architecture, os, variant };
 }
 
-type Family = 'oci' | 'docker';
+/** Whose media types an image has. */
+export type Family = 'oci' | 'docker';
 
 const TYPES = {
   oci: {

@@ -28,10 +28,23 @@ export { type Built, describe, digestOf, document } from './built.js';
 export { type Certificate, type CertificateOptions, createCertificate } from './certificate.js';
 export { type Compression, type CompressionOptions, compress } from './compress.js';
 export { CORNERS, type Corner } from './corner.js';
-export { type ExpectedAttributes, type ExpectedNode, ExpectedTree, type ExpectedType } from './expected-tree.js';
+export {
+  type ExpectedAttributes,
+  type ExpectedNode,
+  ExpectedTree,
+  type ExpectedType,
+  type Survey,
+} from './expected-tree.js';
 export type { ChangeFault, DeclaredLength, DeliveryFault, Fault, FaultMatch, InsteadFault } from './fault.js';
 export type { ScriptedFault } from './fault-script.js';
-export { type BuiltImage, type BuiltLayer, type ImageBuilder, image, type LayerOptions } from './image-builder.js';
+export {
+  type BuiltImage,
+  type BuiltLayer,
+  type Family,
+  type ImageBuilder,
+  image,
+  type LayerOptions,
+} from './image-builder.js';
 export { type BuiltIndex, type IndexBuilder, type IndexEntryOptions, index } from './index-builder.js';
 export { LayerBuilder } from './layer-builder.js';
 export { closedPort } from './listen.js';
