@@ -66,17 +66,22 @@ const MAX_11 = 0o77777777777;
  * after the last member comes `endOfArchive`. What ustar cannot say goes into PAX records: long names, owners above
  * 2,097,151, sizes from 8 GiB, times before the epoch or between seconds, extended attributes.
  *
- * @throws RootfsError `ERR_OPTION_INVALID` for a NUL in a text, a number that is negative or no integer, a link
- *   without a target
+ * @throws RootfsError `ERR_OPTION_INVALID` for a NUL in a text, a number that is negative (seconds may be) or no
+ *   integer, an unknown type, a link without a target
  */
 export function encodeHeader(header: TarHeader): Buffer {
   const { name, type, mtime, xattrs, extents } = header;
   const link = type === 'symlink' || type === 'hardlink';
   const linkname = link ? (header.linkname ?? '') : '';
-  const sparse = type === 'file' && extents !== undefined ? sparseMap(extents, header.size ?? 0) : undefined;
+  const sparse = type === 'file' && extents !== undefined ? sparseMap(header, extents, header.size ?? 0) : undefined;
   const size = type === 'file' ? whole(header, 'size', header.size ?? 0) : 0;
   const body = sparse === undefined ? size : sparse.map.length + sparse.dataBytes;
   if (link && linkname === '') throw invalid(header, 'linkname', 'a target', '""');
+  checkTime(header, 'mtime', mtime);
+  if (header.atime !== undefined) checkTime(header, 'atime', header.atime);
+  if (header.ctime !== undefined) checkTime(header, 'ctime', header.ctime);
+  const typeflag = TYPEFLAGS[type] as string | undefined;
+  if (typeflag === undefined) throw invalid(header, 'type', Object.keys(TYPEFLAGS).join(' or '), String(type));
   // Most members need no record: the map is used again by the next one.
   const pax = freshRecords();
   // From the pool: one allocation of its own for every header would cost more than filling it.
@@ -108,7 +113,7 @@ export function encodeHeader(header: TarHeader): Buffer {
   if (header.atime !== undefined) pax.set('atime', encodePaxTime(header.atime));
   if (header.ctime !== undefined) pax.set('ctime', encodePaxTime(header.ctime));
 
-  block[156] = TYPEFLAGS[type].charCodeAt(0);
+  block[156] = typeflag.charCodeAt(0);
   if (type === 'char' || type === 'block') {
     putLimited(block, 329, 7, MAX_7, whole(header, 'devmajor', header.devmajor ?? 0), 'SCHILY.devmajor', pax);
     putLimited(block, 337, 7, MAX_7, whole(header, 'devminor', header.devminor ?? 0), 'SCHILY.devminor', pax);
@@ -146,7 +151,15 @@ function paxHeader(pax: PaxValues, name: string): Buffer[] {
  * The map of PAX sparse format 1.0: how many runs, then offset and length of each, one number a line. A hole at the
  * end is told by an empty run, without which GNU tar cuts it off.
  */
-function sparseMap(extents: NonNullable<TarHeader['extents']>, size: number): { map: Buffer; dataBytes: number } {
+function sparseMap(
+  header: TarHeader,
+  extents: NonNullable<TarHeader['extents']>,
+  size: number,
+): { map: Buffer; dataBytes: number } {
+  for (const { fileOffset, length } of extents) {
+    whole(header, 'extents', fileOffset);
+    whole(header, 'extents', length);
+  }
   const last = extents.at(-1);
   const end = last === undefined ? 0 : last.fileOffset + last.length;
   const runs = end < size ? [...extents, { fileOffset: size, length: 0 }] : extents;
@@ -220,6 +233,13 @@ function putChecksum(block: Buffer): void {
 function text(header: TarHeader, field: string, value: string): string {
   if (value.includes('\0')) throw invalid(header, field, 'no NUL', printable(value));
   return value;
+}
+
+function checkTime(header: TarHeader, field: string, { seconds, nanoseconds }: TarTime): void {
+  if (!Number.isSafeInteger(seconds)) throw invalid(header, field, 'whole seconds', String(seconds));
+  if (!Number.isSafeInteger(nanoseconds) || nanoseconds < 0 || nanoseconds > 999_999_999) {
+    throw invalid(header, field, 'whole nanoseconds from 0 to 999,999,999', String(nanoseconds));
+  }
 }
 
 function whole(header: TarHeader, field: string, value: number): number {
