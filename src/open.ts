@@ -8,6 +8,7 @@
 import type { ReadOnlyTarget } from './content/content.js';
 import type { AskUrls, LocalSource } from './content/local-source.js';
 import { RootfsError } from './errors.js';
+import { throwIfAborted } from './io/abort.js';
 import { placeAdvice, refuseNoImage, refuseStream, splitPath, splitTransport, type Transport } from './places.js';
 import type { ForeignFetcher } from './registry/fetch-foreign.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
@@ -65,6 +66,7 @@ export async function openSource(text: string, options: OpenOptions = {}): Promi
       `reference: expected text, as in alpine or oci:DIR, found ${typeof text}`,
     );
   }
+  throwIfAborted(options.signal);
   const { transport, rest } = splitTransport(text);
   if (transport === 'docker') return openRegistry(rest, options);
   if (rest === '') {

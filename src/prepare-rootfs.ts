@@ -4,11 +4,12 @@
  * It strings the verbs together and knows none of their insides; a form that is there already is used again.
  */
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from './errors.js';
 import { findForm } from './export/forms.js';
 import { fetchImage } from './image/fetch-image.js';
 import type { Image } from './image/image.js';
+import { absolutePath } from './io/absolute-path.js';
 import { cacheFolder } from './io/cache-folder.js';
 import { withLock } from './io/lock.js';
 import { makeFolders } from './io/make-folders.js';
@@ -57,14 +58,15 @@ export interface PreparedRootfs {
  */
 export async function prepareRootfs(reference: string, options: PrepareOptions = {}): Promise<PreparedRootfs> {
   const form = findForm(options.form ?? 'directory');
-  const store = resolve(options.store ?? cacheFolder('layers-v1'));
+  const store = absolutePath(options.store ?? cacheFolder('layers-v1'), 'store');
+  const dst = options.dst === undefined ? undefined : absolutePath(options.dst, 'dst');
   const { signal, onProgress, platform } = options;
   const opened = await openSource(reference, options);
   try {
     const image = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
     const { digest } = image.manifest.descriptor;
-    const own = options.dst === undefined;
-    const path = resolve(options.dst ?? join(store, form.name, digest.slice(digest.indexOf(':') + 1)));
+    const own = dst === undefined;
+    const path = dst ?? join(store, form.name, digest.slice(digest.indexOf(':') + 1));
     const reused = (): boolean => own && existsSync(path);
     const found: PreparedRootfs = { path, form: form.name, image, reused: true, detail: undefined };
     if (reused()) return found;

@@ -5,7 +5,7 @@ import type { CallOptions, Fetcher, ReadOnlyTarget } from '../content/content.js
 import { fetchVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
 import { copyGraph, isForeignLayer } from '../image/copy-graph.js';
-import { type CopyImageOptions, checkJobs, readRoot } from '../image/copy-image.js';
+import { type CopyImageOptions, checkForeignLayers, checkJobs, readRoot } from '../image/copy-image.js';
 import { DocumentReader } from '../image/document-reader.js';
 import type { ImageDocument } from '../image/image.js';
 import { imageFailure } from '../image/image-failure.js';
@@ -56,6 +56,7 @@ export async function validateImage(
 ): Promise<ValidImage> {
   const { signal, onProgress, maxLayerSize, maxRatio } = options;
   const jobs = checkJobs(options.jobs);
+  checkForeignLayers(options.foreignLayers);
   const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
   throwIfAborted(signal);
   try {

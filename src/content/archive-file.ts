@@ -5,12 +5,13 @@
 import { closeSync, constants, mkdtempSync, open as openCallback, openSync, writeSync } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { discard } from '../io/discard.js';
 import { checkByteLimit } from '../io/limit.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
@@ -59,7 +60,7 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
       throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, name);
     });
   }
-  const path = resolve(file);
+  const path = absolutePath(file, 'file');
   const found = await stat(path).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, file, 'give an archive');
     throw new RootfsError('ERR_NOT_FOUND', `${file}: there is no such archive; check the path`, {
@@ -130,7 +131,7 @@ export async function spoolArchive(
   name: string,
   options: ArchiveOptions = {},
 ): Promise<ArchiveFile> {
-  const parent = resolve(options.temporaryFolder ?? tmpdir());
+  const parent = absolutePath(options.temporaryFolder ?? tmpdir(), 'temporaryFolder');
   let folder: string;
   try {
     await sweepSpools(parent);

@@ -7,10 +7,11 @@
  */
 import { unlinkSync, utimesSync } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { closeAfter } from '../io/close-after.js';
 import { discard, discardOnError } from '../io/discard.js';
 import { Verifier } from '../io/verify.js';
@@ -78,7 +79,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
     if (blobs !== '' && !/^[a-z]+$/.test(blobs)) {
       throw new RootfsError('ERR_OPTION_INVALID', `blobs: ${JSON.stringify(blobs)} is no folder name; use '' or blobs`);
     }
-    const path = resolve(root);
+    const path = absolutePath(root, 'root');
     await requireFolder(path);
     return new BlobDir(path, options);
   }

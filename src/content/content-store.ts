@@ -126,6 +126,7 @@ export class ContentStore {
 
   /** What is known of a blob. Its bytes are judged as `BlobDir.find` judges them. @throws RootfsError `ERR_NOT_FOUND` */
   async info(digest: Digest, options: CallOptions = {}): Promise<ContentInfo> {
+    throwIfAborted(options.signal);
     if ((await this.blobs.find(digest, options)) === undefined) throw absentBlob(digest, this.blobs.root);
     const info = await this.#known(digest);
     if (info === undefined) throw absentBlob(digest, this.blobs.root);

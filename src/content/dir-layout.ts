@@ -6,9 +6,10 @@
  */
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
@@ -36,7 +37,7 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
    * @throws RootfsError `ERR_NOT_FOUND`, `ERR_LAYOUT_INVALID` (no `manifest.json`, another version), `ERR_FILESYSTEM`
    */
   static async open(folder: string): Promise<DirLayout> {
-    const place = resolve(folder);
+    const place = absolutePath(folder, 'folder');
     await requireFolder(place, `give a folder, or try docker-archive:${folder} or oci-archive:${folder}`);
     const layout = new DirLayout(place);
     const version = await layout.#read('version', MAX_VERSION_BYTES);

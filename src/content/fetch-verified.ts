@@ -32,7 +32,7 @@ export async function fetchVerified(source: Fetcher, target: Descriptor, options
   requireVerifiable(target.digest);
   throwIfAborted(options.signal);
   const embedded = embeddedContent(target);
-  if (embedded !== undefined) return Readable.from([embedded], { objectMode: false });
+  if (embedded !== undefined) return abortStream(Readable.from([embedded], { objectMode: false }), options.signal);
   const stream = await source.fetch(target, { signal: options.signal, onProgress: options.onProgress });
   return abortStream(verifyStream(stream, target), options.signal);
 }

@@ -5,6 +5,7 @@ import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { checkByteLimit } from '../io/limit.js';
 import { type ReleaseLock, tryLock } from '../io/lock.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import type { BlobDir } from './blob-dir.js';
@@ -57,6 +58,7 @@ export class IngestWriter implements AsyncDisposable {
   /** Starts or resumes an ingest; see `ContentStore.ingest`. What is there already is read once, to be hashed. */
   static async open(blobs: BlobDir, ref: string, options: IngestOptions = {}): Promise<IngestWriter> {
     const path = ingestPath(blobs.ingestFolder, ref);
+    checkExpected(options.expected);
     const algorithm = options.expected && requireVerifiable(options.expected.digest).algorithm;
     let release: ReleaseLock | undefined;
     let file: FileHandle | undefined;
@@ -126,6 +128,7 @@ export class IngestWriter implements AsyncDisposable {
   commit(options: CommitOptions = {}): Promise<Digest> {
     return this.#next(async () => {
       const { ref, offset, expected: before } = this.#status;
+      checkExpected(options.expected);
       const expected = options.expected ?? before;
       if (expected !== undefined && requireVerifiable(expected.digest).algorithm !== this.#algorithm) {
         throw new RootfsError('ERR_OPTION_INVALID', `${ref}: ${expected.digest} was not expected when it was opened`);
@@ -200,6 +203,10 @@ async function hashSoFar(file: FileHandle, hash: Hash, signal: AbortSignal | und
     hash.update(buffer.subarray(0, bytesRead));
     offset += bytesRead;
   }
+}
+
+function checkExpected(expected: ExpectedBlob | undefined): void {
+  if (expected?.size !== undefined) checkByteLimit('expected.size', expected.size);
 }
 
 function sizeError(ref: string, size: number, what: string, received: number): RootfsError {

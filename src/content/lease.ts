@@ -8,9 +8,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay, throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { removeIfDead, withLock } from '../io/lock.js';
 import { bootMark, isMarkAlive, processMark } from '../io/process-mark.js';
 import { type Digest, isDigest } from '../spec/digest.js';
@@ -57,14 +58,14 @@ export interface Lease extends AsyncDisposable {
  */
 export async function takeLease(root: string, options: LeaseOptions): Promise<Lease> {
   throwIfAborted(options.signal);
-  const lease = new HeldLease(resolve(root), options);
+  const lease = new HeldLease(absolutePath(root, 'root'), options);
   try {
     await lease.add(options.digests ?? []);
   } catch (error) {
     await lease.release();
     throwIfAborted(options.signal);
     const wrapped = wrapSystemError(error, lease.path);
-    await requireFolder(resolve(root));
+    await requireFolder(absolutePath(root, 'root'));
     if (wrapped.code !== 'ERR_PERMISSION' && wrapped.code !== 'ERR_NO_SPACE') throw wrapped;
   }
   return lease;
@@ -73,7 +74,7 @@ export async function takeLease(root: string, options: LeaseOptions): Promise<Le
 /** Removes a lease by its id, whoever took it; one that is not there is success. @throws RootfsError */
 export async function releaseLease(root: string, id: string): Promise<void> {
   if (!/^[0-9a-f-]+$/.test(id)) return;
-  const path = join(leaseFolder(resolve(root)), `${id}.json`);
+  const path = join(leaseFolder(absolutePath(root, 'root')), `${id}.json`);
   await unlink(path).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
   });
@@ -81,7 +82,7 @@ export async function releaseLease(root: string, id: string): Promise<void> {
 
 /** The leases in force, mounts among them. Those of dead holders and those that ran out are removed, where that is allowed. */
 export async function listLeases(root: string): Promise<readonly LeaseInfo[]> {
-  const folder = leaseFolder(resolve(root));
+  const folder = leaseFolder(absolutePath(root, 'root'));
   const names = await readdir(folder).catch((error: unknown) => {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw wrapSystemError(error, folder);
@@ -94,7 +95,7 @@ export async function listLeases(root: string): Promise<readonly LeaseInfo[]> {
     if (isInForce(read)) found.push(read.info);
     else await unlink(path).catch(() => {});
   }
-  return [...found, ...(await mountLeases(resolve(root)))];
+  return [...found, ...(await mountLeases(absolutePath(root, 'root')))];
 }
 
 /**
@@ -108,7 +109,7 @@ export function withoutNewLeases<T>(
   remove: (leases: readonly LeaseInfo[]) => Promise<T>,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<T> {
-  return withLock(pruneLock(resolve(root)), async () => remove(await listLeases(root)), options);
+  return withLock(pruneLock(absolutePath(root, 'root')), async () => remove(await listLeases(root)), options);
 }
 
 class HeldLease implements Lease {

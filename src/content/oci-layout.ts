@@ -4,9 +4,10 @@
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
 import { lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { closeAfter } from '../io/close-after.js';
 import { withLock } from '../io/lock.js';
 import { Annotation } from '../spec/annotations.js';
@@ -64,7 +65,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
    * @throws RootfsError `ERR_NOT_FOUND` (no folder), `ERR_LAYOUT_INVALID` (no layout, another version), `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
    */
   static async open(folder: string, options: OciLayoutOptions = {}): Promise<OciLayout> {
-    const root = resolve(folder);
+    const root = absolutePath(folder, 'folder');
     if (options.create === true) {
       await mkdir(root, { recursive: true }).catch((error: unknown) => {
         if (systemErrorCode(error) === 'EEXIST') return;

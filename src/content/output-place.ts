@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
 import { syncFolder } from './folder-sync.js';
 
@@ -21,7 +22,7 @@ export type OutputPlace =
  * @throws RootfsError `ERR_NOT_FOUND` (its folder is missing), `ERR_FILESYSTEM` (it is a folder), `ERR_PERMISSION`
  */
 export async function outputPlace(path: string): Promise<OutputPlace> {
-  const absolute = resolve(path);
+  const absolute = absolutePath(path, 'path');
   try {
     const found = await stat(absolute);
     if (found.isDirectory()) {

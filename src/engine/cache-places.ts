@@ -1,10 +1,10 @@
 /** The two folders that caches lie in: images as they were fetched, and layers as they were extracted. */
 import { lstat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import { type ContentInfo, ContentStore } from '../content/content-store.js';
 import { OciLayout } from '../content/oci-layout.js';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
 
 /** Where the caches are. What is absent is this user's own. */
@@ -18,8 +18,8 @@ export interface CachePlaces {
 /** The folders, absolute. */
 export function cachePlaces(places: CachePlaces): { readonly images: string; readonly layers: string } {
   return {
-    images: resolve(places.images ?? cacheFolder('images-v1')),
-    layers: resolve(places.layers ?? cacheFolder('layers-v1')),
+    images: absolutePath(places.images ?? cacheFolder('images-v1'), 'images'),
+    layers: absolutePath(places.layers ?? cacheFolder('layers-v1'), 'layers'),
   };
 }
 

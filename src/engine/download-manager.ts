@@ -1,12 +1,12 @@
 /** Brings layers into an engine's store: so many at once, each once, however many pulls want it. */
 import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { mapConcurrently, Semaphore } from '../io/concurrency.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { extractLayer } from '../layer/extract-layer.js';
-import type { ExtractOptions } from '../layer/extract-options.js';
+import { type ExtractOptions, extractSettings } from '../layer/extract-options.js';
 import type { LayerSource } from '../layer/layer-input.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageLayer } from '../spec/image-layer.js';
@@ -44,7 +44,8 @@ export class LayerDownloadManager implements DownloadManager {
   /** @param store Made when it is needed. @throws RootfsError `ERR_OPTION_INVALID` */
   constructor(store: string, options: DownloadManagerOptions = {}) {
     const { concurrency = 3, ...rest } = options;
-    this.store = resolve(store);
+    this.store = absolutePath(store, 'store');
+    extractSettings(rest);
     this.#options = rest;
     this.#permits = new Semaphore(checkConcurrency(concurrency));
   }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
 
 /** The most bytes of such a file. */
@@ -42,6 +43,7 @@ export async function changeJsonFile(
   change: (value: unknown) => unknown,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
+  throwIfAborted(options.signal);
   try {
     await mkdir(dirname(path), { recursive: true });
     await withLock(

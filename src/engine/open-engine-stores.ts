@@ -1,9 +1,10 @@
 /** An engine's parts in one folder: all that `pull` and `push` need, ready to be used or replaced one by one. */
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { BlobDir } from '../content/blob-dir.js';
 import { ContentStore } from '../content/content-store.js';
 import { wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
 import { type DownloadManagerOptions, LayerDownloadManager } from './download-manager.js';
 import { type ImageConfigStore, imageConfigStoreFromStore } from './image-config-store.js';
@@ -38,7 +39,7 @@ export interface EngineStoresOptions {
  * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`, `ERR_OPTION_INVALID`
  */
 export async function openEngineStores(options: EngineStoresOptions = {}): Promise<EngineStores> {
-  const folder = resolve(options.folder ?? cacheFolder('engine-v1'));
+  const folder = absolutePath(options.folder ?? cacheFolder('engine-v1'), 'folder');
   const [content, layers] = [join(folder, 'content'), join(folder, 'layers')];
   for (const path of [content, layers]) {
     await mkdir(path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {

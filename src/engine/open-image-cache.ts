@@ -1,9 +1,10 @@
 /** The image cache in a folder: an OCI layout that other tools can read, and what several processes need beside it. */
 import { chmod, lstat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { takeLease } from '../content/lease.js';
 import { OciLayout } from '../content/oci-layout.js';
 import { RootfsError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
 import { ImageCache } from './image-cache.js';
 import type { ImageCacheOptions, ImageKeeper } from './image-cache-options.js';
@@ -24,7 +25,7 @@ export interface OpenImageCacheOptions extends Omit<ImageCacheOptions, 'localSto
  */
 export async function openImageCache(options: OpenImageCacheOptions = {}): Promise<ImageCache> {
   const { folder: given, ...rest } = options;
-  const folder = resolve(given ?? cacheFolder('images-v1'));
+  const folder = absolutePath(given ?? cacheFolder('images-v1'), 'folder');
   const isNew = (await lstat(folder).catch(() => undefined)) === undefined;
   const localStore = await openLayout(folder, options.pull !== 'never');
   // What this user pulled is nobody else's business, unless a folder was named.

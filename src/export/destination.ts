@@ -12,8 +12,9 @@ import {
   realpathSync,
   renameSync,
 } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { Directory } from '../io/directory.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
 import { disinherit } from './disinherit.js';
@@ -43,10 +44,7 @@ export interface Destination {
  * @throws RootfsError `ERR_OPTION_INVALID` (not empty, not a directory, no parent), `ERR_PERMISSION`, `ERR_FILESYSTEM`
  */
 export function openDestination(dst: string): Destination {
-  if (dst === '' || dst.includes('\0')) {
-    throw new RootfsError('ERR_OPTION_INVALID', `destination ${JSON.stringify(dst)}: expected the path of a directory`);
-  }
-  const { path, exists } = settle(resolve(dst));
+  const { path, exists } = settle(absolutePath(dst, 'dst'));
   try {
     return exists && mustStay(path) ? openInPlace(path) : openBeside(path);
   } catch (error) {

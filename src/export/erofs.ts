@@ -9,9 +9,9 @@
  * This form knows the tree and where data lies; it must not know images, mounts or loop devices.
  */
 
-import { resolve } from 'node:path';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import type { Digest } from '../spec/digest.js';
@@ -85,7 +85,7 @@ export async function writeErofs(
     throw new RootfsError('ERR_OPTION_INVALID', `maxSparseBytes: expected a number of bytes, found ${maxSparseBytes}`);
   }
   signal?.throwIfAborted();
-  const path = resolve(out);
+  const path = absolutePath(out, 'out');
   requireReplaceable(path);
   const plan = await planErofs({
     tree,

@@ -1,7 +1,8 @@
 /** The flattened tar as a file: complete or not there. */
 import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { loadNative } from '../io/native.js';
 import { openFifo } from '../io/open-fifo.js';
 import type { LayerTar } from '../rootfs/merge.js';
@@ -42,7 +43,7 @@ export async function flattenFile(
   path: string,
   options: FlattenOptions = {},
 ): Promise<FlattenFileResult> {
-  const absolute = resolve(path);
+  const absolute = absolutePath(path, 'path');
   let working: string | undefined;
   try {
     const found = statSync(absolute, { throwIfNoEntry: false });

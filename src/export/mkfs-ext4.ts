@@ -5,10 +5,11 @@
  */
 import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
@@ -67,7 +68,7 @@ export async function writeExt4(
     throw new RootfsError('ERR_OPTION_INVALID', `size: expected at least 1 MiB in bytes, found ${size}`);
   }
   signal?.throwIfAborted();
-  const path = resolve(out);
+  const path = absolutePath(out, 'out');
   let scratch: string | undefined;
   let content: string | undefined;
   try {

@@ -6,10 +6,10 @@
 
 import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
@@ -76,7 +76,7 @@ export async function writeSquashfs(
     );
   }
   signal?.throwIfAborted();
-  const path = resolve(out);
+  const path = absolutePath(out, 'out');
   try {
     requireReplaceable(path);
     const tool = findTool('squashfs', TOOLS);

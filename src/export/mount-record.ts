@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { readMountTable } from '../io/mount-table.js';
 import type { Digest } from '../spec/digest.js';
 
@@ -76,21 +78,24 @@ export function removeMountRecord(store: string, mountpoint: string): void {
  * The mounts that a store knows of. One whose machine was started again since, or that somebody took down by hand, is
  * listed as not mounted. Mounts that only other mount namespaces see are, too.
  *
- * @throws the system's error where the folder cannot be read; one that is not there is empty
+ * A folder that is not there is empty.
+ *
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM` where it cannot be read, `ERR_OPTION_INVALID`
  */
 export function listMounts(store: string): ListedMount[] {
+  const folder = mountsFolder(absolutePath(store, 'store'));
   let names: string[];
   try {
-    names = readdirSync(mountsFolder(store));
+    names = readdirSync(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw wrapSystemError(error, folder);
   }
   const boot = bootId();
   const mountpoints = new Set(readMountTable().map(({ mountpoint }) => mountpoint));
   const records = names.filter((name) => name.endsWith('.json')).sort();
   return records.flatMap((name) => {
-    const record = readRecord(join(mountsFolder(store), name));
+    const record = readRecord(join(folder, name));
     if (record === undefined) return [];
     return [{ ...record, mounted: record.boot === boot && mountpoints.has(record.mountpoint) }];
   });

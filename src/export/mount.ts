@@ -5,10 +5,11 @@
  * Linux and root.
  */
 import { lstatSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
 import { readMountTable } from '../io/mount-table.js';
@@ -71,11 +72,12 @@ export async function mountRootFS(
   const native = requireMounting();
   signal?.throwIfAborted();
   try {
-    makeRecordsFolder(store);
+    const place = absolutePath(store, 'store');
+    makeRecordsFolder(place);
     const path = realPlace(mountpoint);
     // Two at once for one folder would lie on one another.
-    const lock = (what: string): string => join(mountsFolder(store), `${mountId(what)}.lock`);
-    const run = (): Promise<MountResult> => new Mounting(native, rootfs, path, resolve(store), options).run();
+    const lock = (what: string): string => join(mountsFolder(place), `${mountId(what)}.lock`);
+    const run = (): Promise<MountResult> => new Mounting(native, rootfs, path, place, options).run();
     // Always in this order, and under names of their own: nobody waits for who waits for him.
     const alone =
       options.upper === undefined
@@ -126,7 +128,7 @@ function refuseBusy(path: string): void {
 
 /** A path with its links resolved, also where the last name is not there yet. */
 export function realPlace(path: string): string {
-  const whole = resolve(path);
+  const whole = absolutePath(path, 'path');
   try {
     return realpathSync(whole);
   } catch (error) {

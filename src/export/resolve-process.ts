@@ -77,6 +77,10 @@ function checkTexts({ args, entrypoint, env, cwd, user }: ProcessOptions): void 
       throw new RootfsError('ERR_OPTION_INVALID', `${name}: expected a list of texts without NUL`);
     }
   }
+  const nameless = env?.find((entry) => entry === '' || entry.startsWith('='));
+  if (nameless !== undefined) {
+    throw new RootfsError('ERR_OPTION_INVALID', `env: ${JSON.stringify(nameless)} has no name; write NAME=value`);
+  }
   for (const [name, value] of Object.entries({ cwd, user })) {
     if (value !== undefined && !isText(value)) {
       throw new RootfsError('ERR_OPTION_INVALID', `${name}: expected a text without NUL`);

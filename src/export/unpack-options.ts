@@ -1,6 +1,8 @@
 /** What an unpack can be told, with its defaults, and what it says in the end. */
+
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { checkIdMaps, type IdMap } from './id-map.js';
 import type { PathPatterns } from './path-filter.js';
 
@@ -77,6 +79,7 @@ export interface UnpackResult {
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function checkUnpackOptions(options: UnpackOptions): UnpackLimits {
+  if (options.ownershipFile !== undefined) absolutePath(options.ownershipFile, 'ownershipFile');
   const limits: UnpackLimits = { ...UNPACK_LIMITS, ...definedOnly(options.limits ?? {}) };
   for (const [name, value] of Object.entries(limits)) {
     if (Number.isSafeInteger(value) && value >= 0) continue;

@@ -6,8 +6,8 @@
  */
 import { closeSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
@@ -174,7 +174,8 @@ function writeOwnership(
   powers: Powers,
   options: UnpackOptions,
 ): SideFile | undefined {
-  const path = options.ownershipFile === undefined ? `${root}.ownership` : resolve(options.ownershipFile);
+  const path =
+    options.ownershipFile === undefined ? `${root}.ownership` : absolutePath(options.ownershipFile, 'ownershipFile');
   let working: string | undefined;
   try {
     working = workingPath(path);

@@ -5,6 +5,7 @@ import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import { oneOf } from '../io/one-of.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
@@ -83,6 +84,7 @@ export async function copyImage(
   const { signal, onProgress } = options;
   const jobs = checkJobs(options.jobs);
   const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
+  checkForeignLayers(options.foreignLayers);
   throwIfAborted(signal);
   const call = { signal, onProgress };
   try {
@@ -219,6 +221,11 @@ function leaveOut(blob: Descriptor, error: unknown, { signal, onProgress }: Call
 
 function isWhole({ platform }: CopyImageOptions): boolean {
   return platform === undefined || platform === 'all';
+}
+
+/** Checks what is to become of foreign layers. @throws RootfsError `ERR_OPTION_INVALID` */
+export function checkForeignLayers(foreignLayers: CopyImageOptions['foreignLayers']): void {
+  oneOf('foreignLayers', foreignLayers ?? 'available', [true, false, 'available']);
 }
 
 /** Checks how many blobs may be on their way at once. @throws RootfsError `ERR_OPTION_INVALID` */

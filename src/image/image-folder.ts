@@ -2,7 +2,7 @@
 import { createWriteStream } from 'node:fs';
 import { lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
@@ -13,6 +13,7 @@ import { outputPlace, writeBeside } from '../content/output-place.js';
 import { writeFolder } from '../content/write-members.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { parseIndex } from '../spec/image-index.js';
 import { packFolder } from '../tar/pack-folder.js';
@@ -47,7 +48,7 @@ export async function downloadImage(
   const { signal, onProgress, name } = options;
   const jobs = checkJobs(options.jobs);
   throwIfAborted(signal);
-  const parent = resolve(options.parent ?? tmpdir());
+  const parent = absolutePath(options.parent ?? tmpdir(), 'parent');
   try {
     const roots = await findRoots(source, [{ reference, name }], 'docker-archive', options);
     const folder = await mkdtemp(join(parent, 'rootfs-kit-image-')).catch((error: unknown) => {
@@ -89,11 +90,12 @@ export async function packageImage(
   const { signal } = options;
   throwIfAborted(signal);
   const output = await outputPlace(path);
-  const names = await imageFiles(resolve(folder));
+  const from = absolutePath(folder, 'folder');
+  const names = await imageFiles(from);
   const all = [...memberFolders(names.map((name) => ({ name, content: new Uint8Array() }))), ...names];
   try {
     const pack = async (open: () => Writable | Promise<Writable>): Promise<void> => {
-      const packed = await packFolder(resolve(folder), all, { gzipLevel: path.endsWith('.gz') ? 0 : undefined });
+      const packed = await packFolder(from, all, { gzipLevel: path.endsWith('.gz') ? 0 : undefined });
       await pipeline(packed, await open(), signal === undefined ? {} : { signal });
     };
     if (output.kind === 'stream') await pack(() => openOutputStream(output.path, signal));
@@ -114,7 +116,7 @@ export async function packageImage(
  * @throws RootfsError `ERR_LAYOUT_INVALID` (not an image's folder), `ERR_PERMISSION`, `ERR_FILESYSTEM`
  */
 export async function removeImageDir(folder: string): Promise<void> {
-  const path = resolve(folder);
+  const path = absolutePath(folder, 'folder');
   const found = await readdir(path).catch((error: unknown) => {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw wrapSystemError(error, path);

@@ -1,8 +1,9 @@
 /** `pull`: an image as an archive that `docker load`, `podman load` and skopeo take. */
 import { stat } from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
+import { join, sep } from 'node:path';
 import type { ReadOnlyTarget, TagLister } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { isDigest } from '../spec/digest.js';
 import { hostPlatform, normalizePlatform, type Platform, parsePlatform } from '../spec/platform.js';
 import { parseReference } from '../spec/reference.js';
@@ -102,7 +103,7 @@ function shortTag(reference: string): string {
 /** What a path means: a file of a known suffix, or the folder that a file of the usual name goes into. */
 async function archivePath(path: string): Promise<{ readonly file: string } | { readonly folder: string }> {
   if (path === '-') return { file: path };
-  const absolute = resolve(path);
+  const absolute = absolutePath(path, 'path');
   const found = await stat(absolute).catch(() => undefined);
   if (found?.isDirectory() === true) return { folder: absolute };
   if (path.endsWith(sep)) {

@@ -1,7 +1,7 @@
 /** Images as one file, or as one folder: what `docker load`, `podman load` and the OCI tools read. */
 
 import { createWriteStream } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { ReadOnlyTarget } from '../content/content.js';
 import { type Member, memberFolders } from '../content/member.js';
@@ -10,7 +10,9 @@ import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-p
 import { type WriteMembersOptions, writeFolder, writeTar } from '../content/write-members.js';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import { oneOf } from '../io/one-of.js';
 import { type ProgressListener, report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { layerCompression } from '../spec/media-types.js';
@@ -78,6 +80,8 @@ export async function writeArchive(
   const { signal, onProgress } = options;
   const jobs = checkJobs(options.jobs);
   checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
+  oneOf('form', place.form, ['docker-archive', 'oci-archive', 'dir']);
+  oneOf('fsync', options.fsync ?? 'layer', ['layer', 'none']);
   throwIfAborted(signal);
   const [first] = wanted;
   const name = first === undefined ? 'the image' : imageName(source, first.reference);
@@ -221,7 +225,7 @@ async function writeMembers(
 ): Promise<void> {
   const fsync = options.fsync !== 'none';
   if (place.form === 'dir') {
-    const path = resolve(place.path);
+    const path = absolutePath(place.path, 'path');
     await writeBeside(path, 'folder', fsync, (folder) =>
       writeFolder(folder, members, source, { ...write, fsync }),
     ).catch((error: unknown) => {

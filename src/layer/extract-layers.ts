@@ -1,8 +1,10 @@
 /** Many layers at once: the main job below the image. */
+
 import { requireLayerType } from '../codec/detect-compression.js';
 import { takeLease } from '../content/lease.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
@@ -46,6 +48,7 @@ export async function extractLayers(
   dst: string,
   options: ExtractOptions = {},
 ): Promise<LayerHandle[]> {
+  absolutePath(dst, 'dst');
   const settings = extractSettings(options);
   throwIfAborted(settings.signal);
   const wanted = distinct(layers);

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { DEFAULT_MAX_LAYER_BYTES, DEFAULT_MAX_RATIO } from '../codec/open-inflater.js';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { oneOf } from '../io/one-of.js';
 
 /** Limits against bombs, for every verb that uncompresses. */
 export interface LayerLimits {
@@ -66,11 +67,6 @@ export function layerLimits(options: LayerLimits): { readonly maxLayerSize: numb
 function whole(name: string, value: number, least: number, most: number): number {
   if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
   throw invalid(name, value, `a whole number from ${least} to ${most}`);
-}
-
-function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {
-  if (allowed.includes(value)) return value;
-  throw invalid(name, value, allowed.join(' or '));
 }
 
 function flag(name: string, value: boolean): boolean {

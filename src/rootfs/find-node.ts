@@ -1,4 +1,5 @@
 /** Finds what a path names in a merged tree, links resolved inside the root as a chroot would. */
+import { oneOf } from '../io/one-of.js';
 import { resolvePath } from './resolve-path.js';
 import type { MergedTree, TreeNode } from './tree.js';
 
@@ -15,12 +16,14 @@ export interface FindNodeOptions {
  * Finds a node by its path: bytes as latin1, with or without a leading slash; `..` stays inside the root.
  *
  * @returns `undefined` when nothing has that name, a link dangles, or links go round in a circle
+ * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function findNode(
   tree: MergedTree,
   path: string,
   { links = 'parents' }: FindNodeOptions = {},
 ): TreeNode | undefined {
+  oneOf('links', links, ['all', 'parents', 'none']);
   const components = path.split('/').filter((part) => part !== '' && part !== '.');
   const root: TreeNode = tree.root;
   if (links === 'none') return literal(root, components);

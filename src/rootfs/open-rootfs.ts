@@ -1,6 +1,8 @@
 /** From an image to open layers: what is in the store is opened, what is missing is extracted. */
+
 import { type Lease, takeLease } from '../content/lease.js';
 import type { Image } from '../image/image.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { extractLayers } from '../layer/extract-layers.js';
 import type { ExtractOptions } from '../layer/extract-options.js';
 import type { LayerHandle } from '../layer/layer.js';
@@ -22,6 +24,7 @@ export async function openRootFS(
   dst: string,
   options: ExtractOptions = {},
 ): Promise<RootFS> {
+  absolutePath(dst, 'dst');
   const digests = image.layers.flatMap(({ diffId }) => diffId ?? []);
   const lease = await takeLease(dst, { purpose: 'root file system', digests, signal: options.signal });
   try {

@@ -1,0 +1,148 @@
+/** What callers without a type checker hand in: each verb refuses it by name, before it does anything. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import * as kit from '../src/index.js';
+import { REPOSITORY } from './support/rootfs.js';
+import { tempDir } from './support/temp-dir.js';
+
+const HELLO = join(REPOSITORY, 'fixtures/hello');
+const opened = await kit.openSource(`oci:${HELLO}`);
+const { source, reference } = opened;
+const image = await kit.fetchImage(source, reference, { platform: 'linux/amd64' });
+const place = mkdtempSync(join(tmpdir(), 'rootfs-kit-bad-options-'));
+const rootfs = await kit.openRootFS(source, image, place);
+const { layers } = rootfs;
+const tree = await kit.mergeLayers(layers);
+after(async () => {
+  await rootfs.close();
+  await opened.close();
+  rmSync(place, { recursive: true });
+});
+
+type Call = (value: never, folder: string) => unknown;
+
+/** Calls that take a path. */
+const PATHS: Readonly<Record<string, Call>> = {
+  'openRootFS dst': (path) => kit.openRootFS(source, image, path),
+  'extractLayers dst': (path) => kit.extractLayers(source, image.layers, path),
+  'unpack dst': (path) => kit.unpack(tree, layers, path),
+  'unpack ownershipFile': (path, folder) => kit.unpack(tree, layers, join(folder, 'x'), { ownershipFile: path }),
+  'writeOverlay dst': (path) => kit.writeOverlay(layers, path),
+  'writeErofs out': (path) => kit.writeErofs(tree, layers, path),
+  'writeExt4 out': (path) => kit.writeExt4(tree, layers, path),
+  'writeSquashfs out': (path) => kit.writeSquashfs(tree, layers, path),
+  'flattenFile path': (path) => kit.flattenFile(tree, layers, path),
+  'prepareRootfs store': (store) => kit.prepareRootfs(`oci:${HELLO}`, { store, platform: 'linux/amd64' }),
+  'prepareRootfs dst': (dst, store) => kit.prepareRootfs(`oci:${HELLO}`, { store, dst, platform: 'linux/amd64' }),
+  'pull path': (path) => kit.pull(source, reference, path, { platform: 'linux/amd64' }),
+  'writeArchive path': (path) => kit.writeArchive(source, [{ reference }], { form: 'oci-archive', path }),
+  'writeArchive folder': (path) =>
+    kit.writeArchive(source, [{ reference }], { form: 'dir', path }, { platform: 'linux/amd64' }),
+  'downloadImage parent': (parent) => kit.downloadImage(source, reference, { parent, platform: 'linux/amd64' }),
+  'packageImage folder': (path, folder) => kit.packageImage(path, join(folder, 'x.tar')),
+  'removeImageDir folder': (path) => kit.removeImageDir(path),
+  'BlobDir.open root': (path) => kit.BlobDir.open(path),
+  'OciLayout.open folder': (path) => kit.OciLayout.open(path, { create: true }),
+  'DirLayout.open folder': (path) => kit.DirLayout.open(path),
+  'DockerArchive.open file': (path) => kit.DockerArchive.open(path),
+  'takeLease root': (path) => kit.takeLease(path, { purpose: 'test' }),
+  'listLeases root': (path) => kit.listLeases(path),
+  'openImageCache folder': (folder) => kit.openImageCache({ folder }),
+  'openEngineStores folder': (folder) => kit.openEngineStores({ folder }),
+  'LayerDownloadManager store': (path) => new kit.LayerDownloadManager(path),
+  'listCache images': (images) => kit.listCache({ images }),
+  'pruneCache layers': (layers) => kit.pruneCache({ layers, maxSize: 0 }),
+  'listMounts store': (path) => kit.listMounts(path),
+};
+
+/** Calls that take one of a few words, a number or a part. */
+const VALUES: readonly (readonly [option: string, value: unknown, call: Call])[] = [
+  ['foreignLayers', 'all', (foreignLayers) => kit.copyImage(source, '', new kit.MemoryStore(), '', { foreignLayers })],
+  ['foreignLayers', 5, (foreignLayers) => kit.validateImage(source, '', { foreignLayers })],
+  ['form', 'zip', (form, folder) => kit.writeArchive(source, [{ reference }], { form, path: join(folder, 'x') })],
+  [
+    'fsync',
+    'always',
+    (fsync, folder) =>
+      kit.writeArchive(source, [{ reference }], { form: 'oci-archive', path: join(folder, 'x') }, { fsync }),
+  ],
+  ['links', 'some', (links) => kit.findNode(tree, '/', { links })],
+  ['workers', Number.NaN, (workers, folder) => new kit.LayerDownloadManager(folder, { workers })],
+  ['verify', 'never', (verify, folder) => new kit.LayerDownloadManager(folder, { verify })],
+  ['env', ['=x'], (env) => kit.resolveProcess(image, tree, layers, { args: ['sh'], env })],
+  ['env', [''], (env) => kit.resolveProcess(image, tree, layers, { args: ['sh'], env })],
+  ...[-1, 1.5, Number.NaN].map(
+    (size) =>
+      [
+        'expected.size',
+        size,
+        async (value: never, folder: string) =>
+          (await kit.ContentStore.open(folder)).ingest('x', {
+            expected: { digest: image.manifest.descriptor.digest, size: value },
+          }),
+      ] as const,
+  ),
+];
+
+function refused(option: string, value: unknown): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof kit.RootfsError, String(error));
+    assert.equal(error.code, 'ERR_OPTION_INVALID', error.message);
+    if (typeof value === 'number') assert.ok(error.message.includes(String(value)), error.message);
+    assert.ok(error.message.includes(option), error.message);
+    return true;
+  };
+}
+
+for (const [name, call] of Object.entries(PATHS)) {
+  test(`${name}: an empty path is not the working folder, and what is no text is no path`, async (t) => {
+    const before = readdirSync('.');
+    const option = name.slice(name.lastIndexOf(' ') + 1);
+    for (const value of ['', 5, {}, 'a\0b']) {
+      const folder = tempDir(t);
+      // An archive's suffix is looked at first.
+      const expected = name.startsWith('packageImage') ? 'folder' : option === 'folder' ? '' : option;
+      await assert.rejects(async () => call(value as never, folder), refused(expected, ''));
+      assert.deepEqual(readdirSync(folder), []);
+    }
+    assert.deepEqual(readdirSync('.'), before);
+  });
+}
+
+for (const [option, value, call] of VALUES) {
+  test(`${option}: ${String(value)} is refused`, async (t) => {
+    const folder = tempDir(t);
+    await assert.rejects(async () => call(value as never, folder), refused(option, value));
+    assert.deepEqual(readdirSync(folder), []);
+  });
+}
+
+test('a signal that has aborted ends what reads no network, too', async (t) => {
+  const folder = tempDir(t);
+  const reason = { mine: true };
+  const signal = AbortSignal.abort(reason);
+  const { digest } = image.manifest.descriptor;
+  const store = await kit.ContentStore.open(folder);
+  const references = new kit.FileReferenceStore(join(folder, 'references'));
+  for (const call of [
+    () => kit.openSource(`oci:${HELLO}`, { signal }),
+    () => store.info(digest, { signal }),
+    () => references.set('docker.io/library/a:b', digest, { signal }),
+  ]) {
+    await assert.rejects(call, (error) => error === reason);
+  }
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('content that stands in its descriptor hears an abort like any other', async () => {
+  const controller = new AbortController();
+  const bytes = image.config.bytes;
+  const data = Buffer.from(bytes).toString('base64');
+  const stream = await kit.fetchVerified(source, { ...image.config.descriptor, data }, { signal: controller.signal });
+  const reason = new Error('enough');
+  controller.abort(reason);
+  await assert.rejects(stream.toArray(), (error) => error === reason);
+});
