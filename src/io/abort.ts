@@ -21,15 +21,18 @@ export function abortStream<T extends Readable>(stream: T, signal: AbortSignal |
   return stream;
 }
 
+// Kept from when this was loaded: another process does not go by the fake clock of somebody's tests.
+const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+
 /** Waits, at most until the signal aborts; then throws its reason. */
 export async function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   throwIfAborted(signal);
   await new Promise<void>((resolve, reject) => {
     const abort = (): void => {
-      clearTimeout(timer);
+      stopTimer(timer);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       signal?.removeEventListener('abort', abort);
       resolve();
     }, milliseconds);

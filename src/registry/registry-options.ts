@@ -40,7 +40,10 @@ export interface RegistryOptions {
    * Default: small blobs in one PUT, larger ones streamed in one PATCH.
    */
   readonly uploadChunkBytes?: number | undefined;
-  /** An undici dispatcher that every request goes through; TLS settings and proxies are its business then. */
+  /**
+   * An undici dispatcher that every request goes through. TLS settings, proxies, connecting and queueing are its
+   * business then; `timeoutMs` is told to it with each request, as `headersTimeout` and `bodyTimeout`.
+   */
   readonly dispatcher?: Dispatcher | undefined;
 }
 

@@ -119,3 +119,14 @@ test("a number that was given to another process is not its former owner's life"
   const mark = processMark();
   assert.equal(isMarkAlive(mark.replace(/\d+$/, (start) => String(Number(start) - 1))), false);
 });
+
+test('a lock is waited for by the real clock, also where tests have put a fake one in its place', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  const release = await tryLock(path);
+  assert.ok(release !== undefined);
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  const waiting = withLock(path, async () => 'mine');
+  await new Promise((turn) => setImmediate(turn));
+  await release();
+  assert.equal(await waiting, 'mine');
+});
