@@ -146,3 +146,12 @@ test('content that stands in its descriptor hears an abort like any other', asyn
   controller.abort(reason);
   await assert.rejects(stream.toArray(), (error) => error === reason);
 });
+
+test('a stream that is aborted with null fails, as one with any other reason', async () => {
+  for (const reason of [null, 0, '']) {
+    const controller = new AbortController();
+    const stream = await kit.fetchVerified(source, image.manifest.descriptor, { signal: controller.signal });
+    controller.abort(reason);
+    await assert.rejects(stream.toArray(), { name: 'AbortError' });
+  }
+});

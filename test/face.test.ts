@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { FORMS, TAR_LIMITS, UNPACK_LIMITS } from '../src/index.js';
 
 const DIST = fileURLToPath(new URL('../src', import.meta.url));
 
@@ -121,4 +122,8 @@ test('the checks read something: every export is found where it is said to be de
     if (name === 'engine') continue;
     assert.notEqual(statementsOf(file, name), '', `${name} in ${relative('.', file)}`);
   }
+});
+
+test('defaults that everybody shares cannot be changed', () => {
+  for (const shared of [TAR_LIMITS, UNPACK_LIMITS, FORMS]) assert.ok(Object.isFrozen(shared));
 });

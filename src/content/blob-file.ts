@@ -61,11 +61,18 @@ function notRegular(path: string, cause?: unknown): RootfsError {
   );
 }
 
-/** Checks a range against a blob's size. @throws RootfsError `ERR_RANGE_INVALID` */
+/** Checks a blob's size, and a range against it. @throws RootfsError `ERR_OPTION_INVALID` (no size), `ERR_RANGE_INVALID` */
 export function resolveRange(
   range: ByteRange | undefined,
   target: Pick<Descriptor, 'digest' | 'size'>,
 ): { readonly start: number; readonly end: number } | undefined {
+  if (!Number.isSafeInteger(target.size) || target.size < 0) {
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `${target.digest}: ${String(target.size)} is not a size; expected a whole number of bytes, 0 or more`,
+      { detail: { digest: target.digest, size: String(target.size) } },
+    );
+  }
   if (range === undefined) return undefined;
   const { start, end = target.size } = range;
   if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end && end <= target.size) {

@@ -8,7 +8,7 @@ import { overlayForm } from './overlay.js';
 import { directoryForm } from './unpack.js';
 
 /** All forms, the plainest first. */
-export const FORMS: readonly Form[] = [directoryForm, tarForm, overlayForm, bundleForm, erofsForm];
+export const FORMS: readonly Form[] = Object.freeze([directoryForm, tarForm, overlayForm, bundleForm, erofsForm]);
 
 /**
  * The form of that name.

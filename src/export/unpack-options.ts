@@ -19,12 +19,12 @@ export interface UnpackLimits {
 }
 
 /** 2 million entries, 255 directories deep, paths of 4,096 bytes, 1 TiB. */
-export const UNPACK_LIMITS: UnpackLimits = {
+export const UNPACK_LIMITS: UnpackLimits = Object.freeze({
   maxEntries: 2_000_000,
   maxDepth: 255,
   maxPathBytes: 4096,
   maxDataBytes: 2 ** 40,
-};
+});
 
 /** Options of `unpack`. */
 export interface UnpackOptions extends CallOptions, PathPatterns {

@@ -10,7 +10,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 export function abortStream<T extends Readable>(stream: T, signal: AbortSignal | undefined): T {
   if (signal === undefined) return stream;
   const abort = (): void => {
-    stream.destroy(signal.reason as Error);
+    // A stream cannot fail with null or 0: it would only close, which looks like a broken connection.
+    stream.destroy((signal.reason as Error) || new DOMException('This operation was aborted', 'AbortError'));
   };
   if (signal.aborted) {
     abort();

@@ -23,7 +23,7 @@ export interface TarLimits {
 }
 
 /** The defaults of `TarLimits`. */
-export const TAR_LIMITS: TarLimits = {
+export const TAR_LIMITS: TarLimits = Object.freeze({
   maxEntries: 2_000_000,
   maxPathBytes: 4_096,
   maxPaxBytes: 1_048_576,
@@ -31,7 +31,7 @@ export const TAR_LIMITS: TarLimits = {
   maxXattrBytes: 65_536,
   maxExtents: 1_000_000,
   maxMetadataBytes: 536_870_912,
-};
+});
 
 /**
  * Fills up limits with the defaults.

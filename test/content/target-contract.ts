@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import type { BlobPath, Deleter, ReadOnlyTarget, TagLister, Target } from '../../src/content/content.js';
@@ -11,6 +12,7 @@ import type { Digest } from '../../src/spec/digest.js';
 import { parseImageConfig } from '../../src/spec/image-config.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
 import { type Built, type BuiltImage, describe, image } from '../../src/testing/testing.js';
+import { openFilesUnder } from '../support/open-files.js';
 
 /** A store that holds the contract's image, and the reference that it has there. */
 export interface ReadSubject {
@@ -95,6 +97,14 @@ export function readContract(name: string, make: (t: TestContext, built: BuiltIm
     });
     await assert.rejects(target.resolve('no-such-tag'), { code: 'ERR_NOT_FOUND' });
     await assert.rejects(target.resolve(UNKNOWN.digest), { code: 'ERR_NOT_FOUND' });
+  });
+
+  it('a size that is none is refused, and no file is left open', async ({ target }, blob) => {
+    const before = openFilesUnder(tmpdir());
+    for (const size of [Number.NaN, -1, 1.5]) {
+      await assert.rejects(fetchVerified(target, { ...blob, size }), { code: 'ERR_OPTION_INVALID' });
+    }
+    assert.deepEqual(openFilesUnder(tmpdir()), before);
   });
 
   it('ranges are exact, and refused outside', async ({ target }, blob) => {
