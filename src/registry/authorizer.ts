@@ -138,6 +138,16 @@ export class Authorizer {
     return place.tokens.get(scopeKey(target.scopes));
   }
 
+  /** Whether there is certainly nobody to show: credentials that cannot be read may be somebody's. */
+  async isNobody(target: AuthorizationTarget, call: CallOptions): Promise<boolean> {
+    try {
+      return (await this.credential(target, call)) === undefined;
+    } catch {
+      call.signal?.throwIfAborted();
+      return false;
+    }
+  }
+
   /** Forgets where tokens are had for a target: the next request is sent as nobody. */
   forget(target: AuthorizationTarget): void {
     this.#place(target).bearer = undefined;

@@ -229,20 +229,21 @@ export class RegistrySession {
     call: CallOptions,
   ): Promise<string | undefined> {
     const { endpoint } = target;
-    const isNobody = (await this.#authorizer.credential(target, call)) === undefined;
     try {
       const told = refusal.headers.all('www-authenticate').length > 0;
       if (endpoint === undefined || refusal.status === 401 || told) {
         const next = await this.#authorizer.answer(target, refusal, shown, call);
         if (next !== undefined || shown !== undefined || told || endpoint === undefined) return next;
       }
-      if (isNobody && this.#roots.isBelieved(refusal.status, request, endpoint)) return undefined;
+      const isBelieved = this.#roots.isBelieved(refusal.status, request, endpoint);
+      if (isBelieved && (await this.#authorizer.isNobody(target, call))) return undefined;
       const root = await this.#roots.of(endpoint, call);
       return root === undefined ? undefined : await this.#authorizer.answer(target, root, shown, call);
     } catch (error) {
       call.signal?.throwIfAborted();
       // Who has nobody to show loses nothing by the realm's refusal: what the registry said first is the answer.
-      if (endpoint === undefined || !isNobody || refusal.status === 401) throw error;
+      if (endpoint === undefined || refusal.status === 401 || !(await this.#authorizer.isNobody(target, call)))
+        throw error;
       this.#authorizer.forget(target);
       this.#roots.useless(endpoint);
       return undefined;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { RootfsError } from '../../src/errors.js';
 import type { Credential, CredentialProvider } from '../../src/registry/credentials.js';
 import { createRegistry } from '../../src/registry/registry.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
@@ -225,4 +226,16 @@ test('a mirror that has not got something is believed as nobody, and the registr
   await createRepository(`${registry.host}/app`, { timeoutMs: 500, retry: 0, endpoints }).resolve('v1');
   assert.equal(mirror.asked.length, 1, mirror.asked.join('\n'));
   assert.equal(registry.asked.filter((line) => line === 'GET /v2/').length, 1);
+});
+
+test('credentials that cannot be read are no matter at a registry that wants none', async (t) => {
+  const broken: CredentialProvider = {
+    credential: async () => Promise.reject(new RootfsError('ERR_CREDENTIALS', 'broken')),
+  };
+  const openRoot = await hiding(t, { root: () => ({ status: 200 }) });
+  for (const read of [READS['resolve'], READS['tags']]) {
+    await assert.rejects(async () => read?.(open(openRoot, broken)), { code: 'ERR_NOT_FOUND' });
+  }
+  assert.equal(await open(openRoot, broken).exists(layer), false);
+  await assert.rejects(open(await hiding(t), broken).resolve('v1'), { code: 'ERR_CREDENTIALS' });
 });
