@@ -100,7 +100,7 @@ class BatchWriter implements AttributeContext {
   writeSegment(segment: PlanSegment): void {
     const { directory, names } = segment;
     this.#path = directory;
-    const open = this.#guard(directory.at(-1) ?? '', () => this.#chain.go(directory));
+    const open = this.#guard('', () => this.#chain.go(directory));
     let prefetched = 0;
     for (let index = 0; index < names.length; index++) {
       this.#checkpoint();

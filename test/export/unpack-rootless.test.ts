@@ -178,3 +178,23 @@ test('without native calls nothing fails without root: what is missing is record
   assert.deepEqual(xattrs.sort(), ['security.capability', 'user.x']);
   assert.equal(records['run/pipe']?.['absent'], 'fifo');
 });
+
+test('a directory that cannot be made is named once', {
+  skip: inside || (process.geteuid?.() === 0 ? 'root may write everywhere' : false),
+}, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [{ path: 'etc/passwd', content: 'p' }]);
+  const dst = join(folder, 'closed', 'root');
+  mkdirSync(dst, { recursive: true });
+  for (const path of [dst, join(folder, 'closed')]) chmodSync(path, 0o500);
+  try {
+    await assert.rejects(unpack(tree, layers, dst), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'ERR_PERMISSION');
+      assert.ok(error.message.startsWith(`${dst}/etc: EACCES`), error.message);
+      return true;
+    });
+    assert.deepEqual(readdirSync(dst), []);
+  } finally {
+    for (const path of [join(folder, 'closed'), dst]) chmodSync(path, 0o700);
+  }
+});
