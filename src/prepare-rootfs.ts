@@ -46,6 +46,9 @@ export interface PreparedRootfs {
   readonly detail: unknown;
 }
 
+/** The place was taken: before it was opened, or before what was written could go there. */
+const TAKEN: ReadonlySet<string> = new Set(['ERR_OPTION_INVALID', 'ERR_BUSY']);
+
 /**
  * Makes the root file system of an image ready: resolves, fetches what is missing, verifies, writes the form.
  *
@@ -89,7 +92,7 @@ export async function prepareRootfs(reference: string, options: PrepareOptions =
         return { ...found, reused: false, detail };
       } catch (error) {
         // The command takes no lock, and was first: what it made is as good.
-        if (own && error instanceof RootfsError && error.code === 'ERR_BUSY' && existsSync(path)) return found;
+        if (own && error instanceof RootfsError && TAKEN.has(error.code) && existsSync(path)) return found;
         throw error;
       } finally {
         await rootfs.close();

@@ -42,6 +42,9 @@ async function placeOf(args: Arguments): Promise<(image: Image) => Place> {
   return (image) => besideLayers(args, store, image);
 }
 
+/** The place was taken: before it was opened, or before what was written could go there. */
+const TAKEN: ReadonlySet<string> = new Set(['ERR_OPTION_INVALID', 'ERR_BUSY']);
+
 function isWritten(path: string): boolean {
   return existsSync(join(path, 'overlay.json'));
 }
@@ -83,7 +86,7 @@ async function write(
       return { path, command: result.command, json: { ...result, reused: false } };
     } catch (error) {
       // Many runs are started at once, and one of them was first.
-      if (reuse && error instanceof RootfsError && error.code === 'ERR_BUSY' && isWritten(path)) return found;
+      if (reuse && error instanceof RootfsError && TAKEN.has(error.code) && isWritten(path)) return found;
       throw error;
     }
   });
