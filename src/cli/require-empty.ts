@@ -1,5 +1,5 @@
 /** Looking at the folder to be made before anything is fetched for it. */
-import { opendir, stat } from 'node:fs/promises';
+import { lstat, opendir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode } from '../index.js';
 
@@ -26,6 +26,9 @@ export async function requireEmpty(option: string, path: string): Promise<void> 
     const code = systemErrorCode(error);
     if (code === 'ENOTDIR') refuse('something that is no folder; name another folder');
     if (code !== 'ENOENT') return;
+    // A link that leads nowhere.
+    if ((await lstat(path).catch(() => undefined)) !== undefined)
+      refuse('something that is no folder; name another folder');
     const parent = dirname(path);
     if ((await stat(parent).catch(() => undefined)) === undefined)
       refuse(`no folder ${parent} to make it in; make that first`);
