@@ -87,7 +87,7 @@ export { checkMount, type MountOptions, type MountResult, mountRootFS } from './
 export { type ListedMount, listMounts, type MountRecord } from './export/mount-record.js';
 export { type OverlayOptions, type OverlayResult, writeOverlay } from './export/overlay.js';
 export type { OverlayFacts } from './export/overlay-facts.js';
-export type { PathPatterns } from './export/path-filter.js';
+export { type PathFilter, type PathPatterns, pathFilter } from './export/path-filter.js';
 export { type ProcessOptions, type ResolvedProcess, resolveProcess } from './export/resolve-process.js';
 export { type UnmountOptions, type UnmountResult, unmountRootFS } from './export/unmount.js';
 export { unpack } from './export/unpack.js';

@@ -11,16 +11,19 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
  * @throws RootfsError `ERR_OPTION_INVALID`; `ERR_PERMISSION`, `ERR_FILESYSTEM` where nobody can look
  */
 export function requireFilePlace(option: string, path: string, folderIs: 'refused' | 'place' = 'refused'): void {
-  let isFolder: boolean;
+  let isFolder = false;
   try {
-    isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    isFolder = statSync(path).isDirectory();
   } catch (error) {
-    if (systemErrorCode(error) !== 'ENOTDIR') throw wrapSystemError(error, path);
-    throw new RootfsError(
-      'ERR_OPTION_INVALID',
-      `${option} ${path}: something above it is no folder; name another file`,
-      { cause: error, detail: { path } },
-    );
+    const code = systemErrorCode(error);
+    if (code === 'ENOTDIR') {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${option} ${path}: something above it is no folder; name another file`,
+        { cause: error, detail: { path } },
+      );
+    }
+    if (code !== 'ENOENT') throw wrapSystemError(error, path);
   }
   if (!isFolder || folderIs === 'place') return;
   throw new RootfsError('ERR_OPTION_INVALID', `${option} ${path}: a folder; name a file`, { detail: { path } });

@@ -1,6 +1,6 @@
 /** Options of the commands that write a directory of files, and what they tell of losses. */
 import type { Options } from 'yargs';
-import { type MergeOptions, parseIdMap, type UnpackOptions, type UnpackResult } from '../index.js';
+import { type MergeOptions, parseIdMap, pathFilter, type UnpackOptions, type UnpackResult } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { flag } from './options.js';
 
@@ -38,11 +38,13 @@ function list(args: Arguments, name: string): readonly string[] | undefined {
 
 /** What they say, as the library's options. @throws RootfsError `ERR_OPTION_INVALID` */
 export function unpackArguments(args: Arguments): UnpackOptions {
+  const patterns = { include: list(args, 'include'), exclude: list(args, 'exclude') };
+  // A pattern that is none is told before anything is fetched.
+  pathFilter(patterns);
   return {
     uidMap: list(args, 'uid-map')?.map(parseIdMap),
     gidMap: list(args, 'gid-map')?.map(parseIdMap),
-    include: list(args, 'include'),
-    exclude: list(args, 'exclude'),
+    ...patterns,
     sameOwner: flag(args, 'same-owner'),
     allowLoss: flag(args, 'allow-loss'),
   };

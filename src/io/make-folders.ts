@@ -19,15 +19,23 @@ export interface MakeFoldersOptions {
  * @throws the system's error
  */
 export function makeFolders(path: string, options: MakeFoldersOptions = {}): number {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return 0;
+  if (isFolder(path)) return 0;
   const above = dirname(path) === path ? 0 : makeFolders(dirname(path), options);
   try {
     mkdirSync(path, { mode: options.mode ?? 0o777 });
   } catch (error) {
-    const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-    if (systemErrorCode(error) === 'EEXIST' && isFolder) return above;
+    if (systemErrorCode(error) === 'EEXIST' && isFolder(path)) return above;
     throw error;
   }
   options.made?.(path);
   return above + 1;
+}
+
+/** What cannot be looked at cannot be made either, and that says why. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }

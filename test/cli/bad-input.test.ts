@@ -222,6 +222,20 @@ test('bombs: by ratio and by absolute size', async (t) => {
   );
 });
 
+test('a pattern that is none: a usage error before anything is asked', async (t) => {
+  const image = `127.0.0.1:${await closedPort()}/app:v1`;
+  const dst = join(tempDir(t), 'dst');
+  for (const words of [
+    ['unpack', '--dst', dst, '--include', '../etc'],
+    ['bundle', '--dst', dst, '--exclude', 'a/../b'],
+    ['flatten', '-o', dst, '--include', '/'],
+  ]) {
+    const { code, stderr } = await rootfs([...words, image]);
+    assert.equal(code, 2, `${words[0]}: ${stderr}`);
+    assert.match(stderr, /(include|exclude) "[^"]*": expected a path pattern below the root/);
+  }
+});
+
 test('--dst is a file, a dangling link, or below one: a usage error before anything is asked, whoever makes it', async (t) => {
   const folder = tempDir(t);
   const file = join(folder, 'file');

@@ -19,7 +19,7 @@ test("what stands in the way is the system's error", (t) => {
   const folder = tempDir(t);
   writeFileSync(join(folder, 'file'), '');
   assert.throws(() => makeFolders(join(folder, 'file')), { code: 'EEXIST' });
-  assert.throws(() => makeFolders(join(folder, 'file', 'below')), { code: 'ENOTDIR' });
+  assert.throws(() => makeFolders(join(folder, 'file', 'below')), { code: 'EEXIST', path: join(folder, 'file') });
 });
 
 test('a place that takes no folder is told at once', { skip: existsSync('/proc/self') ? false : 'needs /proc' }, () => {
