@@ -67,10 +67,7 @@ async function* chunk(
     for (const part of tarMembers({ ...chosen, open }, options)) {
       const { length } = part;
       for (let done = 0; done < length; ) {
-        const piece = Math.min(length - done, next.room);
-        if (Buffer.isBuffer(part)) next.putBytes(part.subarray(done, done + piece));
-        else next.putRun(part.fd, part.tarOffset + done, piece);
-        done += piece;
+        done += next.put(part, done);
         if (next.room > 0) continue;
         yield next.fill();
         next = new TarChunk(Buffer.allocUnsafeSlow(CHUNK_BYTES));

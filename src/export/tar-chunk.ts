@@ -1,5 +1,6 @@
 /** A chunk of a tar that is being made: what goes where is noted first, so that neighbours in a layer are read at once. */
 import { readLayer } from './layer-files.js';
+import type { TarPart } from './tar-members.js';
 
 /** Bytes of a layer that go into the chunk as they lie there: data, and between it what other bytes are put over. */
 interface Stretch {
@@ -35,21 +36,28 @@ export class TarChunk {
     return this.#buffer.length - this.#length;
   }
 
-  /** Puts bytes at the end, which may not change before `fill`. There must be room for them. */
-  putBytes(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#bytes.push(bytes);
-    this.#places.push(this.#length);
-    this.#length += bytes.length;
-  }
-
-  /** Puts a run of an open layer tar at the end. There must be room for it. */
-  putRun(fd: number, position: number, length: number): void {
+  /**
+   * Puts what comes next of a part at the end, as much as there is room for. Bytes may not change before `fill`.
+   *
+   * @param done How much of the part was put before.
+   * @returns how much was put
+   */
+  put(part: TarPart, done: number): number {
     const start = this.#length;
+    const length = Math.min(part.length - done, this.#buffer.length - start);
+    if (length === 0) return 0;
     this.#length += length;
+    if (Buffer.isBuffer(part)) {
+      // Nearly every part is put whole: no view is made of it.
+      this.#bytes.push(length === part.length ? part : part.subarray(done, done + length));
+      this.#places.push(start);
+      return length;
+    }
+    const ahead = part.tarOffset + done - start;
     const last = this.#stretches.at(-1);
-    if (last !== undefined && last.fd === fd && last.ahead === position - start) last.end = this.#length;
-    else this.#stretches.push({ fd, ahead: position - start, start, end: this.#length });
+    if (last !== undefined && last.fd === part.fd && last.ahead === ahead) last.end = this.#length;
+    else this.#stretches.push({ fd: part.fd, ahead, start, end: this.#length });
+    return length;
   }
 
   /**

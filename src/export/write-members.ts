@@ -67,14 +67,9 @@ class PartWriter {
 
   /** Writes what comes next of a part; returns how much that was. Only slow calls are waited for. */
   write(part: TarPart, done: number): number | Promise<number> {
-    const left = part.length - done;
-    const { room } = this.#chunk;
-    const piece = Math.min(left, room);
-    if (Buffer.isBuffer(part))
-      this.#chunk.putBytes(left === part.length && left <= room ? part : part.subarray(done, done + piece));
-    else if (left >= this.#output.copyFrom) return this.#copy(part, done);
-    else this.#chunk.putRun(part.fd, part.tarOffset + done, piece);
-    return piece < room ? piece : this.flush().then(() => piece);
+    if (!Buffer.isBuffer(part) && part.length - done >= this.#output.copyFrom) return this.#copy(part, done);
+    const put = this.#chunk.put(part, done);
+    return this.#chunk.room > 0 ? put : this.flush().then(() => put);
   }
 
   async flush(): Promise<void> {

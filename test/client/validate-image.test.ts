@@ -5,11 +5,11 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { validateImage } from '../../src/client/validate-image.js';
-import { MemoryStore } from '../../src/content/memory.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { MediaType } from '../../src/spec/media-types.js';
-import { type Built, type BuiltImage, image, index, startRegistry, writeLayout } from '../../src/testing/testing.js';
+import { type BuiltImage, image, index, startRegistry, writeLayout } from '../../src/testing/testing.js';
+import { memoryWith } from '../support/memory-with.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -21,16 +21,6 @@ const [first, second] = sound.layers;
 assert.ok(first !== undefined && second !== undefined);
 const text = Buffer.from('this is no tar, however long it may be. '.repeat(40));
 const D = `sha256:${'d'.repeat(64)}` as const;
-
-async function storeOf(built: Built): Promise<MemoryStore> {
-  const store = new MemoryStore();
-  for (const [digest, bytes] of built.blobs) {
-    const mediaType = built.documents.get(digest) ?? 'application/octet-stream';
-    await store.push({ mediaType, digest, size: bytes.length }, Readable.from([bytes]));
-  }
-  await store.tag(built.descriptor, 'v1');
-  return store;
-}
 
 /** What it shows, the image, the code and the message. Every byte of each is what its digest says. */
 const UNSOUND: readonly (readonly [string, BuiltImage, ErrorCode, RegExp])[] = [
@@ -91,7 +81,7 @@ const UNSOUND: readonly (readonly [string, BuiltImage, ErrorCode, RegExp])[] = [
 for (const [what, built, code, message] of UNSOUND) {
   test(`${what}: ${code}, also beside a sound image, unless only digests are asked about`, async () => {
     for (const one of [built, index().add(sound).add(built).build()]) {
-      const store = await storeOf(one);
+      const store = await memoryWith(one);
       await assert.rejects(validateImage(store, 'v1'), { code, message });
       const { blobs } = await validateImage(store, 'v1', { digestsOnly: true });
       assert.equal(blobs, one.blobs.size - one.documents.size);
@@ -106,14 +96,14 @@ test('sound: two images that share a layer, one twice, an empty one, a promise o
     .add(image().platform('linux/arm64').layer(first.tar).layer(first.tar).layer(Buffer.alloc(0)).build())
     .add(image().platform('linux/arm').layer(first.tar, { diffId: sha512 }).build())
     .build();
-  const found = await validateImage(await storeOf(built), 'v1');
+  const found = await validateImage(await memoryWith(built), 'v1');
   assert.equal(found.manifests, 4);
   assert.equal(found.blobs, built.blobs.size - built.documents.size);
 });
 
 test('one layer of two images, of which one promises something else', async () => {
   const wrong = image().platform('linux/arm64').layer(first.tar, { diffId: D }).build();
-  const store = await storeOf(index().add(sound).add(wrong).build());
+  const store = await memoryWith(index().add(sound).add(wrong).build());
   await assert.rejects(validateImage(store, 'v1'), { code: 'ERR_DIFFID_MISMATCH' });
   await validateImage(store, 'v1', { platform: 'linux/amd64' });
 });
@@ -123,7 +113,7 @@ test('artifacts are not looked into; layers that are not read are checked for th
     .manifestFields({ config: { ...sound.manifest.config, mediaType: 'application/vnd.cncf.helm.config.v1+json' } })
     .layer(text, { mediaType: 'application/vnd.cncf.helm.chart.content.v1.tar+gzip', diffId: D })
     .build();
-  const store = await storeOf(chart);
+  const store = await memoryWith(chart);
   const config = sound.manifest.config;
   await store.push(config, Readable.from([sound.configBytes]));
   const warnings: string[] = [];
@@ -135,7 +125,7 @@ test('artifacts are not looked into; layers that are not read are checked for th
   const encrypted = image()
     .layer(text, { mediaType: `${MediaType.ociLayerGzip}+encrypted`, blob: text, diffId: D })
     .build();
-  await validateImage(await storeOf(encrypted), 'v1', { onProgress });
+  await validateImage(await memoryWith(encrypted), 'v1', { onProgress });
   assert.equal(warnings.length, 1);
   assert.match(warnings[0] ?? '', /^only its bytes are checked: sha256:.*: the layer is encrypted/);
 });
@@ -154,7 +144,7 @@ test('a wrong byte is told as such, whatever it makes of the tar and of the comp
 });
 
 test('limits of layers hold, and an abort ends with its own reason', async () => {
-  const store = await storeOf(sound);
+  const store = await memoryWith(sound);
   await assert.rejects(validateImage(store, 'v1', { maxLayerSize: 100 }), { code: 'ERR_LIMIT_EXCEEDED' });
   const reason = new Error('enough');
   await assert.rejects(validateImage(store, 'v1', { signal: AbortSignal.abort(reason) }), reason);

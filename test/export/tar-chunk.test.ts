@@ -33,14 +33,14 @@ test('a chunk holds its parts in their order, whichever of them are neighbours i
     while (chunk.room > 4096) {
       // Bytes that stand where the layer has as many of its own: the runs around them are read at once.
       const bytes = Buffer.alloc(random.below(3) === 0 ? 0 : 1 + random.below(1024), `${round}.`);
-      chunk.putBytes(bytes);
+      assert.equal(chunk.put(bytes, 0), bytes.length);
       expected.push(bytes);
       position += bytes.length;
       if (random.below(4) === 0) layer = random.below(open.length);
       if (random.below(4) === 0 || position > LAYER_BYTES - 2048) position = random.below(LAYER_BYTES - 4096);
       const length = random.below(5) === 0 ? 0 : 1 + random.below(2047);
       const { fd, content } = open[layer] as (typeof open)[0];
-      chunk.putRun(fd, position, length);
+      assert.equal(chunk.put({ fd, tarOffset: position, length }, 0), length);
       expected.push(content.subarray(position, position + length));
       position += length;
     }
@@ -50,10 +50,27 @@ test('a chunk holds its parts in their order, whichever of them are neighbours i
   }
 });
 
+test('a part that has no room goes on in the next chunk', (t) => {
+  const [{ fd, content }] = layers(t) as [{ fd: number; content: Buffer }, ...unknown[]];
+  const parts = [Buffer.from('header'), { fd, tarOffset: 7, length: 50 }, Buffer.from('the end')];
+  const found: Buffer[] = [];
+  let chunk = new TarChunk(Buffer.alloc(10));
+  for (const part of parts) {
+    for (let done = 0; done < part.length; ) {
+      done += chunk.put(part, done);
+      if (chunk.room > 0) continue;
+      found.push(chunk.fill());
+      chunk = new TarChunk(Buffer.alloc(10));
+    }
+  }
+  found.push(chunk.fill().subarray(0, chunk.length));
+  assert.equal(Buffer.concat(found).toString('latin1'), `header${content.toString('latin1', 7, 57)}the end`);
+});
+
 test('a layer that ends before a run does is told, and nothing is made up for it', (t) => {
   const { fd } = layers(t)[0] as { fd: number };
   const chunk = new TarChunk(Buffer.alloc(4096));
-  chunk.putRun(fd, LAYER_BYTES - 10, 11);
+  chunk.put({ fd, tarOffset: LAYER_BYTES - 10, length: 11 }, 0);
   assert.throws(
     () => chunk.fill(),
     (error) => error instanceof RootfsError && error.code === 'ERR_LAYER_INVALID',

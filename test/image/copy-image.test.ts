@@ -14,6 +14,7 @@ import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { type Built, image, index, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
+import { memoryWith } from '../support/memory-with.js';
 import { sampleIndex } from '../support/sample-index.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -22,16 +23,6 @@ async function registryWith(t: TestContext, built?: Built): Promise<TestRegistry
   t.after(() => registry.close());
   if (built !== undefined) registry.add('from/app', 'v1', built);
   return registry;
-}
-
-async function memoryWith(built: Built): Promise<MemoryStore> {
-  const store = new MemoryStore();
-  for (const [digest, bytes] of built.blobs) {
-    const mediaType = built.documents.get(digest) ?? 'application/octet-stream';
-    await store.push({ mediaType, digest, size: bytes.length }, Readable.from([bytes]));
-  }
-  await store.tag(built.descriptor, 'v1');
-  return store;
 }
 
 async function checkWhole(store: { fetch: MemoryStore['fetch'] }, built: Built): Promise<void> {
