@@ -132,6 +132,14 @@ const BAD: Readonly<Record<string, { readonly make: (path: string) => void; read
     },
     code: 'ERR_DIGEST_MISMATCH',
   },
+  'to a file that begins as the blob does': {
+    make: (path) => {
+      const real = join(dirname(path), '..', '..', '..', 'layout.real');
+      writeFileSync(`${path}.longer`, Buffer.concat([readFileSync(real), Buffer.from(SECRET)]));
+      symlinkSync(`${path}.longer`, path);
+    },
+    code: 'ERR_DIGEST_MISMATCH',
+  },
 };
 
 for (const [name, { make, code }] of Object.entries(BAD)) {
