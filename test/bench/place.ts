@@ -22,6 +22,8 @@ export interface Place {
   freshFolder(): string;
   /** Removes everything that `fresh` gave. */
   clear(): void;
+  /** On a disk: waits until all that was written or removed before is done with, so that no run pays for another. */
+  settle(): void;
   /** Whether fresh places lie on a disk. */
   readonly isDisk: boolean;
   /** The same inputs and peers with fresh places on a disk: under ROOTFS_BENCH_DISK, or the temporary folder. */
@@ -45,6 +47,7 @@ export function openPlace(names: readonly string[]): Place {
 
 function placeIn(base: string, known: Pick<Place, 'peers' | 'input'>): Place {
   const runs = mkdtempSync(join(base, 'rootfs-kit-runs-'));
+  const isDisk = statfsSync(base).type !== TMPFS;
   let count = 0;
   const fresh = (): string => {
     count += 1;
@@ -59,7 +62,10 @@ function placeIn(base: string, known: Pick<Place, 'peers' | 'input'>): Place {
       return path;
     },
     clear: () => rmSync(runs, { recursive: true, force: true }),
-    isDisk: statfsSync(base).type !== TMPFS,
+    settle: () => {
+      if (isDisk) execFileSync('sync', ['-f', runs]);
+    },
+    isDisk,
     onDisk: () => placeIn(process.env['ROOTFS_BENCH_DISK'] ?? tmpdir(), known),
   };
 }
