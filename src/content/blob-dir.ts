@@ -20,8 +20,10 @@ import type { Digest } from '../spec/digest.js';
 import {
   absentBlob,
   isAbsent,
+  lookAt,
   makeFolder,
   openRegularFile,
+  readableBytes,
   requireFolder,
   resolveRange,
   streamBlob,
@@ -227,11 +229,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
     const path = this.path(target.digest);
     throwIfAborted(options.signal);
-    const found = await lstat(path).catch((error: unknown) => {
-      if (isAbsent(error)) return undefined;
-      throw wrapSystemError(error, path);
-    });
-    return found?.isFile() === true;
+    return lookAt(path)?.isFile() === true;
   }
 
   /** Opens the raw bytes of a blob; see `Fetcher`. They are not verified. */
@@ -248,10 +246,8 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
   async blobPath(target: Descriptor, options: CallOptions = {}): Promise<BlobLocation | undefined> {
     const path = this.path(target.digest);
     throwIfAborted(options.signal);
-    const opened = await openRegularFile(path);
-    if (opened === undefined) return undefined;
-    await opened.file.close();
-    return { path, offset: 0, size: opened.stat.size };
+    const size = readableBytes(path);
+    return size === undefined ? undefined : { path, offset: 0, size };
   }
 
   /** Stores content; see `Pusher`. @throws RootfsError also `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM` */

@@ -5,7 +5,7 @@
  * microseconds, the way through another thread many times that. Reading, writing and syncing bytes is not.
  */
 import { createHash } from 'node:crypto';
-import { constants, mkdirSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
@@ -22,8 +22,17 @@ export interface OpenFile {
   readonly stat: Stats;
 }
 
+/** The same as a descriptor. Whoever got it closes it. */
+export interface OpenDescriptor {
+  readonly fd: number;
+  readonly stat: Stats;
+}
+
 /** Bytes read at once. */
 const CHUNK_BYTES = 256 * 1024;
+
+/** No link in the last component, and no waiting for the other end of a pipe. */
+const READ_REGULAR = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * Opens a regular file for reading; a symbolic link in its last component is not followed, a pipe or device is not
@@ -35,12 +44,9 @@ const CHUNK_BYTES = 256 * 1024;
 export async function openRegularFile(path: string): Promise<OpenFile | undefined> {
   let file: FileHandle;
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    file = await open(path, READ_REGULAR);
   } catch (error) {
-    const errno = systemErrorCode(error);
-    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    if (errno === 'ELOOP' || errno === 'EMLINK' || errno === 'ENXIO') throw notRegular(path, error);
-    throw wrapSystemError(error, path);
+    return whyNotOpen(path, error);
   }
   try {
     const stat = await file.stat();
@@ -51,6 +57,50 @@ export async function openRegularFile(path: string): Promise<OpenFile | undefine
   }
   await file.close();
   throw notRegular(path);
+}
+
+/** The same in this thread, for a file of which little is wanted. @throws RootfsError as `openRegularFile` */
+export function openRegular(path: string): OpenDescriptor | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, READ_REGULAR);
+  } catch (error) {
+    return whyNotOpen(path, error);
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return { fd, stat };
+  } catch (error) {
+    closeSync(fd);
+    throw wrapSystemError(error, path);
+  }
+  closeSync(fd);
+  throw notRegular(path);
+}
+
+/** The length of a regular file that can be read; `undefined` where there is none. @throws RootfsError as `openRegularFile` */
+export function readableBytes(path: string): number | undefined {
+  const opened = openRegular(path);
+  if (opened === undefined) return undefined;
+  closeSync(opened.fd);
+  return opened.stat.size;
+}
+
+/** What stands under a name, which may be a link; `undefined` for nothing. @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM` */
+export function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw wrapSystemError(error, path);
+  }
+}
+
+function whyNotOpen(path: string, error: unknown): undefined {
+  if (isAbsent(error)) return undefined;
+  const errno = systemErrorCode(error);
+  if (errno === 'ELOOP' || errno === 'EMLINK' || errno === 'ENXIO') throw notRegular(path, error);
+  throw wrapSystemError(error, path);
 }
 
 function notRegular(path: string, cause?: unknown): RootfsError {

@@ -3,7 +3,7 @@
  *
  * It knows blobs, their labels and unfinished writes; it must not know what a blob is for.
  */
-import { lstat, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -11,7 +11,7 @@ import type { Closable } from '../io/close-after.js';
 import { tryLock } from '../io/lock.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { BlobDir, type BlobDirOptions } from './blob-dir.js';
-import { absentBlob, isAbsent, openRegularFile } from './blob-file.js';
+import { absentBlob, isAbsent, lookAt, openRegularFile } from './blob-file.js';
 import type { CallOptions } from './content.js';
 import { type IngestStatus, ingestPath, readIngest, readIngests } from './ingest-state.js';
 import { type IngestOptions, IngestWriter } from './ingest-writer.js';
@@ -201,10 +201,7 @@ export class ContentStore {
 
   async #known(digest: Digest): Promise<ContentInfo | undefined> {
     const path = this.blobs.path(digest);
-    const found = await lstat(path).catch((error: unknown) => {
-      if (isAbsent(error)) return undefined;
-      throw wrapSystemError(error, path);
-    });
+    const found = lookAt(path);
     if (found?.isFile() !== true) return undefined;
     const record = await this.blobs.record(digest);
     return {

@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
@@ -15,7 +15,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
 import { MediaType } from '../spec/media-types.js';
-import { isAbsent, openRegularFile, requireFolder, streamBlob } from './blob-file.js';
+import { lookAt, openRegularFile, requireFolder, streamBlob } from './blob-file.js';
 import type { CallOptions, ReadOnlyTarget } from './content.js';
 import { LocalSource, type Located } from './local-source.js';
 
@@ -84,10 +84,7 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
     const names = [encoded, `${digest.replace(':', '-')}`, instanceName(digest), `${encoded}.tar`];
     for (const name of names) {
       const path = join(this.place, name);
-      const found = await lstat(path).catch((error: unknown) => {
-        if (isAbsent(error)) return undefined;
-        throw wrapSystemError(error, path);
-      });
+      const found = lookAt(path);
       if (found?.isSymbolicLink() === true) return { link: path };
       if (found !== undefined) return { path, offset: 0, size: found.size };
     }

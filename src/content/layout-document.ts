@@ -16,7 +16,7 @@ import { followLink, isLink } from './linked-blobs.js';
  *   `ERR_PERMISSION`, `ERR_FILESYSTEM`; what `parse` throws
  */
 export async function readLayoutDocument<T>(path: string, parse: (bytes: Buffer) => T): Promise<T | undefined> {
-  if (!(await isLink(path))) {
+  if (!isLink(path)) {
     const bytes = await readSmallFile(path);
     return bytes === undefined ? undefined : parse(bytes);
   }

@@ -8,7 +8,7 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { closeAfter } from '../io/close-after.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
-import { hashFile, isAbsent, openRegularFile } from './blob-file.js';
+import { hashFile, isAbsent, lookAt, openRegularFile } from './blob-file.js';
 
 const ADVICE = 'build the folder again, or copy it with its links followed (cp -rL) and read the copy';
 
@@ -64,9 +64,13 @@ export async function followLink(path: string): Promise<string> {
   throw invalid(path, 'its end is a folder, a pipe or a device');
 }
 
-/** Whether a name is a symbolic link; `false` where it does not exist. */
-export async function isLink(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => undefined))?.isSymbolicLink() === true;
+/** Whether a name is a symbolic link; `false` where it does not exist or cannot be looked at. */
+export function isLink(path: string): boolean {
+  try {
+    return lookAt(path)?.isSymbolicLink() === true;
+  } catch {
+    return false;
+  }
 }
 
 function identityOf({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string {

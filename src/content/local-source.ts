@@ -1,11 +1,10 @@
 /** What local forms have in common: each blob is a piece of a regular file, or bytes that were made when it was opened. */
-import { lstat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
-import { absentBlob, isAbsent, openRegularFile, resolveRange, streamBlob } from './blob-file.js';
+import { absentBlob, lookAt, openRegularFile, readableBytes, resolveRange, streamBlob } from './blob-file.js';
 import type { BlobLocation, BlobPath, CallOptions, FetchOptions, ReadOnlyStorage } from './content.js';
 import { LinkedBlobs } from './linked-blobs.js';
 
@@ -60,11 +59,7 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
       throw error;
     });
     if (located === undefined || Buffer.isBuffer(located)) return located !== undefined;
-    const found = await lstat(located.path).catch((error: unknown) => {
-      if (isAbsent(error)) return undefined;
-      throw wrapSystemError(error, located.path);
-    });
-    return found?.isFile() === true;
+    return lookAt(located.path)?.isFile() === true;
   }
 
   /** Where the blob lies in a regular file; see `BlobPath`. */
@@ -73,10 +68,9 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     throwIfAborted(options.signal);
     const located = await this.#find(target, options);
     if (located === undefined || Buffer.isBuffer(located)) return undefined;
-    const opened = await openRegularFile(located.path);
-    if (opened === undefined) return undefined;
-    await opened.file.close();
-    const size = Math.max(0, Math.min(located.size, opened.stat.size - located.offset));
+    const bytes = readableBytes(located.path);
+    if (bytes === undefined) return undefined;
+    const size = Math.max(0, Math.min(located.size, bytes - located.offset));
     return { path: located.path, offset: located.offset, size };
   }
 

@@ -15,7 +15,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { type ImageLayout, parseImageLayout } from '../spec/image-layout.js';
 import { BlobDir } from './blob-dir.js';
-import { absentBlob, isAbsent, requireFolder } from './blob-file.js';
+import { absentBlob, lookAt, requireFolder } from './blob-file.js';
 import { BlobPlaces } from './blob-places.js';
 import type { CallOptions, Deleter, TagLister, Target } from './content.js';
 import { readVerified } from './fetch-verified.js';
@@ -165,10 +165,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
     const made = this.#made.get(digest);
     if (made !== undefined) return made;
     const path = this.#blobs.path(digest);
-    const found = await lstat(path).catch((error: unknown) => {
-      if (isAbsent(error)) return undefined;
-      throw wrapSystemError(error, path);
-    });
+    const found = lookAt(path);
     if (found?.isSymbolicLink() === true) return { link: path };
     return found === undefined ? undefined : { path, offset: 0, size: found.size };
   }
@@ -229,7 +226,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   async #tidy<T>(work: () => Promise<T>): Promise<T> {
     this.#working += 1;
     try {
-      for (const name of ['', 'sha256', 'sha512']) await this.#refuseLink(join(this.#places.blobsFolder, name));
+      for (const name of ['', 'sha256', 'sha512']) this.#refuseLink(join(this.#places.blobsFolder, name));
       return await work();
     } finally {
       this.#working -= 1;
@@ -238,8 +235,8 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   }
 
   /** Reading through a folder that is a link is safe, for digests vouch for it; writing would be writing elsewhere. */
-  async #refuseLink(path: string): Promise<void> {
-    if (!(await isLink(path))) return;
+  #refuseLink(path: string): void {
+    if (!isLink(path)) return;
     throw new RootfsError(
       'ERR_LAYOUT_INVALID',
       `${path}: a link to a folder, through which nothing is written; copy the layout with its links followed (cp -rL), and write to the copy`,

@@ -1,13 +1,13 @@
 /** Content into a piece of a file: fetched, verified and written at once, with as few writes as that takes. */
+import { closeSync, read } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { closeAfter } from '../io/close-after.js';
 import { FileWriter } from '../io/file-writer.js';
 import { Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { absentBlob, openRegularFile } from './blob-file.js';
+import { absentBlob, openRegular } from './blob-file.js';
 import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher } from './content.js';
 import { embeddedContent } from './fetch-verified.js';
 
@@ -80,44 +80,48 @@ async function copyLocated(
   offset: number,
   call: CallOptions,
 ): Promise<void> {
-  const opened = await openRegularFile(located.path);
+  const opened = openRegular(located.path);
   if (opened === undefined) throw absentBlob(target.digest, located.path);
   const end = Math.min(located.size, target.size + 1);
   const length = Math.max(1, Math.min(BATCH_BYTES, end));
   const buffers = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(length));
-  const read = (at: number, index: number): Promise<{ bytesRead: number; buffer: Buffer }> => {
+  const readPiece = (at: number, index: number): Promise<number> => {
     const buffer = buffers[index % buffers.length] as Buffer;
-    const reading = opened.file.read(buffer, 0, Math.min(length, end - at), located.offset + at);
+    const reading = readAt(opened.fd, buffer, Math.min(length, end - at), located.offset + at);
     reading.catch(() => {});
     return reading;
   };
-  await closeAfter(opened.file, async () => {
-    let next = read(0, 0);
-    let writing: Promise<void> = Promise.resolve();
-    try {
-      for (let at = 0, index = 1; at < end; index += 1) {
-        throwIfAborted(call.signal);
-        const { bytesRead, buffer } = await next;
-        if (bytesRead === 0) break;
-        next = read(at + bytesRead, index);
-        const piece = buffer.subarray(0, bytesRead);
-        verifier.update(piece);
-        await writing;
-        writing = writeAll(file, piece, offset + at);
-        writing.catch(() => {});
-        at += bytesRead;
-        report(call.onProgress, {
-          type: 'blob:progressed',
-          digest: target.digest,
-          bytes: target.size,
-          copiedBytes: at,
-        });
-      }
-      verifier.end();
+  let next = readPiece(0, 0);
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for (let at = 0, index = 1; at < end; index += 1) {
+      throwIfAborted(call.signal);
+      const count = await next;
+      if (count === 0) break;
+      const piece = (buffers[(index - 1) % buffers.length] as Buffer).subarray(0, count);
+      if (at + count < end) next = readPiece(at + count, index);
+      verifier.update(piece);
       await writing;
-    } finally {
-      await Promise.allSettled([next, writing]);
+      writing = writeAll(file, piece, offset + at);
+      writing.catch(() => {});
+      at += count;
+      const { digest, size: bytes } = target;
+      report(call.onProgress, { type: 'blob:progressed', digest, bytes, copiedBytes: at });
     }
+    verifier.end();
+    await writing;
+  } finally {
+    await Promise.allSettled([next, writing]);
+    closeSync(opened.fd);
+  }
+}
+
+function readAt(fd: number, into: Buffer, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, into, 0, length, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
   });
 }
 
