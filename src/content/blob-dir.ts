@@ -82,7 +82,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
       throw new RootfsError('ERR_OPTION_INVALID', `blobs: ${JSON.stringify(blobs)} is no folder name; use '' or blobs`);
     }
     const path = absolutePath(root, 'root');
-    await requireFolder(path);
+    requireFolder(path);
     return new BlobDir(path, options);
   }
 

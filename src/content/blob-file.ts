@@ -5,8 +5,8 @@
  * microseconds, the way through another thread many times that. Reading, writing and syncing bytes is not.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, type Stats } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, read, type Stats, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
@@ -84,6 +84,16 @@ export function readableBytes(path: string): number | undefined {
   if (opened === undefined) return undefined;
   closeSync(opened.fd);
   return opened.stat.size;
+}
+
+/** Reads at a place of an open file, in another thread. @returns how many bytes came; 0 at the end @throws the system's own */
+export function readAt(fd: number, into: Uint8Array, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, into, 0, length, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
 }
 
 /** What stands under a name, which may be a link; `undefined` for nothing. @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM` */
@@ -221,14 +231,17 @@ export async function makeFolder(path: string, sync: boolean): Promise<void> {
  * @param advice What to do where something else is there.
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_FILESYSTEM`, `ERR_PERMISSION`
  */
-export async function requireFolder(path: string, advice = 'give a folder'): Promise<void> {
-  const found = await stat(path).catch((error: unknown) => {
+export function requireFolder(path: string, advice = 'give a folder'): void {
+  let found: Stats;
+  try {
+    found = statSync(path);
+  } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, 'give a folder');
     throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; check the path, or make it first`, {
       cause: error,
       detail: { path },
     });
-  });
+  }
   if (!found.isDirectory()) {
     throw new RootfsError('ERR_FILESYSTEM', `${path}: not a folder; ${advice}`, { detail: { path } });
   }

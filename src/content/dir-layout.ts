@@ -10,14 +10,15 @@ import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
-import { limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
+import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
 import { MediaType } from '../spec/media-types.js';
-import { lookAt, openRegularFile, requireFolder, streamBlob } from './blob-file.js';
+import { lookAt, requireFolder } from './blob-file.js';
 import type { CallOptions, ReadOnlyTarget } from './content.js';
 import { LocalSource, type Located } from './local-source.js';
+import { readSmallFile } from './read-small-file.js';
 
 /** The longest `version` file that is looked at, in bytes. */
 const MAX_VERSION_BYTES = 1024;
@@ -38,7 +39,7 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
    */
   static async open(folder: string): Promise<DirLayout> {
     const place = absolutePath(folder, 'folder');
-    await requireFolder(place, `give a folder, or try docker-archive:${folder} or oci-archive:${folder}`);
+    requireFolder(place, `give a folder, or try docker-archive:${folder} or oci-archive:${folder}`);
     const layout = new DirLayout(place);
     const version = await layout.#read('version', MAX_VERSION_BYTES);
     if (version !== undefined && !/^Directory Transport Version: 1\.\d{1,9}\s*$/.test(version.toString('latin1'))) {
@@ -99,17 +100,8 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
     return { bytes, descriptor: describe(bytes, digest, this.place) };
   }
 
-  async #read(name: string, maxBytes: number = MAX_DOCUMENT_BYTES): Promise<Buffer | undefined> {
-    const path = join(this.place, name);
-    const opened = await openRegularFile(path);
-    if (opened === undefined) return undefined;
-    const { size } = opened.stat;
-    const stream = await streamBlob(opened.file, { offset: 0, size }, { digest: 'sha256:', size });
-    if (size > maxBytes) {
-      stream.destroy();
-      throw limitError(path, maxBytes);
-    }
-    return readLimited(stream, maxBytes, path);
+  #read(name: string, maxBytes: number = MAX_DOCUMENT_BYTES): Promise<Buffer | undefined> {
+    return readSmallFile(join(this.place, name), maxBytes);
   }
 
   #invalid(reason: string, advice = "give a folder that skopeo's dir: wrote"): RootfsError {

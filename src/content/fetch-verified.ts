@@ -2,8 +2,9 @@
 import { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
-import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
-import { verifyBytes, verifyStream } from '../io/verify.js';
+import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import { readChunks } from '../io/read-chunks.js';
+import { requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
@@ -53,7 +54,7 @@ export async function readVerified(
   if (target.size > maxBytes) throw limitError(`${target.digest} (${target.size} bytes)`, maxBytes);
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await readLimited(await fetchVerified(source, target, options), maxBytes, target.digest);
+      return await readOnce(source, target, options);
     } catch (error) {
       const embedded = (target.data ?? '') !== '';
       if (embedded || !isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(target) !== true) throw error;
@@ -61,6 +62,24 @@ export async function readVerified(
       report(options.onProgress, { type: 'warning:raised', message });
     }
   }
+}
+
+/** By chunks: two more streams in a row would take longer than most documents. */
+async function readOnce(source: Fetcher, target: Descriptor, options: CallOptions): Promise<Buffer> {
+  const { signal = new AbortController().signal, onProgress } = options;
+  throwIfAborted(signal);
+  const embedded = embeddedContent(target);
+  if (embedded !== undefined) return embedded;
+  const verifier = new Verifier(target);
+  const chunks: Uint8Array[] = [];
+  await readChunks(source.fetch(target, { signal: options.signal, onProgress }), signal, (chunk) => {
+    requireBytes(chunk, target.digest);
+    verifier.update(chunk);
+    chunks.push(Buffer.from(chunk));
+    return undefined;
+  });
+  verifier.end();
+  return Buffer.concat(chunks);
 }
 
 function isMismatch(error: unknown): boolean {

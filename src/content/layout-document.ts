@@ -1,9 +1,8 @@
 /** The documents of a layout that no digest vouches for: `oci-layout` and `index.json`. */
 import { RootfsError } from '../errors.js';
-import { readLimited } from '../io/limit.js';
-import { openRegularFile, streamBlob } from './blob-file.js';
 import { MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { followLink, isLink } from './linked-blobs.js';
+import { readSmallFile } from './read-small-file.js';
 
 /**
  * Reads and parses a document of a layout; `undefined` where there is none.
@@ -17,12 +16,12 @@ import { followLink, isLink } from './linked-blobs.js';
  */
 export async function readLayoutDocument<T>(path: string, parse: (bytes: Buffer) => T): Promise<T | undefined> {
   if (!isLink(path)) {
-    const bytes = await readSmallFile(path);
+    const bytes = await readSmallFile(path, MAX_LAYOUT_INDEX_BYTES);
     return bytes === undefined ? undefined : parse(bytes);
   }
   const end = await followLink(path);
   try {
-    const bytes = await readSmallFile(end);
+    const bytes = await readSmallFile(end, MAX_LAYOUT_INDEX_BYTES);
     if (bytes !== undefined) return parse(bytes);
   } catch (error) {
     if (error instanceof RootfsError && error.code === 'ERR_PERMISSION') throw error;
@@ -31,17 +30,5 @@ export async function readLayoutDocument<T>(path: string, parse: (bytes: Buffer)
     'ERR_LAYOUT_INVALID',
     `${path}: a link to a file that is no such document of a layout; build the layout again, or put the file itself there`,
     { detail: { path } },
-  );
-}
-
-async function readSmallFile(path: string): Promise<Buffer | undefined> {
-  const opened = await openRegularFile(path);
-  if (opened === undefined) return undefined;
-  const { size } = opened.stat;
-  const digest = 'sha256:';
-  return readLimited(
-    await streamBlob(opened.file, { offset: 0, size }, { digest, size }),
-    MAX_LAYOUT_INDEX_BYTES,
-    path,
   );
 }

@@ -65,7 +65,7 @@ export async function takeLease(root: string, options: LeaseOptions): Promise<Le
     await lease.release();
     throwIfAborted(options.signal);
     const wrapped = wrapSystemError(error, lease.path);
-    await requireFolder(absolutePath(root, 'root'));
+    requireFolder(absolutePath(root, 'root'));
     if (wrapped.code !== 'ERR_PERMISSION' && wrapped.code !== 'ERR_NO_SPACE') throw wrapped;
   }
   return lease;

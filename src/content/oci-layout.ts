@@ -72,7 +72,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
         throw wrapSystemError(error, root, 'give a folder that can be written');
       });
     }
-    await requireFolder(root, options.create === true ? undefined : `give a folder, or try oci-archive:${folder}`);
+    requireFolder(root, options.create === true ? undefined : `give a folder, or try oci-archive:${folder}`);
     const blobs = await BlobDir.open(root, { blobs: 'blobs', fsync: options.fsync, records: false });
     const layout = new OciLayout(blobs, options.fsync !== 'none');
     const parse = (bytes: Buffer): ImageLayout => parseImageLayout(bytes, { subject: root });

@@ -1,5 +1,5 @@
 /** Content into a piece of a file: fetched, verified and written at once, with as few writes as that takes. */
-import { closeSync, read } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -7,7 +7,7 @@ import { FileWriter } from '../io/file-writer.js';
 import { Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { absentBlob, openRegular } from './blob-file.js';
+import { absentBlob, openRegular, readAt } from './blob-file.js';
 import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher } from './content.js';
 import { embeddedContent } from './fetch-verified.js';
 
@@ -114,15 +114,6 @@ async function copyLocated(
     await Promise.allSettled([next, writing]);
     closeSync(opened.fd);
   }
-}
-
-function readAt(fd: number, into: Buffer, length: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    read(fd, into, 0, length, position, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(error);
-    });
-  });
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {

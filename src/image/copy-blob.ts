@@ -1,5 +1,6 @@
 /** One blob from a source to a destination: skipped where it is, mounted where it can be, else moved and verified. */
-import { absentBlob, openRegularFile } from '../content/blob-file.js';
+import { closeSync } from 'node:fs';
+import { absentBlob, openRegular, readAt } from '../content/blob-file.js';
 import type { ChunkSource } from '../content/chunk-source.js';
 import type {
   BlobLocation,
@@ -135,20 +136,20 @@ async function* readLocated(
   target: Descriptor,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const opened = await openRegularFile(path);
+  const opened = openRegular(path);
   if (opened === undefined) throw absentBlob(target.digest, path);
   const end = Math.min(size, target.size + 1);
   try {
     for (let at = start; at < end; ) {
       throwIfAborted(signal);
       const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, end - at));
-      const { bytesRead } = await opened.file.read(buffer, 0, buffer.length, offset + at);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-      at += bytesRead;
+      const count = await readAt(opened.fd, buffer, buffer.length, offset + at);
+      if (count === 0) return;
+      yield buffer.subarray(0, count);
+      at += count;
     }
   } finally {
-    await opened.file.close();
+    closeSync(opened.fd);
   }
 }
 

@@ -154,7 +154,8 @@ export function verifyStream(source: Readable, expected: ExpectedContent, subjec
   return verified;
 }
 
-function requireBytes(chunk: unknown, subject: string): asserts chunk is Uint8Array {
+/** Checks that a source gave bytes. @throws RootfsError `ERR_INTERNAL` */
+export function requireBytes(chunk: unknown, subject: string): asserts chunk is Uint8Array {
   if (chunk instanceof Uint8Array) return;
   throw new RootfsError(
     'ERR_INTERNAL',

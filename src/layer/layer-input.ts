@@ -1,6 +1,5 @@
 /** Where a layer's compressed bytes come from: the descriptor itself, a local file, or a source over a spool. */
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, openSync } from 'node:fs';
 import type { BlobPath, CallOptions, Distruster, Fetcher, ParallelFetcher } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
@@ -41,10 +40,10 @@ export async function openLocalInput(
   const location = await source.blobPath?.(target, call);
   if (location === undefined) return undefined;
   try {
-    const file = await open(location.path, constants.O_RDONLY);
+    const fd = openSync(location.path, constants.O_RDONLY);
     control.available = location.size;
     control.finish();
-    return { input: { kind: 'file', fd: file.fd, offset: location.offset }, close: () => file.close() };
+    return { input: { kind: 'file', fd, offset: location.offset }, close: async () => closeSync(fd) };
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, location.path);
     throw new RootfsError('ERR_NOT_FOUND', `${target.digest}: ${location.path} is gone; bring it back and try again`, {

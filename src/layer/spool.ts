@@ -5,8 +5,8 @@
  * Network and work are apart: a transfer only fills the file, a worker never holds a connection. The file is also
  * what a later run continues from.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open, readFile, unlink, writeFile } from 'node:fs/promises';
+import { constants, fstatSync, ftruncateSync, readFileSync, unlinkSync } from 'node:fs';
+import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import type { Fetcher, ParallelFetcher } from '../content/content.js';
 import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -99,9 +99,9 @@ export async function openFileSpool(place: SpoolPlace, target: Descriptor, contr
   try {
     const file = await open(place.path, flags, 0o600);
     try {
-      const present = place.partial && place.resume ? await usableBytes(file, place.path, target.size) : 0;
-      await file.truncate(present);
-      if (place.partial) await unlink(gaplessPath(place.path)).catch(() => {});
+      const present = place.partial && place.resume ? usableBytes(file.fd, place.path, target.size) : 0;
+      ftruncateSync(file.fd, present);
+      if (place.partial) removeNote(place.path);
       control.available = present;
       return new FileSpool(place, file, target, control, present);
     } catch (error) {
@@ -118,11 +118,27 @@ function gaplessPath(path: string): string {
   return `${path}.gapless`;
 }
 
-async function usableBytes(file: FileHandle, path: string, size: number): Promise<number> {
-  const present = (await file.stat()).size;
-  const gapless = await readFile(gaplessPath(path), 'latin1').catch(() => undefined);
+function usableBytes(fd: number, path: string, size: number): number {
+  const present = fstatSync(fd).size;
+  const gapless = readNote(path);
   const usable = gapless === undefined ? present : Math.min(present, Number(/^\d{1,15}\n/.exec(gapless)?.[0] ?? 0));
   return usable > size ? 0 : usable;
+}
+
+function readNote(path: string): string | undefined {
+  try {
+    return readFileSync(gaplessPath(path), 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+function removeNote(path: string): void {
+  try {
+    unlinkSync(gaplessPath(path));
+  } catch {
+    // There is none in most runs; one that stays speaks of fewer bytes than there are.
+  }
 }
 
 class FileSpool implements Spool {
@@ -226,9 +242,9 @@ class FileSpool implements Spool {
     const bytes = Math.min(this.#control.available, this.#target.size);
     const kept = keep && partial && bytes > 0;
     try {
-      if (kept) await this.#file.truncate(bytes);
-      else await unlink(path);
-      if (partial) await unlink(gaplessPath(path)).catch(() => {});
+      if (kept) ftruncateSync(this.#file.fd, bytes);
+      else unlinkSync(path);
+      if (partial) removeNote(path);
     } finally {
       await this.#file.close();
     }

@@ -3,7 +3,7 @@
  *
  * @see https://docs.docker.com/engine/security/certificates/
  */
-import { readdir } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
@@ -24,7 +24,7 @@ export interface CertsFolder {
 export async function findCerts(roots: readonly string[], host: string): Promise<CertsFolder | undefined> {
   for (const root of roots) {
     const path = join(root, host);
-    const names = await listFolder(path);
+    const names = listFolder(path);
     if (names !== undefined) return await readCertsFolder(path, names);
   }
   return undefined;
@@ -32,7 +32,7 @@ export async function findCerts(roots: readonly string[], host: string): Promise
 
 /** Reads one folder; `undefined` when it is not there or holds no certificates. Throws as `findCerts`. */
 export async function readCertsFolder(path: string, listed?: readonly string[]): Promise<CertsFolder | undefined> {
-  const names = listed ?? (await listFolder(path)) ?? [];
+  const names = listed ?? listFolder(path) ?? [];
   const ca: string[] = [];
   for (const name of names.filter((each) => each.endsWith('.crt'))) ca.push(await readAuthority(join(path, name)));
   // Where there are several pairs, the first by name is shown; the protocol has room for one.
@@ -65,9 +65,9 @@ export async function readClientPair(
   return { cert, key };
 }
 
-async function listFolder(path: string): Promise<readonly string[] | undefined> {
+function listFolder(path: string): readonly string[] | undefined {
   try {
-    return (await readdir(path)).sort();
+    return readdirSync(path).sort();
   } catch (error) {
     const errno = systemErrorCode(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;

@@ -118,7 +118,7 @@ class EndpointSearch {
         { detail: { name, path: rule.path, prefix: rule.prefix } },
       );
     }
-    const folder = await findHostFolder(this.#hostsDirs, host);
+    const folder = findHostFolder(this.#hostsDirs, host);
     const file = folder === undefined ? undefined : await readHostsFile(folder);
     for (const warning of file?.warnings ?? []) this.#warn(`${file?.path}: ${warning}`);
     // A folder of containerd's without hosts.toml holds certificates as Docker's does.

@@ -3,7 +3,7 @@
  *
  * @see https://github.com/containerd/containerd/blob/v2.1.0/docs/hosts.md
  */
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { readAuthority, readClientPair } from './certs-d.js';
@@ -39,12 +39,12 @@ const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
  *
  * @throws RootfsError `ERR_FILESYSTEM`
  */
-export async function findHostFolder(roots: readonly string[], host: string): Promise<string | undefined> {
+export function findHostFolder(roots: readonly string[], host: string): string | undefined {
   const port = /^(.*):([0-9]+)$/.exec(host);
   const names = [...(port === null ? [] : [`${port[1]}_${port[2]}_`]), host, '_default'];
   for (const path of roots.flatMap((root) => names.map((name) => join(root, name)))) {
     try {
-      if ((await stat(path)).isDirectory()) return path;
+      if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return path;
     } catch (error) {
       const errno = systemErrorCode(error);
       // A root that this user may not search speaks to root only.

@@ -3,7 +3,7 @@
  *
  * @see https://github.com/containers/image/blob/v5.36.0/docs/containers-registries.conf.5.md
  */
-import { readdir, stat } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { environmentValue } from './settings-file.js';
@@ -64,7 +64,7 @@ export function registriesConfPlaces(env: NodeJS.ProcessEnv, home: string): Regi
  */
 export async function readRegistriesConf(places: RegistriesConfPlaces): Promise<readonly RegistryRule[]> {
   const rules = new Map<string, RegistryRule>();
-  for (const path of await listFiles(places)) {
+  for (const path of listFiles(places)) {
     const own = new Map<string, RegistryRule>();
     for (const rule of await readRules(path, path === places.named)) {
       if (!own.has(rule.prefix)) own.set(rule.prefix, rule);
@@ -106,18 +106,18 @@ function matchedLength(prefix: string, name: string, reference: string | undefin
   return full === prefix ? name.length : undefined;
 }
 
-async function listFiles({ named, files, folders }: RegistriesConfPlaces): Promise<readonly string[]> {
-  if (named !== undefined) return [named, ...(await listFolders(folders))];
+function listFiles({ named, files, folders }: RegistriesConfPlaces): readonly string[] {
+  if (named !== undefined) return [named, ...listFolders(folders)];
   const [user, ...system] = files;
-  if (user !== undefined && (await isThere(user))) return [user, ...(await listFolders(folders.slice(-1)))];
-  return [...system, ...(await listFolders(folders))];
+  if (user !== undefined && isThere(user)) return [user, ...listFolders(folders.slice(-1))];
+  return [...system, ...listFolders(folders)];
 }
 
-async function listFolders(folders: readonly string[]): Promise<readonly string[]> {
+function listFolders(folders: readonly string[]): readonly string[] {
   const found: string[] = [];
   for (const folder of folders) {
     try {
-      const names = await readdir(folder);
+      const names = readdirSync(folder);
       found.push(
         ...names
           .filter((name) => name.endsWith('.conf'))
@@ -126,7 +126,7 @@ async function listFolders(folders: readonly string[]): Promise<readonly string[
       );
     } catch (error) {
       const errno = systemErrorCode(error);
-      if (errno !== 'ENOENT' && errno !== 'ENOTDIR' && !(errno === 'EACCES' && !(await isThere(folder)))) {
+      if (errno !== 'ENOENT' && errno !== 'ENOTDIR' && !(errno === 'EACCES' && !isThere(folder))) {
         throw wrapSystemError(error, folder);
       }
     }
@@ -134,9 +134,9 @@ async function listFolders(folders: readonly string[]): Promise<readonly string[
   return found;
 }
 
-async function isThere(path: string): Promise<boolean> {
+function isThere(path: string): boolean {
   try {
-    await stat(path);
+    statSync(path);
     return true;
   } catch {
     return false;

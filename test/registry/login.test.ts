@@ -188,10 +188,10 @@ test('a file that is no auth file is left as it is', async (t) => {
   ]) {
     put(path, content);
     for (const work of [
-      storeCredential('a.example', LOGIN, machine(dir)),
-      eraseCredential('a.example', machine(dir)),
+      () => storeCredential('a.example', LOGIN, machine(dir)),
+      () => eraseCredential('a.example', machine(dir)),
     ]) {
-      const error = await refusal(work);
+      const error = await refusal(work());
       assert.equal(error.code, 'ERR_CREDENTIALS', content);
       assert.ok(error.message.startsWith(`${path}: `), error.message);
     }
