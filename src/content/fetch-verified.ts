@@ -72,7 +72,8 @@ async function readOnce(source: Fetcher, target: Descriptor, options: CallOption
   if (embedded !== undefined) return embedded;
   const verifier = new Verifier(target);
   const chunks: Uint8Array[] = [];
-  await readChunks(source.fetch(target, { signal: options.signal, onProgress }), signal, (chunk) => {
+  const opening = Promise.resolve(source.fetch(target, { signal: options.signal, onProgress }));
+  await readChunks(opening, signal, (chunk) => {
     requireBytes(chunk, target.digest);
     verifier.update(chunk);
     chunks.push(Buffer.from(chunk));

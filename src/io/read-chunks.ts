@@ -61,7 +61,11 @@ export async function readChunks(opening: Promise<Readable>, signal: AbortSignal
         return false;
       };
       if (isGiver(stream)) stream.giveChunks(onChunk);
-      else stream.on('data', (chunk: Uint8Array) => void (onChunk(chunk) || stream.pause()));
+      else {
+        stream.on('data', (chunk: Uint8Array) => void (onChunk(chunk) || stream.pause()));
+        // One that was paused stays so until it is told.
+        stream.resume();
+      }
       stream.once('end', () => {
         void Promise.resolve(taking).then(
           () => settle(resolve),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { Fetcher } from '../../src/content/content.js';
 import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
@@ -67,4 +67,27 @@ test('a source that gives other bytes is found', async () => {
     code: 'ERR_DIGEST_MISMATCH',
   });
   await assert.rejects(readVerified(sourceOf(Buffer.alloc(0)), target), { code: 'ERR_DIGEST_MISMATCH' });
+});
+
+test('a document is read from lent chunks, from a source that aborts with nothing, and from one that answers at once', async () => {
+  // As a socket that receives into the same memory again.
+  const memory = Buffer.alloc(8);
+  const lending = Object.assign(new Readable({ read() {} }), {
+    giveChunks(take: (chunk: Uint8Array) => boolean): void {
+      for (let at = 0; at < bytes.length; at += memory.length) {
+        const length = bytes.copy(memory, 0, at, at + memory.length);
+        take(memory.subarray(0, length));
+      }
+      lending.push(null);
+      lending.resume();
+    },
+    goOn() {},
+  });
+  assert.deepEqual(await readVerified({ fetch: async () => lending }, target), bytes);
+  const atOnce = (): Promise<Readable> => Readable.from([bytes]) as unknown as Promise<Readable>;
+  assert.deepEqual(await readVerified({ fetch: atOnce }, target), bytes);
+  const controller = new AbortController();
+  const reading = readVerified({ fetch: async () => new PassThrough() }, target, { signal: controller.signal });
+  controller.abort(null);
+  await assert.rejects(reading, (reason) => reason === null);
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
 import { readChunks } from '../../src/io/read-chunks.js';
 
@@ -27,4 +27,13 @@ test('a stream that was destroyed before fails, with its own error where it had 
   failed.once('error', () => {}).destroy(reason);
   await new Promise((done) => failed.once('close', done));
   await assert.rejects(readChunks(Promise.resolve(failed), signal, take), (error) => error === reason);
+});
+
+test('a stream that was paused is read to its end', { timeout: 10_000 }, async () => {
+  const stream = new PassThrough();
+  stream.pause();
+  stream.end('bytes');
+  const chunks: Uint8Array[] = [];
+  await readChunks(Promise.resolve(stream), signal, (chunk) => void chunks.push(chunk));
+  assert.equal(Buffer.concat(chunks).toString(), 'bytes');
 });
