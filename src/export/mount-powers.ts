@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { type ErrorCode, RootfsError, systemErrorCode } from '../errors.js';
-import { loadNative, type Native, nativeMissing } from '../io/native.js';
+import { loadNative, MountFlag, type Native, nativeMissing } from '../io/native.js';
 
 const INSTEAD = 'rootfs unpack writes the same tree without a mount';
 const CAP_SYS_ADMIN = 21n;
@@ -37,6 +37,21 @@ function mayMount(): boolean {
     return set !== undefined && (BigInt(`0x${set}`) & (1n << CAP_SYS_ADMIN)) !== 0n;
   } catch {
     return process.geteuid?.() === 0;
+  }
+}
+
+/**
+ * Asks the kernel whether this process may mount EROFS, before anything is fetched for it: a mount without a source is
+ * never made, and its refusal tells that the file system is unknown, or that the power holds in a user namespace only.
+ *
+ * @throws RootfsError `ERR_UNSUPPORTED`, `ERR_PERMISSION`
+ */
+export function requireErofs(native: Native, mountpoint: string): void {
+  try {
+    native.mount('', '/', 'erofs', MountFlag.readOnly, '');
+  } catch (error) {
+    const errno = systemErrorCode(error);
+    if (errno === 'EPERM' || errno === 'ENODEV') throw explainMount(error, mountpoint);
   }
 }
 

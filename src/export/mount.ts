@@ -4,15 +4,14 @@
  * This form knows stores, the kernel's mounts and what both need to be undone; it must not know registries. It needs
  * Linux and root.
  */
-import { lstatSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { rmdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
-import { readMountTable } from '../io/mount-table.js';
 import type { Native } from '../io/native.js';
 import type { RootFS } from '../rootfs/rootfs.js';
 import type { ErofsLayer } from './erofs.js';
@@ -29,6 +28,7 @@ import {
   removeMountRecord,
   writeMountRecord,
 } from './mount-record.js';
+import { lowerFolder, realPlace, refuseBusy } from './mountpoint.js';
 import { escapeOption, MAX_MOUNT_OPTIONS } from './overlay-facts.js';
 
 /** Options of `mountRootFS`. */
@@ -97,49 +97,6 @@ function makeRecordsFolder(store: string): void {
   } catch (error) {
     throw wrapSystemError(error, folder, 'the store keeps a record of each mount; name one that may be written');
   }
-}
-
-/**
- * Tells whether a mount can work at all, before anything is fetched for it.
- *
- * @throws RootfsError `ERR_BUSY`, `ERR_PERMISSION`, `ERR_NATIVE_MISSING`, `ERR_UNSUPPORTED`, `ERR_FILESYSTEM`
- */
-export function checkMount(mountpoint: string): void {
-  requireMounting();
-  try {
-    refuseBusy(realPlace(mountpoint));
-  } catch (error) {
-    throw wrapSystemError(error, mountpoint);
-  }
-}
-
-function refuseBusy(path: string): void {
-  const busy = (what: string): RootfsError =>
-    new RootfsError('ERR_BUSY', `${path}: ${what}, or choose another folder`, { detail: { mountpoint: path } });
-  if (readMountTable().some(({ mountpoint }) => mountpoint === path)) {
-    throw busy('something is mounted there already; take it down with rootfs umount');
-  }
-  // Its links are resolved: what is still one leads nowhere.
-  const there = lstatSync(path, { throwIfNoEntry: false });
-  if (there === undefined) return;
-  if (!there.isDirectory()) throw busy('expected a folder, found something else; remove it');
-  if (readdirSync(path).length > 0) throw busy('files lie in it, which a mount would hide; move them away');
-}
-
-/** A path with its links resolved, also where the last name is not there yet. */
-export function realPlace(path: string): string {
-  const whole = absolutePath(path, 'path');
-  try {
-    return realpathSync(whole);
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT' || dirname(whole) === whole) throw error;
-    return join(realPlace(dirname(whole)), basename(whole));
-  }
-}
-
-/** Where the image of a writable mount is mounted itself. */
-export function lowerFolder(store: string, mountpoint: string): string {
-  return join(mountsFolder(store), `${mountId(mountpoint)}.lower`);
 }
 
 class Mounting {

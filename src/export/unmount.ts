@@ -7,9 +7,9 @@ import { cacheFolder } from '../io/cache-folder.js';
 import { freeLoop, loopBacking } from '../io/loop-device.js';
 import { type MountEntry, readMountTable } from '../io/mount-table.js';
 import type { Native } from '../io/native.js';
-import { lowerFolder, realPlace } from './mount.js';
 import { requireMounting } from './mount-powers.js';
 import { type MountRecord, mountId, readMountRecord, removeMountRecord } from './mount-record.js';
+import { lowerFolder, realPlace } from './mountpoint.js';
 
 /** Options of `unmountRootFS`. */
 export interface UnmountOptions extends CallOptions {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RootfsError } from '../../src/errors.js';
-import { explainMount } from '../../src/export/mount-powers.js';
+import { explainMount, requireErofs } from '../../src/export/mount-powers.js';
+import type { Native } from '../../src/io/native.js';
 
 test('what the kernel refuses says what is missing, and which other command serves', () => {
   const cases: readonly (readonly [errno: string, code: string, why: RegExp])[] = [
@@ -27,4 +28,20 @@ test('what the kernel refuses says what is missing, and which other command serv
   }
   const ours = new RootfsError('ERR_LAYER_INVALID', 'said already');
   assert.equal(explainMount(ours, '/mnt/box'), ours);
+});
+
+test('what a kernel refuses of every EROFS is known before there is one; what it says of no source is no refusal', () => {
+  const answers = (code: string): Native =>
+    ({
+      mount: (source: string) => {
+        assert.equal(source, '', 'nothing can be mounted by asking');
+        throw Object.assign(new Error(`${code}: mount '/'`), { code });
+      },
+    }) as Partial<Native> as Native;
+  assert.throws(() => requireErofs(answers('ENODEV'), '/box'), {
+    code: 'ERR_UNSUPPORTED',
+    message: /^mount \/box: .*no EROFS/,
+  });
+  assert.throws(() => requireErofs(answers('EPERM'), '/box'), { code: 'ERR_PERMISSION', message: /user namespace/ });
+  for (const code of ['EINVAL', 'ENOENT']) requireErofs(answers(code), '/box');
 });

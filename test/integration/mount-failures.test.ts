@@ -213,6 +213,19 @@ test('folders that are no place for a mount', { skip }, async (t) => {
   assert.ok(!existsSync(at));
 });
 
+test('in a user namespace, where it can never work, it says so before the image is looked for', { skip }, (t) => {
+  const folder = mountFolder(t);
+  const words = ['mount', '--store', join(folder, 'store'), 'oci:/nowhere', join(folder, 'root')];
+  for (const own of [[], ['--mount']]) {
+    const inside = spawnSync('unshare', ['--user', '--map-root-user', ...own, process.execPath, MAIN, ...words], {
+      encoding: 'utf8',
+    });
+    assert.equal(inside.status, 1, inside.stderr);
+    assert.match(inside.stderr, /a user namespace is not enough.*rootfs unpack.*ERR_PERMISSION/);
+    assert.deepEqual(readdirSync(folder), []);
+  }
+});
+
 test('without root, or without loop devices, it says what is missing and what serves', { skip }, async (t) => {
   const folder = mountFolder(t);
   const source = await busyboxLayout(folder);
