@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
+import { asReadable } from '../io/as-readable.js';
 import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { readChunks } from '../io/read-chunks.js';
 import { requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
@@ -34,7 +35,7 @@ export async function fetchVerified(source: Fetcher, target: Descriptor, options
   throwIfAborted(options.signal);
   const embedded = embeddedContent(target);
   if (embedded !== undefined) return abortStream(Readable.from([embedded], { objectMode: false }), options.signal);
-  const stream = await source.fetch(target, { signal: options.signal, onProgress: options.onProgress });
+  const stream = asReadable(await source.fetch(target, { signal: options.signal, onProgress: options.onProgress }));
   return abortStream(verifyStream(stream, target), options.signal);
 }
 

@@ -1,9 +1,12 @@
 /** Ending what nobody will read: a stream that is neither read nor destroyed keeps its connection or file open. */
 
-/** Ends a source of bytes without reading it. A stream is destroyed; a generator that never ran holds nothing. */
-export function discard(source: AsyncIterable<Uint8Array>): void {
-  const stream = source as { destroy?: unknown; once?: unknown };
-  if (typeof stream.destroy !== 'function') return;
+/**
+ * Ends a source of bytes without reading it. A stream is destroyed; a generator that never ran holds nothing, and
+ * neither does what somebody else's code gave in place of a source.
+ */
+export function discard(source: AsyncIterable<Uint8Array> | undefined): void {
+  const stream = source as { destroy?: unknown; once?: unknown } | null | undefined;
+  if (typeof stream?.destroy !== 'function') return;
   if (typeof stream.once === 'function') stream.once('error', () => {});
   stream.destroy();
 }

@@ -1,6 +1,7 @@
 /** Reading a stream to its end without copies, with an end that comes even when the stream itself does not hear. */
 import type { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
+import { asReadable } from './as-readable.js';
 import { discard } from './discard.js';
 
 /**
@@ -28,10 +29,10 @@ export type TakeChunk = (chunk: Uint8Array) => Promise<void> | 'enough' | undefi
  * could not end themselves. A stream that is opened after the abort is destroyed.
  *
  * @throws what opening, the stream or `take` throws; the signal's reason; RootfsError `ERR_NETWORK` when the stream
- *   closes before its end, or was read or destroyed before it came here
+ *   closes before its end, or was read or destroyed before it came here; `ERR_INTERNAL` where it is none
  */
 export async function readChunks(opening: Promise<Readable>, signal: AbortSignal, take: TakeChunk): Promise<void> {
-  const stream = await opened(opening, signal);
+  const stream = asReadable(await opened(opening, signal));
   try {
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => reject(signal.reason);

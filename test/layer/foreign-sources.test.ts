@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { RootfsError } from '../../src/errors.js';
 import { imageFailure } from '../../src/image/image-failure.js';
 import { extractLayer } from '../../src/layer/extract-layer.js';
+import { fetchLayer } from '../../src/layer/fetch-layer.js';
 import { tempDir } from '../support/temp-dir.js';
 import { gzipLayer, seededTar } from './layer-source.js';
 
@@ -37,6 +38,42 @@ for (const [code, expected] of [
     }
   });
 }
+
+for (const [what, give] of [
+  [
+    'an async generator',
+    async function* () {
+      yield blob.subarray(0, 1000);
+      yield blob.subarray(1000);
+    },
+  ],
+  ['a web stream', () => new Response(new Uint8Array(blob)).body],
+] as const) {
+  test(`extracting and opening: ${what} is a stream of bytes`, async (t) => {
+    const source = { fetch: async () => give() as unknown as Readable };
+    const handle = await extractLayer(source, layer, tempDir(t));
+    assert.equal(handle.diffId, layer.diffId);
+    await handle.close();
+    const tar = await fetchLayer(source, layer.descriptor);
+    assert.equal(
+      (await tar.toArray()).reduce((sum, { length }) => sum + length, 0),
+      handle.tarBytes,
+    );
+  });
+}
+
+test('extracting and opening: what is no stream is a defect of the source, not of the network', async (t) => {
+  for (const [given, found] of [
+    [blob, /Buffer/],
+    [undefined, /undefined/],
+    [[blob], /Array/],
+  ] as const) {
+    const source = { fetch: async () => given as unknown as Readable };
+    const expected = { code: 'ERR_INTERNAL', message: found };
+    await assert.rejects(extractLayer(source, layer, tempDir(t)), expected);
+    await assert.rejects(fetchLayer(source, layer.descriptor), expected);
+  }
+});
 
 test('extracting: a source that gives the same stream again fails', async (t) => {
   const stream = Readable.from([blob]);
