@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { streamReason } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
@@ -78,7 +79,7 @@ async function* chunk(
     }
     if (next.length > 0) yield next.fill().subarray(0, next.length);
   } catch (error) {
-    if (signal?.aborted === true) throw signal.reason;
+    if (signal?.aborted === true) throw streamReason(signal);
     // What the reader destroyed the stream with comes here too, and stays what it is.
     throw /^E(?!RR_)/.test(systemErrorCode(error) ?? '') ? wrapSystemError(error, 'flatten') : error;
   } finally {

@@ -6,12 +6,19 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
 }
 
+/**
+ * What a stream fails with when `signal` aborts: its own reason, but for null, 0 and their like. A stream cannot fail
+ * with these: it would only close, which looks like a broken connection.
+ */
+export function streamReason(signal: AbortSignal): Error {
+  return (signal.reason as Error) || new DOMException('This operation was aborted', 'AbortError');
+}
+
 /** Destroys `stream` with the signal's own reason when it aborts, at once if it already has. Returns the stream. */
 export function abortStream<T extends Readable>(stream: T, signal: AbortSignal | undefined): T {
   if (signal === undefined) return stream;
   const abort = (): void => {
-    // A stream cannot fail with null or 0: it would only close, which looks like a broken connection.
-    stream.destroy((signal.reason as Error) || new DOMException('This operation was aborted', 'AbortError'));
+    stream.destroy(streamReason(signal));
   };
   if (signal.aborted) {
     abort();

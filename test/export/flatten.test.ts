@@ -143,6 +143,12 @@ test('failures come out of the stream: a layer that is gone, an abort', async (t
   controller.abort(reason);
   await assert.rejects(buffer(stream), reason);
   assert.throws(() => flatten(tree, layers, { signal: controller.signal }), reason);
+  for (const nothing of [null, 0]) {
+    const other = new AbortController();
+    const half = flatten(tree, layers, { signal: other.signal });
+    other.abort(nothing);
+    await assert.rejects(buffer(half), { name: 'AbortError' });
+  }
 });
 
 test('progress adds up: the last event has all that is written, globs or not', async (t) => {
