@@ -78,9 +78,35 @@ export async function writeBeside<T>(
   }
 }
 
+/** A folder for work that ends with this process at the latest. */
+export interface WorkingFolder {
+  readonly path: string;
+  /** Removes it with all it holds. Never fails. */
+  remove(): Promise<void>;
+}
+
 /**
- * Runs `work` with the path of a new folder that is gone afterwards, whatever happens. A process that was killed cannot
- * keep that promise: what those left beside it is removed first.
+ * Makes a new folder, for this user alone. It is removed also where the process ends in the middle, by `process.exit`.
+ * A process that was killed cannot do that: what those left beside it is removed first.
+ *
+ * @param parent Where it is made; the system's temporary folder (`TMPDIR`) when absent.
+ * @param advice What to do where it cannot be made; one clause, without a full stop.
+ * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+ */
+export async function makeWorkingFolder(parent?: string, advice?: string): Promise<WorkingFolder> {
+  const at = parent ?? tmpdir();
+  await sweep(at);
+  const path = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)), advice);
+  const kept = keepTidy(path);
+  const remove = async (): Promise<void> => {
+    await rm(path, { recursive: true, force: true }).catch(() => {});
+    kept();
+  };
+  return { path, remove };
+}
+
+/**
+ * Runs `work` with the path of a new folder that is gone afterwards, whatever happens: see `makeWorkingFolder`.
  *
  * @param parent Where it is made; the system's temporary folder (`TMPDIR`) when absent.
  * @param advice What to do where it cannot be made; one clause, without a full stop.
@@ -91,17 +117,13 @@ export async function withWorkingFolder<T>(
   work: (folder: string) => Promise<T>,
   advice?: string,
 ): Promise<T> {
-  const at = parent ?? tmpdir();
-  await sweep(at);
-  const folder = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)), advice);
-  const kept = keepTidy(folder);
+  const { path, remove } = await makeWorkingFolder(parent, advice);
   try {
-    return await work(folder);
+    return await work(path);
   } catch (error) {
-    throw inPlaceOf(folder, at, error);
+    throw inPlaceOf(path, parent ?? tmpdir(), error);
   } finally {
-    await rm(folder, { recursive: true, force: true }).catch(() => {});
-    kept();
+    await remove();
   }
 }
 

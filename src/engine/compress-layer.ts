@@ -1,13 +1,13 @@
 /** A layer's tar as a gzip blob in a temporary file: a registry wants its digest before its bytes. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { CallOptions } from '../content/content.js';
+import { makeWorkingFolder } from '../content/output-place.js';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { discard } from '../io/discard.js';
 import { verifyStream } from '../io/verify.js';
@@ -36,10 +36,8 @@ const CHUNK_BYTES = 256 * 1024;
  */
 export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: CallOptions): Promise<SpooledLayer> {
   const { signal } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'rootfs-kit-push-')).catch((error: unknown) => {
-    throw wrapSystemError(error, tmpdir(), 'set TMPDIR to a folder that can be written');
-  });
-  const path = join(folder, 'blob');
+  const folder = await makeWorkingFolder(undefined, 'set TMPDIR to a folder that can be written');
+  const path = join(folder.path, 'blob');
   const hash = createHash('sha256');
   let size = 0;
   const count = new Transform({
@@ -60,7 +58,7 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
     const through = isPlain ? [createGzip({ level: 6, chunkSize: CHUNK_BYTES }), count] : [count];
     await pipeline([source, ...through, sink], { signal });
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await folder.remove();
     signal?.throwIfAborted();
     throw systemErrorCode(error)?.startsWith('E') === true ? wrapSystemError(error, path) : error;
   }
@@ -70,7 +68,7 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
     content: {
       [Symbol.asyncIterator]: () => createReadStream(path, { highWaterMark: CHUNK_BYTES })[Symbol.asyncIterator](),
     },
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: () => folder.remove(),
   };
 }
 

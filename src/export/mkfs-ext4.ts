@@ -3,11 +3,11 @@
  *
  * This form knows the tree and two tools of e2fsprogs; it must not know the format beyond what it costs.
  */
-import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
+import { makeWorkingFolder, type WorkingFolder } from '../content/output-place.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import type { LayerTar } from '../rootfs/merge.js';
@@ -69,7 +69,7 @@ export async function writeExt4(
   }
   signal?.throwIfAborted();
   const path = absolutePath(out, 'out');
-  let scratch: string | undefined;
+  let scratch: WorkingFolder | undefined;
   let content: string | undefined;
   try {
     requireReplaceable(path);
@@ -77,8 +77,8 @@ export async function writeExt4(
     const make = findTool('ext4', [{ name: 'mke2fs', package: 'e2fsprogs' }]);
     const tool = findTool('ext4', [{ name: 'debugfs', package: 'e2fsprogs' }]);
     const fitted = fitTree(tree, { name: 'ext4', holdsXattr: isHeld, time: nearestTime, allowLoss });
-    scratch = mkdtempSync(join(plainTemporary(), 'rootfs-kit-ext4-'));
-    const work = scratch;
+    scratch = await makeWorkingFolder(plainTemporary());
+    const work = scratch.path;
     const fromTar = await readsTar(make, work, signal);
     const imageBytes = await intoPlace(path, async (file) => {
       const image = { tool: make, tree: fitted.tree, image: file.path, size, signal };
@@ -107,7 +107,8 @@ export async function writeExt4(
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, path);
   } finally {
-    for (const folder of [content, scratch]) if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    if (content !== undefined) rmSync(content, { recursive: true, force: true });
+    await scratch?.remove();
   }
 }
 

@@ -8,7 +8,8 @@ import { removeEntry } from '../io/remove-tree.js';
 
 /** Of the name that something will have: with the mark and the random part, 255 bytes are not exceeded. */
 const KEPT_BYTES = 180;
-const WORKING = /^\..*\.rootfs-([0-9a-f]{8}-\d{1,10}-\d{1,20})-[0-9a-f]{12}$/s;
+/** `.d` stands behind the name of a folder from which a tool makes the file of that name. */
+const WORKING = /^\..*\.rootfs-([0-9a-f]{8}-\d{1,10}-\d{1,20})-[0-9a-f]{12}(?:\.d)?$/s;
 
 /**
  * A new name for the time in which something is written: hidden, beside `name`, with the mark of this process.

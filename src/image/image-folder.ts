@@ -1,6 +1,8 @@
 /** The stages of a pull, one by one: an image into a folder, the folder into an archive, the folder away. */
+
+import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { lstat, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -9,7 +11,7 @@ import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
 import { readImageList } from '../content/docker-image-list.js';
 import { memberFolders } from '../content/member.js';
 import { openOutputStream } from '../content/open-output-stream.js';
-import { outputPlace, writeBeside } from '../content/output-place.js';
+import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-place.js';
 import { writeFolder } from '../content/write-members.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -51,18 +53,15 @@ export async function downloadImage(
   const parent = absolutePath(options.parent ?? tmpdir(), 'parent');
   try {
     const roots = await findRoots(source, [{ reference, name }], 'docker-archive', options);
-    const folder = await mkdtemp(join(parent, 'rootfs-kit-image-')).catch((error: unknown) => {
-      throw wrapSystemError(error, parent);
-    });
-    try {
+    // It has this name when it is whole: what a killed process left half done is known as such, and swept.
+    return await withWorkingFolder(parent, async (working) => {
       const members = archiveMembers(roots);
       planBlobs(members, onProgress);
-      await writeFolder(folder, members, source, { jobs, signal, onProgress });
+      await writeFolder(working, members, source, { jobs, signal, onProgress });
+      const folder = join(parent, `rootfs-kit-image-${randomBytes(6).toString('hex')}`);
+      await rename(working, folder);
       return folder;
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      throw error;
-    }
+    });
   } catch (error) {
     throw imageFailure(error, imageName(source, reference), signal);
   }

@@ -51,6 +51,7 @@ test('what dead processes left beside a destination goes, and nothing else', (t)
   chmodSync(join(leftover, 'closed'), 0);
   writeFileSync(join(folder, `.root.ownership.rootfs-${dead}-0123456789ab`), 'x');
   symlinkSync(outside, join(folder, `.l.rootfs-${dead}-0123456789ab`));
+  mkdirSync(join(folder, `.disk.rootfs-${dead}-0123456789ab.d`, 'content'), { recursive: true });
   const stays = [
     `.living.rootfs-${processMark()}-0123456789ab`,
     '.elsewhere.rootfs-00000000-1-1-0123456789ab',
