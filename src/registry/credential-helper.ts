@@ -56,7 +56,7 @@ export async function askHelper(name: string, server: string, options: HelperOpt
   } catch {
     answer = undefined;
   }
-  const { Username: username, Secret: secret } = (answer ?? {}) as { Username?: unknown; Secret?: unknown };
+  const { username, secret } = fieldsOf(answer);
   if (typeof username !== 'string' || typeof secret !== 'string') {
     throw helperError(name, 'its answer is not the JSON object with Username and Secret that is expected');
   }
@@ -65,6 +65,12 @@ export async function askHelper(name: string, server: string, options: HelperOpt
     kind: 'found',
     credential: username === '<token>' ? { identityToken: secret } : { username, password: secret },
   };
+}
+
+/** The fields of an answer by their names in lower case: whoever wrote them for Go's readers could spell them anyhow. */
+function fieldsOf(answer: unknown): Readonly<Record<string, unknown>> {
+  if (typeof answer !== 'object' || answer === null) return {};
+  return Object.fromEntries(Object.entries(answer).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /**

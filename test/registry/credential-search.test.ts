@@ -362,6 +362,14 @@ test('helpers that misbehave', async (t) => {
   assert.match(warnings.pop() ?? '', /cannot be started/);
   script(`exec 0<&-; echo '{"Username":"u","Secret":"${SECRET}"}'`);
   assert.equal((await search.credential({ host: 'a.example' }))?.credential.username, 'u');
+  for (const [username, secret] of [
+    ['username', 'secret'],
+    ['USERNAME', 'Secret'],
+  ]) {
+    script(`echo '{"serverURL":"a.example","${username}":"any case","${secret}":"${SECRET}"}'`);
+    const found = await search.credential({ host: 'a.example' });
+    assert.deepEqual(found?.credential, { username: 'any case', password: SECRET });
+  }
   assert.ok(!warnings.join().includes('hunter2'));
 
   script('exec sleep 1000');
