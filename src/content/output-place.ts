@@ -106,7 +106,8 @@ export async function makeWorkingFolder(parent?: string, advice?: string): Promi
 }
 
 /**
- * Runs `work` with the path of a new folder that is gone afterwards, whatever happens: see `makeWorkingFolder`.
+ * Runs `work` with the path of a new folder that is gone afterwards, whatever happens. Where the process is killed, a
+ * later one removes it.
  *
  * @param parent Where it is made; the system's temporary folder (`TMPDIR`) when absent.
  * @param advice What to do where it cannot be made; one clause, without a full stop.
