@@ -13,7 +13,7 @@ export function tempDir(t: Ends, name = 'test'): string {
   const path = mkdtempSync(join(tmpdir(), `rootfs-kit-${name}-`));
   t.after(() => {
     makeRemovable(path);
-    rmSync(path, { recursive: true, force: true, maxRetries: 3 });
+    rmSync(path, { recursive: true, force: true, maxRetries: 10 });
   });
   return path;
 }
