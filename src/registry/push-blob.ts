@@ -8,7 +8,7 @@ import { RegistryError, RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { ApiRequest } from './api-request.js';
 import type { Endpoint } from './endpoint.js';
-import { isTransient, type RetryBudget } from './retry-budget.js';
+import { isTransient, type RetryBudget, retryable } from './retry-budget.js';
 import { ContentFailure, UploadContent } from './upload-content.js';
 import {
   cancelUpload,
@@ -163,7 +163,11 @@ class Upload {
         this.#content.throwIfFailed();
         failure = { error };
         const lost = error instanceof RegistryError && (error.status === 404 || error.status === 416);
-        await budget.next(lost && this.#content.canReadFrom(0) ? retryable(error) : error);
+        const again = lost && this.#content.canReadFrom(0) ? retryable(error) : error;
+        await budget.next(again).catch((spent: unknown) => {
+          // One that never took a piece may take everything at once: its own answer tells.
+          throw spent === again && this.#held === 0 ? error : spent;
+        });
       }
       if (this.#offset > reached) {
         reached = this.#offset;
@@ -292,9 +296,4 @@ class Upload {
     response.body.discard();
     return response;
   }
-}
-
-/** A lost session as something that another attempt may mend. */
-function retryable(error: RegistryError): RootfsError {
-  return new RootfsError('ERR_NETWORK', error.message, { cause: error, detail: error.detail });
 }

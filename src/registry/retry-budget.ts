@@ -40,6 +40,11 @@ export function isTransient(error: unknown): boolean {
   return error.code === 'ERR_NETWORK' || error.code === 'ERR_TIMEOUT' || isGarbled(error);
 }
 
+/** A refusal as something that another attempt may mend: what was lost is begun anew. */
+export function retryable(error: RegistryError): RootfsError {
+  return new RootfsError('ERR_NETWORK', error.message, { cause: error, detail: error.detail });
+}
+
 function isGarbled(error: RootfsError): boolean {
   return String(error.detail['errno']).startsWith('HPE_');
 }

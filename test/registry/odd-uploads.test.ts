@@ -126,6 +126,15 @@ for (const status of [400, 404, 409, 500]) {
   }
 }
 
+test('a registry that finds no upload to add to is given everything at once', async (t) => {
+  const registry = await odd(t, {
+    instead: ({ method }) => (method === 'PATCH' ? { status: 404, body: { errors: [{ code: 'UNKNOWN' }] } } : 'right'),
+  });
+  await push(registry);
+  assert.ok(registry.held.blobs.has(digest));
+  assert.equal(count(registry, 'PUT'), 1);
+});
+
 test('the end is refused for its digest: that is the answer', async (t) => {
   const registry = await odd(t, {
     instead: ({ method }) =>
