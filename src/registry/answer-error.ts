@@ -2,6 +2,7 @@
 import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
 import { hideSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
+import { withoutEncoding } from './read-document.js';
 import { retryAfterMs } from './retry-budget.js';
 import type { WireResponse } from './wire.js';
 import { wholeBody } from './wire-body.js';
@@ -65,7 +66,8 @@ const UNCHANGEABLE = new Set([409, 412]);
 export async function answerError(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
   let body = '';
   try {
-    body = hideSecrets((await readErrorBody(response, subject)).toString('utf8'), subject.secrets ?? []);
+    const bytes = withoutEncoding(await readErrorBody(response, subject), response, MAX_ERROR_BODY, subject.name);
+    body = hideSecrets(bytes.toString('utf8'), subject.secrets ?? []);
   } catch {
     // The status says enough; a body that is endless or cut adds nothing.
   }
@@ -79,7 +81,7 @@ export async function answerError(response: WireResponse, method: string, subjec
     code,
     wording(code, status, { ...subject, lacksAccess }, reasons, response.url),
     { status, method, url: shownUrl(response.url), errors },
-    { detail: wait === undefined ? {} : { retryAfterMs: wait } },
+    { detail: { ...(reasons === '' ? {} : { reasons }), ...(wait === undefined ? {} : { retryAfterMs: wait }) } },
   );
 }
 
@@ -143,11 +145,11 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       if (kind === 'blob') return `blob ${name} not found${because}; the image at the registry is incomplete`;
       if (kind === 'upload') return `${name}: the upload was not found${because}; push again`;
       if (kind === 'tags') return `repository ${repository} not found${because}; check the name${orLogin}`;
-      return `${name}: not found at ${url.host}${because}`;
+      return `${name}: not found at ${url.host}${because}; check the name, and that this is a registry`;
     case 'ERR_UNSUPPORTED':
       return kind === 'upload'
         ? `${name}: ${url.host} takes no uploads${because}; it may be read-only or a mirror`
-        : `${name}: ${url.host} does not support this operation${because}`;
+        : `${name}: ${url.host} does not support this operation${because}; ask who runs it`;
     case 'ERR_LIMIT_EXCEEDED':
       return `${name}: ${url.host} refuses content of this size with status ${status}${because}; raise the limit there, or upload in pieces (--upload-chunk, uploadChunkBytes)`;
     case 'ERR_RATE_LIMITED':
@@ -160,7 +162,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
     case 'ERR_SIZE_MISMATCH':
     case 'ERR_MANIFEST_INVALID':
     case 'ERR_REFERENCE_INVALID':
-      return `${name}: ${url.host} refused it with status ${status}${because}`;
+      return `${name}: ${url.host} refused it with status ${status}${because}; ask who runs it what it accepts`;
     default:
       return `${name}: ${url.host} answered with status ${status}${because}; ${status >= 500 ? 'try again later' : 'check that this is a registry'}`;
   }
@@ -197,11 +199,29 @@ function remark(errors: readonly RegistryErrorEntry[], body: string, contentType
       .map(({ code, message }) => message || code.toLowerCase().replaceAll('_', ' '))
       .join('; ');
   }
+  const said = otherReason(body);
+  if (said !== undefined) return printable(said, 300);
   if (/html/i.test(contentType ?? '') || /^\s*</.test(body)) {
     const title = /<title[^>]{0,100}>([^<]{1,100})</i.exec(body)?.[1];
     return title === undefined ? 'an HTML page' : `an HTML page: ${printable(title, 100)}`;
   }
   return printable(body, 120);
+}
+
+/** The forms of a reason beside the specification's: a storage service's XML, OAuth's error, a `message` or `details`. */
+function otherReason(body: string): string | undefined {
+  const xml = /^\s*<(?:\?xml|Error[\s>])/.test(body)
+    ? (/<Message>([^<]{1,1000})</.exec(body) ?? /<Code>([^<]{1,200})</.exec(body))
+    : null;
+  if (xml !== null) return xml[1];
+  let value: Readonly<Record<string, unknown>> | null;
+  try {
+    value = JSON.parse(body) as Readonly<Record<string, unknown>> | null;
+  } catch {
+    return undefined;
+  }
+  const texts = [value?.['error_description'], value?.['message'], value?.['details'], value?.['error']];
+  return texts.find((text): text is string => typeof text === 'string' && text !== '');
 }
 
 /** Text from the other side as it may stand on a terminal: one line, no control characters, bounded. */

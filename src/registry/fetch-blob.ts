@@ -164,7 +164,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       if (complete) return undefined;
       return new RootfsError(
         'ERR_NETWORK',
-        `${subject.name}: the answer ended after ${position} of ${target.size} bytes`,
+        `${subject.name}: the answer ended after ${position} of ${target.size} bytes; try again, and if it stays, a proxy in between may cut it`,
         {
           detail: { position, size: target.size },
         },

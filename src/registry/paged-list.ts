@@ -10,6 +10,7 @@ import { bareMediaType } from '../spec/media-types.js';
 import { printable, type Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import { readDocument } from './read-document.js';
+import { headerUrl } from './redirect.js';
 import type { RegistrySession } from './registry-session.js';
 import type { WireResponse } from './wire.js';
 
@@ -211,11 +212,11 @@ function linkNext(lines: readonly string[]): string | undefined {
     const text = line.slice(0, 16_384);
     if (!text.includes('<')) {
       const [target, ...parameters] = text.split(';');
-      if (parameters.some(isNext)) return target?.trim();
+      if (parameters.some(isNext)) return headerUrl((target ?? '').trim());
     }
     for (const [, target, parameters = ''] of text.matchAll(/<([^<>]*)>([^<]*)/g)) {
       // Some leave out what there is only one of.
-      if (parameters.split(';').some(isNext) || !/[;\s]rel\s*=/i.test(parameters)) return target;
+      if (parameters.split(';').some(isNext) || !/[;\s]rel\s*=/i.test(parameters)) return headerUrl(target ?? '');
     }
   }
   return undefined;

@@ -25,7 +25,7 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
 export async function readDocument(response: WireResponse, limit: number, subject: string): Promise<Buffer> {
   const withinMs = Math.min(response.timeoutMs * PATIENCE, 0x7fffffff);
   const bytes = await response.body.bytes({ bytes: limit, withinMs }, subject);
-  return decoded(bytes, response, limit, subject);
+  return withoutEncoding(bytes, response, limit, subject);
 }
 
 /** The encoding that an answer says its body has, where it is one that can be undone; else `undefined`. */
@@ -34,7 +34,12 @@ export function contentEncoding({ headers }: Pick<WireResponse, 'headers'>): str
   return said !== undefined && Object.hasOwn(DECODERS, said) ? said : undefined;
 }
 
-function decoded(bytes: Buffer, response: WireResponse, limit: number, subject: string): Buffer {
+/**
+ * A collected body without the encoding that its answer names; as it came where that is none, or not true.
+ *
+ * @throws RootfsError `ERR_LIMIT_EXCEEDED` past `limit` bytes
+ */
+export function withoutEncoding(bytes: Buffer, response: WireResponse, limit: number, subject: string): Buffer {
   const encoding = contentEncoding(response);
   const decode = encoding === undefined ? undefined : DECODERS[encoding];
   // The header is wrong more often than the body: what begins like JSON is JSON.

@@ -11,13 +11,13 @@ import { shownUrl } from './network-error.js';
  */
 export function checkedRealm(text: string, registry: URL): URL {
   const refuse = (problem: string): RootfsError =>
-    new RootfsError('ERR_REGISTRY', `${registry.host}: token realm refused: ${problem}`, {
+    new RootfsError('ERR_REGISTRY', `${registry.host}: token realm refused: ${problem}; ask who runs it`, {
       detail: { host: registry.host, ...(URL.canParse(text) ? { realm: shownUrl(new URL(text)) } : {}) },
     });
   if (text.length > 4096 || !URL.canParse(text)) throw refuse('the WWW-Authenticate header names no absolute URL');
   const realm = new URL(text);
   if (realm.protocol !== 'http:' && realm.protocol !== 'https:') {
-    throw refuse(`it is a ${realm.protocol.slice(0, 20)} address; only http and https are asked`);
+    throw refuse(`it is a ${realm.protocol.slice(0, 20)} address, and only http and https are asked`);
   }
   if (realm.protocol === 'http:' && registry.protocol === 'https:') {
     throw refuse('it is plain http while the registry speaks https');

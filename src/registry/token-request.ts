@@ -66,7 +66,7 @@ export async function requestToken(
   if (credential?.identityToken !== undefined) {
     const grant = { grant_type: 'refresh_token', refresh_token: credential.identityToken };
     const posted = await post(send, question, headers, grant);
-    if (posted.status === 200) return readToken(posted, subject);
+    if (posted.status === 200) return readToken(posted);
     if (!NO_POST.has(posted.status)) throw await refusal(posted, 'POST', subject);
     posted.body.discard();
   }
@@ -80,12 +80,12 @@ export async function requestToken(
     url,
     headers: { ...headers, ...(login === undefined ? {} : { authorization: login }) },
   });
-  if (answered.status === 200) return readToken(answered, subject);
+  if (answered.status === 200) return readToken(answered);
   if (credential?.username !== undefined && credential.password !== undefined && NO_GET.has(answered.status)) {
     answered.body.discard();
     const { username, password } = credential;
     const posted = await post(send, question, headers, { grant_type: 'password', username, password });
-    if (posted.status === 200) return readToken(posted, subject);
+    if (posted.status === 200) return readToken(posted);
     throw await refusal(posted, 'POST', subject);
   }
   throw await refusal(answered, 'GET', subject);
@@ -112,10 +112,12 @@ function post(
 async function refusal(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
   const error = await answerError(response, method, subject);
   const { status, url } = response;
+  const { reasons } = error.detail;
+  const because = typeof reasons === 'string' ? ` (${reasons})` : '';
   if ([401, 403, 429].includes(status) || status >= 500) return error;
   return new RegistryError(
     'ERR_REGISTRY',
-    `token realm ${url.host}: it answered with status ${status}; ${subject.registry} names it as its token server, ask who runs that`,
+    `token realm ${url.host}: it answered with status ${status}${because}; ${subject.registry} names it as its token server, ask who runs that`,
     error,
     { cause: error, detail: error.detail },
   );
@@ -153,13 +155,13 @@ function openHeaders(headers: Readonly<Record<string, string>>): Readonly<Record
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name === 'user-agent' || name === 'accept'));
 }
 
-async function readToken(response: WireResponse, subject: Subject): Promise<RegistryToken> {
+async function readToken(response: WireResponse): Promise<RegistryToken> {
   const bytes = await readDocument(response, MAX_TOKEN_BODY, `token realm ${response.url.host}`);
   let value: Record<string, unknown>;
   try {
     value = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
   } catch (error) {
-    throw realmError(response.url, `its answer is not JSON; ${subject.registry} names it as its token server`, error);
+    throw realmError(response.url, `its answer is not JSON`, error);
   }
   const token = [value?.['token'], value?.['access_token']].find((text) => typeof text === 'string' && text !== '');
   if (typeof token !== 'string') throw realmError(response.url, 'its answer holds no token');
@@ -178,8 +180,12 @@ function expiry(value: Readonly<Record<string, unknown>>): number {
 }
 
 function realmError(url: URL, problem: string, cause?: unknown): RootfsError {
-  return new RootfsError('ERR_REGISTRY', `token realm ${url.host}: ${problem}`, {
-    cause,
-    detail: { url: shownUrl(url) },
-  });
+  return new RootfsError(
+    'ERR_REGISTRY',
+    `token realm ${url.host}: ${problem}; ask who runs the registry that names it`,
+    {
+      cause,
+      detail: { url: shownUrl(url) },
+    },
+  );
 }

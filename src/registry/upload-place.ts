@@ -4,7 +4,7 @@ import { RootfsError } from '../errors.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
-import { redirectTarget } from './redirect.js';
+import { headerUrl, redirectTarget } from './redirect.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 import type { WireResponse } from './wire.js';
@@ -54,7 +54,7 @@ export function uploadLocation(response: WireResponse, subject: Subject): URL {
 /** A registry behind a proxy that speaks TLS for it names itself with http: the host is the same, the way is ours. */
 function sameScheme(from: URL, location: string): string {
   if (from.protocol !== 'https:' || !URL.canParse(location)) return location;
-  const to = new URL(location);
+  const to = new URL(headerUrl(location));
   return to.protocol === 'http:' && to.hostname === from.hostname && (to.port === '' || to.port === from.port)
     ? `${from.origin}${to.pathname}${to.search}`
     : location;

@@ -1,0 +1,138 @@
+/** Answers in the forms that others than registries give them: URLs in UTF-8, reasons in XML, what a proxy compressed. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { deflateSync, gzipSync } from 'node:zlib';
+import { fetchVerified } from '../../src/content/fetch-verified.js';
+import { RootfsError } from '../../src/errors.js';
+import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import { big, built } from '../support/fault-case.js';
+import { type ScriptedAnswer, type ScriptedRegistry, scriptedRegistry } from '../support/scripted-registry.js';
+
+function open({ host }: ScriptedRegistry): RegistryRepository {
+  return createRepository(`${host}/app`, { timeoutMs: 500, retry: 0 });
+}
+
+async function refusal(promise: Promise<unknown>): Promise<RootfsError> {
+  const error = await promise.then(
+    () => assert.fail('it was not refused'),
+    (caught: unknown) => caught,
+  );
+  assert.ok(error instanceof RootfsError);
+  return error;
+}
+
+/** A header as it goes over the wire: UTF-8, which Node writes and reads as Latin-1. */
+const inHeader = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+test('a Location in UTF-8 is followed as it is meant', async (t) => {
+  const [layer] = built.layers;
+  assert.ok(layer !== undefined);
+  const registry = await scriptedRegistry(t, ({ url }) =>
+    url.pathname.startsWith('/v2/')
+      ? { status: 307, headers: { location: inHeader('/ébène?name=tōkyō&sig=a%2Fb') } }
+      : { status: 200, body: layer.blob },
+  );
+  const content = await fetchVerified(open(registry), big.descriptor);
+  assert.deepEqual(Buffer.concat(await content.toArray()), layer.blob);
+  assert.equal(registry.asked[1], 'GET /%C3%A9b%C3%A8ne?name=t%C5%8Dky%C5%8D&sig=a%2Fb');
+});
+
+test('so is one of an upload, and the next page of a list', async (t) => {
+  const [layer] = built.layers;
+  assert.ok(layer !== undefined);
+  const registry = await scriptedRegistry(t, ({ method, url }): ScriptedAnswer => {
+    if (method === 'POST') return { status: 202, headers: { location: inHeader('/upload?name=é') } };
+    if (method === 'PUT') return { status: 201 };
+    if (method !== 'GET') return { status: 404 };
+    const isFirst = url.search === '';
+    const headers = isFirst ? { link: inHeader(`<${url.pathname}?last=é>; rel="next"`) } : {};
+    // A body that is text would have Node write the headers before it as UTF-8.
+    return { status: 200, headers, body: Buffer.from(JSON.stringify({ tags: [isFirst ? 'a' : 'b'] })) };
+  });
+  const repository = open(registry);
+  await repository.push(
+    layer.descriptor,
+    (async function* () {
+      yield layer.blob;
+    })(),
+  );
+  assert.ok(registry.asked.some((line) => line.startsWith('PUT /upload?name=%C3%A9&digest=')));
+  const tags: string[] = [];
+  for await (const tag of repository.tags()) tags.push(tag);
+  assert.deepEqual(tags, ['a', 'b']);
+  assert.equal(registry.asked.at(-1), 'GET /v2/app/tags/list?last=%C3%A9');
+});
+
+const json = JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message: 'slow down, please' }] });
+for (const [encoding, body] of [
+  ['gzip', gzipSync(json)],
+  ['deflate', deflateSync(json)],
+  ['gzip', json],
+] as const) {
+  test(`a reason that is labelled ${encoding} is read (${typeof body === 'string' ? 'and is not' : 'and is'})`, async (t) => {
+    const headers = { 'content-encoding': encoding, 'content-type': 'application/json' };
+    const registry = await scriptedRegistry(t, () => ({ status: 400, headers, body }));
+    const error = await refusal(open(registry).fetchReference('v1'));
+    assert.equal(error.code, 'ERR_RATE_LIMITED');
+    assert.match(error.message, /\(slow down, please\)/);
+  });
+}
+
+test('a reason that unpacks to a flood is none', async (t) => {
+  const headers = { 'content-encoding': 'gzip' };
+  const body = gzipSync(Buffer.alloc(10_000_000, 'a'));
+  const registry = await scriptedRegistry(t, () => ({ status: 403, headers, body }));
+  const error = await refusal(open(registry).fetchReference('v1'));
+  assert.equal(error.code, 'ERR_DENIED');
+  assert.ok(!error.message.includes('aaaa'));
+});
+
+for (const [form, body, reason] of [
+  [
+    "a storage service's",
+    '<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>',
+    'Request has expired',
+  ],
+  ["a storage service's without a message", '<Error><Code>AccessDenied</Code></Error>', 'AccessDenied'],
+  ["Docker Hub's", '{"details":"incorrect username or password"}', 'incorrect username or password'],
+  ["OAuth's", '{"error":"invalid_scope","error_description":"no such scope"}', 'no such scope'],
+  ["OAuth's without a description", '{"error":"invalid_scope"}', 'invalid_scope'],
+  ['a message', '{"code":7,"message":"over its quota\\u001b[2J"}', 'over its quota [2J'],
+  ['a page', '<html><title>Sign in</title>', 'an HTML page: Sign in'],
+  ['null', 'null', 'null'],
+] as const) {
+  test(`a reason in another form is told: ${form}`, async (t) => {
+    const registry = await scriptedRegistry(t, () => ({ status: 403, body }));
+    const { message } = await refusal(open(registry).fetchReference('v1'));
+    assert.ok(message.includes(`(${reason})`), message);
+  });
+}
+
+test('what a token server says is told with its status', async (t) => {
+  const registry = await scriptedRegistry(t, ({ url }, origin) =>
+    url.pathname === '/token'
+      ? { status: 400, body: { error: 'invalid_scope', error_description: 'no such scope' } }
+      : { status: 401, headers: { 'www-authenticate': `Bearer realm="${origin}/token"` } },
+  );
+  const { message } = await refusal(open(registry).fetchReference('v1'));
+  assert.match(message, /^token realm \S+: it answered with status 400 \(no such scope\); .*, ask who runs that$/);
+});
+
+for (const [name, answer, expected] of [
+  ['a redirect that leads nowhere', { status: 307 }, /redirect refused: .*\(no Location header\); .* ask who runs it$/],
+  [
+    'a realm that is no URL',
+    { status: 401, headers: { 'www-authenticate': 'Bearer realm="/token"' } },
+    /token realm refused: .* no absolute URL; ask who runs it$/,
+  ],
+  [
+    'a manifest that is refused',
+    { status: 400, body: { errors: [{ code: 'MANIFEST_INVALID' }] } },
+    /refused it with status 400 \(manifest invalid\); ask/,
+  ],
+] as const) {
+  test(`an error says what to do: ${name}`, async (t) => {
+    const registry = await scriptedRegistry(t, () => answer);
+    assert.match((await refusal(open(registry).fetchReference('v1'))).message, expected);
+  });
+}
