@@ -47,7 +47,9 @@ export function findCommand(argv: readonly string[]): CommandLine {
   const word = argv[first];
   if (word === undefined) {
     if (argv.some(isHelp)) return { words: ['--help'] };
-    throw new RootfsError('ERR_OPTION_INVALID', 'no command given; see rootfs --help');
+    const meant = nearest(argv[0] ?? '', ['--version', '--help']);
+    const hint = meant === undefined ? '' : `, did you mean ${meant}?`;
+    throw new RootfsError('ERR_OPTION_INVALID', `no command given${hint}; see rootfs --help`);
   }
   if (word === 'help') {
     const { name } = argv.length > first + 1 ? findCommand(argv.slice(first + 1)) : { name: undefined };

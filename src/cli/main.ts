@@ -103,6 +103,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     setTimeout(() => process.exit(exitCodeOfSignal(signal)), 900).unref();
   };
   for (const signal of STOPPING) process.on(signal, stop);
+  // Notes that nobody can read, on a full disk or a closed pipe, are no reason to end the work.
+  process.stderr.on('error', () => {});
   let json = argv.includes('--json');
   const debug = argv.includes('--debug');
   const toStderr = (text: string): void => void process.stderr.write(text);

@@ -35,6 +35,8 @@ before(async (t) => {
 
 const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['', /^rootfs: no command given; see rootfs --help \[/],
+  ['--quiet', /^rootfs: no command given; see/],
+  ['--versoin', /^rootfs: no command given, did you mean --version\?; see/],
   ['nope', /^rootfs: unknown command "nope"; see rootfs --help/],
   ['extrat oci:h', /unknown command "extrat", did you mean extract\?/],
   ['list-tags docker://debian', /unknown command "list-tags", did you mean tags\?/],
@@ -311,6 +313,20 @@ test('stdout that is full: one line, no stack', async () => {
     const { code, stderr } = await withStdout(fd, ...words);
     assert.equal(code, 1, words.join(' '));
     assert.match(stderr, /^rootfs: [^\n]*no space left[^\n]*\[ERR_NO_SPACE\]\n$/, words.join(' '));
+  }
+});
+
+test('notes that stderr cannot take are no failure', {
+  skip: existsSync('/dev/full') ? false : 'no /dev/full',
+}, (t) => {
+  const place = tempDir(t);
+  const words = ['flatten', '--no-store', 'oci:h', '-o', join(place, 'h.tar')];
+  const line = [process.execPath, ROOTFS_BIN, ...words].map((word) => `'${word}'`).join(' ');
+  for (const stderr of ['2>/dev/full', '2>&-']) {
+    const run = spawnSync('sh', ['-c', `${line} ${stderr}`], { cwd: folder, encoding: 'utf8' });
+    assert.equal(run.status, 0, stderr);
+    assert.deepEqual(readdirSync(place), ['h.tar']);
+    rmSync(join(place, 'h.tar'));
   }
 });
 
