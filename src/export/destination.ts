@@ -48,7 +48,8 @@ export function openDestination(dst: string): Destination {
   try {
     return exists && mustStay(path) ? openInPlace(path) : openBeside(path);
   } catch (error) {
-    throw wrapSystemError(error, path);
+    // Where a file system takes no folders at all, as /proc, that is all it says.
+    throw wrapSystemError(error, path, systemErrorCode(error) === 'ENOENT' ? 'choose another place' : undefined);
   }
 }
 

@@ -52,7 +52,12 @@ export async function flattenTo(
   fd: number,
   options: FlattenOptions = {},
 ): Promise<number> {
-  return writeMembers(tree, layers, new DirectOutput(fd, options.signal), options);
+  try {
+    return await writeMembers(tree, layers, new DirectOutput(fd, options.signal), options);
+  } catch (error) {
+    if (options.signal?.aborted === true) throw options.signal.reason;
+    throw wrapSystemError(error, 'flatten');
+  }
 }
 
 /** Fills chunks of one size from the parts; small files are read straight into the chunk they share. */

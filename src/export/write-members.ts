@@ -1,6 +1,5 @@
 /** From the members of a tar to where the tar goes: small parts gathered, large ones copied from file to file. */
 import { setImmediate } from 'node:timers/promises';
-import { wrapSystemError } from '../errors.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
@@ -17,7 +16,7 @@ const A_TURN_BYTES = 1024 * 1024;
  *
  * @param output Is stopped at the end, also after a failure.
  * @returns the length of the tar in bytes
- * @throws as `flattenTo`
+ * @throws what `flattenTo` throws; the system's error as it is: the caller knows where the tar goes
  */
 export async function writeMembers(
   tree: MergedTree,
@@ -47,7 +46,7 @@ export async function writeMembers(
     return writer.written;
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
-    throw wrapSystemError(error, 'flatten');
+    throw error;
   } finally {
     await output.stop();
     closeLayers(open);

@@ -288,6 +288,9 @@ test('DIR where nobody may write', async (t) => {
   const proc = await rootfs(['extract', '-q', '--dst', '/proc/rootfs-kit', `oci:${layout}`]);
   assert.equal(proc.code, 1);
   assert.match(proc.stderr, /\/proc\/rootfs-kit/);
+  const root = await rootfs(['unpack', '-q', '--no-store', '--dst', '/proc/rootfs-kit', `oci:${layout}`]);
+  assert.equal(root.code, 1);
+  assert.match(root.stderr, /^rootfs: \/proc\/rootfs-kit: ENOENT: .*; choose another place \[ERR_FILESYSTEM\]$/m);
 });
 
 const SERVED: readonly (readonly [what: string, fault: Fault, Expected])[] = [
