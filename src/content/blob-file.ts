@@ -5,12 +5,13 @@
  * microseconds, the way through another thread many times that. Reading, writing and syncing bytes is not.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, read, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, read, type Stats, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
+import { makeFolders } from '../io/make-folders.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest, DigestAlgorithm } from '../spec/digest.js';
 import type { BlobLocation, ByteRange, FetchOptions } from './content.js';
@@ -220,9 +221,9 @@ export function absentBlob(digest: Digest, place: string): RootfsError {
 
 /** Makes a folder and those above it; with `sync`, the names of the new ones are on disk. */
 export async function makeFolder(path: string, sync: boolean): Promise<void> {
-  const first = mkdirSync(path, { recursive: true });
-  if (first === undefined || !sync) return;
-  for (let at = path; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
+  const made: string[] = [];
+  makeFolders(path, { made: (folder) => made.push(folder) });
+  if (sync) for (const folder of made.reverse()) await syncFolder(dirname(folder));
 }
 
 /**

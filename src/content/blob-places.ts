@@ -1,9 +1,10 @@
 /** The names inside a folder of blobs: where blobs, records, temporaries, partials and locks lie. It opens nothing. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, openSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { makeFolders } from '../io/make-folders.js';
 import { processMark } from '../io/process-mark.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 
@@ -58,7 +59,7 @@ export class BlobPlaces {
   /** A free name in `ingest/` that tells which process took it; the folder is made. See `BlobDir.temporaryPath`. */
   temporary(): string {
     try {
-      mkdirSync(this.ingestFolder, { recursive: true });
+      makeFolders(this.ingestFolder);
     } catch (error) {
       throw wrapSystemError(error, this.ingestFolder, NOT_WRITABLE);
     }

@@ -3,7 +3,6 @@ import {
   closeSync,
   constants,
   fchmodSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -12,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemErrorCode } from '../errors.js';
+import { makeFolders } from '../io/make-folders.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 
 /** What is remembered of one blob. */
@@ -74,7 +74,7 @@ export function writeRecord(path: string, temporary: string, file: number, recor
       renameSync(temporary, path);
     } catch (error) {
       if (systemErrorCode(error) !== 'ENOENT') throw error;
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolders(dirname(path));
       renameSync(temporary, path);
     }
   } catch (error) {

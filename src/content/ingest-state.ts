@@ -1,8 +1,9 @@
 /** Ingests on disk: `ingest/ref-<hash of the ref>/` with the bytes so far and what they shall become. */
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode } from '../errors.js';
+import { makeFolders } from '../io/make-folders.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 
 /** The file of an ingest that holds its bytes. */
@@ -48,7 +49,7 @@ export async function startIngest(
   const found = await readIngest(path);
   if (found === undefined) {
     const now = Date.now();
-    await mkdir(path, { recursive: true });
+    makeFolders(path);
     await rm(join(path, INGEST_DATA), { force: true });
     await writeFile(join(path, STATE), JSON.stringify({ ref, startedAt: now, expected }));
     return { ref, offset: 0, expected, startedAt: now, updatedAt: now };

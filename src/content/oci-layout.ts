@@ -3,13 +3,14 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
-import { lstat, mkdir, rename, rmdir, unlink } from 'node:fs/promises';
+import { lstat, rename, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { closeAfter } from '../io/close-after.js';
 import { withLock } from '../io/lock.js';
+import { makeFolders } from '../io/make-folders.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
@@ -67,10 +68,13 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   static async open(folder: string, options: OciLayoutOptions = {}): Promise<OciLayout> {
     const root = absolutePath(folder, 'folder');
     if (options.create === true) {
-      await mkdir(root, { recursive: true }).catch((error: unknown) => {
-        if (systemErrorCode(error) === 'EEXIST') return;
-        throw wrapSystemError(error, root, 'give a folder that can be written');
-      });
+      try {
+        makeFolders(root);
+      } catch (error) {
+        if (systemErrorCode(error) !== 'EEXIST') {
+          throw wrapSystemError(error, root, 'give a folder that can be written');
+        }
+      }
     }
     requireFolder(root, options.create === true ? undefined : `give a folder, or try oci-archive:${folder}`);
     const blobs = await BlobDir.open(root, { blobs: 'blobs', fsync: options.fsync, records: false });

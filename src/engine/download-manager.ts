@@ -1,9 +1,10 @@
 /** Brings layers into an engine's store: so many at once, each once, however many pulls want it. */
-import { mkdir } from 'node:fs/promises';
+
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { mapConcurrently, Semaphore } from '../io/concurrency.js';
+import { makeFolders } from '../io/make-folders.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { extractLayer } from '../layer/extract-layer.js';
 import { type ExtractOptions, extractSettings } from '../layer/extract-options.js';
@@ -61,9 +62,11 @@ export class LayerDownloadManager implements DownloadManager {
     layers: readonly ImageLayer[],
     options: CallOptions = {},
   ): Promise<readonly Digest[]> {
-    await mkdir(this.store, { recursive: true }).catch((error: unknown) => {
+    try {
+      makeFolders(this.store);
+    } catch (error) {
       throw wrapSystemError(error, this.store);
-    });
+    }
     const diffIds = await mapConcurrently(
       layers,
       (layer, signal) =>

@@ -1,10 +1,11 @@
 /** A small JSON file that several processes change: each change whole, one after the other. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
+import { makeFolders } from '../io/make-folders.js';
 
 /** The most bytes of such a file. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -45,7 +46,7 @@ export async function changeJsonFile(
 ): Promise<void> {
   throwIfAborted(options.signal);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     await withLock(
       `${path}.lock`,
       async () => {

@@ -1,11 +1,11 @@
 /** An engine's parts in one folder: all that `pull` and `push` need, ready to be used or replaced one by one. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobDir } from '../content/blob-dir.js';
 import { ContentStore } from '../content/content-store.js';
 import { wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
+import { makeFolders } from '../io/make-folders.js';
 import { type DownloadManagerOptions, LayerDownloadManager } from './download-manager.js';
 import { type ImageConfigStore, imageConfigStoreFromStore } from './image-config-store.js';
 import { FileMetadataStore } from './metadata-store.js';
@@ -42,9 +42,11 @@ export async function openEngineStores(options: EngineStoresOptions = {}): Promi
   const folder = absolutePath(options.folder ?? cacheFolder('engine-v1'), 'folder');
   const [content, layers] = [join(folder, 'content'), join(folder, 'layers')];
   for (const path of [content, layers]) {
-    await mkdir(path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    try {
+      makeFolders(path, { mode: 0o700 });
+    } catch (error) {
       throw wrapSystemError(error, path, 'give a folder that can be made and written');
-    });
+    }
   }
   const { blobs: contentStore } = await ContentStore.open(content);
   return {

@@ -1,7 +1,8 @@
 /** The metadata image of a mount: kept beside the layers as `erofs/<hex>.erofs`, made when it is missing. */
-import { closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
+import { makeFolders } from '../io/make-folders.js';
 import type { ProgressListener } from '../progress.js';
 import { mergeLayers } from '../rootfs/merge.js';
 import type { RootFS } from '../rootfs/rootfs.js';
@@ -38,7 +39,7 @@ export async function openMetadataImage(
   const path = join(folder, `${digest.slice(digest.indexOf(':') + 1)}.erofs`);
   const known = knownDevices(path, rootfs.layers);
   if (known !== undefined) return { path, devices: known, reused: true };
-  mkdirSync(folder, { recursive: true });
+  makeFolders(folder);
   const tree = await mergeLayers(rootfs.layers, { signal: options.signal });
   const { devices } = await writeErofs(tree, rootfs.layers, path, { ...options, data: 'layers' });
   return { path, devices, reused: false };

@@ -1,9 +1,10 @@
 /** What a store remembers of its mounts: `mounts/<id>.json`, one a mountpoint, so that nobody prunes layers in use. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { makeFolders } from '../io/make-folders.js';
 import { readMountTable } from '../io/mount-table.js';
 import type { Digest } from '../spec/digest.js';
 
@@ -57,7 +58,7 @@ export function bootId(): string {
 /** Writes a record, replacing one of the same mountpoint, in one step. @throws the system's error */
 export function writeMountRecord(store: string, record: MountRecord): void {
   const folder = mountsFolder(store);
-  mkdirSync(folder, { recursive: true });
+  makeFolders(folder);
   const path = join(folder, `${mountId(record.mountpoint)}.json`);
   const temporary = `${path}.${process.pid}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(record)}\n`);

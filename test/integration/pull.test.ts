@@ -1,7 +1,7 @@
 /** `rootfs pull` and archives as destinations, before podman, skopeo and tar. */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -234,6 +234,36 @@ test('bad archives are told and push nothing', { skip }, async (t) => {
   assert.match(unnamed.stderr, new RegExp(`${host}/t:v1, ${host}/t:v2`));
   const absent = await runRootfs(['digest', '-q', `${host}/x:v1`]);
   assert.equal(absent.code, 3);
+});
+
+test('a disk that is read-only', { skip: isRoot ? false : 'a file system of its own needs root' }, async (t) => {
+  const folder = tempDir(t, 'pull');
+  const small = image()
+    .layer((layer) => layer.file('a', 'a'))
+    .build();
+  await writeLayout(join(folder, 'made'), { v1: small });
+  const disk = join(folder, 'disk');
+  mkdirSync(disk);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', disk]);
+  const source = `oci:${join(folder, 'made')}:v1`;
+  try {
+    for (const words of [
+      ...['oci', 'dir', 'oci-archive', 'docker-archive'].map((form) => ['copy', source, `${form}:${disk}/x`]),
+      ['pull', source, '-o', `${disk}/x.tar`],
+      ['flatten', source, '-o', `${disk}/x.tar`],
+      ['extract', source, '--dst', `${disk}/x`],
+      ['unpack', source, '--no-store', '--dst', `${disk}/x`],
+      ['unpack', source, '--store', disk, '--dst', join(folder, 'x')],
+      ['unpack', source, '--store', `${disk}/x`, '--dst', join(folder, 'x')],
+    ]) {
+      const { code, stderr } = await runRootfs([...words, '-q'], { env: { XDG_CACHE_HOME: join(folder, 'cache') } });
+      assert.equal(code, 1, `${words.join(' ')}: ${stderr}`);
+      assert.match(stderr, /^rootfs: [^;]*\/disk.*: EROFS: .*; .*\[ERR_PERMISSION\]$/m, words.join(' '));
+    }
+    assert.equal(existsSync(join(folder, 'x')), false);
+  } finally {
+    execFileSync('umount', [disk]);
+  }
 });
 
 test('a disk that is full', { skip: isRoot ? false : 'a file system of its own needs root' }, async (t) => {
