@@ -1,27 +1,14 @@
 /** `rootfs mount` and `rootfs umount` as people run them; nothing may be left behind. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { type MountResult, mountRootFS } from '../../src/export/mount.js';
 import { unmountRootFS } from '../../src/export/unmount.js';
 import { unpack } from '../../src/export/unpack.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
-import { image, LayerBuilder, startRegistry, writeLayout } from '../../src/testing/testing.js';
-import { busyboxLayers } from '../support/busybox.js';
+import { image, LayerBuilder, writeLayout } from '../../src/testing/testing.js';
 import { listTree } from '../support/list-tree.js';
 import { busyboxLayout, leftovers, memoryFolder, mountFolder, run, withLayers } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
@@ -29,7 +16,6 @@ import { runRootfs } from '../support/run-rootfs.js';
 import { needs } from '../support/tools.js';
 
 const skip = needsErofs();
-const MAIN = fileURLToPath(new URL('../../../bin/rootfs.js', import.meta.url));
 
 after(() => {
   if (skip === false) assert.deepEqual(leftovers(), []);
@@ -163,36 +149,6 @@ test('a shell runs in it: bwrap and runc', { skip: skip || needs('bwrap', 'runc'
   } finally {
     await run('umount', root);
   }
-});
-
-test('one line from an image reference to a shell in a sandbox, as the README has it', {
-  skip: skip || needs('bwrap'),
-}, async (t) => {
-  const folder = mountFolder(t);
-  const [base, top] = busyboxLayers();
-  await using registry = await startRegistry();
-  registry.add('team/app', 'latest', image().layer(base.tar()).layer(top.tar()).build());
-  mkdirSync(join(folder, 'bin'));
-  symlinkSync(MAIN, join(folder, 'bin/rootfs'));
-  const line = `rootfs mount ${registry.host}/team/app box && bwrap --unshare-all --ro-bind box / --proc /proc --dev /dev sh`;
-  const env = {
-    PATH: [join(folder, 'bin'), dirname(process.execPath), process.env['PATH']].join(delimiter),
-    XDG_CACHE_HOME: join(folder, 'cache'),
-  };
-  const box = spawn('sh', ['-c', line], { cwd: folder, env, stdio: ['pipe', 'pipe', 'pipe'] });
-  try {
-    box.stdin.end('cat /etc/motd; echo x > /new || echo read-only; ls /gone\n');
-    const said: string[] = [];
-    const errors: string[] = [];
-    box.stdout.on('data', (chunk) => said.push(String(chunk)));
-    box.stderr.on('data', (chunk) => errors.push(String(chunk)));
-    await once(box, 'close');
-    assert.equal(said.join(''), 'inside\nread-only\n', errors.join(''));
-    assert.match(errors.join(''), /2 layers mounted in .*read-only/);
-  } finally {
-    await run('umount', join(folder, 'box'));
-  }
-  assert.ok(!existsSync(join(folder, 'box')));
 });
 
 test('a mount that is used is busy; --lazy takes it away all the same', { skip }, async (t) => {
