@@ -1,4 +1,4 @@
-/** tags, repos, instances, tag, delete, manifest, config, blob, validate, login and logout on Debian's docker-registry. */
+/** tags, repos, instances, referrers, tag, delete, manifest, config, blob, validate, login and logout on Debian's docker-registry. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -6,7 +6,8 @@ import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { writeLayout } from '../../src/testing/testing.js';
+import { createRegistryClient } from '../../src/client/registry-client.js';
+import { digestOf, image, writeLayout } from '../../src/testing/testing.js';
 import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { sampleIndex } from '../support/sample-index.js';
@@ -75,6 +76,59 @@ test('tag and delete, as skopeo sees them', { skip }, async (t) => {
   assert.deepEqual(await lines('tags', layout), ['v1']);
   const readOnly = await runRootfs(['tag', '-q', `docker-archive:${join(folder, 'absent.tar')}`, 'x']);
   assert.equal(readOnly.code, 3);
+});
+
+test('referrers, which this registry keeps under a tag', { skip }, async (t) => {
+  const { folder, host } = await start(t);
+  const signature = image()
+    .layer(Buffer.from('signed'), { blob: Buffer.from('signed'), mediaType: 'application/x.blob' })
+    .subject(amd64.descriptor, 'application/x.signature')
+    .build();
+  await writeLayout(join(folder, 'signed'), { v2: amd64, 'v2.sig': signature });
+  await rootfs('push', `oci:${join(folder, 'signed')}:v2`, `${host}/s:v2`);
+  assert.deepEqual(await lines('referrers', `${host}/s:v2`), []);
+  await rootfs('push', `oci:${join(folder, 'signed')}:v2.sig`, `${host}/s:v2.sig`);
+  const { digest, size } = signature.descriptor;
+  const [line = '', ...more] = await lines('referrers', `${host}/s:v2`);
+  assert.deepEqual(more, []);
+  for (const part of [digest, 'application/x.signature']) assert.ok(line.includes(part), line);
+  const found = JSON.parse((await rootfs('referrers', '--json', `${host}/s:v2`)).toString());
+  assert.deepEqual(
+    found.map((one: Record<string, unknown>) => [one['digest'], one['size'], one['artifactType']]),
+    [[digest, size, 'application/x.signature']],
+  );
+});
+
+test("the registry client's verbs, before skopeo", { skip }, async (t) => {
+  const { folder, host } = await start(t);
+  await rootfs('push', '--all-tags', `oci:${join(folder, 'made')}`, `${host}/a/app`);
+  const client = createRegistryClient({ findCredentials: false, findEndpoints: false });
+  const app = `${host}/a/app`;
+  const gathered = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+    const list: T[] = [];
+    for await (const item of items) list.push(item);
+    return list;
+  };
+  assert.equal(await client.getDigest(`${app}:v1`), built.descriptor.digest);
+  assert.deepEqual(await gathered(client.listRepositories(host)), ['a/app']);
+  assert.deepEqual((await gathered(client.listTags(app))).sort(), ['v1', 'v2']);
+  assert.deepEqual((await client.listInstances(app)).get(amd64.descriptor.digest)?.tags, ['v2']);
+  const files = await client.downloadImage(`${app}:v1`, { platform: 'linux/amd64', parent: folder });
+  const packed = await client.packageImage(files, join(folder, 'packed.tar'));
+  await client.removeImageDir(files);
+  assert.equal(existsSync(files), false);
+  // Debian's skopeo reads no compressed docker-archive, its own neither.
+  const path = join(folder, 'whole.tar');
+  const whole = await client.execute({ image: app, tag: 'v1', arch: 'amd64', os: 'linux', path });
+  for (const [at, archive] of [packed, whole].entries()) {
+    await run('skopeo', ['copy', `docker-archive:${archive}`, `dir:${join(folder, `out${at}`)}`]);
+    const manifest = readFileSync(join(folder, `out${at}`, 'manifest.json'), 'utf8');
+    assert.ok(manifest.includes(digestOf(amd64.configBytes)), manifest);
+  }
+  await client.setTag(`${app}:v1`, 'stable');
+  await client.deleteManifest(`${app}:v1`);
+  await assert.rejects(run('skopeo', ['inspect', '--raw', '--tls-verify=false', `docker://${app}:stable`]));
+  assert.equal(await client.getDigest(`${app}:v2`), amd64.descriptor.digest);
 });
 
 test('all tags of a repository go to another one and into a layout', { skip }, async (t) => {
