@@ -216,3 +216,15 @@ function readId(bytes: Buffer, start: number, field: string, offset: number): nu
   if (id < 0) throw tarInvalid(offset, `header field ${field}: expected at least 0, found ${id}`, { field });
   return id;
 }
+
+/** Links, directories, devices and FIFOs have no body, whatever their size field says. */
+export function hasBody(draft: TarDraft): boolean {
+  switch (draft.type) {
+    case 'file':
+    case 'volume-label':
+    case 'other':
+      return true;
+    default:
+      return false;
+  }
+}

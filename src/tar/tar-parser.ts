@@ -6,10 +6,12 @@
 import { addPax, applyPax, type PaxMeaning, understandPax } from './apply-pax.js';
 import { BLOCK, paddedBytes } from './block.js';
 import { checkFirstHeader } from './check-first-header.js';
+import { checkNames } from './check-names.js';
 import { heldBytes } from './held-bytes.js';
 import {
   checkHeader,
   HeaderMemory,
+  hasBody,
   isGnu,
   isZeroBlock,
   readHeader,
@@ -281,19 +283,8 @@ export class TarParser {
   }
 
   #finish(draft: TarDraft, body: number): TarEntry {
-    const { maxPathBytes, maxMetadataBytes } = this.#limits;
-    if (draft.name.length > maxPathBytes) {
-      throw tarLimitExceeded(draft.offset, 'bytes of a name', 'maxPathBytes', maxPathBytes, draft.name.length);
-    }
-    if (draft.linkname.length > maxPathBytes) {
-      throw tarLimitExceeded(
-        draft.offset,
-        'bytes of a link target',
-        'maxPathBytes',
-        maxPathBytes,
-        draft.linkname.length,
-      );
-    }
+    const { maxMetadataBytes } = this.#limits;
+    checkNames(draft, this.#limits);
     this.#metadataBytes += heldBytes(draft, this.#global?.xattrs);
     if (this.#metadataBytes > maxMetadataBytes) {
       const what = 'bytes of names and attributes';
@@ -304,17 +295,5 @@ export class TarParser {
     this.#bodyEnd = draft.dataOffset + body;
     this.#want('header', paddedBytes(this.#bodyEnd), BLOCK);
     return draft;
-  }
-}
-
-/** Links, directories, devices and FIFOs have no body, whatever their size field says. */
-function hasBody(draft: TarDraft): boolean {
-  switch (draft.type) {
-    case 'file':
-    case 'volume-label':
-    case 'other':
-      return true;
-    default:
-      return false;
   }
 }
