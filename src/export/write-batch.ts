@@ -5,6 +5,7 @@ import { Directory, type RawPath, rawPath } from '../io/directory.js';
 import { loadNative, type Native } from '../io/native.js';
 import { DataCopier, type TarRange } from './copy-data.js';
 import { DirectoryChain } from './directory-chain.js';
+import { hasRoom } from './has-room.js';
 import type { OwnershipRecord } from './ownership-file.js';
 import { ROOTLESS_XATTR } from './ownership-file.js';
 import type { Loss } from './unpack-options.js';
@@ -69,6 +70,9 @@ export function writeBatch(batch: PlanBatch, context: WriteContext, checkpoint: 
   }
 }
 
+/** What a file system answers to an attribute that it does not keep. */
+const NOT_KEPT: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'ERANGE', 'E2BIG'];
+
 class BatchWriter implements AttributeContext {
   readonly records: OwnershipRecord[] = [];
   readonly losses: { readonly what: Loss['what']; readonly path: string }[] = [];
@@ -116,7 +120,9 @@ class BatchWriter implements AttributeContext {
 
   xattrFailed(entry: PlannedEntry, name: string, value: string, error: unknown): void {
     const errno = systemErrorCode(error) ?? '';
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'ERANGE'].includes(errno)) throw error;
+    // too long for this file system, which must not read as a full disk
+    const tooLong = errno === 'ENOSPC' && hasRoom(this.#rootDirectory.self);
+    if (!tooLong && !NOT_KEPT.includes(errno)) throw error;
     if (OVERLAY_MARK.test(name)) {
       throw new RootfsError(
         'ERR_UNSUPPORTED',
