@@ -1,5 +1,4 @@
 /** Brings layers into an engine's store: so many at once, each once, however many pulls want it. */
-
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';

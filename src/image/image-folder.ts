@@ -1,5 +1,4 @@
 /** The stages of a pull, one by one: an image into a folder, the folder into an archive, the folder away. */
-
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';

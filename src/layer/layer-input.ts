@@ -40,7 +40,8 @@ export async function openLocalInput(
   const location = await source.blobPath?.(target, call);
   if (location === undefined) return undefined;
   try {
-    const fd = openSync(location.path, constants.O_RDONLY);
+    // Never waits: not even for the other end of a pipe that came into its place.
+    const fd = openSync(location.path, constants.O_RDONLY | constants.O_NONBLOCK);
     control.available = location.size;
     control.finish();
     return { input: { kind: 'file', fd, offset: location.offset }, close: async () => closeSync(fd) };
