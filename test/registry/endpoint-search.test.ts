@@ -614,3 +614,12 @@ test('an explanation names everything but secrets', () => {
     source: '/etc/x',
   });
 });
+
+test('a file in the place of a host folder is passed over for the next root', async (t) => {
+  const dir = tempDir(t);
+  mkdirSync(join(dir, 'containerd'), { recursive: true });
+  writeFileSync(join(dir, 'containerd', 'a.example'), 'no folder');
+  mkdirSync(join(dir, 'docker', 'a.example'), { recursive: true });
+  writeFileSync(join(dir, 'docker', 'a.example', 'hosts.toml'), 'server = "https://b.example"\n');
+  assert.deepEqual(await urls(machine(dir), 'a.example'), ['https://b.example/ns/app']);
+});
