@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { type Built, image, writeLayout } from '../../src/testing/testing.js';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { sampleIndex } from '../support/sample-index.js';
@@ -25,7 +26,7 @@ interface Place {
 async function start(t: TestContext, options: DockerRegistryOptions = {}): Promise<Place> {
   const folder = tempDir(t, 'copy');
   const registry = await startDockerRegistry(folder, options);
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   return { folder, host: registry.host, storage: registry.storage };
 }
 
@@ -66,7 +67,7 @@ test('an index goes up, is pulled by skopeo with its digest, and comes back as i
 test('an upload in pieces of a size', { skip }, async (t) => {
   const folder = tempDir(t, 'copy');
   const registry = await startDockerRegistry(folder);
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   const built = image()
     .layer((layer) => layer.file('noise', randomBytes(300_000)))
     .build();

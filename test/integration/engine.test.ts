@@ -8,6 +8,7 @@ import { pull } from '../../src/engine/pull.js';
 import { push } from '../../src/engine/push.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
 import { writeLayout } from '../../src/testing/testing.js';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistry, startDockerRegistry } from '../support/docker-registry.js';
 import { engineImage, engineParts } from '../support/engine-parts.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -19,7 +20,7 @@ const app = engineImage('app', 3);
 async function served(t: TestContext): Promise<DockerRegistry> {
   const folder = tempDir(t, 'registry');
   const registry = await startDockerRegistry(folder);
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   await writeLayout(join(folder, 'layout'), { v1: app });
   skopeo('copy', '--dest-tls-verify=false', `oci:${folder}/layout:v1`, `docker://${registry.host}/team/app:v1`);
   return registry;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistry, startDockerRegistry } from '../support/docker-registry.js';
 import { layerNames, wrongLayers } from '../support/layer-files.js';
 import { REAL_IMAGE_TOOLS, realImage } from '../support/real-image.js';
@@ -63,7 +64,7 @@ test('the real image, from a layout and from a registry, gzip and zstd', { skip 
   const diffIds = diffIdsOf(layout);
   assert.equal(diffIds.length, 7);
   const registry = await startDockerRegistry(tempDir(t, 'registry'));
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
 
   await t.test('from the layout', async (t) => {
     const dst = join(tempDir(t), 'made', 'deep');
@@ -139,7 +140,7 @@ test('the real image, from a layout and from a registry, gzip and zstd', { skip 
 
 test('an index of two platforms and an attestation, through the registry', { skip }, async (t) => {
   const registry = await startDockerRegistry(tempDir(t, 'registry'));
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   const image = `${registry.host}/hello:1`;
   const pushed = await run(
     'skopeo',

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { image, writeLayout } from '../../src/testing/testing.js';
+import { atEnd } from '../support/at-end.js';
 import { startDockerRegistry } from '../support/docker-registry.js';
 import { ROOTFS_MAIN, runRootfs } from '../support/run-rootfs.js';
 import { sampleIndex } from '../support/sample-index.js';
@@ -28,7 +29,7 @@ async function skopeo(...words: string[]): Promise<string> {
 
 async function registry(t: TestContext, folder: string): Promise<string> {
   const server = await startDockerRegistry(folder);
-  t.after(() => server.stop());
+  atEnd(t, () => server.stop());
   return server.host;
 }
 

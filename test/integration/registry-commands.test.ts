@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createRegistryClient } from '../../src/client/registry-client.js';
 import { digestOf, image, writeLayout } from '../../src/testing/testing.js';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { sampleIndex } from '../support/sample-index.js';
@@ -21,7 +22,7 @@ const { built, amd64, arm64 } = sampleIndex();
 async function start(t: TestContext, options: DockerRegistryOptions = {}): Promise<{ folder: string; host: string }> {
   const folder = tempDir(t, 'commands');
   const registry = await startDockerRegistry(folder, options);
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   await writeLayout(join(folder, 'made'), { v1: built, v2: amd64 });
   return { folder, host: registry.host };
 }

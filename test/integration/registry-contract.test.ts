@@ -2,6 +2,7 @@
 import { after, before, type TestContext, test } from 'node:test';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { pushBuilt, readContract, writeContract } from '../content/target-contract.js';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistry, startDockerRegistry } from '../support/docker-registry.js';
 import { tempDir } from '../support/temp-dir.js';
 import { needs } from '../support/tools.js';
@@ -13,9 +14,10 @@ if (skip !== false) {
   let registry: DockerRegistry;
   let count = 0;
   before(async () => {
-    registry = await startDockerRegistry(tempDir({ after }, 'contract'));
+    const ends = { after };
+    registry = await startDockerRegistry(tempDir(ends, 'contract'));
+    atEnd(ends, () => registry.stop());
   });
-  after(() => registry.stop());
 
   const open = async (_: TestContext): Promise<RegistryRepository> => createRepository(`${registry.host}/c${count++}`);
 

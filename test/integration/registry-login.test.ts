@@ -12,6 +12,7 @@ import type { CredentialProvider } from '../../src/registry/credentials.js';
 import { getToken } from '../../src/registry/get-token.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import { createRepository } from '../../src/registry/repository.js';
+import { atEnd } from '../support/at-end.js';
 import { startDockerRegistry } from '../support/docker-registry.js';
 import { type LayoutFixture, writeLayout } from '../support/oci-layout-fixture.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -78,7 +79,7 @@ test('a password file (bcrypt)', { skip: needs('docker-registry', 'skopeo', 'htp
   const htpasswd = join(folder, 'htpasswd');
   execFileSync('htpasswd', ['-Bbc', htpasswd, 'gopher', 'b:c d€'], { stdio: 'ignore' });
   const registry = await startDockerRegistry(folder, { htpasswd });
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   const credentials = login('gopher', 'b:c d€');
   await roundTrip(t, registry.host, { credentials }, ['--tls-verify=false', '--creds', 'gopher:b:c d€']);
   const name = `${registry.host}/team/app`;
@@ -97,7 +98,7 @@ test('TLS with an own authority', { skip: needs('docker-registry', 'skopeo', 'op
   const folder = tempDir(t, 'tls');
   const { ca, certificate, key } = certificates(folder);
   const registry = await startDockerRegistry(folder, { tls: { certificate, key } });
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   await roundTrip(t, registry.host, { caFile: ca }, ['--tls-verify=false']);
   const name = `${registry.host}/team/app`;
   await assert.rejects(createRepository(name, { plainHttp: false }).resolve('v1'), { code: 'ERR_TLS' });
@@ -113,10 +114,10 @@ test('tokens of a token server', { skip: needs('docker-registry', 'skopeo', 'ope
     issuer: 'tests',
     users: { gopher: 'secret' },
   });
-  t.after(() => server.stop());
+  atEnd(t, () => server.stop());
   const token = { realm: server.realm, service: 'tests', issuer: 'tests', rootcertbundle: ca };
   const registry = await startDockerRegistry(folder, { token });
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   const credentials = login('gopher', 'secret');
   await roundTrip(t, registry.host, { credentials }, ['--tls-verify=false', '--creds', 'gopher:secret']);
   const name = `${registry.host}/team/app`;
@@ -137,9 +138,9 @@ test('blobs redirected to a second origin that refuses Authorization', {
   const htpasswd = join(folder, 'htpasswd');
   execFileSync('htpasswd', ['-Bbc', htpasswd, 'gopher', 'secret'], { stdio: 'ignore' });
   const open = await startDockerRegistry(join(folder), {});
-  t.after(() => open.stop());
+  atEnd(t, () => open.stop());
   const guarded = await startDockerRegistry(folder, { htpasswd, storage: open.storage });
-  t.after(() => guarded.stop());
+  atEnd(t, () => guarded.stop());
   const [front, store] = [await freePort(), await freePort()];
   const config = join(folder, 'nginx.conf');
   const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(

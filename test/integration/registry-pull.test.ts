@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistry, startDockerRegistry } from '../support/docker-registry.js';
 import { type LayoutFixture, writeLayout } from '../support/oci-layout-fixture.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -14,7 +15,7 @@ const skip = needs('docker-registry', 'skopeo');
 async function served(t: TestContext): Promise<DockerRegistry & { readonly image: LayoutFixture }> {
   const folder = tempDir(t, 'registry');
   const registry = await startDockerRegistry(folder);
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   const image = writeLayout(join(folder, 'layout'), [100, 70_000, 3_000_000], 'one');
   execFileSync('skopeo', [
     'copy',

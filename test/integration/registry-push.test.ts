@@ -10,6 +10,7 @@ import { createRegistry } from '../../src/registry/registry.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { type LayoutFixture, seededBytes, writeLayout } from '../support/oci-layout-fixture.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -27,7 +28,7 @@ interface Place {
 async function start(t: TestContext, options: DockerRegistryOptions = {}): Promise<Place> {
   const folder = tempDir(t, 'push');
   const registry = await startDockerRegistry(folder, options);
-  t.after(() => registry.stop());
+  atEnd(t, () => registry.stop());
   return { folder, host: registry.host, storage: registry.storage };
 }
 

@@ -10,6 +10,7 @@ import { createCredentialSearch } from '../../src/registry/credential-search.js'
 import { createEndpointSearch, type EndpointSearchOptions } from '../../src/registry/endpoint-search.js';
 import { eraseCredential, storeCredential } from '../../src/registry/login.js';
 import { createRepository } from '../../src/registry/repository.js';
+import { atEnd } from '../support/at-end.js';
 import { type DockerRegistry, type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { type LayoutFixture, writeLayout } from '../support/oci-layout-fixture.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -53,7 +54,7 @@ function bench(t: TestContext): Bench {
       const folder = join(dir, name);
       mkdirSync(folder);
       const registry = await startDockerRegistry(folder, options);
-      t.after(() => registry.stop());
+      atEnd(t, () => registry.stop());
       return registry;
     },
   };

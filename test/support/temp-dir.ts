@@ -2,27 +2,14 @@
 import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-/** Anything that can run a function at its end: node:test's context. */
-interface Ends {
-  after(fn: () => void): void;
-}
+import { atEnd, type Ends } from './at-end.js';
 
 /** Makes a new folder under the system's temporary folder and removes it when the test ends. */
 export function tempDir(t: Ends, name = 'test'): string {
   const path = mkdtempSync(join(tmpdir(), `rootfs-kit-${name}-`));
-  t.after(() => {
-    for (let left = 30; ; left -= 1) {
-      try {
-        makeRemovable(path);
-        rmSync(path, { recursive: true, force: true });
-        return;
-      } catch (error) {
-        // A server that still tidies up puts files where all were removed; Node's own retries do not look again.
-        if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || left === 0) throw error;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
-      }
-    }
+  atEnd(t, () => {
+    makeRemovable(path);
+    rmSync(path, { recursive: true, force: true, maxRetries: 3 });
   });
   return path;
 }
