@@ -13,11 +13,13 @@ if (skip !== false) {
 } else {
   let registry: DockerRegistry;
   let count = 0;
+  // Here: what is said inside of `before` ends with that.
+  const ends = { after };
+  const folder = tempDir(ends, 'contract');
   before(async () => {
-    const ends = { after };
-    registry = await startDockerRegistry(tempDir(ends, 'contract'));
-    atEnd(ends, () => registry.stop());
+    registry = await startDockerRegistry(folder);
   });
+  atEnd(ends, () => registry.stop());
 
   const open = async (_: TestContext): Promise<RegistryRepository> => createRepository(`${registry.host}/c${count++}`);
 
