@@ -28,45 +28,63 @@ export function emptyDirectory(directory: Directory): void {
  * @throws the system's error when something stays.
  */
 export function removeEntry(parent: Directory, name: string): void {
-  const path = parent.at(name);
-  let refused: unknown;
-  try {
-    unlinkSync(path);
-    return;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') return;
-    // Linux says EISDIR for a directory, POSIX and macOS say EPERM.
-    if (code !== 'EISDIR' && code !== 'EPERM') throw error;
-    refused = error;
+  let changed: unknown;
+  // Somebody may put something in meanwhile, or something else in its place; whoever does so without end wins.
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const refused = unlink(parent, name);
+    if (refused === undefined) return;
+    changed = removeDirectory(parent, name, refused);
+    if (changed === undefined) return;
   }
+  throw changed;
+}
+
+/** Removes what is no directory. Returns the system's refusal where it is one. */
+function unlink(parent: Directory, name: string): unknown {
+  try {
+    unlinkSync(parent.at(name));
+    return undefined;
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT') return undefined;
+    // Linux says EISDIR for a directory, POSIX and macOS say EPERM.
+    if (code === 'EISDIR' || code === 'EPERM') return error;
+    throw error;
+  }
+}
+
+/** Removes a directory. Returns the system's error where somebody changed it meanwhile. */
+function removeDirectory(parent: Directory, name: string, refused: unknown): unknown {
   let directory: Directory;
   try {
     directory = parent.child(name);
-  } catch {
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return refused;
     throw refused;
   }
   try {
-    for (let tries = 1; ; tries++) {
-      emptyOpened(directory);
-      try {
-        rmdirSync(path);
-        return;
-      } catch (error) {
-        // Somebody put something in meanwhile; whoever does so without end wins.
-        if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || tries === MAX_TRIES) throw error;
-      }
+    emptyOpened(directory);
+    try {
+      rmdirSync(parent.at(name));
+      return undefined;
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR', 'ENOTEMPTY'].includes(codeOf(error) ?? '')) return error;
+      throw error;
     }
   } finally {
     directory.close();
   }
 }
 
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}
+
 function emptyOpened(directory: Directory): void {
   try {
     emptyDirectory(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    if (codeOf(error) !== 'EACCES') throw error;
     // On Linux this is the magic link to the directory that is already open: following it is right.
     chmodSync(directory.self, 0o700);
     emptyDirectory(directory);

@@ -73,3 +73,52 @@ test('emptying removes links, never what they point at, and closed directories t
   assert.deepEqual(readdirSync(join(folder, 'outside')), ['kept']);
   rmSync(join(folder, 'in'), { recursive: true });
 });
+
+test('what another process moves or replaces while it is removed', (t) => {
+  const folder = tempDir(t);
+  mkdirSync(join(folder, 'in'));
+  mkdirSync(join(folder, 'outside', 'kept'), { recursive: true });
+  const real = Directory.open(join(folder, 'in'));
+  const path = join(folder, 'in', 'd');
+  /** Does `change` once, just before the directory is opened or just after. */
+  const disturbed = (when: 'before' | 'after', change: () => void): Directory => {
+    let done = false;
+    const child = (name: string): Directory => {
+      const opened = when === 'after' ? real.child(name) : undefined;
+      if (!done) change();
+      done = true;
+      return opened ?? real.child(name);
+    };
+    return { at: (name: string) => real.at(name), child } as unknown as Directory;
+  };
+  const moved = (): void => renameSync(path, `${path}~`);
+  const linked = (): void => {
+    moved();
+    symlinkSync(join(folder, 'outside'), path);
+  };
+  try {
+    for (const when of ['before', 'after'] as const) {
+      for (const change of [moved, linked, () => rmSync(path, { recursive: true })]) {
+        mkdirSync(join(path, 'deep'), { recursive: true });
+        removeEntry(disturbed(when, change), 'd');
+        assert.ok(!readdirSync(real.self).includes('d'));
+        removeEntry(real, 'd~');
+      }
+    }
+    mkdirSync(join(path, 'new'), { recursive: true });
+    mkdirSync(join(folder, 'in', 'empty'));
+    let opened = 0;
+    const endless = {
+      at: (name: string) => real.at(name),
+      child: () => {
+        opened++;
+        return real.child('empty');
+      },
+    } as unknown as Directory;
+    assert.throws(() => removeEntry(endless, 'd'), { code: 'ENOTEMPTY' });
+    assert.equal(opened, 20);
+  } finally {
+    real.close();
+  }
+  assert.deepEqual(readdirSync(join(folder, 'outside')), ['kept']);
+});
