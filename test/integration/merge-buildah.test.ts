@@ -1,24 +1,29 @@
 /**
  * The merge engine against the overlay mount that buildah makes of the same image, compared path by path, as root.
  *
- * The images are such as builders on overlayfs write. ROOTFS_BUILDAH_IMAGES sets how many.
+ * The images are such as builders on overlayfs write. ROOTFS_IMAGES sets how many.
  */
+import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { DifferenceLedger } from '../support/difference-ledger.js';
 import { type Difference, differences, type FlatTree, flatMerged } from '../support/flat-tree.js';
-import { plainLayers } from '../support/plain-layers.js';
+import { plainLayers, sideBySide } from '../support/plain-layers.js';
 import { writeImage, writeTars } from '../support/random-image.js';
 import type { RandomLayer } from '../support/random-layers.js';
 import { realTrees } from '../support/real-tree.js';
 import { tempDir } from '../support/temp-dir.js';
 import { needs } from '../support/tools.js';
 
-const USUAL = 40;
-const images = Number(process.env['ROOTFS_BUILDAH_IMAGES'] ?? USUAL);
+/** Images that are one image by themselves; the others stand side by side, many in one image of buildah's. */
+const ALONE = 10;
+const TOGETHER = 100;
+const images = Number(process.env['ROOTFS_IMAGES'] ?? 2_000);
 const skip = process.getuid?.() === 0 ? needs('buildah', 'python3', 'umount') : 'needs root: overlay mounts';
+
 test(`${images} random images: the engine and buildah's overlay agree`, { skip }, async (t) => {
   let folder = '';
   const buildah = (...args: string[]): string => {
@@ -34,19 +39,28 @@ test(`${images} random images: the engine and buildah's overlay agree`, { skip }
   });
   folder = tempDir(t, 'buildah');
   const ledger = new DifferenceLedger('buildah');
-  for (let seed = 1; seed <= images; seed += 1) {
-    const layers = plainLayers(seed);
-    const tars = writeTars(join(folder, `tars-${seed}`), layers);
+  let compared = 0;
+  for (let from = 1; from <= images; ) {
+    const count = from <= ALONE ? 1 : Math.min(TOGETHER, images - from + 1);
+    const layers = count === 1 ? plainLayers(from) : sideBySide(Array.from({ length: count }, (_, at) => from + at));
+    const tars = writeTars(join(folder, 'tars'), layers);
     const ours = flatMerged(await mergeLayers(tars), tars);
-    await writeImage(join(folder, `layout-${seed}`), layers);
-    buildah('from', '--quiet', '--name', `c${seed}`, `oci:layout-${seed}:latest`);
-    const [theirs] = realTrees([buildah('mount', `c${seed}`)]);
+    await writeImage(join(folder, 'layout'), layers);
+    const container = buildah('from', '--quiet', 'oci:layout:latest');
+    const [theirs] = realTrees([buildah('mount', container)]);
     for (const difference of differences(ours, theirs as FlatTree)) {
-      ledger.note(classify(difference, ours, layers), `seed ${seed}: ${JSON.stringify(difference)}`);
+      ledger.note(classify(difference, ours, layers), `seeds ${from}+${count}: ${JSON.stringify(difference)}`);
     }
+    if (count > 1) assert.equal([...ours.keys()].filter((path) => /^seed\d+$/.test(path)).length, count);
+    buildah('rm', container);
+    buildah('rmi', '--all');
+    for (const name of ['tars', 'layout']) rmSync(join(folder, name), { recursive: true });
+    compared += count;
+    from += count;
   }
+  assert.equal(compared, images);
   t.diagnostic(ledger.summary());
-  if (images === USUAL) ledger.check();
+  ledger.check(images);
 });
 
 function classify(

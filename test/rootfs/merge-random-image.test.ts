@@ -26,6 +26,7 @@ test(`${images} random images become what they must`, async (t) => {
     names += tree.entries;
   }
   t.diagnostic(`${images} images, ${names} names; ${ledger.summary()}`);
+  ledger.check(images);
 });
 
 /** Whether a layer has, in this order, a directory where a lower layer has a link, and a whiteout below it. */

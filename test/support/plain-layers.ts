@@ -29,6 +29,23 @@ export function plainLayers(seed: number): RandomLayer[] {
   });
 }
 
+/** The images of some seeds as one: each in a folder of its own, `seed<n>`, its first layer in the first layer… */
+export function sideBySide(seeds: readonly number[]): RandomLayer[] {
+  const random = new Random(seeds[0] as number);
+  const all = seeds.map((seed) => plainLayers(seed).map(({ entries }) => entries.map((one) => moved(one, seed))));
+  return Array.from({ length: Math.max(...all.map(({ length }) => length)) }, (_, index) => {
+    const entries = all.flatMap((layers) => layers[index] ?? []);
+    return { entries, tar: encodeLayer(entries, random, true) };
+  });
+}
+
+function moved(entry: RandomEntry, seed: number): RandomEntry {
+  const folder = `seed${seed}`;
+  const into = (name: string): string => name.replace(/^(\.{0,2}\/)?/, `$1${folder}/`);
+  const target = entry.kind === 'hardlink' ? into(entry.target) : entry.target;
+  return { ...entry, at: [folder, ...entry.at], name: into(entry.name), target };
+}
+
 /** Whiteouts of what the layers so far hold. */
 function removals(
   random: Random,
