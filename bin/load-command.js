@@ -1,8 +1,8 @@
 'use strict';
 const { readFileSync, renameSync, writeFileSync } = require('node:fs');
 const { join } = require('node:path');
-const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
+const tuning = require('./tune-engine.js');
 
 const file = join(__dirname, '../dist/command/main.cjs');
 
@@ -26,36 +26,22 @@ function loadScript() {
   return new Script(source, { filename: file, cachedData });
 }
 
-/** The newest Node whose V8 was seen to know the flags below; one that does not would say so on stderr. */
-const NEWEST_NODE = 26;
-
-/** What suits a command that runs for seconds, and was measured with it. */
-function tuneEngine() {
-  if (Number.parseInt(process.versions.node, 10) > NEWEST_NODE) return;
-  // Chunks from a socket are memory outside of the heap; V8 answers them by marking the small heap over and over in
-  // threads beside, for a tenth of all processor time. Without that they are freed when young, as everything else here.
-  setFlagsFromString('--no-incremental-marking');
-  // The parser of HTTP is WebAssembly. Optimising it takes a thread 100 to 200 ms, longer than it runs in most commands.
-  setFlagsFromString('--liftoff-only');
-  // A tree of many thousand paths is made of objects that all stay: while the space for new ones grows by doubling, they
-  // are copied again and again. In one step it saves a sixth of the time of a mount.
-  setFlagsFromString('--semi-space-growth-factor=16');
-  // Optimised code is made in threads beside the work. With a third of the usual inlining it takes a third less of their
-  // time, and runs as fast: a mount of 17,000 paths takes a tenth less, one of 200,000 not more.
-  setFlagsFromString('--max-inlined-bytecode-size-cumulative=300');
-}
+/** When the engine is tuned at the latest, in milliseconds: by then a command has loaded what it starts with. */
+const TUNE_AFTER_MS = 40;
 
 /**
  * Loads the command: `main(argv)` runs it. `isCompiled` says whether the code of an earlier compilation was taken;
  * `keepCode()` writes what is compiled so far for the runs that follow: the build calls it.
  */
 exports.loadCommand = () => {
-  tuneEngine();
   const script = loadScript();
   const module = { exports: {} };
   script.runInThisContext()(module.exports, require, module, file, join(__dirname, '../dist/command'));
   return {
-    main: module.exports.main,
+    main(argv) {
+      setTimeout(() => tuning.tuneEngine(), TUNE_AFTER_MS).unref();
+      return module.exports.main(argv);
+    },
     isCompiled: script.cachedDataRejected === false,
     keepCode() {
       const temporary = `${compiled}.${process.pid}`;

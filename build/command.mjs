@@ -31,8 +31,22 @@ const dispatchersOnly = {
       ]
         .map((entry) => entry.split(' '))
         .map(([name, file]) => `export { default as ${name} } from './node_modules/undici/lib/${file}.js';`)
+        .concat("import 'tune-engine';")
         .join('\n'),
       resolveDir: repository,
+    }));
+    // The engine is tuned once these modules are loaded, before their parser is compiled. The file lies in `bin`.
+    onResolve({ filter: /^tune-engine$/ }, () => ({ path: 'tune-engine', namespace: 'tuning' }));
+    onLoad({ filter: /.*/, namespace: 'tuning' }, () => ({ contents: "require('./tune-engine.js').tuneEngine();" }));
+    onResolve({ filter: /^\.\/tune-engine\.js$/ }, ({ path }) => ({ path, external: true }));
+    // Node's own makes pictures of differences, for which it loads half a dozen modules.
+    onResolve({ filter: /^node:assert$/ }, ({ importer }) =>
+      /\/undici\/lib\//.test(importer) ? { path: 'assert', namespace: 'plain-assert' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'plain-assert' }, () => ({
+      contents: `module.exports = (value, message = 'undici: a condition does not hold') => {
+        if (!value) throw Object.assign(new Error(message), { code: 'ERR_ASSERTION' });
+      };`,
     }));
     // Asked for its limit of headers, which is given here, and for a class that no body here is of.
     onResolve({ filter: /^node:http$/ }, ({ importer }) =>

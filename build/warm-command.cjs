@@ -5,6 +5,7 @@ const { createReadStream, readFileSync } = require('node:fs');
 const { createServer } = require('node:http');
 const { join } = require('node:path');
 const { loadCommand } = require('../bin/load-command.js');
+const tuning = require('../bin/tune-engine.js');
 
 const [layout, scratch] = process.argv.slice(2);
 
@@ -29,6 +30,8 @@ async function run({ main }, ...argv) {
 }
 
 registry.listen(0, '127.0.0.1', async () => {
+  // The code is for runs that load it before they set a flag.
+  tuning.tuneEngine = () => {};
   const command = loadCommand();
   process.stdout.write = (_data, ...rest) => {
     rest.at(-1)?.();

@@ -66,7 +66,7 @@ const UNCHANGEABLE = new Set([409, 412]);
 export async function answerError(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
   let body = '';
   try {
-    const bytes = withoutEncoding(await readErrorBody(response, subject), response, MAX_ERROR_BODY, subject.name);
+    const bytes = await withoutEncoding(await readErrorBody(response, subject), response, MAX_ERROR_BODY, subject.name);
     body = hideSecrets(bytes.toString('utf8'), subject.secrets ?? []);
   } catch {
     // The status says enough; a body that is endless or cut adds nothing.

@@ -1,20 +1,20 @@
 /** A document out of an answer: bounded in bytes and time, and without the compression of whoever stands in between. */
-import { brotliDecompressSync, gunzipSync, inflateSync, type ZlibOptions } from 'node:zlib';
+import type { ZlibOptions } from 'node:zlib';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import type { WireResponse } from './wire.js';
 
 /** How many times the longest silence a whole document may take. */
 const PATIENCE = 10;
 
-type Decoder = (bytes: Uint8Array, options: ZlibOptions) => Buffer;
+/** The functions of node:zlib that undo an encoding. We ask for none; some proxies compress nevertheless. */
+const DECODERS = {
+  gzip: 'gunzipSync',
+  'x-gzip': 'gunzipSync',
+  deflate: 'inflateSync',
+  br: 'brotliDecompressSync',
+} as const;
 
-/** We ask for no encoding; some proxies compress nevertheless. */
-const DECODERS: Readonly<Record<string, Decoder>> = {
-  gzip: gunzipSync,
-  'x-gzip': gunzipSync,
-  deflate: inflateSync,
-  br: brotliDecompressSync,
-};
+type Encoding = keyof typeof DECODERS;
 
 /**
  * Collects the body of an answer that is a document: a manifest, a list, a token.
@@ -29,9 +29,9 @@ export async function readDocument(response: WireResponse, limit: number, subjec
 }
 
 /** The encoding that an answer says its body has, where it is one that can be undone; else `undefined`. */
-export function contentEncoding({ headers }: Pick<WireResponse, 'headers'>): string | undefined {
+export function contentEncoding({ headers }: Pick<WireResponse, 'headers'>): Encoding | undefined {
   const said = headers.get('content-encoding')?.toLowerCase();
-  return said !== undefined && Object.hasOwn(DECODERS, said) ? said : undefined;
+  return said !== undefined && Object.hasOwn(DECODERS, said) ? (said as Encoding) : undefined;
 }
 
 /**
@@ -39,11 +39,16 @@ export function contentEncoding({ headers }: Pick<WireResponse, 'headers'>): str
  *
  * @throws RootfsError `ERR_LIMIT_EXCEEDED` past `limit` bytes
  */
-export function withoutEncoding(bytes: Buffer, response: WireResponse, limit: number, subject: string): Buffer {
+export async function withoutEncoding(
+  bytes: Buffer,
+  response: WireResponse,
+  limit: number,
+  subject: string,
+): Promise<Buffer> {
   const encoding = contentEncoding(response);
-  const decode = encoding === undefined ? undefined : DECODERS[encoding];
   // The header is wrong more often than the body: what begins like JSON is JSON.
-  if (decode === undefined || /^\s*[{[<]/.test(bytes.toString('latin1', 0, 64))) return bytes;
+  if (encoding === undefined || /^\s*[{[<]/.test(bytes.toString('latin1', 0, 64))) return bytes;
+  const decode: (bytes: Uint8Array, options: ZlibOptions) => Buffer = (await import('node:zlib'))[DECODERS[encoding]];
   try {
     return decode(bytes, { maxOutputLength: limit });
   } catch (error) {

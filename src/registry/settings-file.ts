@@ -1,9 +1,13 @@
 /** Reading small files that the user or the machine keeps for us: bounded, and absent is an answer. */
-import { open, stat } from 'node:fs/promises';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 
 /** The largest settings, credentials or certificate file that is read: 4 MiB. */
 export const MAX_SETTINGS_BYTES = 4 * 1024 * 1024;
+
+/** How much of one is read by one call, in bytes: nearly all are shorter. */
+const PIECE_BYTES = 64 * 1024;
 
 /** The right variable of an environment; set but empty counts as unset. */
 export function environmentValue(env: NodeJS.ProcessEnv, name: string): string | undefined {
@@ -24,7 +28,7 @@ export async function readOptionalFile(path: string): Promise<string | undefined
   } catch (error) {
     const errno = systemErrorCode(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
-    if (errno === 'EACCES' && (await isHidden(path))) return undefined;
+    if (errno === 'EACCES' && isHidden(path)) return undefined;
     throw wrapSystemError(
       error,
       path,
@@ -47,35 +51,45 @@ export async function readNamedFile(path: string, subject: string): Promise<stri
   });
 }
 
+/** A regular file in this thread: another one would be told of it later than these few bytes are read. */
 async function readBounded(path: string): Promise<string> {
-  const file = await open(path, 'r');
-  try {
-    const chunks: Buffer[] = [];
-    let total = 0;
-    for (;;) {
-      const { bytesRead, buffer } = await file.read(Buffer.alloc(64 * 1024), 0, 64 * 1024, null);
-      if (bytesRead === 0) break;
-      total += bytesRead;
-      if (total > MAX_SETTINGS_BYTES) {
-        throw new RootfsError(
-          'ERR_LIMIT_EXCEEDED',
-          `${path}: larger than ${MAX_SETTINGS_BYTES} bytes, which no settings file is; is this the right file?`,
-          { detail: { path, maxBytes: MAX_SETTINGS_BYTES } },
-        );
-      }
-      chunks.push(buffer.subarray(0, bytesRead));
+  const pieces: Buffer[] = [];
+  const piece = (): Buffer => Buffer.allocUnsafe(PIECE_BYTES);
+  if (statSync(path).isFile()) {
+    const fd = openSync(path, 'r');
+    try {
+      for (let buffer = piece(); take(path, pieces, buffer, readSync(fd, buffer)); buffer = piece());
+    } finally {
+      closeSync(fd);
     }
-    return Buffer.concat(chunks)
-      .toString('utf8')
-      .replace(/^\uFEFF/, '');
-  } finally {
-    await file.close();
+  } else {
+    // What a pipe brings is waited for.
+    const file = await open(path, 'r');
+    try {
+      for (let buffer = piece(); take(path, pieces, buffer, (await file.read(buffer)).bytesRead); buffer = piece());
+    } finally {
+      await file.close();
+    }
   }
+  return Buffer.concat(pieces)
+    .toString('utf8')
+    .replace(/^\uFEFF/, '');
 }
 
-async function isHidden(path: string): Promise<boolean> {
+/** Adds what was read. @returns whether there may be more @throws RootfsError `ERR_LIMIT_EXCEEDED` */
+function take(path: string, pieces: Buffer[], buffer: Buffer, count: number): boolean {
+  pieces.push(buffer.subarray(0, count));
+  if (pieces.reduce((sum, { byteLength }) => sum + byteLength, 0) <= MAX_SETTINGS_BYTES) return count > 0;
+  throw new RootfsError(
+    'ERR_LIMIT_EXCEEDED',
+    `${path}: larger than ${MAX_SETTINGS_BYTES} bytes, which no settings file is; is this the right file?`,
+    { detail: { path, maxBytes: MAX_SETTINGS_BYTES } },
+  );
+}
+
+function isHidden(path: string): boolean {
   try {
-    await stat(path);
+    statSync(path);
     return false;
   } catch (error) {
     return systemErrorCode(error) === 'EACCES';

@@ -68,6 +68,12 @@ export class TomlTable {
   }
 }
 
+/** Of how many files the last text is remembered. */
+const MAX_PARSED = 20;
+
+/** What files held when they were last read: they are read at each question, and parsed again where they changed. */
+const parsed = new Map<string, { readonly text: string; readonly values: Readonly<Record<string, unknown>> }>();
+
 /**
  * Reads a TOML file; `undefined` when it is not there. The parser is loaded only for a file that is.
  *
@@ -77,9 +83,14 @@ export class TomlTable {
 export async function readTomlFile(path: string): Promise<TomlTable | undefined> {
   const text = await readOptionalFile(path);
   if (text === undefined) return undefined;
+  const known = parsed.get(path);
+  if (known?.text === text) return new TomlTable(path, known.values);
   const { parse, TomlError } = await import('smol-toml');
   try {
-    return new TomlTable(path, parse(text, { maxDepth: 32 }));
+    const values = parse(text, { maxDepth: 32 });
+    if (parsed.size >= MAX_PARSED) parsed.clear();
+    parsed.set(path, { text, values });
+    return new TomlTable(path, values);
   } catch (error) {
     const place = error instanceof TomlError ? ` at line ${error.line}, column ${error.column}` : '';
     throw new TomlTable(path, {}).problem(`this is not TOML${place}`);
