@@ -85,7 +85,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'instances',
-    summary: 'List the manifests of a repository with size, tags and times',
+    summary: 'List the images of a repository or a local source with size, tags and times',
     load: async () => (await import('./commands/instances.js')).instances,
   },
   {

@@ -1,10 +1,12 @@
-/** Every manifest of a repository that a tag leads to: as the registry lists them, or gathered tag by tag. */
-import type { CallOptions } from '../content/content.js';
+/** Every image that a name of a source leads to: as a registry lists them, or gathered name by name. */
+import type { CallOptions, ReadOnlyTarget, TagLister } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { checkJobs } from '../image/copy-image.js';
 import { fetchImage } from '../image/fetch-image.js';
 import { type FetchedManifest, fetchManifest } from '../image/fetch-manifest.js';
+import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import { report } from '../progress.js';
 import { compareInstances, type Instance } from '../registry/listed-instances.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import { Annotation } from '../spec/annotations.js';
@@ -16,16 +18,26 @@ export interface ListInstancesOptions extends CallOptions {
   readonly jobs?: number | undefined;
 }
 
+/** What instances are listed of: a repository, or a layout, an archive or any other source of images. */
+export type InstanceSource = ReadOnlyTarget & Partial<TagLister> & Partial<Pick<RegistryRepository, 'listing'>>;
+
+/** A name, or `undefined` for an image without one, and what it points at. */
+interface Found {
+  readonly tag: string | undefined;
+  readonly digest: Digest;
+}
+
 /**
- * Lists the manifests of a repository by digest, in the order of `compareInstances`. Where the registry's own list
- * tells size, tags and times these are taken; else each tag is resolved, and size and time are read from manifest and
- * config. Manifests without a tag are known only where the registry lists them.
+ * Lists the images of a source by digest, in the order of `compareInstances`. Where a registry's own list tells size,
+ * tags and times these are taken; else each tag is resolved, and size and time are read from manifest and config.
+ * Manifests without a tag are known of layouts and archives, and of registries that list them. What a name leads to
+ * and cannot be read as a manifest is left out, with a warning.
  *
  * @throws RegistryError, RootfsError as `RegistryRepository.tags` and `fetchManifest`, `ERR_OPTION_INVALID`; or the
  *   signal's own reason
  */
 export async function listInstances(
-  repository: RegistryRepository,
+  source: InstanceSource,
   options: ListInstancesOptions = {},
 ): Promise<ReadonlyMap<Digest, Instance>> {
   const jobs = checkJobs(options.jobs);
@@ -34,92 +46,140 @@ export async function listInstances(
   const listed = new Map<Digest, Instance>();
   const tags = new Set<string>();
   let told = false;
-  for await (const page of repository.listing(call)) {
+  for await (const page of source.listing?.(call) ?? []) {
     for (const tag of page.tags) tags.add(tag);
     for (const instance of page.instances ?? []) {
       told = true;
       listed.set(instance.digest, instance);
     }
   }
-  if (!told)
-    for (const instance of await gather(repository, [...tags], jobs, call)) listed.set(instance.digest, instance);
+  if (!told) {
+    const found =
+      source.listing === undefined ? await localNames(source, call) : await resolved(source, tags, jobs, call);
+    for (const instance of await gather(source, found, jobs, call)) listed.set(instance.digest, instance);
+  }
   return new Map([...listed.values()].sort(compareInstances).map((instance) => [instance.digest, instance]));
 }
 
-async function gather(
-  repository: RegistryRepository,
-  tags: readonly string[],
+/** What the tags of a repository point at. */
+async function resolved(
+  source: InstanceSource,
+  tags: Iterable<string>,
   concurrency: number,
-  options: CallOptions,
-): Promise<readonly Instance[]> {
-  const resolved = await mapConcurrently(
-    tags,
-    async (tag, signal) => {
+  { signal, onProgress }: CallOptions,
+): Promise<readonly Found[]> {
+  const found = await mapConcurrently(
+    [...tags],
+    async (tag, siblings): Promise<Found | undefined> => {
       try {
-        return { tag, digest: (await repository.resolve(tag, { signal, onProgress: options.onProgress })).digest };
+        return { tag, digest: (await source.resolve(tag, { signal: siblings, onProgress })).digest };
       } catch (error) {
         // Listed, and deleted since.
         if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
         throw error;
       }
     },
-    { concurrency, signal: options.signal },
+    { concurrency, signal },
   );
-  const byDigest = new Map<Digest, string[]>();
-  for (const found of resolved) {
-    if (found !== undefined) byDigest.set(found.digest, [...(byDigest.get(found.digest) ?? []), found.tag]);
+  return found.filter((one) => one !== undefined);
+}
+
+/** The names of a local source, and what it holds without one: entries are found by their place too. */
+async function localNames(source: InstanceSource, call: CallOptions): Promise<readonly Found[]> {
+  if (source.tags === undefined) return [{ tag: undefined, digest: (await source.resolve('', call)).digest }];
+  const found: Found[] = [];
+  const find = async (reference: string, tag?: string): Promise<string | undefined> => {
+    throwIfAborted(call.signal);
+    try {
+      found.push({ tag, digest: (await source.resolve(reference, call)).digest });
+      return undefined;
+    } catch (error) {
+      if (error instanceof RootfsError && /^ERR_(?:NOT_FOUND|REFERENCE_INVALID)$/.test(error.code)) return error.code;
+      throw error;
+    }
+  };
+  // A name of several images says nothing; each of them is found by its place.
+  for await (const tag of source.tags(call)) await find(tag, tag);
+  for (let place = 0; (await find(`@${place}`)) === undefined; place += 1);
+  return found;
+}
+
+async function gather(
+  source: InstanceSource,
+  found: readonly Found[],
+  concurrency: number,
+  options: CallOptions,
+): Promise<readonly Instance[]> {
+  const byDigest = new Map<Digest, Set<string>>();
+  for (const { tag, digest } of found) {
+    const tags = byDigest.get(digest) ?? new Set();
+    if (tag !== undefined) tags.add(tag);
+    byDigest.set(digest, tags);
   }
-  return mapConcurrently(
+  const instances = await mapConcurrently(
     [...byDigest],
-    async ([digest, names], signal) => {
+    async ([digest, names], signal): Promise<Instance | undefined> => {
       const call = { signal, onProgress: options.onProgress };
-      const document = await fetchManifest(repository, digest, call);
-      const created = await madeAt(repository, document, call);
-      return {
-        digest,
-        size: await sizeOf(repository, document, call),
-        tags: names.sort(),
-        ...(created === undefined ? {} : { created }),
-      };
+      const tags = [...names].sort();
+      try {
+        const document = await fetchManifest(source, digest, call);
+        const created = await madeAt(source, document, call);
+        const size = await sizeOf(source, document, call);
+        return { digest, size, tags, ...(created === undefined ? {} : { created }) };
+      } catch (error) {
+        throwIfAborted(options.signal);
+        if (!(error instanceof RootfsError) || !LEFT_OUT.has(error.code)) throw error;
+        const named = tags.length === 0 ? '' : ` (${tags.join(', ')})`;
+        report(options.onProgress, { type: 'warning:raised', message: `${error.message}; left out${named}` });
+        return undefined;
+      }
     },
     { concurrency, signal: options.signal },
   );
+  return instances.filter((instance) => instance !== undefined);
 }
 
-async function sizeOf(repository: RegistryRepository, document: FetchedManifest, call: CallOptions): Promise<number> {
+/** What one name leads to that is no reason to list none of the others. */
+const LEFT_OUT: ReadonlySet<string> = new Set([
+  'ERR_NOT_FOUND',
+  'ERR_MANIFEST_INVALID',
+  'ERR_NOT_AN_IMAGE',
+  'ERR_SCHEMA1_UNSUPPORTED',
+]);
+
+async function sizeOf(source: InstanceSource, document: FetchedManifest, call: CallOptions): Promise<number> {
   const own = document.bytes.byteLength;
   if (document.kind === 'manifest') {
     const { config, layers } = document.value;
     return [config, ...layers].reduce((sum, { size }) => sum + size, own);
   }
   let sum = own;
-  for (const { digest } of document.value.manifests) {
-    const child = await fetchManifest(repository, digest, call);
-    // An index in an index counts with its own bytes only.
-    sum += child.kind === 'manifest' ? await sizeOf(repository, child, call) : child.bytes.byteLength;
+  for (const { digest, size } of document.value.manifests) {
+    const child = await fetchManifest(source, digest, call).catch((error: unknown) => {
+      if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
+      throw error;
+    });
+    // An index in an index counts with its own bytes only, and so does a manifest that was not copied with its index.
+    sum += child?.kind === 'manifest' ? await sizeOf(source, child, call) : size;
   }
   return sum;
 }
 
 /** When an image was made: its annotation, else its config; nothing for what is no image. */
-async function madeAt(
-  repository: RegistryRepository,
-  document: FetchedManifest,
-  call: CallOptions,
-): Promise<Date | undefined> {
-  const said = document.value.annotations?.[Annotation.created] ?? (await configTime(repository, document, call));
+async function madeAt(source: InstanceSource, document: FetchedManifest, call: CallOptions): Promise<Date | undefined> {
+  const said = document.value.annotations?.[Annotation.created] ?? (await configTime(source, document, call));
   const date = new Date(said ?? Number.NaN);
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 async function configTime(
-  repository: RegistryRepository,
+  source: InstanceSource,
   document: FetchedManifest,
   { signal }: CallOptions,
 ): Promise<string | undefined> {
   try {
     // Of an index any image tells it; without a listener, so that nobody is warned of its platform.
-    const image = await fetchImage(repository, document.descriptor.digest, { signal });
+    const image = await fetchImage(source, document.descriptor.digest, { signal });
     return image.config.value.created ?? undefined;
   } catch (error) {
     if (error instanceof RootfsError && QUIET.has(error.code)) return undefined;

@@ -18,11 +18,12 @@ import { type ImageLayout, parseImageLayout } from '../spec/image-layout.js';
 import { BlobDir } from './blob-dir.js';
 import { absentBlob, lookAt, requireFolder } from './blob-file.js';
 import { BlobPlaces } from './blob-places.js';
-import type { CallOptions, Deleter, TagLister, Target } from './content.js';
+import type { CallOptions, Deleter, Referrers, TagLister, Target } from './content.js';
 import { readVerified } from './fetch-verified.js';
 import { syncFolder } from './folder-sync.js';
 import { readLayoutDocument } from './layout-document.js';
 import { LayoutIndex } from './layout-index.js';
+import { layoutReferrers } from './layout-referrers.js';
 import { isLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
 
@@ -43,7 +44,7 @@ const NAME = /^[A-Za-z0-9._:@/+-]{1,1024}$/;
  * that other programs do not know. Links are followed where something is read; nothing is written
  * through a folder that is one. Nothing is kept open between calls.
  */
-export class OciLayout extends LocalSource implements Target, TagLister, Deleter {
+export class OciLayout extends LocalSource implements Target, TagLister, Referrers, Deleter {
   override readonly place: string;
   readonly #blobs: BlobDir;
   readonly #places: BlobPlaces;
@@ -152,6 +153,11 @@ export class OciLayout extends LocalSource implements Target, TagLister, Deleter
   async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     throwIfAborted(options.signal);
     yield* (await this.#readIndex()).names();
+  }
+
+  /** The manifests here that name `target` as their subject; see `layoutReferrers`. */
+  referrers(target: Descriptor, artifactType?: string, options: CallOptions = {}): AsyncIterableIterator<Descriptor> {
+    return layoutReferrers(() => this.#readIndex(), this, target, artifactType, options);
   }
 
   /** Removes a blob and the entries that point at it; see `Deleter`. What it refers to stays. */

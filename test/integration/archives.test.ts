@@ -52,6 +52,27 @@ const skopeo = (...args: string[]): void => {
   execFileSync('skopeo', ['--insecure-policy', 'copy', '-q', ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
 };
 
+/** What the commands tell of a source that holds one image, to which nothing refers. */
+async function checkLists(
+  source: string,
+  tags: readonly string[],
+  options: Parameters<typeof runRootfs>[1],
+): Promise<void> {
+  const lists = ['tags', 'referrers', 'instances'].map(async (command) => {
+    const { code, stdout, stderr } = await runRootfs([command, '--json', source], options);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout.toString());
+  });
+  const [named, referring, instances] = await Promise.all(lists);
+  assert.deepEqual(named, tags);
+  assert.deepEqual(referring, []);
+  assert.deepEqual(
+    instances.map((one: { tags: string[] }) => one.tags),
+    [tags],
+    source,
+  );
+}
+
 test('what skopeo writes is read: docker-archive, oci-archive, oci, dir; gzip and zstd', {
   skip: needs('skopeo', 'zstd'),
 }, async (t) => {
@@ -74,6 +95,14 @@ test('what skopeo writes is read: docker-archive, oci-archive, oci, dir; gzip an
   assert.equal((await oci.resolve('one')).digest, one.descriptor.digest);
   await checkImage(await OciLayout.open(at('oci')), 'one', one);
   for (const name of ['dir', 'zstd', 'plain']) await checkImage(await DirLayout.open(at(name)), '', one);
+
+  const names = {
+    'docker-archive:docker.tar': ['example.org/team/one:1'],
+    'oci-archive:oci.tar': ['one'],
+    'oci:oci': ['one'],
+    'dir:dir': [],
+  };
+  for (const [source, tags] of Object.entries(names)) await checkLists(source, tags, { cwd: folder });
 
   execFileSync('gzip', ['-k', at('docker.tar')]);
   execFileSync('zstd', ['-q', at('docker.tar')]);
@@ -170,6 +199,7 @@ test('podman: what it saves is read, its engine is a source and a destination', 
   assert.equal(loaded.stdout.toString().trim(), images.two.descriptor.digest);
   const id = podman('image', 'inspect', '--format', '{{.Id}}', 'localhost/three:v1').trim();
   assert.equal(`sha256:${id}`, images.two.manifest.config.digest);
+  await checkLists('docker-daemon:localhost/three:v1', ['localhost/three:v1'], { env: { DOCKER_HOST: engine.host } });
   const three = await openDockerDaemon('localhost/three:v1', engine);
   await checkImage(three, '', images.two);
   await three.close();

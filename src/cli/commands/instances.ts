@@ -1,23 +1,32 @@
-/** `rootfs instances REPO`: the manifests of a repository with size, tags and times. */
-import { createRegistryClient } from '../../index.js';
+/** `rootfs instances REPO`: the images of a repository, a layout or an archive with size, tags and times. */
+import { type Instance, listInstances } from '../../index.js';
 import type { Command } from '../command.js';
-import { clientOptions, jobsOf, REGISTRY_OPTIONS, registryWord } from '../options.js';
+import { openImageSource } from '../image.js';
+import { jobsOf, REGISTRY_OPTIONS } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { table } from '../table.js';
 
 /** The command. */
 export const instances: Command = {
-  positionals: [{ name: 'image', describe: 'A repository at a registry', required: true }],
+  positionals: [{ name: 'image', describe: 'A repository, a layout or an archive', required: true }],
   options: {
     jobs: { type: 'number', describe: 'Requests at once (default 6)', group: 'Registry:' },
     ...REGISTRY_OPTIONS,
   },
-  examples: [['$0 instances ghcr.io/org/app', 'oldest first']],
+  examples: [
+    ['$0 instances ghcr.io/org/app', 'oldest first'],
+    ['$0 instances oci:images', 'also those that have no tag there'],
+  ],
   run: async (args, context) => {
-    const repository = registryWord(args, 'image', 'IMAGE');
     const { signal, onProgress } = context;
-    const client = createRegistryClient(await clientOptions(args, context));
-    const found = [...(await client.listInstances(repository, { jobs: jobsOf(args), signal, onProgress })).values()];
+    const jobs = jobsOf(args);
+    const opened = await openImageSource(args, context);
+    let found: readonly Instance[];
+    try {
+      found = [...(await listInstances(opened.source, { jobs, signal, onProgress })).values()];
+    } finally {
+      await opened.close();
+    }
     context.endProgress();
     if (args['json'] === true) {
       await context.write(`${JSON.stringify(found)}\n`);

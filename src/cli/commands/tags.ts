@@ -1,5 +1,5 @@
 /** `rootfs tags REPO`: the tags of a repository, a layout or an archive. */
-import { RootfsError, type TagLister } from '../../index.js';
+import type { TagLister } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
 import { REGISTRY_OPTIONS } from '../options.js';
@@ -17,16 +17,12 @@ export const tags: Command = {
     const opened = await openImageSource(args, context);
     try {
       const lister = opened.source as Partial<TagLister>;
-      if (lister.tags === undefined) {
-        throw new RootfsError(
-          'ERR_UNSUPPORTED',
-          `${opened.name}: ${opened.transport}: has no tags; it holds one image`,
-        );
-      }
+      // A form that holds one image has no name for it.
+      if (lister.tags === undefined) await opened.source.resolve(opened.reference, { signal: context.signal });
       await printList(
         args,
         context,
-        lister.tags({ signal: context.signal, onProgress: context.onProgress }),
+        lister.tags?.({ signal: context.signal, onProgress: context.onProgress }) ?? [],
         (tag) => tag,
       );
     } finally {

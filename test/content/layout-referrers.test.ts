@@ -1,0 +1,114 @@
+/** Which manifests of a layout name another one as their subject. */
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { MAX_READ_DOCUMENTS } from '../../src/content/layout-referrers.js';
+import { OciLayout } from '../../src/content/oci-layout.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { type BuiltImage, digestOf, image, index, writeLayout } from '../../src/testing/testing.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const app = image()
+  .layer((layer) => layer.file('app', 'app'))
+  .build();
+const target = app.descriptor;
+const other = image().config({ User: 'other' }).build();
+
+function about(subject: Descriptor, text: string, artifactType?: string): BuiltImage {
+  return image()
+    .layer((layer) => layer.file('about', text))
+    .subject(subject, artifactType)
+    .build();
+}
+
+async function opened(
+  t: TestContext,
+  images: Parameters<typeof writeLayout>[1],
+): Promise<{ folder: string; layout: OciLayout }> {
+  const folder = join(tempDir(t), 'layout');
+  await writeLayout(folder, images);
+  return { folder, layout: await OciLayout.open(folder) };
+}
+
+async function referrers(layout: OciLayout, artifactType?: string): Promise<Descriptor[]> {
+  const found: Descriptor[] = [];
+  for await (const one of layout.referrers(target, artifactType)) found.push(one);
+  return found;
+}
+
+const signature = about(target, 'signature', 'application/vnd.example.signature');
+const listed = about(target, 'listed', 'application/vnd.example.sbom');
+const untyped = about(target, 'untyped');
+const elsewhere = about(other.descriptor, 'elsewhere', 'application/vnd.example.signature');
+
+test('referrers are found beside the image and in indexes, each once, with their types', async (t) => {
+  const list = index().add(listed).add(signature).build();
+  const { layout } = await opened(t, {
+    app,
+    other,
+    signature,
+    untyped,
+    elsewhere,
+    [target.digest.replace(':', '-')]: list,
+  });
+  const found = await referrers(layout);
+  assert.deepEqual(
+    found.map(({ digest, artifactType }) => [digest, artifactType]),
+    [
+      [signature.descriptor.digest, 'application/vnd.example.signature'],
+      [untyped.descriptor.digest, 'application/vnd.oci.image.config.v1+json'],
+      [listed.descriptor.digest, 'application/vnd.example.sbom'],
+    ],
+  );
+  const [first] = found;
+  assert.equal(first?.size, signature.manifestBytes.length);
+  assert.equal(first?.mediaType, 'application/vnd.oci.image.manifest.v1+json');
+  assert.deepEqual(await referrers(layout, 'application/vnd.example.sbom'), [found[2]]);
+  assert.deepEqual(await referrers(layout, 'application/vnd.example.none'), []);
+});
+
+test('annotations are those of the referrer itself', async (t) => {
+  const made = image()
+    .manifestFields({ subject: target, annotations: { 'org.example.by': 'me' } })
+    .build();
+  const { layout } = await opened(t, { app, made });
+  assert.deepEqual((await referrers(layout))[0]?.annotations, { 'org.example.by': 'me' });
+});
+
+test('documents that are not here, or are none, hide nothing; wrong bytes are told', async (t) => {
+  const { folder, layout } = await opened(t, { app, elsewhere, signature, untyped });
+  const path = (one: BuiltImage): string => join(folder, 'blobs', one.descriptor.digest.replace(':', '/'));
+  rmSync(path(elsewhere));
+  const nonsense = Buffer.from('[]');
+  writeFileSync(join(folder, 'blobs', digestOf(nonsense).replace(':', '/')), nonsense);
+  const list = join(folder, 'index.json');
+  const parsed = JSON.parse(readFileSync(list, 'utf8'));
+  parsed.manifests.unshift({ ...target, digest: digestOf(nonsense), size: nonsense.length });
+  writeFileSync(list, JSON.stringify(parsed));
+  assert.equal((await referrers(layout)).length, 2);
+  writeFileSync(path(untyped), readFileSync(path(untyped)).fill(0x20));
+  await assert.rejects(referrers(layout), { code: 'ERR_DIGEST_MISMATCH' });
+});
+
+test(`no more than ${MAX_READ_DOCUMENTS} documents are read`, async (t) => {
+  const { folder, layout } = await opened(t, { app });
+  const list = join(folder, 'index.json');
+  const parsed = JSON.parse(readFileSync(list, 'utf8'));
+  const absent = (at: number): object => ({ ...target, digest: digestOf(Buffer.from(String(at))) });
+  const write = (count: number): void => {
+    parsed.manifests = Array.from({ length: count }, (_, at) => absent(at));
+    writeFileSync(list, JSON.stringify(parsed));
+  };
+  write(MAX_READ_DOCUMENTS);
+  assert.deepEqual(await referrers(layout), []);
+  write(MAX_READ_DOCUMENTS + 1);
+  await assert.rejects(referrers(layout), { code: 'ERR_LIMIT_EXCEEDED', message: /over 10000 manifests/ });
+});
+
+test('an abort is heard', async (t) => {
+  const { layout } = await opened(t, { app, signature });
+  const reason = new Error('enough');
+  const list = layout.referrers(target, undefined, { signal: AbortSignal.abort(reason) });
+  await assert.rejects(list.next(), (error) => error === reason);
+});
