@@ -76,7 +76,7 @@ async function unpackBoth(seed: number, folder: string, ledger: DifferenceLedger
   } else if ('tree' in ours) {
     let id: string | undefined;
     if (/mkdir parent: .*not a directory|whiteout.*not a directory/.test(complaint)) id = 'in-the-way';
-    else if (/: link: .*(no such file or directory|file exists)/.test(complaint)) id = 'link-order';
+    else if (/: link: .*(no such file or directory|not a directory|file exists)/.test(complaint)) id = 'link-order';
     else if (/entry: .*\.wh\..*too many levels of symbolic links/.test(complaint)) id = 'whiteout-order';
     ledger.note(id, `seed ${seed}: only umoci refuses: ${complaint}`);
   }
@@ -90,7 +90,7 @@ function classify({ field, theirs, path }: Difference, image: Unpacked): string 
   if (made && field === 'mode' && Number(theirs) === 0o2755) return 'made-directories';
   if (made && field === 'owner' && theirs.startsWith('0:')) return 'made-directories';
   if (field === 'xattrs' && theirs === '[]' && image.seed % 7 === 0) return 'libarchive-xattrs';
-  return whiteoutBehindEntry(image.layers) ? 'whiteout-order' : undefined;
+  return whiteoutBehindEntry(image.layers) || whiteoutBelowWhiteout(image.layers) ? 'whiteout-order' : undefined;
 }
 
 function whiteoutBehindEntry(layers: readonly RandomLayer[]): boolean {
@@ -98,4 +98,19 @@ function whiteoutBehindEntry(layers: readonly RandomLayer[]): boolean {
     const whiteout = entries.findLastIndex(({ kind }) => kind === 'whiteout' || kind === 'opaque');
     return entries.findIndex(({ kind }) => kind !== 'whiteout' && kind !== 'opaque') < whiteout;
   });
+}
+
+/** Whether a whiteout leads through what one before it in its layer has hidden. */
+function whiteoutBelowWhiteout(layers: readonly RandomLayer[]): boolean {
+  return layers.slice(1).some(({ entries }) =>
+    entries.some(({ kind, at }, index) => {
+      if (kind !== 'whiteout') return false;
+      const hidden = `${at.join('/')}/`;
+      return entries.slice(index + 1).some((later) => {
+        if (later.kind !== 'whiteout' && later.kind !== 'opaque') return false;
+        const folder = later.kind === 'opaque' ? later.at : later.at.slice(0, -1);
+        return `${folder.join('/')}/`.startsWith(hidden);
+      });
+    }),
+  );
 }

@@ -1,4 +1,5 @@
 /** The merge engine against the trees that `randomImage` says its images must become. ROOTFS_IMAGES sets how many. */
+import { posix } from 'node:path';
 import { test } from 'node:test';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import type { ExpectedNode, ExpectedTree } from '../../src/testing/expected-tree.js';
@@ -31,17 +32,45 @@ test(`${images} random images become what they must`, async (t) => {
 
 /** Whether a layer has, in this order, a directory where a lower layer has a link, and a whiteout below it. */
 function putsDirectoryOverLink(layers: readonly { readonly tar: Buffer }[]): boolean {
-  const links = new Set<string>();
+  const links = new Map<string, string>();
   return layers.some(({ tar }) => {
-    const members = readMembers(tar).map(({ name, type }) => ({ type, path: name.replace(/^[./]+|\/$/g, '') }));
-    const turned = members.filter(({ type, path }) => type === 'directory' && links.has(path));
-    const found = turned.some(({ path }) => {
-      const from = members.findIndex((member) => member.path === path && member.type === 'directory');
-      return members.slice(from).some((member) => member.path.startsWith(`${path}/`) && member.path.includes('.wh.'));
+    const turned = new Set<string>();
+    const members = readMembers(tar).map(({ name, type, linkname }) => {
+      const path = name.replace(/^[./]+|\/$/g, '');
+      return { path, type, linkname };
     });
-    for (const { type, path } of members) if (type === 'symlink') links.add(path);
+    const found = members.some(({ path, type }) => {
+      const folder = posix.dirname(path);
+      const place = posix.join(followed(folder, links, turned), posix.basename(path));
+      if (type === 'directory' && links.has(place)) turned.add(place);
+      if (!posix.basename(path).startsWith('.wh.')) return false;
+      return [...turned].some((one) => `${followed(folder, links, turned)}/`.startsWith(`${one}/`));
+    });
+    for (const { path, type, linkname } of members) {
+      const place = posix.join(followed(posix.dirname(path), links, new Set()), posix.basename(path));
+      if (type === 'symlink') links.set(place, linkname);
+      else links.delete(place);
+    }
     return found;
   });
+}
+
+/** Where a folder lies: links of lower layers followed, but for those that a directory has replaced. */
+function followed(folder: string, links: ReadonlyMap<string, string>, turned: ReadonlySet<string>): string {
+  let path = folder;
+  for (let hops = 0; hops < 40; hops += 1) {
+    const parts = path.split('/');
+    const at = parts.findIndex((_, index) => {
+      const prefix = parts.slice(0, index + 1).join('/');
+      return links.has(prefix) && !turned.has(prefix);
+    });
+    if (at < 0) return path;
+    const link = parts.slice(0, at + 1).join('/');
+    const target = posix.join('/', posix.dirname(link), links.get(link) as string);
+    const whole = (links.get(link) as string).startsWith('/') ? posix.join('/', links.get(link) as string) : target;
+    path = posix.join(whole, ...parts.slice(at + 1)).slice(1);
+  }
+  return path;
 }
 
 function flatExpected(tree: ExpectedTree): FlatTree {
