@@ -1,5 +1,13 @@
 /** Every image that a name of a source leads to: as a registry lists them, or gathered name by name. */
-import type { CallOptions, ReadOnlyTarget, TagLister } from '../content/content.js';
+import type { Readable } from 'node:stream';
+import type {
+  CallOptions,
+  EntryLister,
+  FetchOptions,
+  HeldEntry,
+  ReadOnlyTarget,
+  TagLister,
+} from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { checkJobs } from '../image/copy-image.js';
 import { fetchImage } from '../image/fetch-image.js';
@@ -10,6 +18,7 @@ import { report } from '../progress.js';
 import { compareInstances, type Instance } from '../registry/listed-instances.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import { Annotation } from '../spec/annotations.js';
+import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 
 /** Options of `listInstances`. */
@@ -19,7 +28,7 @@ export interface ListInstancesOptions extends CallOptions {
 }
 
 /** What instances are listed of: a repository, or a layout, an archive or any other source of images. */
-export type InstanceSource = ReadOnlyTarget & Partial<TagLister> & Partial<Pick<RegistryRepository, 'listing'>>;
+export type InstanceSource = ReadOnlyTarget & Partial<EntryLister & TagLister & Pick<RegistryRepository, 'listing'>>;
 
 /** A name, or `undefined` for an image without one, and what it points at. */
 interface Found {
@@ -54,9 +63,9 @@ export async function listInstances(
     }
   }
   if (!told) {
-    const found =
-      source.listing === undefined ? await localNames(source, call) : await resolved(source, tags, jobs, call);
-    for (const instance of await gather(source, found, jobs, call)) listed.set(instance.digest, instance);
+    const known = source.listing === undefined ? new KnownSource(source) : undefined;
+    const found = known === undefined ? await resolved(source, tags, jobs, call) : await held(source, known, call);
+    for (const one of await gather(known ?? source, found, jobs, call)) listed.set(one.digest, one);
   }
   return new Map([...listed.values()].sort(compareInstances).map((instance) => [instance.digest, instance]));
 }
@@ -84,28 +93,52 @@ async function resolved(
   return found.filter((one) => one !== undefined);
 }
 
-/** The names of a local source, and what it holds without one: entries are found by their place too. */
-async function localNames(source: InstanceSource, call: CallOptions): Promise<readonly Found[]> {
-  if (source.tags === undefined) return [{ tag: undefined, digest: (await source.resolve('', call)).digest }];
+/** What a local source holds, and `known` of it. */
+async function held(source: InstanceSource, known: KnownSource, call: CallOptions): Promise<readonly Found[]> {
   const found: Found[] = [];
-  const find = async (reference: string, tag?: string): Promise<string | undefined> => {
-    throwIfAborted(call.signal);
-    try {
-      found.push({ tag, digest: (await source.resolve(reference, call)).digest });
-      return undefined;
-    } catch (error) {
-      if (error instanceof RootfsError && /^ERR_(?:NOT_FOUND|REFERENCE_INVALID)$/.test(error.code)) return error.code;
-      throw error;
-    }
-  };
-  // A name of several images says nothing; each of them is found by its place.
-  for await (const tag of source.tags(call)) await find(tag, tag);
-  for (let place = 0; (await find(`@${place}`)) === undefined; place += 1);
+  for await (const { tag, descriptor } of source.entries?.(call) ?? entriesByName(source, call)) {
+    known.know(descriptor);
+    found.push({ tag, digest: descriptor.digest });
+  }
   return found;
 }
 
+/** What the names of a source point at, or its one image where it has none. */
+async function* entriesByName(source: InstanceSource, call: CallOptions): AsyncGenerator<HeldEntry, void, undefined> {
+  if (source.tags === undefined) yield { descriptor: await source.resolve('', call) };
+  else for await (const tag of source.tags(call)) yield { tag, descriptor: await source.resolve(tag, call) };
+}
+
+/** A source by descriptors that are known already: a layout would read its index anew for each of them. */
+class KnownSource implements ReadOnlyTarget {
+  readonly place: string;
+  readonly #source: ReadOnlyTarget;
+  readonly #known = new Map<string, Descriptor>();
+
+  constructor(source: ReadOnlyTarget) {
+    this.place = (source as { readonly place?: string }).place ?? '';
+    this.#source = source;
+  }
+
+  know(descriptor: Descriptor): void {
+    this.#known.set(descriptor.digest, descriptor);
+  }
+
+  async resolve(reference: string, options?: CallOptions): Promise<Descriptor> {
+    return this.#known.get(reference) ?? this.#source.resolve(reference, options);
+  }
+
+  fetch(target: Descriptor, options?: FetchOptions): Promise<Readable> {
+    return this.#source.fetch(target, options);
+  }
+
+  exists(target: Descriptor, options?: CallOptions): Promise<boolean> {
+    return this.#source.exists(target, options);
+  }
+}
+
 async function gather(
-  source: InstanceSource,
+  source: ReadOnlyTarget,
   found: readonly Found[],
   concurrency: number,
   options: CallOptions,
@@ -147,33 +180,34 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   'ERR_SCHEMA1_UNSUPPORTED',
 ]);
 
-async function sizeOf(source: InstanceSource, document: FetchedManifest, call: CallOptions): Promise<number> {
+async function sizeOf(source: ReadOnlyTarget, document: FetchedManifest, call: CallOptions): Promise<number> {
   const own = document.bytes.byteLength;
   if (document.kind === 'manifest') {
     const { config, layers } = document.value;
     return [config, ...layers].reduce((sum, { size }) => sum + size, own);
   }
   let sum = own;
-  for (const { digest, size } of document.value.manifests) {
-    const child = await fetchManifest(source, digest, call).catch((error: unknown) => {
+  for (const entry of document.value.manifests) {
+    if (source instanceof KnownSource) source.know(entry);
+    const child = await fetchManifest(source, entry.digest, call).catch((error: unknown) => {
       if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
       throw error;
     });
     // An index in an index counts with its own bytes only, and so does a manifest that was not copied with its index.
-    sum += child?.kind === 'manifest' ? await sizeOf(source, child, call) : size;
+    sum += child?.kind === 'manifest' ? await sizeOf(source, child, call) : entry.size;
   }
   return sum;
 }
 
 /** When an image was made: its annotation, else its config; nothing for what is no image. */
-async function madeAt(source: InstanceSource, document: FetchedManifest, call: CallOptions): Promise<Date | undefined> {
+async function madeAt(source: ReadOnlyTarget, document: FetchedManifest, call: CallOptions): Promise<Date | undefined> {
   const said = document.value.annotations?.[Annotation.created] ?? (await configTime(source, document, call));
   const date = new Date(said ?? Number.NaN);
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 async function configTime(
-  source: InstanceSource,
+  source: ReadOnlyTarget,
   document: FetchedManifest,
   { signal }: CallOptions,
 ): Promise<string | undefined> {

@@ -112,6 +112,17 @@ export interface TagLister {
   tags(options?: CallOptions): AsyncIterable<string>;
 }
 
+/** Content that a source holds, and its name there; several entries may be of one name, or of one content. */
+export interface HeldEntry {
+  readonly descriptor: Descriptor;
+  readonly tag?: string | undefined;
+}
+
+/** Optional power: all that is held here under a name or by itself. */
+export interface EntryLister {
+  entries(options?: CallOptions): AsyncIterable<HeldEntry>;
+}
+
 /** Optional power: the repositories here. */
 export interface Catalog {
   repositories(options?: CallOptions): AsyncIterable<string>;

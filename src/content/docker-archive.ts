@@ -15,14 +15,14 @@ import { type Digest, isDigest } from '../spec/digest.js';
 import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
 import { archivedManifest, type MadeManifest, makeManifest } from './archived-manifest.js';
-import type { CallOptions, ReadOnlyTarget, TagLister } from './content.js';
+import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from './content.js';
 import { type ArchivedImage, pickImage, readImageList } from './docker-image-list.js';
 import type { LayoutIndex } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
 import { archivedBlob, readArchivedIndex } from './oci-archive.js';
 
 /** A docker-archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
-export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLister, AsyncDisposable {
+export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLister, EntryLister, AsyncDisposable {
   override readonly place: string;
   readonly #archive: ArchiveFile;
   readonly #entries: ArchiveEntries;
@@ -103,6 +103,15 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     throwIfAborted(options.signal);
     yield* new Set(this.#images.flatMap((image) => image.tags));
+  }
+
+  /** Each image under each of its names, or once without one, in the archive's order. */
+  async *entries(options: CallOptions = {}): AsyncGenerator<HeldEntry, void, undefined> {
+    for (const image of this.#images) {
+      throwIfAborted(options.signal);
+      const descriptor = await this.#manifestOf(image, options);
+      for (const tag of image.tags.length === 0 ? [undefined] : image.tags) yield { descriptor, tag };
+    }
   }
 
   /** Removes the copy, where one was made; a second call does nothing. */

@@ -12,7 +12,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { type ImageIndex, parseIndex } from '../spec/image-index.js';
 import { isConfigType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
-import type { CallOptions } from './content.js';
+import type { CallOptions, HeldEntry } from './content.js';
 import { canonicalName, listNames } from './image-names.js';
 
 /** The most bytes of `index.json` that are read: 16 MiB, as many entries as an index may have. */
@@ -55,6 +55,12 @@ export class LayoutIndex {
   /** The index as it was read. */
   get value(): ImageIndex {
     return this.#index;
+  }
+
+  /** All entries, each with the name by which it is found. */
+  entries(): readonly HeldEntry[] {
+    const names = namesOf(this.#index.manifests);
+    return this.#index.manifests.map((descriptor, at) => ({ descriptor, tag: names[at] }));
   }
 
   /** Each name once, in the order of the entries. */

@@ -6,14 +6,17 @@ import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { parseImageLayout } from '../spec/image-layout.js';
 import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
-import type { CallOptions, ReadOnlyTarget, Referrers, TagLister } from './content.js';
+import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, Referrers, TagLister } from './content.js';
 import { readVerified } from './fetch-verified.js';
 import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { LocalSource, type Located } from './local-source.js';
 
 /** An OCI archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
-export class OciArchive extends LocalSource implements ReadOnlyTarget, TagLister, Referrers, AsyncDisposable {
+export class OciArchive
+  extends LocalSource
+  implements ReadOnlyTarget, TagLister, EntryLister, Referrers, AsyncDisposable
+{
   override readonly place: string;
   readonly #archive: ArchiveFile;
   readonly #entries: ArchiveEntries;
@@ -62,6 +65,12 @@ export class OciArchive extends LocalSource implements ReadOnlyTarget, TagLister
   async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     throwIfAborted(options.signal);
     yield* this.#index.names();
+  }
+
+  /** All entries, in their order. */
+  async *entries(options: CallOptions = {}): AsyncGenerator<HeldEntry, void, undefined> {
+    throwIfAborted(options.signal);
+    yield* this.#index.entries();
   }
 
   /** The manifests here that name `target` as their subject; see `layoutReferrers`. */

@@ -18,7 +18,7 @@ import { type ImageLayout, parseImageLayout } from '../spec/image-layout.js';
 import { BlobDir } from './blob-dir.js';
 import { absentBlob, lookAt, requireFolder } from './blob-file.js';
 import { BlobPlaces } from './blob-places.js';
-import type { CallOptions, Deleter, Referrers, TagLister, Target } from './content.js';
+import type { CallOptions, Deleter, EntryLister, HeldEntry, Referrers, TagLister, Target } from './content.js';
 import { readVerified } from './fetch-verified.js';
 import { syncFolder } from './folder-sync.js';
 import { readLayoutDocument } from './layout-document.js';
@@ -44,7 +44,7 @@ const NAME = /^[A-Za-z0-9._:@/+-]{1,1024}$/;
  * that other programs do not know. Links are followed where something is read; nothing is written
  * through a folder that is one. Nothing is kept open between calls.
  */
-export class OciLayout extends LocalSource implements Target, TagLister, Referrers, Deleter {
+export class OciLayout extends LocalSource implements Target, TagLister, EntryLister, Referrers, Deleter {
   override readonly place: string;
   readonly #blobs: BlobDir;
   readonly #places: BlobPlaces;
@@ -153,6 +153,12 @@ export class OciLayout extends LocalSource implements Target, TagLister, Referre
   async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     throwIfAborted(options.signal);
     yield* (await this.#readIndex()).names();
+  }
+
+  /** All entries, in their order. */
+  async *entries(options: CallOptions = {}): AsyncGenerator<HeldEntry, void, undefined> {
+    throwIfAborted(options.signal);
+    yield* (await this.#readIndex()).entries();
   }
 
   /** The manifests here that name `target` as their subject; see `layoutReferrers`. */

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { listInstances } from '../../src/client/list-instances.js';
+import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import { type BuiltImage, document, image, index, startRegistry, writeLayout } from '../../src/testing/testing.js';
@@ -77,4 +79,27 @@ test('an index whose images were not all copied counts those by their manifests'
   const [instance] = [...(await listInstances(await OciLayout.open(folder))).values()];
   const size = both.descriptor.size + sizeOf(young) + old.manifestBytes.length;
   assert.deepEqual([instance?.digest, instance?.size], [both.descriptor.digest, size]);
+});
+
+test('a layout of many entries reads its index once, not for each of them', async (t) => {
+  const folder = join(tempDir(t), 'layout');
+  await writeLayout(folder, { young, old, unnamed });
+  const source = await OciLayout.open(folder);
+  const { entries } = source;
+  source.entries = async function* (...args) {
+    yield* entries.apply(source, args);
+    rmSync(join(folder, 'index.json'));
+  };
+  assert.equal((await listInstances(source)).size, 3);
+});
+
+test('a store in memory, by its names', async () => {
+  const store = new MemoryStore();
+  for (const [digest, bytes] of young.blobs) {
+    await store.push({ mediaType: 'application/octet-stream', digest, size: bytes.length }, Readable.from([bytes]));
+  }
+  await store.tag(young.descriptor, 'b');
+  await store.tag(young.descriptor, 'a');
+  const [instance] = [...(await listInstances(store)).values()];
+  assert.deepEqual([instance?.digest, instance?.tags], [young.descriptor.digest, ['a', 'b']]);
 });
