@@ -2,7 +2,7 @@
 
 // client
 export { type ExplainedLayer, explainLayers, type LayersExplanation } from './client/explain-layers.js';
-export { type ListInstancesOptions, listInstances } from './client/list-instances.js';
+export { type InstanceSource, type ListInstancesOptions, listInstances } from './client/list-instances.js';
 export { createRegistryClient, type ExecuteOptions, type RegistryClient } from './client/registry-client.js';
 export { type ValidateImageOptions, type ValidImage, validateImage } from './client/validate-image.js';
 // content

@@ -161,7 +161,13 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     yield* (await this.#readIndex()).entries();
   }
 
-  /** The manifests here that name `target` as their subject; see `layoutReferrers`. */
+  /**
+   * The manifests here that name `target` as their subject, each once; those of `artifactType` alone where one is given.
+   * What `index.json` and the indexes below it list is read, 10,000 documents at most.
+   *
+   * @throws RootfsError `ERR_LIMIT_EXCEEDED`, `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, as `readVerified`; or the
+   *   signal's own reason
+   */
   referrers(target: Descriptor, artifactType?: string, options: CallOptions = {}): AsyncIterableIterator<Descriptor> {
     return layoutReferrers(() => this.#readIndex(), this, target, artifactType, options);
   }
