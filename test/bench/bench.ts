@@ -10,6 +10,7 @@ import { mountCases } from './cases/mount.js';
 import { rangesCases } from './cases/ranges.js';
 import { sandboxCases } from './cases/sandbox.js';
 import { unpackCases } from './cases/unpack.js';
+import { writableCases } from './cases/writable.js';
 import type { Sample } from './measure.js';
 import { openPlace, type Place } from './place.js';
 
@@ -36,10 +37,11 @@ const CASES: readonly Case[] = [
   ...rangesCases,
   ...mountCases,
   ...sandboxCases,
+  ...writableCases,
 ];
 
 function cells(row: Row): string[] {
-  const s = (value: number): string => `${value.toFixed(2)} s`;
+  const s = (value: number): string => (value < 0.1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`);
   const mb = (value: number): string => `${Math.round(value / 1e6)} MB`;
   return [
     row.what,

@@ -1,0 +1,65 @@
+/** A writable copy for one run, of a root file system that many runs share, against copying its directory. Needs root. */
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Case, Row } from '../bench.js';
+import { alternate, type Contestant, type Run, runCommand, runOnce } from '../measure.js';
+import { type Place, ROOTFS } from '../place.js';
+
+const WRITABLE_PART = fileURLToPath(new URL('../writable-part.js', import.meta.url));
+
+/** The first copy that a process makes, mounted; those after it take a tenth of that. */
+function writable(place: Place, base: string): Contestant {
+  return {
+    name: 'writable copy',
+    run: async (): Promise<Run> => {
+      const run = place.fresh();
+      try {
+        return JSON.parse(execFileSync(process.execPath, [WRITABLE_PART, base, run], { encoding: 'utf8' })) as Run;
+      } finally {
+        rmSync(run, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+function copied(place: Place, base: string): Contestant {
+  return {
+    name: 'cp',
+    run: async (): Promise<Run> => {
+      const out = place.fresh();
+      try {
+        return await runOnce(['cp', '-a', base, out]);
+      } finally {
+        rmSync(out, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+async function writableCase(place: Place, rounds: number): Promise<readonly Row[]> {
+  if (process.getuid?.() !== 0) {
+    console.log('note: mounting needs root; the case is left out');
+    return [];
+  }
+  const source = `oci:${join(place.input, 'uneven')}:bench`;
+  const rows: Row[] = [];
+  for (const form of ['unpack', 'overlay'] as const) {
+    const base = place.fresh();
+    await runCommand([...ROOTFS, form, '-q', '--no-store', '--dst', base, source]);
+    const [ours, peer] = await alternate([writable(place, base), copied(place, base)], rounds);
+    if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
+    rows.push({
+      what: `writable copy for one run, of what ${form} made`,
+      ours,
+      peer,
+      peerName: 'cp -a',
+    });
+    rmSync(base, { recursive: true, force: true });
+  }
+  return rows;
+}
+
+/** The case. */
+export const writableCases: readonly Case[] = [{ name: 'writable', inputs: ['uneven'], run: writableCase }];
