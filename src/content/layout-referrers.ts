@@ -58,7 +58,8 @@ export async function* layoutReferrers(
 function described({ mediaType, digest, size }: Descriptor, document: ManifestOrIndex): Descriptor {
   const { annotations } = document.value;
   const config = document.kind === 'manifest' ? document.value.config.mediaType : undefined;
-  const artifactType = document.value.artifactType ?? config;
+  // An empty type says as little as none.
+  const artifactType = document.value.artifactType || config;
   return {
     mediaType,
     digest,

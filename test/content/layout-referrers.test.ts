@@ -68,6 +68,13 @@ test('referrers are found beside the image and in indexes, each once, with their
   assert.deepEqual(await referrers(layout, 'application/vnd.example.none'), []);
 });
 
+test('an empty type is none: the config says what it is', async (t) => {
+  const { layout } = await opened(t, { app, made: about(target, 'empty', '') });
+  const [found] = await referrers(layout);
+  assert.equal(found?.artifactType, 'application/vnd.oci.image.config.v1+json');
+  assert.deepEqual(await referrers(layout, 'application/vnd.oci.image.config.v1+json'), [found]);
+});
+
 test('annotations are those of the referrer itself', async (t) => {
   const made = image()
     .manifestFields({ subject: target, annotations: { 'org.example.by': 'me' } })
