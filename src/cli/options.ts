@@ -1,7 +1,7 @@
 /** Options that several commands share, each declared once, and how they become the library's options. */
 import { readFile } from 'node:fs/promises';
 import type { Options } from 'yargs';
-import { isStream, RootfsError, refuseNoImage, splitTransport, systemErrorCode } from '../index.js';
+import { isStream, RootfsError, systemErrorCode } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { parseDuration } from './quantity.js';
 
@@ -243,15 +243,4 @@ export async function clientOptions(
   { signal, onProgress }: Pick<Context, 'signal' | 'onProgress'>,
 ): Promise<RegistryArguments & Pick<Context, 'signal' | 'onProgress'>> {
   return { ...(await registryArguments(args)), signal, onProgress };
-}
-
-/** A word that must name something at a registry, without `docker://`. @throws RootfsError `ERR_OPTION_INVALID`, `ERR_UNSUPPORTED` */
-export function registryWord(args: Arguments, name: string, shown: string): string {
-  const given = required(args, name, shown);
-  const { transport, rest } = splitTransport(given);
-  if (transport === 'docker') {
-    refuseNoImage(rest);
-    return rest;
-  }
-  throw new RootfsError('ERR_UNSUPPORTED', `${given}: only registries can tell this; name an image at a registry`);
 }

@@ -180,7 +180,11 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   'ERR_SCHEMA1_UNSUPPORTED',
 ]);
 
-async function sizeOf(source: ReadOnlyTarget, document: FetchedManifest, call: CallOptions): Promise<number> {
+async function sizeOf(
+  source: ReadOnlyTarget & Partial<Pick<KnownSource, 'know'>>,
+  document: FetchedManifest,
+  call: CallOptions,
+): Promise<number> {
   const own = document.bytes.byteLength;
   if (document.kind === 'manifest') {
     const { config, layers } = document.value;
@@ -188,7 +192,7 @@ async function sizeOf(source: ReadOnlyTarget, document: FetchedManifest, call: C
   }
   let sum = own;
   for (const entry of document.value.manifests) {
-    if (source instanceof KnownSource) source.know(entry);
+    source.know?.(entry);
     const child = await fetchManifest(source, entry.digest, call).catch((error: unknown) => {
       if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
       throw error;

@@ -65,7 +65,7 @@ export class LayoutIndex {
 
   /** Each name once, in the order of the entries. */
   names(): readonly string[] {
-    return [...new Set(namesOf(this.#index.manifests).filter((name) => name !== undefined))];
+    return [...new Set(this.entries().flatMap(({ tag }) => tag ?? []))];
   }
 
   /**

@@ -35,23 +35,23 @@ export async function* layoutReferrers(
   call: CallOptions,
 ): AsyncGenerator<Descriptor, void, undefined> {
   const seen = new Set<Digest>();
-  throwIfAborted(call.signal);
-  let level = (await readIndex()).value.manifests;
-  for (let depth = 0; depth <= MAX_INDEX_DEPTH && level.length > 0; depth += 1) {
-    const next: Descriptor[] = [];
-    for (const entry of level) {
+  // One list of each depth at a time: all of those that indexes may bring together would not fit into memory.
+  async function* below(entries: readonly Descriptor[], depth: number): AsyncGenerator<Descriptor, void, undefined> {
+    for (const entry of entries) {
       if (seen.has(entry.digest) || !(isManifestType(entry.mediaType) || isIndexType(entry.mediaType))) continue;
       if (seen.size >= MAX_READ_DOCUMENTS) throw tooMany(target);
       seen.add(entry.digest);
       const document = await readDocument(source, entry, call);
       if (document === undefined) continue;
-      if (document.kind === 'index') next.push(...document.value.manifests);
-      if (document.value.subject?.digest !== target.digest) continue;
-      const referrer = described(entry, document);
-      if (artifactType === undefined || referrer.artifactType === artifactType) yield referrer;
+      if (document.value.subject?.digest === target.digest) {
+        const referrer = described(entry, document);
+        if (artifactType === undefined || referrer.artifactType === artifactType) yield referrer;
+      }
+      if (document.kind === 'index' && depth < MAX_INDEX_DEPTH) yield* below(document.value.manifests, depth + 1);
     }
-    level = next;
   }
+  throwIfAborted(call.signal);
+  yield* below((await readIndex()).value.manifests, 0);
 }
 
 /** As the API describes a referrer: the type it says it has, else that of its config, and its own annotations. */

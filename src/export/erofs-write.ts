@@ -21,7 +21,7 @@ import {
   writeDeviceSlot,
   writeInode,
 } from './erofs-format.js';
-import type { PlannedInode } from './erofs-inodes.js';
+import type { PlannedDirectory, PlannedInode } from './erofs-inodes.js';
 import { ImageOutput } from './erofs-output.js';
 import type { ErofsPlan } from './erofs-plan.js';
 import { finishSuperblock, uuidOf } from './erofs-superblock.js';
@@ -71,6 +71,7 @@ class ErofsWriter {
   readonly #xattrBlock: number;
   #turnBytes = 0;
   #dataBytes = 0;
+  #hashed = 0;
 
   constructor(fd: number, input: WriteErofsInput) {
     const { plan } = input;
@@ -86,8 +87,6 @@ class ErofsWriter {
       this.#hashed += bytes.length;
     });
   }
-
-  #hashed = 0;
 
   async write(): Promise<{ readonly bytes: number; readonly uuid: Buffer }> {
     const output = this.#output;
@@ -199,7 +198,7 @@ class ErofsWriter {
   #writeTail(planned: PlannedInode): void {
     const { inode, size, tail, directory } = planned;
     if (directory !== undefined) {
-      this.#writeDirectoryBlock(planned, directory.blocks.length - 1, tail);
+      this.#writeDirectoryBlock(directory, directory.blocks.length - 1, tail);
     } else if (inode.type === 'symlink') {
       this.#output.append(Buffer.from((inode.linkTarget ?? '').slice(size - tail), 'latin1'));
     } else if (inode.data !== undefined) {
@@ -208,9 +207,7 @@ class ErofsWriter {
     }
   }
 
-  #writeDirectoryBlock(planned: PlannedInode, block: number, bytes: number): void {
-    const { directory } = planned;
-    if (directory === undefined) return;
+  #writeDirectoryBlock(directory: PlannedDirectory, block: number, bytes: number): void {
     writeDirectoryBlock(this.#output, this.#output.space(bytes), directory, block, this.#plan.inodes);
   }
 
@@ -225,7 +222,7 @@ class ErofsWriter {
     if (directory !== undefined) {
       const inBlocks = tail > 0 ? directory.blocks.length - 1 : directory.blocks.length;
       for (let block = 0; block < inBlocks; block += 1) {
-        this.#writeDirectoryBlock(planned, block, blockSize);
+        this.#writeDirectoryBlock(directory, block, blockSize);
         this.#turnBytes += blockSize;
       }
       yield;

@@ -2,7 +2,7 @@
  * Says where a repository is asked for, from the files of the machine and of the user, and from what was said here.
  *
  * It knows `hosts.toml`, `registries.conf` and folders of certificates; it does not know requests or credentials.
- * Files are read at each question and nothing is remembered.
+ * Files are read at each question; one that has not changed is not parsed again.
  */
 import { RootfsError } from '../errors.js';
 import { type ProgressListener, report } from '../progress.js';

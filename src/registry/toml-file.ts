@@ -68,8 +68,9 @@ export class TomlTable {
   }
 }
 
-/** Of how many files the last text is remembered. */
+/** Of how many files the last text is remembered, and how long that may be, in characters. */
 const MAX_PARSED = 20;
+const MAX_PARSED_TEXT = 64 * 1024;
 
 /** What files held when they were last read: they are read at each question, and parsed again where they changed. */
 const parsed = new Map<string, { readonly text: string; readonly values: Readonly<Record<string, unknown>> }>();
@@ -89,7 +90,7 @@ export async function readTomlFile(path: string): Promise<TomlTable | undefined>
   try {
     const values = parse(text, { maxDepth: 32 });
     if (parsed.size >= MAX_PARSED) parsed.clear();
-    parsed.set(path, { text, values });
+    if (text.length <= MAX_PARSED_TEXT) parsed.set(path, { text, values });
     return new TomlTable(path, values);
   } catch (error) {
     const place = error instanceof TomlError ? ` at line ${error.line}, column ${error.column}` : '';

@@ -100,6 +100,33 @@ test('a registry that speaks plain http loads nothing of TLS, of HTTP/2 and of c
   }
 });
 
+test('flags of V8 are set after the modules of Node are loaded, and before the parser of HTTP is compiled', async () => {
+  await using registry = await startRegistry();
+  registry.add('app', 'latest', image().build());
+  const folder = mkdtempSync(join(tmpdir(), 'rootfs-kit-flags-'));
+  try {
+    const log = join(folder, 'log');
+    const script = join(folder, 'watch.cjs');
+    writeFileSync(
+      script,
+      `const v8 = require('node:v8'); const said = []; const { setFlagsFromString } = v8; const { Module } = WebAssembly;
+       const loaded = () => process.moduleLoadList.map((name) => name.replace(/^NativeModule /, ''));
+       v8.setFlagsFromString = (flag) => { said.push({ flag, loaded: loaded() }); setFlagsFromString(flag); };
+       WebAssembly.Module = function (...words) { said.push({ flag: 'compiled', loaded: [] }); return new Module(...words); };
+       process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(log)}, JSON.stringify(said)));`,
+    );
+    const run = await runRootfs(['digest', `${registry.host}/app`], { env: { NODE_OPTIONS: `--require ${script}` } });
+    assert.equal(run.code, 0, run.stderr);
+    const said = JSON.parse(readFileSync(log, 'utf8')) as { flag: string; loaded: string[] }[];
+    const flags = said.map(({ flag }) => flag);
+    assert.ok(flags.includes('--liftoff-only') && flags.includes('compiled'), String(flags));
+    assert.ok(flags.indexOf('--liftoff-only') < flags.indexOf('compiled'), String(flags));
+    for (const name of ['crypto', 'fs/promises', 'net']) assert.ok(said[0]?.loaded.includes(name), name);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test('the Node that built the command runs the code that was compiled for it', () => {
   const compiled = readdirSync(join(repository, 'dist/command')).filter((name) => name.endsWith('.code'));
   assert.equal(compiled.length, 1, `dist/command holds ${compiled.length} files of compiled code`);

@@ -83,6 +83,18 @@ test('annotations are those of the referrer itself', async (t) => {
   assert.deepEqual((await referrers(layout))[0]?.annotations, { 'org.example.by': 'me' });
 });
 
+test('indexes in indexes are searched eight deep', async (t) => {
+  let nested = index().add(listed).build();
+  for (let depth = 2; depth <= 8; depth += 1) nested = index().add(nested).build();
+  const { layout } = await opened(t, { app, nested });
+  assert.deepEqual(
+    (await referrers(layout)).map(({ digest }) => digest),
+    [listed.descriptor.digest],
+  );
+  const deeper = await opened(t, { app, nested: index().add(nested).build() });
+  assert.deepEqual(await referrers(deeper.layout), []);
+});
+
 test('documents that are not here, or are none, hide nothing; wrong bytes are told', async (t) => {
   const { folder, layout } = await opened(t, { app, elsewhere, signature, untyped });
   const path = (one: BuiltImage): string => join(folder, 'blobs', one.descriptor.digest.replace(':', '/'));

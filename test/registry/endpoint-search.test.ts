@@ -472,6 +472,19 @@ blocked = true
   assert.deepEqual(await urls(machine(dir), 'one.example', 'app', 'v2'), ['https://one.example/app']);
 });
 
+test('a file that changes counts from the next question on, long ones too', async (t) => {
+  const dir = tempDir(t);
+  const options = machine(dir);
+  for (const padding of ['', `# ${'x'.repeat(100_000)}\n`]) {
+    for (const name of ['one', 'two']) {
+      put(join(dir, 'containerd/reg.example/hosts.toml'), `${padding}server = "https://${name}.example"`);
+      for (const _ of ['first', 'again']) {
+        assert.deepEqual(await urls(options, 'reg.example'), [`https://${name}.example/ns/app`]);
+      }
+    }
+  }
+});
+
 test('registries.conf: which files are read, and which of two rules is kept', async (t) => {
   const dir = tempDir(t);
   const moved = (path: string, to: string): string =>

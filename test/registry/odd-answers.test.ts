@@ -1,7 +1,7 @@
 /** Answers in the forms that others than registries give them: URLs in UTF-8, reasons in XML, what a proxy compressed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { fetchVerified } from '../../src/content/fetch-verified.js';
 import { RootfsError } from '../../src/errors.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
@@ -67,6 +67,7 @@ const json = JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message: 'slow
 for (const [encoding, body] of [
   ['gzip', gzipSync(json)],
   ['deflate', deflateSync(json)],
+  ['br', brotliCompressSync(json)],
   ['gzip', json],
 ] as const) {
   test(`a reason that is labelled ${encoding} is read (${typeof body === 'string' ? 'and is not' : 'and is'})`, async (t) => {

@@ -5,33 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { image, writeLayout } from '../../../src/testing/testing.js';
 import type { Case, Row } from '../bench.js';
-import { alternate, type Contestant, type Run, runCommand, runOnce, type Sample } from '../measure.js';
+import { command, fresh } from '../fresh.js';
+import { alternate, type Contestant, type Run, runCommand, type Sample } from '../measure.js';
 import { type Place, ROOTFS } from '../place.js';
 
 const WRITE_PART = fileURLToPath(new URL('../write-part.js', import.meta.url));
-
-type Measure = (out: string) => Promise<Run>;
-
-const command =
-  (words: (out: string) => readonly string[]): Measure =>
-  (out) =>
-    runOnce(words(out));
-
-/** What is measured writes into a fresh place each round, which is removed after it. */
-function fresh(place: Place, name: string, measure: Measure, folder = false): Contestant {
-  return {
-    name,
-    run: async (): Promise<Run> => {
-      const out = folder ? place.freshFolder() : place.fresh();
-      place.settle();
-      try {
-        return await measure(out);
-      } finally {
-        rmSync(out, { recursive: true, force: true });
-      }
-    },
-  };
-}
 
 async function pair(ours: Contestant, peer: Contestant, rounds: number): Promise<readonly [Sample, Sample]> {
   await ours.run(0);
@@ -71,9 +49,9 @@ async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]>
     ),
   );
 
-  await runOnce([...ROOTFS, 'extract', '-q', '--dst', store, source]);
+  await runCommand([...ROOTFS, 'extract', '-q', '--dst', store, source]);
   const tar = place.fresh();
-  await runOnce([...ROOTFS, 'flatten', '-q', '--store', store, '-o', tar, source]);
+  await runCommand([...ROOTFS, 'flatten', '-q', '--store', store, '-o', tar, source]);
   const gnuTar = fresh(
     place,
     'tar',

@@ -4,39 +4,11 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Case, Row } from '../bench.js';
-import { alternate, type Contestant, type Run, runCommand, runOnce } from '../measure.js';
+import { command, fresh } from '../fresh.js';
+import { alternate, type Run, runCommand } from '../measure.js';
 import { type Place, ROOTFS } from '../place.js';
 
 const WRITABLE_PART = fileURLToPath(new URL('../writable-part.js', import.meta.url));
-
-/** The first copy that a process makes, mounted; those after it take a tenth of that. */
-function writable(place: Place, base: string): Contestant {
-  return {
-    name: 'writable copy',
-    run: async (): Promise<Run> => {
-      const run = place.fresh();
-      try {
-        return JSON.parse(execFileSync(process.execPath, [WRITABLE_PART, base, run], { encoding: 'utf8' })) as Run;
-      } finally {
-        rmSync(run, { recursive: true, force: true });
-      }
-    },
-  };
-}
-
-function copied(place: Place, base: string): Contestant {
-  return {
-    name: 'cp',
-    run: async (): Promise<Run> => {
-      const out = place.fresh();
-      try {
-        return await runOnce(['cp', '-a', base, out]);
-      } finally {
-        rmSync(out, { recursive: true, force: true });
-      }
-    },
-  };
-}
 
 async function writableCase(place: Place, rounds: number): Promise<readonly Row[]> {
   if (process.getuid?.() !== 0) {
@@ -48,7 +20,16 @@ async function writableCase(place: Place, rounds: number): Promise<readonly Row[
   for (const form of ['unpack', 'overlay'] as const) {
     const base = place.fresh();
     await runCommand([...ROOTFS, form, '-q', '--no-store', '--dst', base, source]);
-    const [ours, peer] = await alternate([writable(place, base), copied(place, base)], rounds);
+    // The first copy that a process makes, mounted; those after it take a tenth of that.
+    const writable = fresh(place, 'writable copy', async (run) => {
+      return JSON.parse(execFileSync(process.execPath, [WRITABLE_PART, base, run], { encoding: 'utf8' })) as Run;
+    });
+    const copied = fresh(
+      place,
+      'cp',
+      command((out) => ['cp', '-a', base, out]),
+    );
+    const [ours, peer] = await alternate([writable, copied], rounds);
     if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
     rows.push({
       what: `writable copy for one run, of what ${form} made`,
