@@ -1,6 +1,7 @@
 /**
  * Random layers as builders on overlayfs write them: every layer names the directories it writes into, whiteouts stand
- * first and hide what the layer does not bring back, no path leads through a link, no name stands twice.
+ * first and hide what the layer does not bring back, no path leads through a link, no name stands twice. What is left out
+ * is told: engines on overlayfs refuse it or mean something else by it.
  */
 import { encodeLayer, Random, type RandomEntry, type RandomLayer, randomLayers } from './random-layers.js';
 
@@ -17,22 +18,32 @@ const ROOT: RandomEntry = {
   xattrs: {},
 };
 
+/** Why an entry is left out: an allowed difference's name. */
+export type LeftOut = 'through-no-directory' | 'equal-names' | 'brought-back' | 'opaque-of-nothing' | 'link-elsewhere';
+
 /** The layers of one image, base first: those of `randomLayers`, with all left out on which engines may differ. */
-export function plainLayers(seed: number): RandomLayer[] {
+export function plainLayers(seed: number, leftOut: (why: LeftOut) => void = () => {}): RandomLayer[] {
   const random = new Random(seed);
   /** Directories of the layers so far as they were last described, and every path that was ever something else. */
   const directories = new Map<string, RandomEntry>([['', ROOT]]);
   const others = new Set<string>();
   return randomLayers(seed, true).map((layer) => {
-    const entries = plainLayer([...removals(random, directories, others), ...layer.entries], directories, others);
+    const entries = plainLayer(
+      [...removals(random, directories, others), ...layer.entries],
+      directories,
+      others,
+      leftOut,
+    );
     return { entries, tar: encodeLayer(entries, random, true) };
   });
 }
 
 /** The images of some seeds as one: each in a folder of its own, `seed<n>`, its first layer in the first layer… */
-export function sideBySide(seeds: readonly number[]): RandomLayer[] {
+export function sideBySide(seeds: readonly number[], leftOut: (why: LeftOut) => void = () => {}): RandomLayer[] {
   const random = new Random(seeds[0] as number);
-  const all = seeds.map((seed) => plainLayers(seed).map(({ entries }) => entries.map((one) => moved(one, seed))));
+  const all = seeds.map((seed) =>
+    plainLayers(seed, leftOut).map(({ entries }) => entries.map((one) => moved(one, seed))),
+  );
   return Array.from({ length: Math.max(...all.map(({ length }) => length)) }, (_, index) => {
     const entries = all.flatMap((layers) => layers[index] ?? []);
     return { entries, tar: encodeLayer(entries, random, true) };
@@ -64,6 +75,7 @@ function plainLayer(
   wanted: readonly RandomEntry[],
   directories: Map<string, RandomEntry>,
   others: Set<string>,
+  leftOut: (why: LeftOut) => void,
 ): RandomEntry[] {
   const entries: RandomEntry[] = [];
   const named = new Map<string, RandomEntry>();
@@ -73,8 +85,13 @@ function plainLayer(
     const path = entry.at.join('/');
     entries.push(entry);
     named.set(isWhiteout(entry.kind) ? `${path} ${entry.kind}` : path, entry);
-    if (entry.kind === 'dir') directories.set(path, { ...entry, name: `./${path}/` });
-    else if (!isWhiteout(entry.kind)) others.add(path);
+    if (entry.kind === 'dir') {
+      others.delete(path);
+      directories.set(path, { ...entry, name: `./${path}/` });
+    } else if (!isWhiteout(entry.kind)) {
+      forget(path, directories, others);
+      others.add(path);
+    }
   };
   const putParents = (at: readonly string[]): void => {
     for (let length = 0; length <= at.length; length += 1) {
@@ -84,19 +101,26 @@ function plainLayer(
       put(directories.get(path) ?? { ...ROOT, at: parent, name: `${path}/`, mode: 0o711 });
     }
   };
+  const whyNot = (entry: RandomEntry): LeftOut | undefined => {
+    const path = entry.at.join('/');
+    const whiteout = isWhiteout(entry.kind);
+    if (named.has(whiteout ? `${path} ${entry.kind}` : path)) return 'equal-names';
+    if (entry.at.some((_, index) => others.has(entry.at.slice(0, index).join('/')))) return 'through-no-directory';
+    if (whiteout && broughtBack(path, entry)) return 'brought-back';
+    if (entry.kind === 'opaque' && (entry.at.length === 0 || !directories.has(path))) return 'opaque-of-nothing';
+    // What the layer itself put below a name stays where it is.
+    const full = [...named.keys()].some((known) => known.startsWith(`${path}/`));
+    if (entry.kind !== 'dir' && !whiteout && full) return 'equal-names';
+    const target = entry.kind === 'hardlink' ? named.get(entry.target.replace(/^[./]+/, ''))?.kind : 'file';
+    return target === undefined || target === 'dir' ? 'link-elsewhere' : undefined;
+  };
   for (const entry of wanted) {
     const path = entry.at.join('/');
-    const parents = entry.at.map((_, index) => entry.at.slice(0, index).join('/'));
     const whiteout = isWhiteout(entry.kind);
-    if (named.has(whiteout ? `${path} ${entry.kind}` : path) || parents.some((parent) => others.has(parent))) continue;
-    // overlayfs engines forget the whiteout where the layer brings the name back
-    if (whiteout && broughtBack(path, entry)) continue;
-    if (entry.kind === 'opaque' && (entry.at.length === 0 || !directories.has(path))) continue;
-    if (entry.kind === 'dir' ? others.has(path) : !whiteout && directories.has(path)) continue;
-    if (entry.kind === 'hardlink') {
-      const target = entry.target.replace(/^[./]+/, '');
-      const kind = named.get(target)?.kind;
-      if (kind === undefined || kind === 'dir') continue;
+    const why = whyNot(entry);
+    if (why !== undefined) {
+      leftOut(why);
+      continue;
     }
     putParents(entry.kind === 'opaque' ? entry.at : entry.at.slice(0, -1));
     if (!named.has(path) || whiteout) put({ ...entry, name: tidyName(entry) });
