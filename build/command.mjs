@@ -35,7 +35,7 @@ const dispatchersOnly = {
         .join('\n'),
       resolveDir: repository,
     }));
-    // The engine is tuned once these modules are loaded, before their parser is compiled. The file lies in `bin`.
+    // The engine is tuned once these modules are loaded. The file lies in `bin`.
     onResolve({ filter: /^tune-engine$/ }, () => ({ path: 'tune-engine', namespace: 'tuning' }));
     onLoad({ filter: /.*/, namespace: 'tuning' }, () => ({ contents: "require('./tune-engine.js').tuneEngine();" }));
     onResolve({ filter: /^\.\/tune-engine\.js$/ }, ({ path }) => ({ path, external: true }));
@@ -55,6 +55,13 @@ const dispatchersOnly = {
     onLoad({ filter: /.*/, namespace: 'no-http' }, () => ({
       contents: 'exports.maxHeaderSize = 16384; exports.IncomingMessage = class {};',
     }));
+    // The engine is told how to compile the parser.
+    onLoad({ filter: /\/undici\/lib\/dispatcher\/client-h1\.js$/ }, ({ path }) => {
+      const source = read(path);
+      const contents = source.replaceAll('new WebAssembly.Module(', "require('./tune-engine.js').compileParser(");
+      if (contents === source) throw new Error(`${path}: it compiles no parser`);
+      return { contents };
+    });
     // HTTP/2 is never negotiated, and Node's own part of it is large.
     onLoad({ filter: /\/undici\/lib\/dispatcher\/client-h2\.js$/ }, () => ({
       contents: 'module.exports = undefined;',

@@ -1,6 +1,7 @@
 /** Start-up as a list of what is loaded, not as time: what is loaded for nothing would show here. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -100,31 +101,111 @@ test('a registry that speaks plain http loads nothing of TLS, of HTTP/2 and of c
   }
 });
 
-test('flags of V8 are set after the modules of Node are loaded, and before the parser of HTTP is compiled', async () => {
-  await using registry = await startRegistry();
-  registry.add('app', 'latest', image().build());
+/** What a command does to V8, in order: flags it sets, the parser it compiles, workers it starts. */
+interface Step {
+  readonly what: string;
+  /** Modules of Node that were loaded then. */
+  readonly loaded: readonly string[];
+}
+
+async function stepsOf(argv: (folder: string) => readonly string[]): Promise<readonly Step[]> {
   const folder = mkdtempSync(join(tmpdir(), 'rootfs-kit-flags-'));
   try {
     const log = join(folder, 'log');
     const script = join(folder, 'watch.cjs');
     writeFileSync(
       script,
-      `const v8 = require('node:v8'); const said = []; const { setFlagsFromString } = v8; const { Module } = WebAssembly;
-       const loaded = () => process.moduleLoadList.map((name) => name.replace(/^NativeModule /, ''));
-       v8.setFlagsFromString = (flag) => { said.push({ flag, loaded: loaded() }); setFlagsFromString(flag); };
-       WebAssembly.Module = function (...words) { said.push({ flag: 'compiled', loaded: [] }); return new Module(...words); };
-       process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(log)}, JSON.stringify(said)));`,
+      `if (require('node:worker_threads').isMainThread) {
+         const v8 = require('node:v8'); const steps = []; const { setFlagsFromString } = v8; const { Module } = WebAssembly;
+         const loaded = () => process.moduleLoadList.map((name) => name.replace(/^NativeModule /, ''));
+         const step = (what) => steps.push({ what, loaded: loaded() });
+         v8.setFlagsFromString = (flag) => { step(flag); setFlagsFromString(flag); };
+         WebAssembly.Module = function (...words) { step('compiled'); return new Module(...words); };
+         process.on('worker', (worker) => { step('starts'); worker.prependOnceListener('online', () => step('online')); });
+         process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(log)}, JSON.stringify(steps)));
+       }`,
     );
-    const run = await runRootfs(['digest', `${registry.host}/app`], { env: { NODE_OPTIONS: `--require ${script}` } });
+    const run = await runRootfs(argv(folder), { env: { NODE_OPTIONS: `--require ${script}` } });
     assert.equal(run.code, 0, run.stderr);
-    const said = JSON.parse(readFileSync(log, 'utf8')) as { flag: string; loaded: string[] }[];
-    const flags = said.map(({ flag }) => flag);
-    assert.ok(flags.includes('--liftoff-only') && flags.includes('compiled'), String(flags));
-    assert.ok(flags.indexOf('--liftoff-only') < flags.indexOf('compiled'), String(flags));
-    for (const name of ['crypto', 'fs/promises', 'net']) assert.ok(said[0]?.loaded.includes(name), name);
+    return JSON.parse(readFileSync(log, 'utf8')) as Step[];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+const FLAG = '--no-incremental-marking';
+const DEFAULT = '--incremental-marking';
+
+test('flags of V8 are set after the modules of Node are loaded, and one while the parser of HTTP is compiled', async () => {
+  await using registry = await startRegistry();
+  registry.add('app', 'latest', image().build());
+  const steps = await stepsOf(() => ['digest', `${registry.host}/app`]);
+  const set = steps.find(({ what }) => what === FLAG);
+  for (const name of ['crypto', 'fs/promises', 'net']) assert.ok(set?.loaded.includes(name), name);
+  const names = steps.map(({ what }) => what.replace(/=.*/, ''));
+  const compiled = names.indexOf('compiled');
+  assert.equal(names[compiled - 1], '--wasm-tiering-budget');
+  assert.equal(names[compiled + 1], '--wasm-tiering-budget');
+  assert.notEqual(steps[compiled - 1]?.what, steps[compiled + 1]?.what);
+});
+
+test('V8 has its own flags while a worker starts, and those of the command again after it', async () => {
+  await using registry = await startRegistry();
+  const built = image().layer((layer) => layer.file('a', randomBytes(5 * 1024 * 1024)));
+  registry.add('app', 'latest', built.build());
+  const steps = await stepsOf((folder) => ['copy', `${registry.host}/app`, `oci:${folder}/layout:1`]);
+  const names = steps.map(({ what }) => what).filter((what) => [FLAG, DEFAULT, 'starts', 'online'].includes(what));
+  // Node's own flags as they are when each worker starts, whether the command's were set before or not.
+  let current = DEFAULT;
+  let starting = 0;
+  let seen = 0;
+  for (const name of names) {
+    if (name === 'starts') starting += 1;
+    else if (name === 'online') {
+      assert.equal(current, DEFAULT, names.join(' '));
+      starting -= 1;
+      seen += 1;
+    } else {
+      assert.ok(name === DEFAULT || starting === 0, names.join(' '));
+      current = name;
+    }
+  }
+  assert.ok(seen > 0, names.join(' '));
+  assert.equal(current, FLAG, names.join(' '));
+});
+
+test("code that was compiled under V8's own flags is taken, but for the time in which the command's are set", () => {
+  const script = `
+    const { Script } = require('node:vm');
+    const { Worker } = require('node:worker_threads');
+    const cachedData = new Script('1 + 1').createCachedData();
+    const taken = [];
+    // Another text of the same length: the same one would come out of V8's memory.
+    const look = (when) => {
+      const text = '1 + ' + (2 + taken.length / 2);
+      taken.push(when, new Script(text, { cachedData }).cachedDataRejected === false);
+    };
+    const tuning = require(${JSON.stringify(join(repository, 'bin/tune-engine.js'))});
+    look('at first');
+    tuning.compileParser(Buffer.from('0061736d01000000', 'hex'));
+    look('with the parser');
+    tuning.tuneEngine();
+    look('tuned');
+    process.on('worker', () => look('as a worker starts'));
+    new Worker('', { eval: true }).on('online', () => setImmediate(() => {
+      look('as it runs');
+      console.log(JSON.stringify(taken));
+    }));`;
+  const run = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+  assert.equal(run.stderr, '');
+  const expected = {
+    'at first': true,
+    'with the parser': true,
+    tuned: false,
+    'as a worker starts': true,
+    'as it runs': false,
+  };
+  assert.deepEqual(JSON.parse(run.stdout), Object.entries(expected).flat());
 });
 
 test('the Node that built the command runs the code that was compiled for it', () => {
