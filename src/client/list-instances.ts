@@ -1,25 +1,16 @@
 /** Every image that a name of a source leads to: as a registry lists them, or gathered name by name. */
-import type { Readable } from 'node:stream';
-import type {
-  CallOptions,
-  EntryLister,
-  FetchOptions,
-  HeldEntry,
-  ReadOnlyTarget,
-  TagLister,
-} from '../content/content.js';
+import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from '../content/content.js';
+import { listNames } from '../content/image-names.js';
 import { RootfsError } from '../errors.js';
 import { checkJobs } from '../image/copy-image.js';
-import { fetchImage } from '../image/fetch-image.js';
-import { type FetchedManifest, fetchManifest } from '../image/fetch-manifest.js';
 import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { report } from '../progress.js';
 import { compareInstances, type Instance } from '../registry/listed-instances.js';
 import type { RegistryRepository } from '../registry/repository.js';
-import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
+import { InstanceReader, isUnreadable } from './instance-reader.js';
 
 /** Options of `listInstances`. */
 export interface ListInstancesOptions extends CallOptions {
@@ -29,12 +20,6 @@ export interface ListInstancesOptions extends CallOptions {
 
 /** What instances are listed of: a repository, or a layout, an archive or any other source of images. */
 export type InstanceSource = ReadOnlyTarget & Partial<EntryLister & TagLister & Pick<RegistryRepository, 'listing'>>;
-
-/** A name, or `undefined` for an image without one, and what it points at. */
-interface Found {
-  readonly tag: string | undefined;
-  readonly digest: Digest;
-}
 
 /**
  * Lists the images of a source by digest, in the order of `compareInstances`. Where a registry's own list tells size,
@@ -63,9 +48,8 @@ export async function listInstances(
     }
   }
   if (!told) {
-    const known = source.listing === undefined ? new KnownSource(source) : undefined;
-    const found = known === undefined ? await resolved(source, tags, jobs, call) : await held(source, known, call);
-    for (const one of await gather(known ?? source, found, jobs, call)) listed.set(one.digest, one);
+    const found = source.listing === undefined ? await held(source, call) : await resolved(source, tags, jobs, call);
+    for (const one of await gather(source, found, jobs, call)) listed.set(one.digest, one);
   }
   return new Map([...listed.values()].sort(compareInstances).map((instance) => [instance.digest, instance]));
 }
@@ -76,12 +60,12 @@ async function resolved(
   tags: Iterable<string>,
   concurrency: number,
   { signal, onProgress }: CallOptions,
-): Promise<readonly Found[]> {
+): Promise<readonly HeldEntry[]> {
   const found = await mapConcurrently(
     [...tags],
-    async (tag, siblings): Promise<Found | undefined> => {
+    async (tag, siblings): Promise<HeldEntry | undefined> => {
       try {
-        return { tag, digest: (await source.resolve(tag, { signal: siblings, onProgress })).digest };
+        return { tag, descriptor: await source.resolve(tag, { signal: siblings, onProgress }) };
       } catch (error) {
         // Listed, and deleted since.
         if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
@@ -93,13 +77,10 @@ async function resolved(
   return found.filter((one) => one !== undefined);
 }
 
-/** What a local source holds, and `known` of it. */
-async function held(source: InstanceSource, known: KnownSource, call: CallOptions): Promise<readonly Found[]> {
-  const found: Found[] = [];
-  for await (const { tag, descriptor } of source.entries?.(call) ?? entriesByName(source, call)) {
-    known.know(descriptor);
-    found.push({ tag, digest: descriptor.digest });
-  }
+/** What a local source holds. */
+async function held(source: InstanceSource, call: CallOptions): Promise<readonly HeldEntry[]> {
+  const found: HeldEntry[] = [];
+  for await (const entry of source.entries?.(call) ?? entriesByName(source, call)) found.push(entry);
   return found;
 }
 
@@ -109,120 +90,39 @@ async function* entriesByName(source: InstanceSource, call: CallOptions): AsyncG
   else for await (const tag of source.tags(call)) yield { tag, descriptor: await source.resolve(tag, call) };
 }
 
-/** A source by descriptors that are known already: a layout would read its index anew for each of them. */
-class KnownSource implements ReadOnlyTarget {
-  readonly place: string;
-  readonly #source: ReadOnlyTarget;
-  readonly #known = new Map<string, Descriptor>();
-
-  constructor(source: ReadOnlyTarget) {
-    this.place = (source as { readonly place?: string }).place ?? '';
-    this.#source = source;
-  }
-
-  know(descriptor: Descriptor): void {
-    this.#known.set(descriptor.digest, descriptor);
-  }
-
-  async resolve(reference: string, options?: CallOptions): Promise<Descriptor> {
-    return this.#known.get(reference) ?? this.#source.resolve(reference, options);
-  }
-
-  fetch(target: Descriptor, options?: FetchOptions): Promise<Readable> {
-    return this.#source.fetch(target, options);
-  }
-
-  exists(target: Descriptor, options?: CallOptions): Promise<boolean> {
-    return this.#source.exists(target, options);
-  }
-}
-
+/** Reads what was found, each image once under all its names. What cannot be read is told, in order. */
 async function gather(
-  source: ReadOnlyTarget,
-  found: readonly Found[],
+  source: InstanceSource,
+  found: readonly HeldEntry[],
   concurrency: number,
   options: CallOptions,
 ): Promise<readonly Instance[]> {
-  const byDigest = new Map<Digest, Set<string>>();
-  for (const { tag, digest } of found) {
-    const tags = byDigest.get(digest) ?? new Set();
-    if (tag !== undefined) tags.add(tag);
-    byDigest.set(digest, tags);
+  const byDigest = new Map<Digest, { readonly target: Descriptor; readonly names: Set<string> }>();
+  for (const { tag, descriptor } of found) {
+    const one = byDigest.get(descriptor.digest) ?? { target: descriptor, names: new Set() };
+    if (tag !== undefined) one.names.add(tag);
+    byDigest.set(descriptor.digest, one);
   }
+  const reader = new InstanceReader(source, source.listing !== undefined);
   const instances = await mapConcurrently(
-    [...byDigest],
-    async ([digest, names], signal): Promise<Instance | undefined> => {
-      const call = { signal, onProgress: options.onProgress };
+    [...byDigest.values()],
+    async ({ target, names }, signal): Promise<Instance | string> => {
       const tags = [...names].sort();
       try {
-        const document = await fetchManifest(source, digest, call);
-        const created = await madeAt(source, document, call);
-        const size = await sizeOf(source, document, call);
-        return { digest, size, tags, ...(created === undefined ? {} : { created }) };
+        const { size, created } = await reader.read(target, { signal, onProgress: options.onProgress });
+        return { digest: target.digest, size, tags, ...(created === undefined ? {} : { created }) };
       } catch (error) {
         throwIfAborted(options.signal);
-        if (!(error instanceof RootfsError) || !LEFT_OUT.has(error.code)) throw error;
-        const named = tags.length === 0 ? '' : ` (${tags.join(', ')})`;
-        report(options.onProgress, { type: 'warning:raised', message: `${error.message}; left out${named}` });
-        return undefined;
+        if (!isUnreadable(error)) throw error;
+        const named = tags.length === 0 ? '' : ` (${listNames(tags)})`;
+        return `${error.message}; left out${named}`;
       }
     },
     { concurrency, signal: options.signal },
   );
-  return instances.filter((instance) => instance !== undefined);
+  return instances.filter((instance): instance is Instance => {
+    if (typeof instance !== 'string') return true;
+    report(options.onProgress, { type: 'warning:raised', message: instance });
+    return false;
+  });
 }
-
-/** What one name leads to that is no reason to list none of the others. */
-const LEFT_OUT: ReadonlySet<string> = new Set([
-  'ERR_NOT_FOUND',
-  'ERR_MANIFEST_INVALID',
-  'ERR_NOT_AN_IMAGE',
-  'ERR_SCHEMA1_UNSUPPORTED',
-]);
-
-async function sizeOf(
-  source: ReadOnlyTarget & Partial<Pick<KnownSource, 'know'>>,
-  document: FetchedManifest,
-  call: CallOptions,
-): Promise<number> {
-  const own = document.bytes.byteLength;
-  if (document.kind === 'manifest') {
-    const { config, layers } = document.value;
-    return [config, ...layers].reduce((sum, { size }) => sum + size, own);
-  }
-  let sum = own;
-  for (const entry of document.value.manifests) {
-    source.know?.(entry);
-    const child = await fetchManifest(source, entry.digest, call).catch((error: unknown) => {
-      if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
-      throw error;
-    });
-    // An index in an index counts with its own bytes only, and so does a manifest that was not copied with its index.
-    sum += child?.kind === 'manifest' ? await sizeOf(source, child, call) : entry.size;
-  }
-  return sum;
-}
-
-/** When an image was made: its annotation, else its config; nothing for what is no image. */
-async function madeAt(source: ReadOnlyTarget, document: FetchedManifest, call: CallOptions): Promise<Date | undefined> {
-  const said = document.value.annotations?.[Annotation.created] ?? (await configTime(source, document, call));
-  const date = new Date(said ?? Number.NaN);
-  return Number.isNaN(date.getTime()) ? undefined : date;
-}
-
-async function configTime(
-  source: ReadOnlyTarget,
-  document: FetchedManifest,
-  { signal }: CallOptions,
-): Promise<string | undefined> {
-  try {
-    // Of an index any image tells it; without a listener, so that nobody is warned of its platform.
-    const image = await fetchImage(source, document.descriptor.digest, { signal });
-    return image.config.value.created ?? undefined;
-  } catch (error) {
-    if (error instanceof RootfsError && QUIET.has(error.code)) return undefined;
-    throw error;
-  }
-}
-
-const QUIET: ReadonlySet<string> = new Set(['ERR_NOT_AN_IMAGE', 'ERR_PLATFORM_NOT_FOUND', 'ERR_CONFIG_INVALID']);

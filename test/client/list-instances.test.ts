@@ -8,7 +8,16 @@ import { listInstances } from '../../src/client/list-instances.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import type { ProgressEvent } from '../../src/progress.js';
-import { type BuiltImage, document, image, index, startRegistry, writeLayout } from '../../src/testing/testing.js';
+import {
+  type BuiltImage,
+  describe,
+  digestOf,
+  document,
+  image,
+  index,
+  startRegistry,
+  writeLayout,
+} from '../../src/testing/testing.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -79,6 +88,106 @@ test('an index whose images were not all copied counts those by their manifests'
   const [instance] = [...(await listInstances(await OciLayout.open(folder))).values()];
   const size = both.descriptor.size + sizeOf(young) + old.manifestBytes.length;
   assert.deepEqual([instance?.digest, instance?.size], [both.descriptor.digest, size]);
+});
+
+test('an index is listed with a time whatever its platforms are, and whichever of its images are here', async (t) => {
+  const folder = join(tempDir(t), 'layout');
+  const partial = index()
+    .attestation(old)
+    .add(young, { platform: 'linux/amd64', missing: true })
+    .add(old, { platform: 'linux/s390x' })
+    .add(unnamed, { platform: 'linux/riscv64' })
+    .build();
+  await writeLayout(folder, { partial });
+  const [instance] = [...(await listInstances(await OciLayout.open(folder))).values()];
+  assert.deepEqual([instance?.tags, instance?.created], [['partial'], new Date('2020-01-01')]);
+});
+
+test('an index that lists no manifests, as caches of builds do, counts what it lists', async (t) => {
+  const folder = join(tempDir(t), 'layout');
+  const layer = describe('application/vnd.oci.image.layer.v1.tar+gzip', Buffer.from('layer'));
+  const config = describe('application/vnd.buildkit.cacheconfig.v0', Buffer.from('{}'));
+  const cache = index().entry(layer).entry(config).build();
+  await writeLayout(folder, { cache, nested: index().add(cache).build() });
+  const found = await listInstances(await OciLayout.open(folder));
+  const size = cache.indexBytes.length + layer.size + config.size;
+  assert.deepEqual(found.get(cache.descriptor.digest), { digest: cache.descriptor.digest, size, tags: ['cache'] });
+  assert.equal(found.size, 2);
+});
+
+test('an image whose config is missing, or is none, is listed without a time', async (t) => {
+  const folder = join(tempDir(t), 'layout');
+  const nonsense = image().manifestFields({ config: describe(old.manifest.config.mediaType, Buffer.from('[]')) });
+  await writeLayout(folder, { young, nonsense: nonsense.build() });
+  rmSync(join(folder, 'blobs', young.manifest.config.digest.replace(':', '/')));
+  writeFileSync(join(folder, 'blobs', digestOf(Buffer.from('[]')).replace(':', '/')), '[]');
+  const found = [...(await listInstances(await OciLayout.open(folder))).values()];
+  assert.deepEqual(found.map(({ tags, created }) => [tags, created]).sort(), [
+    [['nonsense'], undefined],
+    [['young'], undefined],
+  ]);
+});
+
+test('what cannot be read by its size, its digest or its kind hides nothing else; wrong bytes end the list', async (t) => {
+  const folder = join(tempDir(t), 'layout');
+  await writeLayout(folder, {
+    young,
+    schema1: document('application/vnd.docker.distribution.manifest.v1+json', '{"schemaVersion":1}'),
+  });
+  const list = join(folder, 'index.json');
+  const parsed = JSON.parse(readFileSync(list, 'utf8'));
+  const { mediaType } = young.descriptor;
+  parsed.manifests.push(
+    { mediaType, digest: `sha256:${'a'.repeat(64)}`, size: 4 * 1024 * 1024 + 1 },
+    { mediaType, digest: `sha384:${'a'.repeat(96)}`, size: 2 },
+  );
+  writeFileSync(list, JSON.stringify(parsed));
+  const warnings: string[] = [];
+  const onProgress = (event: ProgressEvent): void => {
+    if (event.type === 'warning:raised') warnings.push(event.message);
+  };
+  const source = await OciLayout.open(folder);
+  assert.deepEqual([...(await listInstances(source, { onProgress })).keys()], [young.descriptor.digest]);
+  assert.equal(warnings.length, 3, warnings.join('\n'));
+  for (const [at, pattern] of [
+    /schema 1.*left out \(schema1\)$/,
+    /limit of 4194304.*left out$/,
+    /sha384.*left out$/,
+  ].entries()) {
+    assert.match(warnings[at] ?? '', pattern);
+  }
+  const path = join(folder, 'blobs', young.descriptor.digest.replace(':', '/'));
+  writeFileSync(path, readFileSync(path).fill(0x20));
+  await assert.rejects(listInstances(source), { code: 'ERR_DIGEST_MISMATCH' });
+});
+
+test('manifests and configs that many images share are read once', async (t) => {
+  const folder = join(tempDir(t), 'layout');
+  const labelled = (at: number): BuiltImage =>
+    image()
+      .manifestFields({ ...old.manifest, annotations: { at: `${at}` } })
+      .build();
+  const pair = (at: number) => {
+    const both = index().fields({ annotations: { at: `${at}` } });
+    for (let entry = 0; entry < 20; entry += 1) both.add(young);
+    return both.build();
+  };
+  const images = Array.from({ length: 10 }, (_, at) => [
+    [`i${at}`, pair(at)],
+    [`m${at}`, labelled(at)],
+  ]).flat();
+  await writeLayout(folder, { old, ...Object.fromEntries(images) });
+  const source = await OciLayout.open(folder);
+  const { fetch } = source;
+  const fetched = new Map<string, number>();
+  source.fetch = (target, options) => {
+    fetched.set(target.digest, (fetched.get(target.digest) ?? 0) + 1);
+    return fetch.call(source, target, options);
+  };
+  const found = await listInstances(source);
+  assert.equal(found.size, 21);
+  for (const [digest, times] of fetched) assert.equal(times, 1, digest);
+  for (const { created } of found.values()) assert.ok(created);
 });
 
 test('a layout of many entries reads its index once, not for each of them', async (t) => {
