@@ -17,6 +17,9 @@ import { isManifestType } from '../spec/media-types.js';
 /** How many manifests and configs are remembered for the other images that share them. */
 const MAX_REMEMBERED = 50_000;
 
+/** How many manifests of an index are read for its size; more than any index of images has. */
+export const MAX_MEASURED = 1000;
+
 /** How many images of an index are asked when they were made. */
 const MAX_ASKED = 8;
 
@@ -66,7 +69,7 @@ export class InstanceReader {
 
   /**
    * Measures the image that `target` is. What an index lists and nobody can read, or what is no manifest, counts with
-   * the size that the index tells; so does an index in an index.
+   * the size that the index tells; so do an index in an index, and manifests after the first `MAX_MEASURED`.
    *
    * @throws RootfsError as `fetchManifest`; or the signal's own reason
    */
@@ -83,8 +86,11 @@ export class InstanceReader {
 
   async #partsOf(index: ImageIndex, call: CallOptions): Promise<readonly Part[]> {
     const parts: Part[] = [];
+    let measured = 0;
     for (const entry of index.manifests) {
-      const part = isManifestType(entry.mediaType) ? await this.#part(entry, call) : undefined;
+      const readable = isManifestType(entry.mediaType) && measured < MAX_MEASURED;
+      if (readable) measured += 1;
+      const part = readable ? await this.#part(entry, call) : undefined;
       parts.push({ size: part?.size ?? entry.size, config: isAttestation(entry) ? undefined : part?.config });
     }
     return parts;

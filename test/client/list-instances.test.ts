@@ -4,6 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { MAX_MEASURED } from '../../src/client/instance-reader.js';
 import { listInstances } from '../../src/client/list-instances.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
@@ -159,6 +160,17 @@ test('what cannot be read by its size, its digest or its kind hides nothing else
   const path = join(folder, 'blobs', young.descriptor.digest.replace(':', '/'));
   writeFileSync(path, readFileSync(path).fill(0x20));
   await assert.rejects(listInstances(source), { code: 'ERR_DIGEST_MISMATCH' });
+});
+
+test(`of an index ${MAX_MEASURED} manifests are read, the others count as it says`, async (t) => {
+  const folder = join(tempDir(t), 'layout');
+  const many = index();
+  for (let entry = 0; entry < MAX_MEASURED - 1; entry += 1) many.add(unnamed);
+  const built = many.add(old).add(young).build();
+  await writeLayout(folder, { built });
+  const [instance] = [...(await listInstances(await OciLayout.open(folder))).values()];
+  const others = (MAX_MEASURED - 1) * sizeOf(unnamed) + sizeOf(old) + young.manifestBytes.length;
+  assert.equal(instance?.size, built.indexBytes.length + others);
 });
 
 test('manifests and configs that many images share are read once', async (t) => {
