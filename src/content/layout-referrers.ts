@@ -6,6 +6,7 @@
  */
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { type ManifestOrIndex, parseManifestOrIndex } from '../spec/image-document.js';
@@ -17,11 +18,15 @@ import { type LayoutIndex, MAX_INDEX_DEPTH } from './layout-index.js';
 /** How many manifests and indexes of a layout are read for the referrers of one image. */
 export const MAX_READ_DOCUMENTS = 10_000;
 
-/** What does not hide the rest: a document that is not here, or is none. Wrong bytes are told. */
-const PASSED_OVER: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_MANIFEST_INVALID', 'ERR_NOT_AN_IMAGE']);
+/** What is no referrer, and hides none: a manifest that was not copied with its index, or something else. */
+const NO_REFERRER: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_NOT_AN_IMAGE', 'ERR_SCHEMA1_UNSUPPORTED']);
+
+/** What may have been one. Wrong bytes are not passed over: they end the search. */
+const TOLD: ReadonlySet<string> = new Set(['ERR_MANIFEST_INVALID', 'ERR_LIMIT_EXCEEDED', 'ERR_DIGEST_UNSUPPORTED']);
 
 /**
- * Yields each referrer of `target` once, only those of `artifactType` where one is given.
+ * Yields each referrer of `target` once, in the order of the lists, only those of `artifactType` where one is given. A
+ * document that cannot be read is passed over with a warning.
  *
  * @param readIndex Reads `index.json`.
  * @throws RootfsError `ERR_LIMIT_EXCEEDED` (over `MAX_READ_DOCUMENTS`), `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, and
@@ -35,30 +40,38 @@ export async function* layoutReferrers(
   call: CallOptions,
 ): AsyncGenerator<Descriptor, void, undefined> {
   const seen = new Set<Digest>();
-  // One list of each depth at a time: all of those that indexes may bring together would not fit into memory.
-  async function* below(entries: readonly Descriptor[], depth: number): AsyncGenerator<Descriptor, void, undefined> {
+  // One list at a time is in memory, and those that lead to it.
+  const search = async function* (
+    entries: readonly Descriptor[],
+    depth: number,
+  ): AsyncGenerator<Descriptor, void, undefined> {
     for (const entry of entries) {
       if (seen.has(entry.digest) || !(isManifestType(entry.mediaType) || isIndexType(entry.mediaType))) continue;
       if (seen.size >= MAX_READ_DOCUMENTS) throw tooMany(target);
       seen.add(entry.digest);
       const document = await readDocument(source, entry, call);
-      if (document === undefined) continue;
-      if (document.value.subject?.digest === target.digest) {
+      if (document?.value.subject?.digest === target.digest) {
         const referrer = described(entry, document);
         if (artifactType === undefined || referrer.artifactType === artifactType) yield referrer;
       }
-      if (document.kind === 'index' && depth < MAX_INDEX_DEPTH) yield* below(document.value.manifests, depth + 1);
+      if (document?.kind !== 'index') continue;
+      if (depth < MAX_INDEX_DEPTH) yield* search(document.value.manifests, depth + 1);
+      else warn(call, `${entry.digest}: over ${MAX_INDEX_DEPTH} deep in other indexes; what it lists is left out`);
     }
-  }
+  };
   throwIfAborted(call.signal);
-  yield* below((await readIndex()).value.manifests, 0);
+  yield* search((await readIndex()).value.manifests, 0);
+}
+
+function warn({ onProgress }: CallOptions, message: string): void {
+  report(onProgress, { type: 'warning:raised', message });
 }
 
 /** As the API describes a referrer: the type it says it has, else that of its config, and its own annotations. */
 function described({ mediaType, digest, size }: Descriptor, document: ManifestOrIndex): Descriptor {
   const { annotations } = document.value;
   const config = document.kind === 'manifest' ? document.value.config.mediaType : undefined;
-  // An empty type says as little as none.
+  // An empty type is none.
   const artifactType = document.value.artifactType || config;
   return {
     mediaType,
@@ -75,11 +88,13 @@ async function readDocument(
   call: CallOptions,
 ): Promise<ManifestOrIndex | undefined> {
   try {
-    return parseManifestOrIndex(await readVerified(source, entry, call), { subject: entry.digest });
+    const bytes = await readVerified(source, entry, call);
+    return parseManifestOrIndex(bytes, { subject: entry.digest, mediaType: entry.mediaType });
   } catch (error) {
     throwIfAborted(call.signal);
-    if (error instanceof RootfsError && PASSED_OVER.has(error.code)) return undefined;
-    throw error;
+    if (!(error instanceof RootfsError) || !(NO_REFERRER.has(error.code) || TOLD.has(error.code))) throw error;
+    if (TOLD.has(error.code)) warn(call, `${error.message}; it may be a referrer, and is left out`);
+    return undefined;
   }
 }
 

@@ -3,10 +3,20 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { MAX_INDEX_DEPTH } from '../../src/content/layout-index.js';
 import { MAX_READ_DOCUMENTS } from '../../src/content/layout-referrers.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { type BuiltImage, digestOf, image, index, writeLayout } from '../../src/testing/testing.js';
+import {
+  type BuiltImage,
+  type BuiltIndex,
+  digestOf,
+  document,
+  image,
+  index,
+  writeLayout,
+} from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const app = image()
@@ -83,16 +93,65 @@ test('annotations are those of the referrer itself', async (t) => {
   assert.deepEqual((await referrers(layout))[0]?.annotations, { 'org.example.by': 'me' });
 });
 
-test('indexes in indexes are searched eight deep', async (t) => {
-  let nested = index().add(listed).build();
-  for (let depth = 2; depth <= 8; depth += 1) nested = index().add(nested).build();
-  const { layout } = await opened(t, { app, nested });
+test("an empty type is none: then it is the config's, and an index has none", async (t) => {
+  const empty = about(target, 'empty', '');
+  const bare = index().fields({ subject: target }).build();
+  const typed = index().fields({ subject: target, artifactType: 'application/vnd.example.set' }).build();
+  const { layout } = await opened(t, { app, empty, bare, typed });
+  const found = await referrers(layout);
   assert.deepEqual(
-    (await referrers(layout)).map(({ digest }) => digest),
-    [listed.descriptor.digest],
+    found.map((one) => ('artifactType' in one ? one.artifactType : 'none')),
+    ['application/vnd.oci.image.config.v1+json', 'none', 'application/vnd.example.set'],
   );
-  const deeper = await opened(t, { app, nested: index().add(nested).build() });
-  assert.deepEqual(await referrers(deeper.layout), []);
+  assert.deepEqual(await referrers(layout, 'application/vnd.example.set'), [found[2]]);
+});
+
+test('what may be a referrer and cannot be read is told, and hides nothing', async (t) => {
+  const mediaType = target.mediaType;
+  const odd = index()
+    .entry({ mediaType, digest: `sha384:${'a'.repeat(96)}`, size: 2 })
+    .entry({ mediaType, digest: `sha256:${'a'.repeat(64)}`, size: 4 * 1024 * 1024 + 1 })
+    .add(document(mediaType, '{"schemaVersion":2}'))
+    .add(document('application/vnd.docker.distribution.manifest.v1+json', { schemaVersion: 1 }))
+    .add(document('application/vnd.oci.image.index.v1+json', signature.manifest))
+    .build();
+  const { layout } = await opened(t, { app, odd, untyped });
+  const warnings: string[] = [];
+  const onProgress = (event: ProgressEvent): void => {
+    if (event.type === 'warning:raised') warnings.push(event.message);
+  };
+  const found: Descriptor[] = [];
+  for await (const one of layout.referrers(target, undefined, { onProgress })) found.push(one);
+  assert.deepEqual(
+    found.map(({ digest }) => digest),
+    [untyped.descriptor.digest],
+  );
+  const told = [/sha384/, /limit of 4194304/, /config of the image manifest is missing/, /announced as/];
+  assert.equal(warnings.length, told.length, warnings.join('\n'));
+  for (const [at, pattern] of told.entries()) {
+    assert.match(warnings[at] ?? '', pattern);
+    assert.match(warnings[at] ?? '', /; it may be a referrer, and is left out$/);
+  }
+});
+
+test(`indexes are followed ${MAX_INDEX_DEPTH} deep; that there is more is told`, async (t) => {
+  const nest = (depth: number): BuiltIndex => {
+    let nested = index().add(signature).build();
+    for (let level = 1; level < depth; level += 1) nested = index().add(nested).build();
+    return nested;
+  };
+  const search = async (depth: number): Promise<readonly [number, number]> => {
+    const { layout } = await opened(t, { app, nested: nest(depth) });
+    let warnings = 0;
+    let found = 0;
+    const onProgress = (event: ProgressEvent): void => {
+      if (event.type === 'warning:raised' && /8 deep/.test(event.message)) warnings += 1;
+    };
+    for await (const _ of layout.referrers(target, undefined, { onProgress })) found += 1;
+    return [found, warnings];
+  };
+  assert.deepEqual(await search(MAX_INDEX_DEPTH), [1, 0]);
+  assert.deepEqual(await search(MAX_INDEX_DEPTH + 1), [0, 1]);
 });
 
 test('documents that are not here, or are none, hide nothing; wrong bytes are told', async (t) => {
