@@ -143,18 +143,24 @@ export class LayoutIndex {
   }
 
   async #byDigest(digest: Digest, read: ReadDocument, options: CallOptions): Promise<ResolvedEntry> {
-    let level: readonly Descriptor[] = this.#index.manifests;
+    const here = (entry: Descriptor): boolean => entry.digest === digest;
+    const own = this.#index.manifests.find(here);
+    if (own !== undefined) return { descriptor: own };
+    let level = this.#index.manifests.filter(isIndexEntry);
     const seen = new Set<Digest>();
-    for (let depth = 0; depth <= MAX_INDEX_DEPTH && level.length > 0; depth++) {
-      const found = level.find((entry) => entry.digest === digest);
-      if (found !== undefined) return { descriptor: found };
+    for (let depth = 0; depth < MAX_INDEX_DEPTH && level.length > 0; depth++) {
       const next: Descriptor[] = [];
       for (const entry of level) {
         throwIfAborted(options.signal);
-        if (!isIndexType(entry.mediaType) || seen.has(entry.digest) || seen.size >= MAX_INDEXES) continue;
+        if (seen.has(entry.digest) || seen.size >= MAX_INDEXES) continue;
         seen.add(entry.digest);
         try {
-          next.push(...parseIndex(await read(entry, options), { subject: entry.digest }).manifests);
+          const { manifests } = parseIndex(await read(entry, options), { subject: entry.digest });
+          const found = manifests.find(here);
+          if (found !== undefined) return { descriptor: found };
+          // Of a list of thousands, what may lead further is kept.
+          const further = manifests.filter((one) => isIndexEntry(one) && !seen.has(one.digest));
+          next.push(...further.slice(0, MAX_INDEXES - next.length));
         } catch (error) {
           // One index that is missing or broken does not hide what the others list.
           throwIfAborted(options.signal);
@@ -209,6 +215,10 @@ export class LayoutIndex {
 
 function distinctOf(entries: readonly Descriptor[]): readonly Descriptor[] {
   return [...new Map(entries.map((entry) => [entry.digest, entry])).values()];
+}
+
+function isIndexEntry({ mediaType }: Descriptor): boolean {
+  return isIndexType(mediaType);
 }
 
 /** Whether an entry may be an image: attestations, artifacts and what is of no known type may not. */

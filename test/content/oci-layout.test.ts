@@ -120,6 +120,29 @@ test('a digest is found through nested indexes, with and without @; a broken one
   await assert.rejects(layout.resolve(A), { code: 'ERR_NOT_FOUND' });
 });
 
+test('no more indexes are read than it takes to find a digest, and none twice', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  const first = index().add(built).build();
+  const second = index()
+    .add(built)
+    .fields({ annotations: { second: 'yes' } })
+    .build();
+  const outer = index().add(first).add(first).add(second).build();
+  await writeLayout(dir, { outer });
+  const layout = await OciLayout.open(dir);
+  const { fetch } = layout;
+  const read: string[] = [];
+  layout.fetch = (target, options) => {
+    read.push(target.digest);
+    return fetch.call(layout, target, options);
+  };
+  await layout.resolve(built.descriptor.digest);
+  assert.deepEqual(read, [outer.descriptor.digest, first.descriptor.digest]);
+  await assert.rejects(layout.resolve(A), { code: 'ERR_NOT_FOUND' });
+  assert.deepEqual(read.slice(2), [outer.descriptor.digest, first.descriptor.digest, second.descriptor.digest]);
+});
+
 test('indexes that hold each other too deep end in ERR_NOT_FOUND', async (t) => {
   const dir = tempDir(t);
   let built = index().add(contractImage()).build();
