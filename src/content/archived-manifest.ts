@@ -1,4 +1,4 @@
-/** From an entry of a docker-archive's list to a manifest: the image's own where the archive has it, else a made one. */
+/** From an entry of a docker-archive's list to a manifest that is made for it; its own is in `archived-manifests.ts`. */
 import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -6,15 +6,16 @@ import { closeAfter } from '../io/close-after.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
-import { parseManifestOrIndex } from '../spec/image-document.js';
 import { readJsonObject } from '../spec/json-document.js';
-import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
+import { MediaType } from '../spec/media-types.js';
 import type { ArchiveEntries } from './archive-entries.js';
 import { absentBlob, hashFile, openRegularFile } from './blob-file.js';
-import type { BlobLocation, CallOptions, ReadOnlyStorage } from './content.js';
+import type { BlobLocation, CallOptions } from './content.js';
 import type { ArchivedImage } from './docker-image-list.js';
-import { readVerified } from './fetch-verified.js';
 import type { Located } from './local-source.js';
+
+/** Digests of files in an archive, by where they lie: several images may have the same layer. */
+export type KnownHashes = Map<number, Digest>;
 
 /** A manifest that was made, and where what it names lies. */
 export interface MadeManifest {
@@ -23,20 +24,19 @@ export interface MadeManifest {
   readonly blobs: ReadonlyMap<Digest, Located>;
 }
 
-/** How many documents of the layout inside an archive are read in search of an image's own manifest. */
-export const MAX_ARCHIVED_DOCUMENTS = 256;
-
 /**
  * Makes a Docker manifest (schema 2) for an image: the config by the digest of its bytes, the layers as they lie in
  * the archive. An uncompressed layer is named by its diffID, one under `blobs/` by its name: neither is hashed here,
- * whoever fetches it verifies it. Other compressed layers are hashed.
+ * whoever fetches it verifies it. Other compressed layers are hashed, each once.
  *
+ * @param hashes What was hashed for other images of the archive, and is now.
  * @throws RootfsError as `DockerArchive.resolve`
  */
 export async function makeManifest(
   image: ArchivedImage,
   entries: ArchiveEntries,
   place: string,
+  hashes: KnownHashes,
   options: CallOptions = {},
 ): Promise<MadeManifest> {
   const configBytes = await entries.readDocument(image.config);
@@ -49,7 +49,7 @@ export async function makeManifest(
   for (const [at, name] of image.layers.entries()) {
     const location = entries.find(name);
     if (location === undefined) throw missing(place, name);
-    const layer = await describeLayer(name, location, diffIds[at], place, options.signal);
+    const layer = await describeLayer(name, location, diffIds[at], place, hashes, options.signal);
     blobs.set(layer.digest, location);
     layers.push(layer);
   }
@@ -63,43 +63,12 @@ export async function makeManifest(
   return { manifest: { mediaType, bytes: Buffer.from(JSON.stringify(document)) }, config, blobs };
 }
 
-/**
- * The image's own manifest among the documents of the layout inside the archive: one with this config, all of whose
- * layers are here. `undefined` where there is none.
- */
-export async function archivedManifest(
-  roots: readonly Descriptor[],
-  made: MadeManifest,
-  archive: ReadOnlyStorage,
-  options: CallOptions = {},
-): Promise<Descriptor | undefined> {
-  const pending = [...roots];
-  for (let read = 0; read < MAX_ARCHIVED_DOCUMENTS; read++) {
-    const entry = pending.shift();
-    if (entry === undefined) return undefined;
-    if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) continue;
-    try {
-      const bytes = await readVerified(archive, entry, options);
-      const document = parseManifestOrIndex(bytes, { subject: entry.digest, mediaType: entry.mediaType });
-      if (document.kind === 'index') pending.push(...document.value.manifests);
-      else if (document.value.config.digest === made.config) {
-        const here = await Promise.all(document.value.layers.map((layer) => archive.exists(layer)));
-        if (here.every(Boolean)) return { mediaType: entry.mediaType, digest: entry.digest, size: entry.size };
-      }
-    } catch (error) {
-      // A document that is missing or of another kind: platforms that were not saved, attestations.
-      throwIfAborted(options.signal);
-      if (!(error instanceof RootfsError)) throw error;
-    }
-  }
-  return undefined;
-}
-
 async function describeLayer(
   name: string,
   location: BlobLocation,
   diffId: Digest | undefined,
   place: string,
+  hashes: KnownHashes,
   signal: AbortSignal | undefined,
 ): Promise<Descriptor> {
   throwIfAborted(signal);
@@ -113,11 +82,10 @@ async function describeLayer(
     const inBlobs = /^(?:\.?\/)*blobs\/(sha256|sha512)\/([0-9a-f]+)$/.exec(name);
     const named = inBlobs === null ? undefined : `${inBlobs[1]}:${inBlobs[2]}`;
     const known = (plain ? diffId : undefined) ?? (named !== undefined && isDigest(named) ? named : undefined);
-    return {
-      mediaType,
-      size: location.size,
-      digest: known ?? (await hashFile(opened.file, 'sha256', location, signal)),
-    };
+    const { offset, size } = location;
+    const digest = known ?? hashes.get(offset) ?? (await hashFile(opened.file, 'sha256', location, signal));
+    if (known === undefined) hashes.set(offset, digest);
+    return { mediaType, size, digest };
   });
 }
 

@@ -10,16 +10,22 @@
 import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
-import { archivedManifest, type MadeManifest, makeManifest } from './archived-manifest.js';
+import { type KnownHashes, type MadeManifest, makeManifest } from './archived-manifest.js';
+import { ArchivedManifests } from './archived-manifests.js';
 import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from './content.js';
 import { type ArchivedImage, pickImage, readImageList } from './docker-image-list.js';
+import { listNames } from './image-names.js';
 import type { LayoutIndex } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
 import { archivedBlob, readArchivedIndex } from './oci-archive.js';
+
+/** What is wrong with one image of an archive, and with none of the others. */
+const NO_IMAGE: ReadonlySet<string> = new Set(['ERR_ARCHIVE_INVALID', 'ERR_CONFIG_INVALID', 'ERR_LIMIT_EXCEEDED']);
 
 /** A docker-archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
 export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLister, EntryLister, AsyncDisposable {
@@ -27,7 +33,8 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   readonly #archive: ArchiveFile;
   readonly #entries: ArchiveEntries;
   readonly #images: readonly ArchivedImage[];
-  readonly #layout: LayoutIndex | undefined;
+  readonly #layout: ArchivedManifests | undefined;
+  readonly #hashes: KnownHashes = new Map();
   readonly #known = new Map<ArchivedImage, Descriptor>();
   readonly #held = new Map<Digest, Located>();
 
@@ -42,7 +49,7 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
     this.#archive = archive;
     this.#entries = entries;
     this.#images = images;
-    this.#layout = layout;
+    this.#layout = layout && new ArchivedManifests(this, layout.value.manifests);
   }
 
   /**
@@ -105,11 +112,23 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
     yield* new Set(this.#images.flatMap((image) => image.tags));
   }
 
-  /** Each image under each of its names, or once without one, in the archive's order. */
+  /**
+   * Each image under each of its names, or once without one, in the archive's order. One whose config or layers are
+   * not all there, or whose config is none, is left out with a warning.
+   *
+   * @throws RootfsError `ERR_DIGEST_MISMATCH`; or the signal's own reason
+   */
   async *entries(options: CallOptions = {}): AsyncGenerator<HeldEntry, void, undefined> {
-    for (const image of this.#images) {
+    for (const [at, image] of this.#images.entries()) {
       throwIfAborted(options.signal);
-      const descriptor = await this.#manifestOf(image, options);
+      const descriptor = await this.#manifestOf(image, options).catch((error: unknown) => {
+        throwIfAborted(options.signal);
+        if (!(error instanceof RootfsError) || !NO_IMAGE.has(error.code)) throw error;
+        const named = image.tags.length === 0 ? `@${at}` : listNames(image.tags);
+        report(options.onProgress, { type: 'warning:raised', message: `${error.message}; left out (${named})` });
+        return undefined;
+      });
+      if (descriptor === undefined) continue;
       for (const tag of image.tags.length === 0 ? [undefined] : image.tags) yield { descriptor, tag };
     }
   }
@@ -130,10 +149,9 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   async #manifestOf(image: ArchivedImage, options: CallOptions): Promise<Descriptor> {
     const known = this.#known.get(image);
     if (known !== undefined) return known;
-    const made = await makeManifest(image, this.#entries, this.place, options);
+    const made = await makeManifest(image, this.#entries, this.place, this.#hashes, options);
     for (const [digest, located] of made.blobs) this.#held.set(digest, located);
-    const own = this.#layout && (await archivedManifest(this.#layout.value.manifests, made, this, options));
-    const descriptor = own ?? this.#hold(made);
+    const descriptor = (await this.#layout?.find(made.config, options)) ?? this.#hold(made);
     this.#known.set(image, descriptor);
     return descriptor;
   }
