@@ -5,7 +5,17 @@ import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { BlobPath, Deleter, ReadOnlyTarget, TagLister, Target } from '../../src/content/content.js';
+import { type InstanceSource, listInstances } from '../../src/client/list-instances.js';
+import type {
+  BlobPath,
+  CallOptions,
+  Deleter,
+  EntryLister,
+  ReadOnlyTarget,
+  Referrers,
+  TagLister,
+  Target,
+} from '../../src/content/content.js';
 import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
@@ -16,7 +26,7 @@ import { openFilesUnder } from '../support/open-files.js';
 
 /** A store that holds the contract's image, and the reference that it has there. */
 export interface ReadSubject {
-  readonly target: ReadOnlyTarget & Partial<BlobPath & TagLister>;
+  readonly target: ReadOnlyTarget & Partial<BlobPath & TagLister & EntryLister & Referrers>;
   readonly reference: string;
 }
 
@@ -51,6 +61,12 @@ async function bytesOf(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of source) chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+async function listOf<T>(items: AsyncIterable<T> | Iterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
 }
 
 /**
@@ -166,6 +182,40 @@ export function readContract(name: string, make: (t: TestContext, built: BuiltIm
     await assert.rejects(bytesOf(stream), isReason);
   });
 
+  it('the list of images has this one: its size, its time, every name that leads to it', async ({
+    target,
+    reference,
+  }) => {
+    const descriptor = await target.resolve(reference);
+    const bytes = await readVerified(target, descriptor);
+    const { config, layers } = parseManifest(bytes);
+    const names = await listOf(target.tags?.() ?? []);
+    const leading = await Promise.all(names.map(async (name) => (await target.resolve(name)).digest));
+    const tags = names.filter((_, at) => leading[at] === descriptor.digest).sort();
+    // A registry takes a tag with its repository before it.
+    if (reference !== '') assert.deepEqual([tags.length, reference.endsWith(tags[0] ?? '?')], [1, true]);
+    const size = [config, ...layers].reduce((sum, one) => sum + one.size, bytes.length);
+    const created = new Date(built.config.created ?? Number.NaN);
+    const found = (await listInstances(target as InstanceSource)).get(descriptor.digest);
+    assert.deepEqual(found, { digest: descriptor.digest, size, tags, created });
+  });
+
+  it('nothing refers to this image, and lists hear an abort', async ({ target, reference }) => {
+    const descriptor = await target.resolve(reference);
+    assert.deepEqual(await listOf(target.referrers?.(descriptor) ?? []), []);
+    const reason = new Error('enough');
+    const options: CallOptions = { signal: AbortSignal.abort(reason) };
+    const lists: readonly (AsyncIterable<unknown> | undefined)[] = [
+      target.tags?.(options),
+      target.entries?.(options),
+      target.referrers?.(descriptor, undefined, options),
+    ];
+    for (const list of lists) {
+      if (list !== undefined) await assert.rejects(listOf(list), (error) => error === reason);
+    }
+    await assert.rejects(listInstances(target as InstanceSource, options), (error) => error === reason);
+  });
+
   it('streams that are dropped unread, and many at once', async ({ target }, blob) => {
     (await target.fetch(blob)).destroy();
     const all = await Promise.all(Array.from({ length: 8 }, async () => bytesOf(await fetchVerified(target, blob))));
@@ -191,7 +241,7 @@ export function readContract(name: string, make: (t: TestContext, built: BuiltIm
 /** The writing half, on an empty store. */
 export function writeContract(
   name: string,
-  make: (t: TestContext) => Promise<Target & Partial<TagLister & Deleter>>,
+  make: (t: TestContext) => Promise<Target & Partial<TagLister & Referrers & Deleter>>,
 ): void {
   const built = contractImage();
   const content = inPushOrder(built);
@@ -270,6 +320,36 @@ export function writeContract(
     const names: string[] = [];
     for await (const tag of target.tags()) names.push(tag);
     assert.deepEqual(names.sort(), ['v1', 'v2']);
+  });
+
+  test(`${name}: what is pushed with a subject refers to it`, async (t) => {
+    const target = await make(t);
+    if (target.referrers === undefined) return;
+    const type = 'application/vnd.example.signature';
+    const about = (subject: Descriptor, artifactType: string, text: string): BuiltImage =>
+      image()
+        .layer((layer) => layer.file('about', text))
+        .subject(subject, artifactType)
+        .build();
+    const signature = about(built.descriptor, type, 'signature');
+    const sbom = about(built.descriptor, 'application/vnd.example.sbom', 'sbom');
+    await pushBuilt(target, built, 'v1');
+    await pushBuilt(target, signature, 'signature');
+    await pushBuilt(target, sbom, 'sbom');
+    await pushBuilt(target, about(signature.descriptor, type, 'of the signature'), 'other');
+    const found = await listOf(target.referrers(await target.resolve('v1')));
+    const shown = found.map(({ digest, mediaType, size, artifactType }) => ({ digest, mediaType, size, artifactType }));
+    const expected = [
+      { ...signature.descriptor, artifactType: type },
+      { ...sbom.descriptor, artifactType: 'application/vnd.example.sbom' },
+    ];
+    const byDigest = (a: Descriptor, b: Descriptor): number => (a.digest < b.digest ? -1 : 1);
+    assert.deepEqual(shown.sort(byDigest), expected.sort(byDigest));
+    const filtered = await listOf(target.referrers(built.descriptor, type));
+    assert.deepEqual(
+      filtered.map(({ digest }) => digest),
+      [signature.descriptor.digest],
+    );
   });
 
   test(`${name}: many push the same at once`, async (t) => {
