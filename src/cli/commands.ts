@@ -75,7 +75,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'tags',
-    summary: 'List the tags of a repository, a layout or an archive',
+    summary: 'List the tags of a repository or a local source',
     load: async () => (await import('./commands/tags.js')).tags,
   },
   {
@@ -100,7 +100,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'referrers',
-    summary: 'List signatures and attestations that name an image',
+    summary: 'List signatures and attestations of an image in its repository or layout',
     load: async () => (await import('./commands/referrers.js')).referrers,
   },
   {

@@ -134,6 +134,54 @@ test('what we write as a layout, skopeo and umoci read', { skip: needs('skopeo',
   await checkImage(target, 'v1', one);
 });
 
+test('what skopeo copied beside an image and umoci named is listed, in the layout and packed by tar', {
+  skip: needs('skopeo', 'umoci', 'tar'),
+}, async (t) => {
+  const one = built('one');
+  const type = 'application/vnd.example.signature';
+  const signature = image()
+    .layer((layer) => layer.file('signature', 'by me'))
+    .subject(one.descriptor, type)
+    .build();
+  const from = await layoutOf(t, { one, signature });
+  const folder = tempDir(t);
+  for (const name of ['one', 'signature']) skopeo(`oci:${from}:${name}`, `oci:${join(folder, 'layout')}:${name}`);
+  const umoci = (...args: string[]): void => {
+    execFileSync('umoci', args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
+  };
+  umoci('tag', '--image', 'layout:one', 'another');
+  umoci('gc', '--layout', 'layout');
+  execFileSync('tar', ['-cf', 'layout.tar', '-C', 'layout', '.'], { cwd: folder });
+  const lists = async (...words: string[]): Promise<{ digest: string; tags?: string[]; artifactType?: string }[]> => {
+    const { code, stdout, stderr } = await runRootfs([...words, '--json'], { cwd: folder });
+    assert.deepEqual([code, stderr], [0, '']);
+    return JSON.parse(stdout.toString());
+  };
+  const { digest } = signature.descriptor;
+  for (const source of ['oci:layout', 'oci-archive:layout.tar']) {
+    const instances = await lists('instances', source);
+    assert.deepEqual(
+      new Map(instances.map((one) => [one.digest, one.tags])),
+      new Map([
+        [one.descriptor.digest, ['another', 'one']],
+        [digest, ['signature']],
+      ]),
+    );
+    for (const name of ['one', 'another']) {
+      const found = await lists('referrers', `${source}:${name}`);
+      assert.deepEqual(
+        found.map((one) => [one.digest, one.artifactType]),
+        [[digest, type]],
+      );
+    }
+    assert.deepEqual(await lists('referrers', `${source}:signature`), []);
+    assert.equal((await lists('referrers', `${source}:one`, '--artifact-type', type)).length, 1);
+    assert.deepEqual(await lists('referrers', `${source}:one`, '--artifact-type', 'application/x.other'), []);
+  }
+  umoci('rm', '--image', 'layout:signature');
+  assert.deepEqual(await lists('referrers', 'oci:layout:one'), []);
+});
+
 const asRoot = process.getuid?.() === 0 ? needs('podman', 'skopeo') : 'podman with storage of its own needs root';
 
 test('podman: what it saves is read, its engine is a source and a destination', {

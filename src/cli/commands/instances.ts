@@ -1,4 +1,4 @@
-/** `rootfs instances REPO`: the images of a repository, a layout or an archive with size, tags and times. */
+/** `rootfs instances REPO`: the images of a repository or a local source with size, tags and times. */
 import { type Instance, listInstances } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
@@ -8,7 +8,7 @@ import { table } from '../table.js';
 
 /** The command. */
 export const instances: Command = {
-  positionals: [{ name: 'image', describe: 'A repository, a layout or an archive', required: true }],
+  positionals: [{ name: 'image', describe: 'A repository or a local source', required: true }],
   options: {
     jobs: { type: 'number', describe: 'Requests at once (default 6)', group: 'Registry:' },
     ...REGISTRY_OPTIONS,

@@ -12,7 +12,10 @@ export const referrers: Command = {
     'artifact-type': { type: 'string', describe: 'Only those of this type', group: 'Referrers:' },
     ...REGISTRY_OPTIONS,
   },
-  examples: [['$0 referrers registry.example/app:1', 'digest, type and size of each, one a line']],
+  examples: [
+    ['$0 referrers registry.example/app:1', 'digest, type and size of each, one a line'],
+    ['$0 referrers oci:images:app', 'of all that lies in the same layout'],
+  ],
   run: async (args, context) => {
     const artifactType = text(args, 'artifact-type');
     const { signal, onProgress } = context;

@@ -1,4 +1,4 @@
-/** `rootfs tags REPO`: the tags of a repository, a layout or an archive. */
+/** `rootfs tags REPO`: the tags of a repository or a local source. */
 import type { TagLister } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
@@ -7,7 +7,7 @@ import { printList } from '../print-list.js';
 
 /** The command. */
 export const tags: Command = {
-  positionals: [{ name: 'image', describe: 'A repository, a layout or an archive', required: true }],
+  positionals: [{ name: 'image', describe: 'A repository or a local source', required: true }],
   options: REGISTRY_OPTIONS,
   examples: [
     ['$0 tags debian', 'one tag a line'],
