@@ -5,9 +5,9 @@ import { printable, tarInvalid } from './tar-invalid.js';
 const SPACE = 0x20;
 const ZERO = 0x30;
 const SEVEN = 0x37;
-/** Digits of the largest number that is exact in a double; zeros before them mean nothing. */
-const DECIMAL = /^0*[0-9]{1,16}$/;
-const TIME = /^(-?)0*([0-9]{1,16})(?:\.([0-9]*))?$/;
+/** Digits of the largest number that is exact in a double; zeros before them and a plus sign mean nothing. */
+const DECIMAL = /^\+?0*[0-9]{1,16}$/;
+const TIME = /^([+-]?)0*([0-9]{1,16})(?:\.([0-9]*))?$/;
 
 /**
  * Reads a numeric header field: octal digits with spaces or NULs around them, or base-256 (GNU) in two's complement.

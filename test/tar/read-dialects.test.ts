@@ -129,17 +129,21 @@ test('of several PAX headers before one member the last counts, and nothing of t
   assert.equal((await only(pax([['path', 'a']]), pax([['path', 'b']]), member({}))).name, 'b');
 });
 
-test('zeros before a PAX number or time mean nothing', async () => {
+test('zeros and a plus sign before a PAX number or time mean nothing', async () => {
   const zeros = '0'.repeat(30);
   const entry = await only(
     pax([
       ['size', `${zeros}3`],
       ['uid', `${zeros}1000`],
+      ['gid', '+7'],
       ['mtime', `-${zeros}1.5`],
+      ['atime', '+5.25'],
     ]),
     member({ size: 0 }, 'abc'),
   );
-  assert.deepEqual([entry.size, entry.uid, entry.mtime], [3, 1000, { seconds: -2, nanoseconds: 500_000_000 }]);
+  assert.deepEqual([entry.size, entry.uid, entry.gid], [3, 1000, 7]);
+  assert.deepEqual(entry.mtime, { seconds: -2, nanoseconds: 500_000_000 });
+  assert.deepEqual(entry.atime, { seconds: 5, nanoseconds: 250_000_000 });
 });
 
 test('the last of several equal records counts, an empty one leaves the header alone', async () => {

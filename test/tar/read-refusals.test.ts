@@ -91,6 +91,8 @@ test('PAX numbers and times that are none', async () => {
     ['mtime', 'now'],
     ['mtime', '1e9'],
     ['mtime', '-'],
+    ['mtime', '+-5'],
+    ['gid', '++5'],
     ['mtime', '.5'],
     ['mtime', '1.2.3'],
     ['mtime', '1.-5'],
