@@ -160,7 +160,7 @@ export class LayoutIndex {
           if (found !== undefined) return { descriptor: found };
           // Of a list of thousands, what may lead further is kept.
           const further = manifests.filter((one) => isIndexEntry(one) && !seen.has(one.digest));
-          next.push(...further.slice(0, MAX_INDEXES - next.length));
+          next.push(...distinctOf(further).slice(0, MAX_INDEXES - next.length));
         } catch (error) {
           // One index that is missing or broken does not hide what the others list.
           throwIfAborted(options.signal);

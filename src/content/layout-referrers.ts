@@ -22,7 +22,14 @@ export const MAX_READ_DOCUMENTS = 10_000;
 const NO_REFERRER: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_NOT_AN_IMAGE', 'ERR_SCHEMA1_UNSUPPORTED']);
 
 /** What may have been one. Wrong bytes are not passed over: they end the search. */
-const TOLD: ReadonlySet<string> = new Set(['ERR_MANIFEST_INVALID', 'ERR_LIMIT_EXCEEDED', 'ERR_DIGEST_UNSUPPORTED']);
+const TOLD: ReadonlySet<string> = new Set([
+  'ERR_MANIFEST_INVALID',
+  'ERR_LIMIT_EXCEEDED',
+  'ERR_DIGEST_UNSUPPORTED',
+  // A blob that is a pipe or a circle of links.
+  'ERR_LAYOUT_INVALID',
+  'ERR_ARCHIVE_INVALID',
+]);
 
 /**
  * Yields each referrer of `target` once, in the order of the lists, only those of `artifactType` where one is given. A
@@ -40,27 +47,25 @@ export async function* layoutReferrers(
   call: CallOptions,
 ): AsyncGenerator<Descriptor, void, undefined> {
   const seen = new Set<Digest>();
-  // One list at a time is in memory, and those that lead to it.
-  const search = async function* (
-    entries: readonly Descriptor[],
-    depth: number,
-  ): AsyncGenerator<Descriptor, void, undefined> {
+  // One list of each depth at a time: all of those that indexes may bring together would not fit into memory.
+  async function* below(entries: readonly Descriptor[], depth: number): AsyncGenerator<Descriptor, void, undefined> {
     for (const entry of entries) {
       if (seen.has(entry.digest) || !(isManifestType(entry.mediaType) || isIndexType(entry.mediaType))) continue;
       if (seen.size >= MAX_READ_DOCUMENTS) throw tooMany(target);
       seen.add(entry.digest);
       const document = await readDocument(source, entry, call);
-      if (document?.value.subject?.digest === target.digest) {
+      if (document === undefined) continue;
+      if (document.value.subject?.digest === target.digest) {
         const referrer = described(entry, document);
         if (artifactType === undefined || referrer.artifactType === artifactType) yield referrer;
       }
-      if (document?.kind !== 'index') continue;
-      if (depth < MAX_INDEX_DEPTH) yield* search(document.value.manifests, depth + 1);
+      if (document.kind !== 'index' || document.value.manifests.length === 0) continue;
+      if (depth < MAX_INDEX_DEPTH) yield* below(document.value.manifests, depth + 1);
       else warn(call, `${entry.digest}: over ${MAX_INDEX_DEPTH} deep in other indexes; what it lists is left out`);
     }
-  };
+  }
   throwIfAborted(call.signal);
-  yield* search((await readIndex()).value.manifests, 0);
+  yield* below((await readIndex()).value.manifests, 0);
 }
 
 function warn({ onProgress }: CallOptions, message: string): void {
@@ -71,7 +76,7 @@ function warn({ onProgress }: CallOptions, message: string): void {
 function described({ mediaType, digest, size }: Descriptor, document: ManifestOrIndex): Descriptor {
   const { annotations } = document.value;
   const config = document.kind === 'manifest' ? document.value.config.mediaType : undefined;
-  // An empty type is none.
+  // An empty type says as little as none.
   const artifactType = document.value.artifactType || config;
   return {
     mediaType,

@@ -163,7 +163,8 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
 
   /**
    * The manifests here that name `target` as their subject, each once; those of `artifactType` alone where one is given.
-   * What `index.json` and the indexes below it list is read, 10,000 documents at most.
+   * What `index.json` and the indexes below it list is read, 10,000 documents at most; one that cannot be read is left
+   * out with a warning.
    *
    * @throws RootfsError `ERR_LIMIT_EXCEEDED`, `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, as `readVerified`; or the
    *   signal's own reason

@@ -1,12 +1,11 @@
 /** Which manifests of a layout name another one as their subject. */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { MAX_INDEX_DEPTH } from '../../src/content/layout-index.js';
 import { MAX_READ_DOCUMENTS } from '../../src/content/layout-referrers.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
-import type { ProgressEvent } from '../../src/progress.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import {
   type BuiltImage,
@@ -17,6 +16,7 @@ import {
   index,
   writeLayout,
 } from '../../src/testing/testing.js';
+import { collectWarnings } from '../support/collect-warnings.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const app = image()
@@ -45,6 +45,13 @@ async function referrers(layout: OciLayout, artifactType?: string): Promise<Desc
   const found: Descriptor[] = [];
   for await (const one of layout.referrers(target, artifactType)) found.push(one);
   return found;
+}
+
+async function told(layout: OciLayout): Promise<{ digests: readonly string[]; warnings: readonly string[] }> {
+  const { warnings, onProgress } = collectWarnings();
+  const digests: string[] = [];
+  for await (const { digest } of layout.referrers(target, undefined, { onProgress })) digests.push(digest);
+  return { digests, warnings };
 }
 
 const signature = about(target, 'signature', 'application/vnd.example.signature');
@@ -116,42 +123,42 @@ test('what may be a referrer and cannot be read is told, and hides nothing', asy
     .add(document('application/vnd.oci.image.index.v1+json', signature.manifest))
     .build();
   const { layout } = await opened(t, { app, odd, untyped });
-  const warnings: string[] = [];
-  const onProgress = (event: ProgressEvent): void => {
-    if (event.type === 'warning:raised') warnings.push(event.message);
-  };
-  const found: Descriptor[] = [];
-  for await (const one of layout.referrers(target, undefined, { onProgress })) found.push(one);
-  assert.deepEqual(
-    found.map(({ digest }) => digest),
-    [untyped.descriptor.digest],
-  );
-  const told = [/sha384/, /limit of 4194304/, /config of the image manifest is missing/, /announced as/];
-  assert.equal(warnings.length, told.length, warnings.join('\n'));
-  for (const [at, pattern] of told.entries()) {
+  const { digests, warnings } = await told(layout);
+  assert.deepEqual(digests, [untyped.descriptor.digest]);
+  const expected = [/sha384/, /limit of 4194304/, /config of the image manifest is missing/, /announced as/];
+  assert.equal(warnings.length, expected.length, warnings.join('\n'));
+  for (const [at, pattern] of expected.entries()) {
     assert.match(warnings[at] ?? '', pattern);
     assert.match(warnings[at] ?? '', /; it may be a referrer, and is left out$/);
   }
 });
 
 test(`indexes are followed ${MAX_INDEX_DEPTH} deep; that there is more is told`, async (t) => {
-  const nest = (depth: number): BuiltIndex => {
-    let nested = index().add(signature).build();
+  const nest = (depth: number, images: readonly BuiltImage[]): BuiltIndex => {
+    let nested = images.reduce((list, one) => list.add(one), index()).build();
     for (let level = 1; level < depth; level += 1) nested = index().add(nested).build();
     return nested;
   };
-  const search = async (depth: number): Promise<readonly [number, number]> => {
-    const { layout } = await opened(t, { app, nested: nest(depth) });
-    let warnings = 0;
-    let found = 0;
-    const onProgress = (event: ProgressEvent): void => {
-      if (event.type === 'warning:raised' && /8 deep/.test(event.message)) warnings += 1;
-    };
-    for await (const _ of layout.referrers(target, undefined, { onProgress })) found += 1;
-    return [found, warnings];
+  const search = async (depth: number, images = [signature]): Promise<readonly [number, number]> => {
+    const { layout } = await opened(t, { app, nested: nest(depth, images) });
+    const { digests, warnings } = await told(layout);
+    return [digests.length, warnings.filter((message) => /8 deep/.test(message)).length];
   };
   assert.deepEqual(await search(MAX_INDEX_DEPTH), [1, 0]);
   assert.deepEqual(await search(MAX_INDEX_DEPTH + 1), [0, 1]);
+  // Where nothing is left out, nothing is told.
+  assert.deepEqual(await search(MAX_INDEX_DEPTH + 1, []), [0, 0]);
+});
+
+test('a blob that is no file is told, and hides nothing', async (t) => {
+  const { folder, layout } = await opened(t, { app, signature, untyped });
+  const path = join(folder, 'blobs', signature.descriptor.digest.replace(':', '/'));
+  rmSync(path);
+  mkdirSync(path);
+  const { digests, warnings } = await told(layout);
+  assert.deepEqual(digests, [untyped.descriptor.digest]);
+  assert.equal(warnings.length, 1, warnings.join('\n'));
+  assert.match(warnings[0] ?? '', /not a regular file.*; it may be a referrer, and is left out$/);
 });
 
 test('documents that are not here, or are none, hide nothing; wrong bytes are told', async (t) => {

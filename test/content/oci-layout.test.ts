@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { readVerified } from '../../src/content/fetch-verified.js';
+import { MAX_INDEXES } from '../../src/content/layout-index.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { writeArchive } from '../../src/image/write-archive.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
@@ -123,9 +124,11 @@ test('a digest is found through nested indexes, with and without @; a broken one
 test('no more indexes are read than it takes to find a digest, and none twice', async (t) => {
   const dir = tempDir(t);
   const built = contractImage();
-  const first = index().add(built).build();
+  const below = index().build();
+  const first = index().add(built).add(below).build();
   const second = index()
     .add(built)
+    .add(below)
     .fields({ annotations: { second: 'yes' } })
     .build();
   const outer = index().add(first).add(first).add(second).build();
@@ -140,7 +143,21 @@ test('no more indexes are read than it takes to find a digest, and none twice', 
   await layout.resolve(built.descriptor.digest);
   assert.deepEqual(read, [outer.descriptor.digest, first.descriptor.digest]);
   await assert.rejects(layout.resolve(A), { code: 'ERR_NOT_FOUND' });
-  assert.deepEqual(read.slice(2), [outer.descriptor.digest, first.descriptor.digest, second.descriptor.digest]);
+  assert.deepEqual(
+    read.slice(2),
+    [outer, first, second, below].map(({ descriptor }) => descriptor.digest),
+  );
+});
+
+test('an index that is listed over and over hides none that is listed after it', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  const empty = index().build();
+  const outer = index();
+  for (let entry = 0; entry < MAX_INDEXES; entry += 1) outer.add(empty);
+  await writeLayout(dir, { outer: outer.add(index().add(built).build()).build() });
+  const layout = await OciLayout.open(dir);
+  assert.equal((await layout.resolve(built.descriptor.digest)).digest, built.descriptor.digest);
 });
 
 test('indexes that hold each other too deep end in ERR_NOT_FOUND', async (t) => {

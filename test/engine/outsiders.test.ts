@@ -27,14 +27,8 @@ import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import type { ImageLayer } from '../../src/spec/image-layer.js';
 import { closedPort, type TestRegistry } from '../../src/testing/testing.js';
-import {
-  engineImage,
-  engineParts,
-  engineRegistry,
-  layerTarsOf,
-  ownTemporaryFolder,
-  warningsOf,
-} from '../support/engine-parts.js';
+import { collectWarnings } from '../support/collect-warnings.js';
+import { engineImage, engineParts, engineRegistry, layerTarsOf, ownTemporaryFolder } from '../support/engine-parts.js';
 import { tempDir } from '../support/temp-dir.js';
 
 function endpointOf(registry: TestRegistry, repository: string, more: Partial<Endpoint> = {}): Endpoint {
@@ -90,7 +84,7 @@ test('a resolver whose mirror is dead, and one that knows no endpoint', async (t
   const parts = await engineParts(t);
   const dead = `http://127.0.0.1:${await closedPort()}`;
   const mirror = endpointOf(registry, 'cache/app', { baseUrl: dead, mirrorOf: 'registry.example' });
-  const { warnings, onProgress } = warningsOf();
+  const { warnings, onProgress } = collectWarnings();
   await pull('registry.example/team/app:v1', {
     ...parts,
     onProgress,
@@ -406,7 +400,7 @@ test('an event listener that throws, and one that rejects, change nothing and ar
   registry.add('team/app', 'v1', engineImage());
   const parts = await engineParts(t);
   const name = `${registry.host}/team/app:v1`;
-  const { warnings, onProgress } = warningsOf();
+  const { warnings, onProgress } = collectWarnings();
   const thrower = (): never => {
     throw new Error('deaf');
   };
@@ -540,7 +534,7 @@ test('a layer provider that hangs or lies is named, and nothing becomes visible'
   });
   assert.equal(registry.content.repository('team/app').tags.size, 0);
   assert.deepEqual(readdirSync(temporary), []);
-  const { warnings, onProgress } = warningsOf();
+  const { warnings, onProgress } = collectWarnings();
   await push(target, { ...parts, id, onProgress, layerProvider: provider(async () => Readable.from([layer.tar])) });
   assert.equal(warnings.filter((text) => text.includes('cannot let go')).length, 1);
 });

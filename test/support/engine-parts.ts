@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type EngineStores, openEngineStores } from '../../src/engine/open-engine-stores.js';
-import type { ProgressEvent } from '../../src/progress.js';
 import {
   type BuiltImage,
   image,
@@ -37,12 +36,6 @@ export async function engineParts(
 ): Promise<EngineStores & { readonly platform: string; readonly folder: string }> {
   const folder = tempDir(t, 'engine');
   return { ...(await openEngineStores({ folder })), platform: 'linux/amd64', folder };
-}
-
-/** Collects warnings. */
-export function warningsOf(): { readonly warnings: string[]; readonly onProgress: (event: ProgressEvent) => void } {
-  const warnings: string[] = [];
-  return { warnings, onProgress: (event) => void (event.type === 'warning:raised' && warnings.push(event.message)) };
 }
 
 /** The layers of an image as they lie in the default store of `engineParts`, base first. */
