@@ -4,7 +4,6 @@ import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
-import type { ImageManifest } from '../spec/image-manifest.js';
 import { isIndexType, isManifestType } from '../spec/media-types.js';
 import type { CallOptions, ReadOnlyStorage } from './content.js';
 import { readVerified } from './fetch-verified.js';
@@ -14,7 +13,7 @@ export const MAX_ARCHIVED_DOCUMENTS = 256;
 
 interface Found {
   readonly descriptor: Descriptor;
-  readonly layers: ImageManifest['layers'];
+  readonly layers: readonly Descriptor[];
   /** Whether all layers are here, once that was asked. */
   whole?: boolean;
 }
@@ -63,10 +62,18 @@ export class ArchivedManifests {
       const bytes = await readVerified(this.#archive, entry, options);
       const document = parseManifestOrIndex(bytes, { subject: digest, mediaType });
       if (document.kind === 'index') {
-        this.#pending.push(...document.value.manifests.slice(0, MAX_ARCHIVED_DOCUMENTS));
+        // No more than may still be read: what lists of thousands say would not fit into memory.
+        const room = Math.max(0, MAX_ARCHIVED_DOCUMENTS - this.#read - this.#pending.length);
+        this.#pending.push(...document.value.manifests.slice(0, room));
         return;
       }
-      const { config, layers } = document.value;
+      const { config } = document.value;
+      // Without what descriptors may say at length: they are kept as long as the archive is open.
+      const layers = document.value.layers.map((layer) => ({
+        mediaType: layer.mediaType,
+        digest: layer.digest,
+        size: layer.size,
+      }));
       const found = { descriptor: { mediaType, digest, size }, layers };
       const others = this.#found.get(config.digest);
       if (others === undefined) this.#found.set(config.digest, [found]);

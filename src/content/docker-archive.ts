@@ -24,8 +24,17 @@ import type { LayoutIndex } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
 import { archivedBlob, readArchivedIndex } from './oci-archive.js';
 
-/** What is wrong with one image of an archive, and with none of the others. */
-const NO_IMAGE: ReadonlySet<string> = new Set(['ERR_ARCHIVE_INVALID', 'ERR_CONFIG_INVALID', 'ERR_LIMIT_EXCEEDED']);
+/** What is wrong with one image of an archive, and with none of the others. A link may lead to what is not found. */
+const NO_IMAGE: ReadonlySet<string> = new Set([
+  'ERR_ARCHIVE_INVALID',
+  'ERR_CONFIG_INVALID',
+  'ERR_LIMIT_EXCEEDED',
+  'ERR_NOT_FOUND',
+]);
+
+function isNoImage(error: unknown): error is RootfsError {
+  return error instanceof RootfsError && NO_IMAGE.has(error.code);
+}
 
 /** A docker-archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
 export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLister, EntryLister, AsyncDisposable {
@@ -98,10 +107,19 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
     throwIfAborted(options.signal);
     const text = reference.slice(reference.lastIndexOf('@') + 1);
     if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
+      let broken: RootfsError | undefined;
       for (const image of this.#images) {
-        const descriptor = await this.#manifestOf(image, options);
-        if (descriptor.digest === text) return descriptor;
+        try {
+          const descriptor = await this.#manifestOf(image, options);
+          if (descriptor.digest === text) return descriptor;
+        } catch (error) {
+          throwIfAborted(options.signal);
+          if (!isNoImage(error)) throw error;
+          broken ??= error;
+        }
       }
+      // It may be the one that was asked for.
+      if (broken !== undefined) throw broken;
     }
     return this.#manifestOf(pickImage(this.#images, reference, this.place), options);
   }
@@ -123,7 +141,7 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
       throwIfAborted(options.signal);
       const descriptor = await this.#manifestOf(image, options).catch((error: unknown) => {
         throwIfAborted(options.signal);
-        if (!(error instanceof RootfsError) || !NO_IMAGE.has(error.code)) throw error;
+        if (!isNoImage(error)) throw error;
         const named = image.tags.length === 0 ? `@${at}` : listNames(image.tags);
         report(options.onProgress, { type: 'warning:raised', message: `${error.message}; left out (${named})` });
         return undefined;

@@ -9,10 +9,10 @@ import { makeManifest } from '../../src/content/archived-manifest.js';
 import { ArchivedManifests, MAX_ARCHIVED_DOCUMENTS } from '../../src/content/archived-manifests.js';
 import type { HeldEntry, ReadOnlyTarget } from '../../src/content/content.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
-import type { ProgressEvent } from '../../src/progress.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { type BuiltImage, image, index } from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
+import { collectWarnings } from '../support/collect-warnings.js';
 import { memoryWith } from '../support/memory-with.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage } from './target-contract.js';
@@ -29,12 +29,9 @@ async function fileOf(t: TestContext, bytes: Buffer): Promise<string> {
   return path;
 }
 
-async function entriesOf(archive: DockerArchive): Promise<{ found: HeldEntry[]; warnings: string[] }> {
+async function entriesOf(archive: DockerArchive): Promise<{ found: HeldEntry[]; warnings: readonly string[] }> {
   const found: HeldEntry[] = [];
-  const warnings: string[] = [];
-  const onProgress = (event: ProgressEvent): void => {
-    if (event.type === 'warning:raised') warnings.push(event.message);
-  };
+  const { warnings, onProgress } = collectWarnings();
   for await (const entry of archive.entries({ onProgress })) found.push(entry);
   return { found, warnings };
 }
@@ -66,6 +63,29 @@ test('each image under each of its names; one that is not whole is left out with
   assert.match(warnings[0] ?? '', /not in the archive.*; left out \(cut:1\)$/);
   assert.match(warnings[1] ?? '', /not in the archive.*; left out \(@2\)$/);
   await assert.rejects(archive.resolve('cut:1'), { code: 'ERR_ARCHIVE_INVALID' });
+});
+
+test('a link that leads out of the archive spoils one image, and a digest is found beside it', async (t) => {
+  const [cut, good] = [app(1), app(0)];
+  const images = [
+    { built: cut, tags: ['cut:1'] },
+    { built: good, tags: ['x:1'] },
+  ];
+  const gone = `${cut.layers[0]?.diffId.slice(7)}.tar`;
+  const bytes = dockerArchive(images, { style: 'symlinks', without: (name) => name === gone });
+  const archive = await DockerArchive.open(await fileOf(t, bytes));
+  t.after(() => archive.close());
+  const { found, warnings } = await entriesOf(archive);
+  assert.deepEqual(
+    found.map(({ tag }) => tag),
+    ['x:1'],
+  );
+  assert.equal(warnings.length, 1, warnings.join('\n'));
+  assert.match(warnings[0] ?? '', /is a link to .*; left out \(cut:1\)$/);
+  const digest = found[0]?.descriptor.digest ?? '';
+  assert.deepEqual(await archive.resolve(digest), found[0]?.descriptor);
+  // The one that cannot be read may be the one that is meant.
+  await assert.rejects(archive.resolve(`sha256:${'a'.repeat(64)}`), { message: /is a link to/ });
 });
 
 function counted(target: ReadOnlyTarget): Map<string, number> {
@@ -118,10 +138,17 @@ test('a manifest whose layers are not all here, or cannot be told to be, is not 
 
 test('a search that is given up hides nothing from the next', async () => {
   const built = index().add(app(1)).add(app(2)).build();
-  const manifests = new ArchivedManifests(await memoryWith(built), [built.descriptor]);
+  const store = await memoryWith(built);
+  const { fetch } = store;
+  const abort = new AbortController();
   const reason = new Error('enough');
+  store.fetch = (target, options) => {
+    if (target.digest === app(2).descriptor.digest) abort.abort(reason);
+    return fetch.call(store, target, options);
+  };
+  const manifests = new ArchivedManifests(store, [built.descriptor]);
   const { digest } = app(2).manifest.config;
-  await assert.rejects(manifests.find(digest, { signal: AbortSignal.abort(reason) }), (error) => error === reason);
+  await assert.rejects(manifests.find(digest, { signal: abort.signal }), (error) => error === reason);
   assert.equal((await manifests.find(digest))?.digest, app(2).descriptor.digest);
 });
 
