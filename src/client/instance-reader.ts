@@ -4,15 +4,13 @@ import { RootfsError } from '../errors.js';
 import { DocumentReader } from '../image/document-reader.js';
 import { type FetchedManifest, fetchManifest } from '../image/fetch-manifest.js';
 import { imageFailure } from '../image/image-failure.js';
-import { throwIfAborted } from '../io/abort.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { Annotation } from '../spec/annotations.js';
-import { describeArtifact, isAttestation } from '../spec/artifact.js';
+import { describeArtifact } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
-import type { ImageIndex } from '../spec/image-index.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
-import { isManifestType } from '../spec/media-types.js';
+import { isIndexType, isManifestType } from '../spec/media-types.js';
 
 /** How many manifests and configs are remembered for the other images that share them. */
 const MAX_REMEMBERED = 50_000;
@@ -20,7 +18,7 @@ const MAX_REMEMBERED = 50_000;
 /** How many manifests of an index are read for its size; more than any index of images has. */
 export const MAX_MEASURED = 1000;
 
-/** How many images of an index are asked when they were made. */
+/** How many images of an index are asked when they were made, and how many indexes below it. */
 const MAX_ASKED = 8;
 
 /** What is wrong with one document, and no reason to list nothing else. Wrong bytes are: those end the list. */
@@ -32,6 +30,9 @@ const UNREADABLE: ReadonlySet<string> = new Set([
   'ERR_SCHEMA1_UNSUPPORTED',
   'ERR_LIMIT_EXCEEDED',
   'ERR_DIGEST_UNSUPPORTED',
+  // A blob that is a pipe or a circle of links: the source itself was opened before.
+  'ERR_LAYOUT_INVALID',
+  'ERR_ARCHIVE_INVALID',
 ]);
 
 /** Whether an error says of one document alone that it cannot be read. */
@@ -43,20 +44,30 @@ export function isUnreadable(error: unknown): error is RootfsError {
 export interface Measured {
   readonly size: number;
   readonly created?: Date | undefined;
+  /** What of it could not be read, and what that means for size and time. */
+  readonly warnings: readonly string[];
 }
 
 /** A manifest's share: what it names in bytes, its own among them, and the config that may tell a time. */
 interface Part {
-  readonly size: number;
+  readonly size?: number | undefined;
   readonly config?: Descriptor | undefined;
+  /** Why it could not be read, though it is here. */
+  readonly problem?: string | undefined;
+}
+
+/** What a config tells, or why it tells nothing. */
+interface Told {
+  readonly created?: Date | undefined;
+  readonly problem?: string | undefined;
 }
 
 /** Reads size and time of images, one after the other or many at once. What several of them share is read once. */
 export class InstanceReader {
   readonly #source: ReadOnlyTarget;
   readonly #byDigest: boolean;
-  readonly #parts = new Map<Digest, Promise<Part | undefined>>();
-  readonly #times = new Map<Digest, Promise<string | undefined>>();
+  readonly #parts = new Map<Digest, Promise<Part>>();
+  readonly #times = new Map<Digest, Promise<Told>>();
 
   /**
    * @param byDigest Whether manifests are asked for by digest alone: a registry's word on their size may be wrong. A
@@ -75,61 +86,101 @@ export class InstanceReader {
    */
   async read(target: Descriptor, call: CallOptions): Promise<Measured> {
     const document = await this.#document(target, call);
-    const { annotations } = document.value;
     const own = document.bytes.byteLength;
-    const parts =
-      document.kind === 'manifest' ? [partOf(document.value, own)] : await this.#partsOf(document.value, call);
-    const sum = parts.reduce((total, { size }) => total + size, document.kind === 'index' ? own : 0);
-    const created = new Date(annotations?.[Annotation.created] ?? (await this.#timeOf(parts, call)) ?? Number.NaN);
-    return { size: sum, ...(Number.isNaN(created.getTime()) ? {} : { created }) };
+    const entries = document.kind === 'index' ? document.value.manifests : [];
+    const parts = document.kind === 'index' ? await this.#partsOf(entries, call) : [partOf(document.value, own)];
+    const start = document.kind === 'index' ? own : 0;
+    const size = parts.reduce((sum, part, at) => sum + (part.size ?? entries[at]?.size ?? 0), start);
+    const said = dateOf(document.value.annotations?.[Annotation.created]);
+    const told = said === undefined ? await this.#timeOf(parts, entries, call) : { created: said };
+    return { size, created: told.created, warnings: warningsOf(target, entries, parts, told) };
   }
 
-  async #partsOf(index: ImageIndex, call: CallOptions): Promise<readonly Part[]> {
+  /** What each entry of an index counts with, in their order. */
+  async #partsOf(entries: readonly Descriptor[], call: CallOptions): Promise<readonly Part[]> {
     const parts: Part[] = [];
     let measured = 0;
-    for (const entry of index.manifests) {
+    for (const entry of entries) {
       const readable = isManifestType(entry.mediaType) && measured < MAX_MEASURED;
       if (readable) measured += 1;
-      const part = readable ? await this.#part(entry, call) : undefined;
-      parts.push({ size: part?.size ?? entry.size, config: isAttestation(entry) ? undefined : part?.config });
+      parts.push(readable ? await this.#part(entry, call) : {});
     }
     return parts;
   }
 
-  #part(entry: Descriptor, call: CallOptions): Promise<Part | undefined> {
-    return remembered(this.#parts, entry.digest, () =>
-      unlessUnreadable(call, async () => {
+  #part(entry: Descriptor, call: CallOptions): Promise<Part> {
+    return remembered(this.#parts, entry.digest, async () => {
+      try {
         const document = await this.#document(entry, call);
-        return document.kind === 'manifest' ? partOf(document.value, document.bytes.byteLength) : undefined;
-      }),
-    );
+        if (document.kind === 'index') return {};
+        const { size, config } = partOf(document.value, document.bytes.byteLength);
+        // Of what is remembered, nothing may be as large as a manifest: `data` and annotations may.
+        return { size, config: config && { mediaType: config.mediaType, digest: config.digest, size: config.size } };
+      } catch (error) {
+        return { problem: problemOf(error) };
+      }
+    });
   }
 
-  /** The time of the first image that tells one: of an index, any of its images tells it. */
-  async #timeOf(parts: readonly Part[], call: CallOptions): Promise<string | undefined> {
-    const configs = parts.flatMap(({ config }) => (config === undefined ? [] : [config]));
-    for (const config of configs.slice(0, MAX_ASKED)) {
-      const told = await remembered(this.#times, config.digest, () =>
-        unlessUnreadable(call, async () => (await this.#documents(call).config(config)).value.created ?? undefined),
-      );
-      if (told !== undefined) return told;
+  /** The time of the first image that tells one: any image of an index tells it, or else any of an index below. */
+  async #timeOf(parts: readonly Part[], entries: readonly Descriptor[], call: CallOptions): Promise<Told> {
+    let told = await this.#timeIn(parts, call);
+    const below = indexesOf(entries).slice(0, MAX_ASKED);
+    for (const entry of below) {
+      if (told.created !== undefined) break;
+      const { created, problem, further } = await this.#timeBelow(entry, call);
+      told = created === undefined ? { problem: told.problem ?? problem } : { created };
+      below.push(...further.slice(0, MAX_ASKED - below.length));
     }
-    return undefined;
+    return told;
+  }
+
+  async #timeBelow(entry: Descriptor, call: CallOptions): Promise<Told & { readonly further: readonly Descriptor[] }> {
+    try {
+      const document = await this.#document(entry, call);
+      if (document.kind === 'manifest') return { further: [] };
+      const { manifests } = document.value;
+      const images = manifests.filter(({ mediaType }) => isManifestType(mediaType)).slice(0, MAX_ASKED);
+      const told = await this.#timeIn(await this.#partsOf(images, call), call);
+      return { ...told, further: indexesOf(manifests) };
+    } catch (error) {
+      return { problem: problemOf(error), further: [] };
+    }
+  }
+
+  async #timeIn(parts: readonly Part[], call: CallOptions): Promise<Told> {
+    let first: string | undefined;
+    const configs = parts.flatMap(({ config }) => config ?? []);
+    for (const config of configs.slice(0, MAX_ASKED)) {
+      const { created, problem } = await remembered(this.#times, config.digest, () => this.#time(config, call));
+      if (created !== undefined) return { created };
+      first ??= problem;
+    }
+    return { problem: first };
+  }
+
+  async #time(config: Descriptor, call: CallOptions): Promise<Told> {
+    try {
+      const { value } = await this.#read(call, (documents) => documents.config(config));
+      return { created: dateOf(value.created) };
+    } catch (error) {
+      return { problem: unreadable(error).message };
+    }
   }
 
   async #document(target: Descriptor, call: CallOptions): Promise<FetchedManifest> {
     if (this.#byDigest) return fetchManifest(this.#source, target.digest, call);
-    const documents = this.#documents(call);
-    try {
-      return await documents.manifest(target);
-    } catch (error) {
-      throw imageFailure(error, documents.name, call.signal);
-    }
+    return this.#read(call, (documents) => documents.manifest(target));
   }
 
-  /** One for each document: it keeps what it has read. */
-  #documents({ signal, onProgress }: CallOptions): DocumentReader {
-    return new DocumentReader(this.#source, '', { signal, onProgress, maxBytes: MAX_DOCUMENT_BYTES });
+  /** One reader for each document: it keeps what it has read. */
+  async #read<T>({ signal, onProgress }: CallOptions, work: (documents: DocumentReader) => Promise<T>): Promise<T> {
+    const documents = new DocumentReader(this.#source, '', { signal, onProgress, maxBytes: MAX_DOCUMENT_BYTES });
+    try {
+      return await work(documents);
+    } catch (error) {
+      throw imageFailure(error, documents.name, signal);
+    }
   }
 }
 
@@ -139,14 +190,48 @@ function partOf(manifest: ImageManifest, own: number): Part {
   return { size, config: describeArtifact(manifest) === undefined ? config : undefined };
 }
 
-async function unlessUnreadable<T>(call: CallOptions, work: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    throwIfAborted(call.signal);
-    if (isUnreadable(error)) return undefined;
-    throw error;
+/** One line for each thing that is wrong, however many manifests it is wrong with. */
+function warningsOf(
+  target: Descriptor,
+  entries: readonly Descriptor[],
+  parts: readonly Part[],
+  told: Told,
+): readonly string[] {
+  const warnings: string[] = [];
+  const [problem, ...others] = parts.flatMap((part) => part.problem ?? []);
+  if (problem !== undefined) {
+    const more = others.length === 0 ? '' : `, as ${others.length} more of it`;
+    warnings.push(`${problem}; counted with the size that its index tells${more}`);
   }
+  const manifests = entries.filter(({ mediaType }) => isManifestType(mediaType)).length;
+  if (manifests > MAX_MEASURED) {
+    const rest = 'the others count with the size that it tells';
+    warnings.push(`${target.digest}: of its ${manifests} manifests ${MAX_MEASURED} are read; ${rest}`);
+  }
+  if (told.problem !== undefined) warnings.push(`${told.problem}; listed without a time`);
+  return warnings;
+}
+
+/** `undefined` for what is no time. */
+function dateOf(text: string | undefined): Date | undefined {
+  const date = new Date(text ?? Number.NaN);
+  return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+function indexesOf(entries: readonly Descriptor[]): readonly Descriptor[] {
+  return entries.filter(({ mediaType }) => isIndexType(mediaType));
+}
+
+/** What is wrong with an entry of an index. That it was not copied with its index is not. */
+function problemOf(error: unknown): string | undefined {
+  const { code, message } = unreadable(error);
+  return code === 'ERR_NOT_FOUND' ? undefined : message;
+}
+
+/** What says of one document that it cannot be read; whatever else was caught is thrown. */
+function unreadable(error: unknown): RootfsError {
+  if (!isUnreadable(error)) throw error;
+  return error;
 }
 
 /** A source of many more documents than these is no reason to fill the memory. */

@@ -1,7 +1,6 @@
 /** Every image that a name of a source leads to: as a registry lists them, or gathered name by name. */
 import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from '../content/content.js';
 import { listNames } from '../content/image-names.js';
-import { RootfsError } from '../errors.js';
 import { checkJobs } from '../image/copy-image.js';
 import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
@@ -25,7 +24,8 @@ export type InstanceSource = ReadOnlyTarget & Partial<EntryLister & TagLister & 
  * Lists the images of a source by digest, in the order of `compareInstances`. Where a registry's own list tells size,
  * tags and times these are taken; else each tag is resolved, and size and time are read from manifest and config.
  * Manifests without a tag are known of layouts and archives, and of registries that list them. What a name leads to
- * and cannot be read as a manifest is left out, with a warning.
+ * and cannot be read as a manifest is left out, with a warning; another tells where a size or a time is not known for
+ * sure. Bytes that are not what their digest says end the list.
  *
  * @throws RegistryError, RootfsError as `RegistryRepository.tags` and `fetchManifest`, `ERR_OPTION_INVALID`; or the
  *   signal's own reason
@@ -63,18 +63,23 @@ async function resolved(
 ): Promise<readonly HeldEntry[]> {
   const found = await mapConcurrently(
     [...tags],
-    async (tag, siblings): Promise<HeldEntry | undefined> => {
+    async (tag, siblings): Promise<HeldEntry | string> => {
       try {
         return { tag, descriptor: await source.resolve(tag, { signal: siblings, onProgress }) };
       } catch (error) {
+        throwIfAborted(signal);
+        if (!isUnreadable(error)) throw error;
         // Listed, and deleted since.
-        if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
-        throw error;
+        return error.code === 'ERR_NOT_FOUND' ? '' : `${error.message}; left out (${tag})`;
       }
     },
     { concurrency, signal },
   );
-  return found.filter((one) => one !== undefined);
+  warn(
+    found.flatMap((one) => (typeof one === 'string' && one !== '' ? [one] : [])),
+    onProgress,
+  );
+  return found.filter((one) => typeof one !== 'string');
 }
 
 /** What a local source holds. */
@@ -88,6 +93,12 @@ async function held(source: InstanceSource, call: CallOptions): Promise<readonly
 async function* entriesByName(source: InstanceSource, call: CallOptions): AsyncGenerator<HeldEntry, void, undefined> {
   if (source.tags === undefined) yield { descriptor: await source.resolve('', call) };
   else for await (const tag of source.tags(call)) yield { tag, descriptor: await source.resolve(tag, call) };
+}
+
+/** One image of a list, if it is one, and what is to be told of it. */
+interface Gathered {
+  readonly instance?: Instance;
+  readonly warnings: readonly string[];
 }
 
 /** Reads what was found, each image once under all its names. What cannot be read is told, in order. */
@@ -104,25 +115,30 @@ async function gather(
     byDigest.set(descriptor.digest, one);
   }
   const reader = new InstanceReader(source, source.listing !== undefined);
-  const instances = await mapConcurrently(
+  const read = await mapConcurrently(
     [...byDigest.values()],
-    async ({ target, names }, signal): Promise<Instance | string> => {
+    async ({ target, names }, signal): Promise<Gathered> => {
       const tags = [...names].sort();
+      const named = tags.length === 0 ? '' : ` (${listNames(tags)})`;
       try {
-        const { size, created } = await reader.read(target, { signal, onProgress: options.onProgress });
-        return { digest: target.digest, size, tags, ...(created === undefined ? {} : { created }) };
+        const { size, created, warnings } = await reader.read(target, { signal, onProgress: options.onProgress });
+        const instance = { digest: target.digest, size, tags, ...(created === undefined ? {} : { created }) };
+        return { instance, warnings: warnings.map((warning) => `${warning}${named}`) };
       } catch (error) {
         throwIfAborted(options.signal);
         if (!isUnreadable(error)) throw error;
-        const named = tags.length === 0 ? '' : ` (${listNames(tags)})`;
-        return `${error.message}; left out${named}`;
+        return { warnings: [`${error.message}; left out${named}`] };
       }
     },
     { concurrency, signal: options.signal },
   );
-  return instances.filter((instance): instance is Instance => {
-    if (typeof instance !== 'string') return true;
-    report(options.onProgress, { type: 'warning:raised', message: instance });
-    return false;
-  });
+  warn(
+    read.flatMap(({ warnings }) => warnings),
+    options.onProgress,
+  );
+  return read.flatMap(({ instance }) => instance ?? []);
+}
+
+function warn(messages: readonly string[], onProgress: CallOptions['onProgress']): void {
+  for (const message of messages) report(onProgress, { type: 'warning:raised', message });
 }

@@ -9,6 +9,7 @@ import { listInstances } from '../../src/client/list-instances.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import type { ProgressEvent } from '../../src/progress.js';
+import type { Instance } from '../../src/registry/listed-instances.js';
 import {
   type BuiltImage,
   describe,
@@ -19,6 +20,7 @@ import {
   startRegistry,
   writeLayout,
 } from '../../src/testing/testing.js';
+import { collectWarnings } from '../support/collect-warnings.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -33,6 +35,12 @@ const unnamed = made('unnamed', '2021-01-01T00:00:00Z');
 
 function sizeOf({ manifest, manifestBytes }: BuiltImage): number {
   return [manifest.config, ...manifest.layers].reduce((sum, { size }) => sum + size, manifestBytes.length);
+}
+
+async function listed(folder: string): Promise<{ list: readonly Instance[]; warnings: readonly string[] }> {
+  const { warnings, onProgress } = collectWarnings();
+  const found = await listInstances(await OciLayout.open(folder), { onProgress });
+  return { list: [...found.values()], warnings };
 }
 
 test('a layout: every name of an image, and images without one, oldest first', async (t) => {
@@ -110,10 +118,17 @@ test('an index that lists no manifests, as caches of builds do, counts what it l
   const config = describe('application/vnd.buildkit.cacheconfig.v0', Buffer.from('{}'));
   const cache = index().entry(layer).entry(config).build();
   await writeLayout(folder, { cache, nested: index().add(cache).build() });
-  const found = await listInstances(await OciLayout.open(folder));
+  for (const text of ['layer', '{}']) {
+    writeFileSync(join(folder, 'blobs', digestOf(Buffer.from(text)).replace(':', '/')), text);
+  }
+  const { list, warnings } = await listed(folder);
+  const { digest } = cache.descriptor;
   const size = cache.indexBytes.length + layer.size + config.size;
-  assert.deepEqual(found.get(cache.descriptor.digest), { digest: cache.descriptor.digest, size, tags: ['cache'] });
-  assert.equal(found.size, 2);
+  assert.deepEqual(
+    list.find((one) => one.digest === digest),
+    { digest, size, tags: ['cache'] },
+  );
+  assert.deepEqual([list.length, warnings], [2, []]);
 });
 
 test('an image whose config is missing, or is none, is listed without a time', async (t) => {
@@ -122,11 +137,14 @@ test('an image whose config is missing, or is none, is listed without a time', a
   await writeLayout(folder, { young, nonsense: nonsense.build() });
   rmSync(join(folder, 'blobs', young.manifest.config.digest.replace(':', '/')));
   writeFileSync(join(folder, 'blobs', digestOf(Buffer.from('[]')).replace(':', '/')), '[]');
-  const found = [...(await listInstances(await OciLayout.open(folder))).values()];
-  assert.deepEqual(found.map(({ tags, created }) => [tags, created]).sort(), [
+  const { list, warnings } = await listed(folder);
+  assert.deepEqual(list.map(({ tags, created }) => [tags, created]).sort(), [
     [['nonsense'], undefined],
     [['young'], undefined],
   ]);
+  assert.equal(warnings.length, 2, warnings.join('\n'));
+  assert.match(warnings[0] ?? '', /no such blob .*; listed without a time \(young\)$/);
+  assert.match(warnings[1] ?? '', /not a JSON object.*; listed without a time \(nonsense\)$/);
 });
 
 test('what cannot be read by its size, its digest or its kind hides nothing else; wrong bytes end the list', async (t) => {
@@ -143,10 +161,7 @@ test('what cannot be read by its size, its digest or its kind hides nothing else
     { mediaType, digest: `sha384:${'a'.repeat(96)}`, size: 2 },
   );
   writeFileSync(list, JSON.stringify(parsed));
-  const warnings: string[] = [];
-  const onProgress = (event: ProgressEvent): void => {
-    if (event.type === 'warning:raised') warnings.push(event.message);
-  };
+  const { warnings, onProgress } = collectWarnings();
   const source = await OciLayout.open(folder);
   assert.deepEqual([...(await listInstances(source, { onProgress })).keys()], [young.descriptor.digest]);
   assert.equal(warnings.length, 3, warnings.join('\n'));
@@ -168,7 +183,13 @@ test(`of an index ${MAX_MEASURED} manifests are read, the others count as it say
   for (let entry = 0; entry < MAX_MEASURED - 1; entry += 1) many.add(unnamed);
   const built = many.add(old).add(young).build();
   await writeLayout(folder, { built });
-  const [instance] = [...(await listInstances(await OciLayout.open(folder))).values()];
+  const { list, warnings } = await listed(folder);
+  const [instance] = list;
+  assert.equal(warnings.length, 1, warnings.join('\n'));
+  assert.match(
+    warnings[0] ?? '',
+    new RegExp(`^${built.descriptor.digest}: of its 1001 manifests 1000 are read; .* \\(built\\)$`),
+  );
   const others = (MAX_MEASURED - 1) * sizeOf(unnamed) + sizeOf(old) + young.manifestBytes.length;
   assert.equal(instance?.size, built.indexBytes.length + others);
 });
