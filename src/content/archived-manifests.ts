@@ -1,6 +1,8 @@
 /** The manifests in the layout inside a docker-archive: an image's own is found by its config. */
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { isMismatch } from '../io/verify.js';
+import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
@@ -82,6 +84,8 @@ export class ArchivedManifests {
       // A document that is missing or of another kind: platforms that were not saved, attestations.
       throwIfAborted(options.signal);
       if (!(error instanceof RootfsError)) throw error;
+      if (isMismatch(error))
+        report(options.onProgress, { type: 'warning:raised', message: `${error.message}; passed over` });
     }
   }
 

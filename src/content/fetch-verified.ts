@@ -5,7 +5,7 @@ import { abortStream, throwIfAborted } from '../io/abort.js';
 import { asReadable } from '../io/as-readable.js';
 import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { readChunks } from '../io/read-chunks.js';
-import { requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
+import { isMismatch, requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
@@ -82,10 +82,6 @@ async function readOnce(source: Fetcher, target: Descriptor, options: CallOption
   });
   verifier.end();
   return Buffer.concat(chunks);
-}
-
-function isMismatch(error: unknown): boolean {
-  return error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
 }
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;

@@ -6,6 +6,8 @@
 import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { isMismatch } from '../io/verify.js';
+import { report } from '../progress.js';
 import { Annotation } from '../spec/annotations.js';
 import { isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -165,6 +167,8 @@ export class LayoutIndex {
           // One index that is missing or broken does not hide what the others list.
           throwIfAborted(options.signal);
           if (!(error instanceof RootfsError)) throw error;
+          if (isMismatch(error))
+            report(options.onProgress, { type: 'warning:raised', message: `${error.message}; passed over` });
         }
       }
       level = next;

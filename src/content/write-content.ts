@@ -1,10 +1,9 @@
 /** Content into a piece of a file: fetched, verified and written at once, with as few writes as that takes. */
 import { closeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
-import { Verifier } from '../io/verify.js';
+import { isMismatch, Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { absentBlob, openRegular, readAt } from './blob-file.js';
@@ -37,9 +36,8 @@ export async function writeContent(
       await writeOnce(source, target, file, offset, call);
       break;
     } catch (error) {
-      const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
       const other = source as Partial<Distruster>;
-      if (!wrong || attempt >= MAX_DISTRUSTS || other.distrust?.(target) !== true) throw error;
+      if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || other.distrust?.(target) !== true) throw error;
     }
   }
   report(call.onProgress, { type: 'blob:copied', digest, bytes: size, skipped: false });

@@ -8,6 +8,7 @@ import { type ErrorCode, RootfsError } from '../errors.js';
 import { Semaphore } from '../io/concurrency.js';
 import { withLock } from '../io/lock.js';
 import { SharedCalls } from '../io/shared-call.js';
+import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
@@ -96,8 +97,7 @@ export class CachedContent {
       try {
         return await readVerified(this.#store, bare(target), options);
       } catch (error) {
-        const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
-        if (!wrong || attempt > 0) throw error;
+        if (!isMismatch(error) || attempt > 0) throw error;
         if (origin === undefined) throw damaged(target, error);
         this.#bad.add(target.digest);
         report(options.onProgress, {
@@ -142,8 +142,7 @@ export class CachedContent {
         await this.#store.push(bare(target), incoming(target, origin, options), options);
         return;
       } catch (error) {
-        const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
-        if (!wrong || attempt >= MAX_DISTRUSTS || origin.distrust?.(target) !== true) throw error;
+        if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || origin.distrust?.(target) !== true) throw error;
       }
     }
   }

@@ -13,9 +13,9 @@ import type {
   ReadOnlyStorage,
 } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
-import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { readChunks, type TakeChunk } from '../io/read-chunks.js';
+import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 
@@ -62,8 +62,8 @@ export async function copyBlob(
       await destination.push(bare(target), new BlobContent(source, target, call), call);
       break;
     } catch (error) {
-      const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
-      if (!wrong || attempt >= MAX_DISTRUSTS || !canDistrust(source) || !source.distrust(target)) throw error;
+      if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || !canDistrust(source) || !source.distrust(target))
+        throw error;
     }
   }
   done(false);

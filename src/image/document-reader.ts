@@ -3,6 +3,7 @@ import type { CallOptions, Distruster, ReadOnlyTarget, ReferenceFetcher } from '
 import { readVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
 import { discard } from '../io/discard.js';
+import { isMismatch } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
 import type { ImageConfig } from '../spec/image-config.js';
@@ -111,9 +112,8 @@ export class DocumentReader {
       try {
         return await readVerified(this.#source, descriptor, { ...this.#options, signal });
       } catch (error) {
-        const wrong = error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
         const source: Partial<Distruster> = this.#source as ReadOnlyTarget & Partial<Distruster>;
-        if (!wrong || attempt >= MAX_DISTRUSTS || source.distrust?.(descriptor) !== true) throw error;
+        if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(descriptor) !== true) throw error;
       }
     }
   }

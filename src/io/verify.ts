@@ -189,3 +189,8 @@ export function verifyBytes(bytes: Uint8Array, expected: ExpectedContent, subjec
   verifier.update(bytes);
   verifier.end();
 }
+
+/** Whether an error says that content is not what its digest and size say. */
+export function isMismatch(error: unknown): error is RootfsError {
+  return error instanceof RootfsError && /^ERR_(?:DIGEST|SIZE)_MISMATCH$/.test(error.code);
+}

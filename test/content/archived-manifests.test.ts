@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { ArchiveEntries } from '../../src/content/archive-entries.js';
 import { openArchiveFile } from '../../src/content/archive-file.js';
@@ -134,6 +135,23 @@ test('a manifest whose layers are not all here, or cannot be told to be, is not 
   for (const _ of [1, 2]) {
     assert.equal((await manifests.find(whole.manifest.config.digest))?.digest, whole.descriptor.digest);
   }
+});
+
+test('a document with wrong bytes is passed over with a warning', async () => {
+  const [changed, other] = [app(1), app(2)];
+  const built = index().add(changed).add(other).build();
+  const store = await memoryWith(built);
+  const { fetch } = store;
+  store.fetch = (target, options) =>
+    target.digest === changed.descriptor.digest
+      ? Promise.resolve(Readable.from([Buffer.alloc(target.size)]))
+      : fetch.call(store, target, options);
+  const manifests = new ArchivedManifests(store, [built.descriptor]);
+  const { warnings, onProgress } = collectWarnings();
+  assert.equal(await manifests.find(changed.manifest.config.digest, { onProgress }), undefined);
+  assert.equal((await manifests.find(other.manifest.config.digest, { onProgress }))?.digest, other.descriptor.digest);
+  assert.equal(warnings.length, 1, warnings.join('\n'));
+  assert.match(warnings[0] ?? '', new RegExp(`${changed.descriptor.digest}.*; passed over$`));
 });
 
 test('a search that is given up hides nothing from the next', async () => {

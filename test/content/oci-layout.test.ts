@@ -10,6 +10,7 @@ import { writeArchive } from '../../src/image/write-archive.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { parseIndex } from '../../src/spec/image-index.js';
 import { type BuiltImage, describe, image, index, writeLayout } from '../../src/testing/testing.js';
+import { collectWarnings } from '../support/collect-warnings.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, pushBuilt, readContract, writeContract } from './target-contract.js';
 
@@ -119,6 +120,20 @@ test('a digest is found through nested indexes, with and without @; a broken one
     assert.equal((await layout.resolve(reference)).digest, built.descriptor.digest);
   }
   await assert.rejects(layout.resolve(A), { code: 'ERR_NOT_FOUND' });
+});
+
+test('a nested index with wrong bytes is passed over with a warning while a digest is searched', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  const changed = index().build();
+  await writeLayout(dir, { nested: index().add(changed).add(index().add(built).build()).build() });
+  writeFileSync(join(dir, 'blobs', changed.descriptor.digest.replace(':', '/')), Buffer.alloc(changed.descriptor.size));
+  const layout = await OciLayout.open(dir);
+  const { warnings, onProgress } = collectWarnings();
+  const { digest } = built.descriptor;
+  assert.equal((await layout.resolve(digest, { onProgress })).digest, digest);
+  assert.equal(warnings.length, 1, warnings.join('\n'));
+  assert.match(warnings[0] ?? '', new RegExp(`${changed.descriptor.digest}.*; passed over$`));
 });
 
 test('no more indexes are read than it takes to find a digest, and none twice', async (t) => {
