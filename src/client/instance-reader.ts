@@ -7,6 +7,7 @@ import { imageFailure } from '../image/image-failure.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { Annotation } from '../spec/annotations.js';
 import { describeArtifact } from '../spec/artifact.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
@@ -50,7 +51,7 @@ export interface Measured {
 
 /** A manifest's share: what it names in bytes, its own among them, and the config that may tell a time. */
 interface Part {
-  readonly size?: number | undefined;
+  readonly size: number;
   readonly config?: Descriptor | undefined;
   /** Why it could not be read, though it is here. */
   readonly problem?: string | undefined;
@@ -66,7 +67,7 @@ interface Told {
 export class InstanceReader {
   readonly #source: ReadOnlyTarget;
   readonly #byDigest: boolean;
-  readonly #parts = new Map<Digest, Promise<Part>>();
+  readonly #parts = new Map<Digest, Promise<Partial<Part>>>();
   readonly #times = new Map<Digest, Promise<Told>>();
 
   /**
@@ -88,9 +89,11 @@ export class InstanceReader {
     const document = await this.#document(target, call);
     const own = document.bytes.byteLength;
     const entries = document.kind === 'index' ? document.value.manifests : [];
-    const parts = document.kind === 'index' ? await this.#partsOf(entries, call) : [partOf(document.value, own)];
-    const start = document.kind === 'index' ? own : 0;
-    const size = parts.reduce((sum, part, at) => sum + (part.size ?? entries[at]?.size ?? 0), start);
+    const parts =
+      document.kind === 'index'
+        ? [{ size: own }, ...(await this.#partsOf(entries, call))]
+        : [partOf(document.value, own)];
+    const size = parts.reduce((sum, part) => sum + part.size, 0);
     const said = dateOf(document.value.annotations?.[Annotation.created]);
     const told = said === undefined ? await this.#timeOf(parts, entries, call) : { created: said };
     return { size, created: told.created, warnings: warningsOf(target, entries, parts, told) };
@@ -103,19 +106,20 @@ export class InstanceReader {
     for (const entry of entries) {
       const readable = isManifestType(entry.mediaType) && measured < MAX_MEASURED;
       if (readable) measured += 1;
-      parts.push(readable ? await this.#part(entry, call) : {});
+      const part = readable ? await this.#part(entry, call) : {};
+      parts.push({ ...part, size: part.size ?? entry.size });
     }
     return parts;
   }
 
-  #part(entry: Descriptor, call: CallOptions): Promise<Part> {
+  #part(entry: Descriptor, call: CallOptions): Promise<Partial<Part>> {
     return remembered(this.#parts, entry.digest, async () => {
       try {
         const document = await this.#document(entry, call);
         if (document.kind === 'index') return {};
         const { size, config } = partOf(document.value, document.bytes.byteLength);
         // Of what is remembered, nothing may be as large as a manifest: `data` and annotations may.
-        return { size, config: config && { mediaType: config.mediaType, digest: config.digest, size: config.size } };
+        return { size, config: config && bareDescriptor(config) };
       } catch (error) {
         return { problem: problemOf(error) };
       }

@@ -63,23 +63,23 @@ async function resolved(
 ): Promise<readonly HeldEntry[]> {
   const found = await mapConcurrently(
     [...tags],
-    async (tag, siblings): Promise<HeldEntry | string> => {
+    async (tag, siblings): Promise<{ readonly entry?: HeldEntry; readonly warning?: string }> => {
       try {
-        return { tag, descriptor: await source.resolve(tag, { signal: siblings, onProgress }) };
+        return { entry: { tag, descriptor: await source.resolve(tag, { signal: siblings, onProgress }) } };
       } catch (error) {
         throwIfAborted(signal);
         if (!isUnreadable(error)) throw error;
         // Listed, and deleted since.
-        return error.code === 'ERR_NOT_FOUND' ? '' : `${error.message}; left out (${tag})`;
+        return error.code === 'ERR_NOT_FOUND' ? {} : { warning: `${error.message}; left out (${tag})` };
       }
     },
     { concurrency, signal },
   );
   warn(
-    found.flatMap((one) => (typeof one === 'string' && one !== '' ? [one] : [])),
+    found.flatMap(({ warning }) => warning ?? []),
     onProgress,
   );
-  return found.filter((one) => typeof one !== 'string');
+  return found.flatMap(({ entry }) => entry ?? []);
 }
 
 /** What a local source holds. */

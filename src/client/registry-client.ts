@@ -19,6 +19,7 @@ import { machineOptions, type OpenRegistryOptions, openRepository } from '../reg
 import { createRegistry } from '../registry/registry.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { RegistryToken } from '../registry/token-request.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import type { ImageConfig } from '../spec/image-config.js';
@@ -167,9 +168,9 @@ class Client implements RegistryClient {
 
   async setTag(image: string, tag: string, options: CallOptions = {}): Promise<Descriptor> {
     const { repository, reference } = await this.#open(image);
-    const { mediaType, digest, size } = await repository.resolve(reference, options);
-    await repository.tag({ mediaType, digest, size }, tag, options);
-    return { mediaType, digest, size };
+    const target = bareDescriptor(await repository.resolve(reference, options));
+    await repository.tag(target, tag, options);
+    return target;
   }
 
   async deleteManifest(image: string, options: CallOptions = {}): Promise<Descriptor> {

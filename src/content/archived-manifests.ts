@@ -3,6 +3,7 @@ import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
@@ -59,10 +60,9 @@ export class ArchivedManifests {
 
   async #readNext(entry: Descriptor, options: CallOptions): Promise<void> {
     if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) return;
-    const { mediaType, digest, size } = entry;
     try {
       const bytes = await readVerified(this.#archive, entry, options);
-      const document = parseManifestOrIndex(bytes, { subject: digest, mediaType });
+      const document = parseManifestOrIndex(bytes, { subject: entry.digest, mediaType: entry.mediaType });
       if (document.kind === 'index') {
         // No more than may still be read: what lists of thousands say would not fit into memory.
         const room = Math.max(0, MAX_ARCHIVED_DOCUMENTS - this.#read - this.#pending.length);
@@ -71,12 +71,8 @@ export class ArchivedManifests {
       }
       const { config } = document.value;
       // Without what descriptors may say at length: they are kept as long as the archive is open.
-      const layers = document.value.layers.map((layer) => ({
-        mediaType: layer.mediaType,
-        digest: layer.digest,
-        size: layer.size,
-      }));
-      const found = { descriptor: { mediaType, digest, size }, layers };
+      const layers = document.value.layers.map(bareDescriptor);
+      const found = { descriptor: bareDescriptor(entry), layers };
       const others = this.#found.get(config.digest);
       if (others === undefined) this.#found.set(config.digest, [found]);
       else others.push(found);

@@ -4,6 +4,7 @@ import { RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
 import { discard, discardOnError } from '../io/discard.js';
 import { verifyChunks } from '../io/verify.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { absentBlob, resolveRange } from './blob-file.js';
@@ -53,7 +54,7 @@ export class MemoryStore implements Target, TagLister, Deleter {
       chunks.push(Buffer.from(chunk));
     }
     throwIfAborted(options.signal);
-    this.#blobs.set(expected.digest, { descriptor: plain(expected), bytes: Buffer.concat(chunks) });
+    this.#blobs.set(expected.digest, { descriptor: bareDescriptor(expected), bytes: Buffer.concat(chunks) });
   }
 
   /** Names content that is here; see `Tagger`. @throws RootfsError `ERR_NOT_FOUND` */
@@ -76,9 +77,4 @@ export class MemoryStore implements Target, TagLister, Deleter {
     this.#blobs.delete(digest);
     for (const [name, named] of this.#tags) if (named.digest === digest) this.#tags.delete(name);
   }
-}
-
-/** What a digest alone stands for: the content, without what one referrer said of it. */
-function plain({ mediaType, digest, size }: Descriptor): Descriptor {
-  return { mediaType, digest, size };
 }

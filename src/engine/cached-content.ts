@@ -10,6 +10,7 @@ import { withLock } from '../io/lock.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 
@@ -95,7 +96,7 @@ export class CachedContent {
         return undefined;
       }
       try {
-        return await readVerified(this.#store, bare(target), options);
+        return await readVerified(this.#store, bareDescriptor(target), options);
       } catch (error) {
         if (!isMismatch(error) || attempt > 0) throw error;
         if (origin === undefined) throw damaged(target, error);
@@ -139,7 +140,7 @@ export class CachedContent {
   async #copy(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<void> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        await this.#store.push(bare(target), incoming(target, origin, options), options);
+        await this.#store.push(bareDescriptor(target), incoming(target, origin, options), options);
         return;
       } catch (error) {
         if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || origin.distrust?.(target) !== true) throw error;
@@ -169,11 +170,6 @@ export class CachedContent {
       return work();
     }
   }
-}
-
-/** What the store is asked to keep: the content, without what one referrer said of it. */
-function bare({ mediaType, digest, size }: Descriptor): Descriptor {
-  return { mediaType, digest, size };
 }
 
 /** Content that is fetched when it is read, and again each time it is. */

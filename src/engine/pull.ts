@@ -6,6 +6,7 @@ import type { Image } from '../image/image.js';
 import type { LayerSource } from '../layer/layer-input.js';
 import { type ProgressListener, report } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { bareMediaType, isConfigType } from '../spec/media-types.js';
@@ -67,8 +68,7 @@ export async function pull(reference: string, config: PullConfig): Promise<PullR
   const { contentStore, metadataStore, imageStore, referenceStore } = config;
   if (contentStore !== undefined) {
     for (const { descriptor, bytes } of [image.index, image.manifest].filter((document) => document !== undefined)) {
-      const { mediaType, digest, size } = descriptor;
-      await ask('the content store', (call) => contentStore.push({ mediaType, digest, size }, once(bytes), call));
+      await ask('the content store', (call) => contentStore.push(bareDescriptor(descriptor), once(bytes), call));
     }
   }
   if (metadataStore !== undefined) {

@@ -17,6 +17,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { readChunks, type TakeChunk } from '../io/read-chunks.js';
 import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 
 /** What became of a blob. */
@@ -59,7 +60,8 @@ export async function copyBlob(
   report(onProgress, { type: 'blob:started', digest, bytes: size });
   for (let attempt = 0; ; attempt += 1) {
     try {
-      await destination.push(bare(target), new BlobContent(source, target, call), call);
+      // What a manifest says of a blob besides its content is no business of a store of blobs.
+      await destination.push(bareDescriptor(target), new BlobContent(source, target, call), call);
       break;
     } catch (error) {
       if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || !canDistrust(source) || !source.distrust(target))
@@ -158,11 +160,6 @@ async function isPresent(destination: ReadOnlyStorage, target: Descriptor, call:
   if (!(await destination.exists(target, call))) return false;
   const located = await (destination as Partial<BlobPath>).blobPath?.(target, call);
   return located === undefined || located.size === target.size;
-}
-
-/** What a manifest says of a blob besides its content is no business of a store of blobs. */
-function bare({ mediaType, digest, size }: Descriptor): Descriptor {
-  return { mediaType, digest, size };
 }
 
 function canMount(destination: object): destination is Mounter {

@@ -7,6 +7,7 @@ import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
 import { report } from '../progress.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
 import type { Platform } from '../spec/platform.js';
@@ -162,8 +163,8 @@ export async function readRoot(
 }
 
 async function push(destination: CopyDestination, document: CopiedDocument, call: CallOptions): Promise<void> {
-  const { mediaType, digest, size } = document.descriptor;
-  await destination.push({ mediaType, digest, size }, Readable.from([document.bytes], { objectMode: false }), call);
+  const content = Readable.from([document.bytes], { objectMode: false });
+  await destination.push(bareDescriptor(document.descriptor), content, call);
 }
 
 /** A root as a name's target: the platform and the annotations belong to the entry it was read from. */

@@ -2,6 +2,7 @@
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
 import { discard } from '../io/discard.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { canFetchReference } from './document-reader.js';
 import { imageFailure } from './image-failure.js';
@@ -25,8 +26,7 @@ export async function fetchDescriptor(
     if (!canFetchReference(source)) return await source.resolve(reference, call);
     const { descriptor, content } = await source.fetchReference(reference, call);
     try {
-      const { mediaType, digest, size } = descriptor;
-      await readVerified({ fetch: async () => content }, { mediaType, digest, size }, call);
+      await readVerified({ fetch: async () => content }, bareDescriptor(descriptor), call);
       return descriptor;
     } finally {
       discard(content);

@@ -12,7 +12,6 @@ import { openRepository } from '../../src/registry/open-repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import {
   type Built,
-  type BuiltImage,
   document,
   image,
   index,
@@ -21,15 +20,11 @@ import {
   writeLayout,
 } from '../../src/testing/testing.js';
 import { collectWarnings } from '../support/collect-warnings.js';
+import { datedImage, imageBytes } from '../support/dated-image.js';
 import { tempDir } from '../support/temp-dir.js';
 
-const made = (text: string, created?: string): BuiltImage =>
-  image()
-    .configFields({ created })
-    .layer((layer) => layer.file('x', text))
-    .build();
-const good = made('good', '2020-01-01T00:00:00Z');
-const timeless = made('timeless', 'yesterday');
+const good = datedImage('good', '2020-01-01T00:00:00Z');
+const timeless = datedImage('timeless', 'yesterday');
 const manifestType = good.descriptor.mediaType;
 
 async function opened(t: TestContext, images: Readonly<Record<string, Built>>) {
@@ -47,19 +42,15 @@ async function told(
   return { list: [...(await listInstances(source, { onProgress })).values()], warnings };
 }
 
-function sizeOf({ manifest, manifestBytes }: BuiltImage): number {
-  return [manifest.config, ...manifest.layers].reduce((sum, { size }) => sum + size, manifestBytes.length);
-}
-
 test('a manifest of an index that is here and cannot be read is told; one that is not here is not', async (t) => {
   const odd = [1, 2].map((at) => document(manifestType, { schemaVersion: 2, at }));
-  const list = index().add(made('absent'), { missing: true });
+  const list = index().add(datedImage('absent'), { missing: true });
   for (const one of odd) list.add(one);
   const built = list.add(good).build();
   const { layout } = await opened(t, { built });
   const { list: found, warnings } = await told(layout);
   const others = built.index.manifests.slice(0, 3).reduce((sum, { size }) => sum + size, 0);
-  assert.deepEqual(found[0]?.size, built.indexBytes.length + others + sizeOf(good));
+  assert.deepEqual(found[0]?.size, built.indexBytes.length + others + imageBytes(good));
   assert.equal(warnings.length, 1, warnings.join('\n'));
   const pattern = `${odd[0]?.descriptor.digest}.*; counted with the size that its index tells, as 1 more of it \\(built\\)$`;
   assert.match(warnings[0] ?? '', new RegExp(pattern));
@@ -76,7 +67,7 @@ test('an index of indexes has the time of an image below, and counts with what i
 });
 
 test('what tells no time is no matter where a time is told further down', async (t) => {
-  const broken = made('broken', '2021-01-01T00:00:00Z');
+  const broken = datedImage('broken', '2021-01-01T00:00:00Z');
   const [first, second] = [good, timeless].map((one) => index().add(one).build());
   assert.ok(first && second);
   const outer = index().add(broken).add(first).add(second).build();

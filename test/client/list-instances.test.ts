@@ -21,21 +21,13 @@ import {
   writeLayout,
 } from '../../src/testing/testing.js';
 import { collectWarnings } from '../support/collect-warnings.js';
+import { datedImage, imageBytes } from '../support/dated-image.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
-const made = (text: string, created: string): BuiltImage =>
-  image()
-    .configFields({ created })
-    .layer((layer) => layer.file('x', text))
-    .build();
-const young = made('young', '2022-01-01T00:00:00Z');
-const old = made('old', '2020-01-01T00:00:00Z');
-const unnamed = made('unnamed', '2021-01-01T00:00:00Z');
-
-function sizeOf({ manifest, manifestBytes }: BuiltImage): number {
-  return [manifest.config, ...manifest.layers].reduce((sum, { size }) => sum + size, manifestBytes.length);
-}
+const young = datedImage('young', '2022-01-01T00:00:00Z');
+const old = datedImage('old', '2020-01-01T00:00:00Z');
+const unnamed = datedImage('unnamed', '2021-01-01T00:00:00Z');
 
 async function listed(folder: string): Promise<{ list: readonly Instance[]; warnings: readonly string[] }> {
   const { warnings, onProgress } = collectWarnings();
@@ -54,9 +46,9 @@ test('a layout: every name of an image, and images without one, oldest first', a
   assert.deepEqual(
     [...found.values()],
     [
-      { digest: old.descriptor.digest, size: sizeOf(old), tags: ['old'], created: new Date('2020-01-01') },
-      { digest: unnamed.descriptor.digest, size: sizeOf(unnamed), tags: [], created: new Date('2021-01-01') },
-      { digest: young.descriptor.digest, size: sizeOf(young), tags: ['a', 'b'], created: new Date('2022-01-01') },
+      { digest: old.descriptor.digest, size: imageBytes(old), tags: ['old'], created: new Date('2020-01-01') },
+      { digest: unnamed.descriptor.digest, size: imageBytes(unnamed), tags: [], created: new Date('2021-01-01') },
+      { digest: young.descriptor.digest, size: imageBytes(young), tags: ['a', 'b'], created: new Date('2022-01-01') },
     ],
   );
   assert.deepEqual(
@@ -95,7 +87,7 @@ test('an index whose images were not all copied counts those by their manifests'
   await writeLayout(folder, { both });
   rmSync(join(folder, 'blobs', old.descriptor.digest.replace(':', '/')));
   const [instance] = [...(await listInstances(await OciLayout.open(folder))).values()];
-  const size = both.descriptor.size + sizeOf(young) + old.manifestBytes.length;
+  const size = both.descriptor.size + imageBytes(young) + old.manifestBytes.length;
   assert.deepEqual([instance?.digest, instance?.size], [both.descriptor.digest, size]);
 });
 
@@ -190,7 +182,7 @@ test(`of an index ${MAX_MEASURED} manifests are read, the others count as it say
     warnings[0] ?? '',
     new RegExp(`^${built.descriptor.digest}: of its 1001 manifests 1000 are read; .* \\(built\\)$`),
   );
-  const others = (MAX_MEASURED - 1) * sizeOf(unnamed) + sizeOf(old) + young.manifestBytes.length;
+  const others = (MAX_MEASURED - 1) * imageBytes(unnamed) + imageBytes(old) + young.manifestBytes.length;
   assert.equal(instance?.size, built.indexBytes.length + others);
 });
 
