@@ -42,7 +42,8 @@ export interface RegistryOptions {
   readonly uploadChunkBytes?: number | undefined;
   /**
    * An undici dispatcher that every request goes through. TLS settings, proxies, connecting and queueing are its
-   * business then; `timeoutMs` is told to it with each request, as `headersTimeout` and `bodyTimeout`.
+   * business then; `timeoutMs` is told to it with each request, as `headersTimeout` and `bodyTimeout`. What it delivers
+   * while it is to pause is kept, up to 64 MiB of an answer: a mock knows no pause.
    */
   readonly dispatcher?: Dispatcher | undefined;
 }

@@ -22,6 +22,9 @@ const DISCARD_BYTES = 64 * 1024;
 /** How long the rest of an unwanted body may take, in milliseconds; a slower one costs the connection. */
 const DISCARD_MS = 2_000;
 
+/** What is kept of a transport that goes on while it is paused, in bytes; past it the exchange fails. */
+const MAX_EARLY_BYTES = 64 * 1024 * 1024;
+
 /** What a body that is collected may cost. */
 export interface BodyLimits {
   readonly bytes: number;
@@ -34,6 +37,11 @@ export class WireBody {
   readonly #control: BodyControl;
   #sink: BodySink | undefined;
   #over: { readonly failure: unknown; readonly failed: boolean } | undefined;
+  /** Whether the sink wants more. */
+  #flows = false;
+  /** What came from a transport that knows no pause. */
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
 
   constructor(control: BodyControl) {
     this.#control = control;
@@ -42,18 +50,28 @@ export class WireBody {
   /** Hands the body to its reader and starts it. */
   attach(sink: BodySink): void {
     this.#sink = sink;
-    if (this.#over === undefined) this.#control.resume();
-    else this.#tell(sink);
+    this.resume();
   }
 
   /** Goes on after a sink asked for a pause. */
   resume(): void {
+    if (this.#flows) return;
+    this.#flows = true;
+    while (this.#flows && this.#sink !== undefined) {
+      const chunk = this.#early.shift();
+      if (chunk === undefined) break;
+      this.#earlyBytes -= chunk.length;
+      this.#flows = this.#sink.data(chunk);
+    }
+    if (!this.#flows) return;
     if (this.#over === undefined) this.#control.resume();
+    else this.#tell();
   }
 
   /** Ends the exchange; the sink hears nothing more. The connection is closed. */
   cancel(): void {
     this.#sink = undefined;
+    this.#early = [];
     if (this.#over === undefined) this.#control.cancel();
   }
 
@@ -111,7 +129,10 @@ export class WireBody {
 
   /** For the wire: a chunk has come. */
   data(chunk: Buffer): void {
-    if (this.#sink !== undefined && !this.#sink.data(chunk)) this.#control.pause();
+    if (this.#flows && this.#sink !== undefined) {
+      this.#flows = this.#sink.data(chunk);
+      if (!this.#flows) this.#control.pause();
+    } else if (this.#over === undefined) this.#keep(chunk);
   }
 
   /** For the wire: the body is complete. */
@@ -127,13 +148,23 @@ export class WireBody {
   #finish(over: { readonly failure: unknown; readonly failed: boolean }): void {
     if (this.#over !== undefined) return;
     this.#over = over;
-    if (this.#sink !== undefined) this.#tell(this.#sink);
+    if (over.failed) this.#early = [];
+    if (this.#early.length === 0) this.#tell();
   }
 
-  #tell(sink: BodySink): void {
+  #tell(): void {
+    const sink = this.#sink;
     this.#sink = undefined;
-    if (this.#over?.failed === true) sink.fail(this.#over.failure);
-    else sink.end();
+    if (this.#over?.failed === true) sink?.fail(this.#over.failure);
+    else sink?.end();
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#early.push(lasting(chunk));
+    this.#earlyBytes += chunk.length;
+    if (this.#earlyBytes <= MAX_EARLY_BYTES) return;
+    this.fail(tooEarly());
+    this.#control.cancel();
   }
 }
 
@@ -151,6 +182,14 @@ export function wholeBody(bytes: Buffer): WireBody {
     cancel: () => undefined,
   });
   return body;
+}
+
+function tooEarly(): RootfsError {
+  return new RootfsError(
+    'ERR_LIMIT_EXCEEDED',
+    `dispatcher: it delivered more than ${MAX_EARLY_BYTES} bytes while it was to pause; give one that honours pause(), as undici's Agent does`,
+    { detail: { limit: MAX_EARLY_BYTES } },
+  );
 }
 
 function tooLong(subject: string, { bytes }: BodyLimits): RootfsError {
