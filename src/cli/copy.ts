@@ -7,6 +7,7 @@ import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
 import { flag, jobsOf, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text } from './options.js';
 import { formatSize, parseSize } from './quantity.js';
+import { stdoutPlace } from './stdout-place.js';
 import { SIDE_OPTIONS, sideArguments } from './two-sides.js';
 
 /** Options of commands that copy. */
@@ -40,8 +41,9 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
 };
 
 /** Copies and tells what was done: on stdout the digest that the destination's name points at now. */
-export async function copyBetween(args: Arguments, context: Context, from: string, to: string): Promise<void> {
+export async function copyBetween(args: Arguments, context: Context, from: string, place: string): Promise<void> {
   const { signal, onProgress } = context;
+  const to = stdoutPlace(place);
   const platform = args['platform'] === 'all' ? 'all' : platformOf(args);
   const jobs = jobsOf(args);
   const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;

@@ -178,8 +178,8 @@ async function explicitCredential(args: Arguments): Promise<ExplicitCredential |
     return splitCredential('creds', creds);
   }
   if (username === undefined && !fromStdin) return undefined;
-  const source = text(args, 'image') ?? text(args, 'source');
-  if (fromStdin && source !== undefined && isStream(source)) {
+  const sources = [text(args, 'image'), text(args, 'source')];
+  if (fromStdin && sources.some((source) => source !== undefined && isStream(source))) {
     throw new RootfsError(
       'ERR_OPTION_INVALID',
       '--password-stdin: stdin holds the archive; use --authfile, or name the archive as a file',

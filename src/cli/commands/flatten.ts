@@ -14,6 +14,7 @@ import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { text } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { requireFilePlace } from '../require-file-place.js';
+import { stdoutPlace } from '../stdout-place.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 import { mergeArguments, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
 
@@ -43,7 +44,7 @@ export const flatten: Command = {
     ['$0 flatten -o debian.tar debian:12', 'into a file; the same bytes each time'],
   ],
   run: async (args, context) => {
-    const output = text(args, 'output') ?? '-';
+    const output = stdoutPlace(text(args, 'output') ?? '-');
     if (output === '-' && process.stdout.isTTY) {
       throw new RootfsError(
         'ERR_OPTION_INVALID',

@@ -6,6 +6,7 @@ import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
 import { formatSize, parseSize } from '../quantity.js';
 import { requireFilePlace } from '../require-file-place.js';
+import { stdoutPlace } from '../stdout-place.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 
 interface Made {
@@ -36,7 +37,7 @@ function sizeOf(args: Arguments): number | undefined {
 }
 
 function checkOptions(args: Arguments, format: string): void {
-  if (args['output'] === '-') {
+  if (stdoutPlace(text(args, 'output') ?? '') === '-') {
     throw new RootfsError(
       'ERR_OPTION_INVALID',
       '--output -: a file system is not written from front to back, so it cannot go to stdout; name a file',

@@ -13,6 +13,7 @@ import { refuseTerminal, summary } from '../copy.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 import { flag, jobsOf, text } from '../options.js';
 import { requireFilePlace } from '../require-file-place.js';
+import { stdoutPlace } from '../stdout-place.js';
 
 /** What the image is called in the archive unless that is said: as it was asked for, where that is a name. */
 function ownName({ transport, name, reference }: OpenedSource): string | undefined {
@@ -67,7 +68,7 @@ export const pull: Command = {
     ['$0 pull -o - alpine | ssh host docker load', 'without a file'],
   ],
   run: async (args, context) => {
-    const output = text(args, 'output') ?? '.';
+    const output = stdoutPlace(text(args, 'output') ?? '.');
     const name = text(args, 'name');
     const all = flag(args, 'all-tags') === true;
     if (output === '-') refuseTerminal('--output -');
