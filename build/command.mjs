@@ -45,7 +45,13 @@ const dispatchersOnly = {
       ]
         .map((entry) => entry.split(' '))
         .map(([name, file]) => `export { default as ${name} } from './node_modules/undici/lib/${file}.js';`)
-        .concat("import 'tune-engine';")
+        // As the whole of undici does it: tunnels through proxies are asked for by this method.
+        .concat(
+          "import Dispatcher from './node_modules/undici/lib/dispatcher/dispatcher.js';",
+          "import connect from './node_modules/undici/lib/api/api-connect.js';",
+          'Dispatcher.prototype.connect = connect;',
+          "import 'tune-engine';",
+        )
         .join('\n'),
       resolveDir: repository,
     }));
