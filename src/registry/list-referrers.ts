@@ -8,6 +8,7 @@ import { RegistryError, RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
+import { parseJson } from '../spec/parse-json.js';
 import type { Subject } from './answer-error.js';
 import { listPages } from './paged-list.js';
 import type { RegistrySession } from './registry-session.js';
@@ -97,7 +98,7 @@ export function descriptorsOf(value: unknown, subject: Subject): Descriptor[] {
 
 function parse(bytes: Buffer, subject: Subject): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return parseJson(bytes.toString('utf8'));
   } catch (error) {
     throw new RootfsError('ERR_MANIFEST_INVALID', `${subject.name}: the list of referrers is not JSON`, {
       cause: error,

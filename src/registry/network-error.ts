@@ -63,7 +63,7 @@ export function networkError(error: unknown, request: FailedRequest): RootfsErro
   const { host, protocol } = request.url;
   const make = (code: ErrorCode, reason: string, advice: string): RootfsError =>
     new RootfsError(code, `${host}: ${reason}; ${advice}`, {
-      cause: error,
+      cause: errno.startsWith('HPE_') ? withoutData(root, errno) : error,
       detail: { host, method: request.method, url: shownUrl(request.url), ...(errno === '' ? {} : { errno }) },
     });
 
@@ -136,6 +136,12 @@ function tlsError(
 /** undici's parser errors do not always carry a code. */
 function isParserError(error: unknown): boolean {
   return error instanceof Error && error.name === 'HTTPParserError';
+}
+
+/** undici keeps the answer that it could not read, which may quote what was sent; a cause is shown. */
+function withoutData(error: unknown, code: string): Error {
+  const { name, message } = error as Error;
+  return Object.assign(new Error(message), { name, code });
 }
 
 function startsLikeTls(error: unknown): boolean {

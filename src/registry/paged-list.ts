@@ -7,6 +7,7 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
 import { bareMediaType } from '../spec/media-types.js';
+import { parseJson } from '../spec/parse-json.js';
 import { printable, type Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import { readDocument } from './read-document.js';
@@ -174,7 +175,7 @@ function isOther(bytes: Buffer, { headers }: WireResponse, { accept = '' }: List
 
 function parsePage(bytes: Buffer, response: WireResponse, subject: Subject): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return parseJson(bytes.toString('utf8'));
   } catch (error) {
     throw notAList(response, subject, 'it is not JSON', error);
   }

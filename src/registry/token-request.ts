@@ -5,6 +5,7 @@
  * @see https://distribution.github.io/distribution/spec/auth/oauth/
  */
 import { RegistryError, RootfsError } from '../errors.js';
+import { parseJson } from '../spec/parse-json.js';
 import { answerError, type Subject } from './answer-error.js';
 import type { Credential } from './credentials.js';
 import { secretsOf } from './hide-secrets.js';
@@ -159,7 +160,7 @@ async function readToken(response: WireResponse): Promise<RegistryToken> {
   const bytes = await readDocument(response, MAX_TOKEN_BODY, `token realm ${response.url.host}`);
   let value: Record<string, unknown>;
   try {
-    value = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
+    value = parseJson(bytes.toString('utf8')) as Record<string, unknown>;
   } catch (error) {
     throw realmError(response.url, `its answer is not JSON`, error);
   }

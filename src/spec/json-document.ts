@@ -6,6 +6,7 @@
  */
 import * as v from 'valibot';
 import { type ErrorCode, RootfsError } from '../errors.js';
+import { parseJson } from './parse-json.js';
 
 /** The most bytes that a document may have unless a caller says otherwise: 4 MiB, what registries take. */
 export const MAX_JSON_BYTES = 4 * 1024 * 1024;
@@ -51,7 +52,7 @@ export function readJsonObject(bytes: Uint8Array, kind: DocumentKind, options: P
   checkDepth(bytes, kind, subject);
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    value = parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (error) {
     const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
     const syntax = marked ? 'JSON but begins with a byte order mark, which JSON has not' : 'JSON';

@@ -1,0 +1,16 @@
+/** JSON out of answers of the network: what is none may be anything, a token too. */
+
+/**
+ * As `JSON.parse`, with an error that quotes nothing of the text: it is kept as a cause and shown.
+ *
+ * @throws SyntaxError
+ */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const place = /\bat position \d+/.exec(String(error))?.[0];
+    const end = text.trim() === '' ? 'the text is empty' : undefined;
+    throw new SyntaxError(['no JSON', place ?? end].filter((part) => part !== undefined).join(': '));
+  }
+}

@@ -1,0 +1,84 @@
+/** Servers that quote what they were shown where an answer is expected: no error tells it, its causes neither. */
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import { fetchImage } from '../../src/image/fetch-image.js';
+import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import { parseJson } from '../../src/spec/parse-json.js';
+
+const credential = { username: 'me', password: 's3cretPassw0rd' };
+const BASIC = Buffer.from(`${credential.username}:${credential.password}`).toString('base64');
+const TOKEN = 'tok-Abcdef0123456789';
+
+type Answer = (request: IncomingMessage, response: ServerResponse, origin: string) => void;
+type Question = (repository: RegistryRepository) => Promise<unknown>;
+
+/** Wants a login, and then quotes it. */
+const quoting =
+  (quote: (response: ServerResponse, header: string) => void): Answer =>
+  ({ headers }, response) => {
+    if (headers.authorization === undefined) response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    else quote(response, headers.authorization.slice('Basic '.length));
+  };
+
+const tags: Question = async (repository) => {
+  for await (const _ of repository.tags());
+};
+const manifest: Question = (repository) => fetchImage(repository, 'v1');
+
+const CASES: readonly (readonly [name: string, ask: Question, answer: Answer, code: string])[] = [
+  ['a list', tags, quoting((response, header) => void response.end(header)), 'ERR_REGISTRY'],
+  ['a manifest', manifest, quoting((response, header) => void response.end(header)), 'ERR_MANIFEST_INVALID'],
+  [
+    'an answer that is not HTTP',
+    manifest,
+    quoting(({ socket }, header) => void socket?.end(`HTTP/9.9 ${header}\r\n\r\n`)),
+    'ERR_REGISTRY',
+  ],
+  [
+    'a token as plain text',
+    manifest,
+    (request, response, origin) => {
+      if (request.url?.startsWith('/token') === true) response.end(TOKEN);
+      else response.writeHead(401, { 'www-authenticate': `Bearer realm="${origin}/token",service="x"` }).end();
+    },
+    'ERR_REGISTRY',
+  ],
+];
+
+for (const [name, ask, answer, code] of CASES) {
+  test(`what was shown is not told where it comes back as ${name}`, async (t) => {
+    let origin = '';
+    const server = createServer((request, response) => answer(request, response, origin));
+    await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const repository = createRepository(`${origin.slice('http://'.length)}/app`, {
+      credentials: { credential: async () => ({ credential, source: 'test' }) },
+      retry: 0,
+    });
+    await assert.rejects(ask(repository), (error: { code?: string }) => {
+      assert.equal(error.code, code);
+      const told = `${inspect(error, { depth: 10, showHidden: true })} ${JSON.stringify(error)}`;
+      for (const secret of [credential.password, BASIC, TOKEN]) assert.ok(!told.includes(secret.slice(0, 8)), told);
+      return true;
+    });
+  });
+}
+
+test('an error of parseJson says where, and quotes nothing', () => {
+  assert.deepEqual(parseJson('{"a":[1]}'), { a: [1] });
+  for (const text of [TOKEN, `{"token":"${TOKEN}"`, `"${TOKEN}`, '', ' ']) {
+    assert.throws(
+      () => parseJson(text),
+      (error: Error) => error instanceof SyntaxError && !inspect(error).includes('tok-'),
+    );
+  }
+  assert.throws(() => parseJson('[1,]'), { message: /^no JSON/ });
+  assert.throws(() => parseJson(' '), { message: 'no JSON: the text is empty' });
+});
