@@ -75,18 +75,19 @@ export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
   return createHash(algorithm).update(bytes).digest('hex') === encoded;
 }
 
-/** The error for a page that a portal or proxy put in a manifest's place; `undefined` for anything else. */
-export function webPage(
+/** The error for a page, or nothing, that a portal or proxy put in a manifest's place; `undefined` for anything else. */
+export function noManifest(
   bytes: Uint8Array,
   contentType: string | undefined,
   name: string,
   host: string,
 ): RootfsError | undefined {
   const first = bytes.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
-  if (contentTypeOf(contentType) !== 'text/html' || first !== 0x3c) return undefined;
+  const isPage = contentTypeOf(contentType) === 'text/html' && first === 0x3c;
+  if (!isPage && first !== undefined) return undefined;
   return new RootfsError(
     'ERR_REGISTRY',
-    `${name}: ${host} answered with a web page instead of a manifest; check the host, and whether a portal or proxy is in between`,
+    `${name}: ${host} answered with ${isPage ? 'a web page' : 'nothing'} instead of a manifest; check the host, and whether a portal or proxy is in between`,
     { detail: { host } },
   );
 }

@@ -17,7 +17,7 @@ import {
   MANIFEST_ACCEPT,
   MAX_MANIFEST_BYTES,
   mislabelled,
-  webPage,
+  noManifest,
   wrongManifest,
 } from './manifest-answer.js';
 import { putManifest } from './push-manifest.js';
@@ -104,8 +104,8 @@ export class ManifestClient {
       const response = await this.#request('GET', endpoint, asked, [200], call);
       const bytes = await readDocument(response, MAX_MANIFEST_BYTES, `manifest ${asked.name}`);
       const contentType = response.headers.get('content-type');
-      const page = webPage(bytes, contentType, asked.name, response.url.host);
-      if (page !== undefined) throw page;
+      const other = noManifest(bytes, contentType, asked.name, response.url.host);
+      if (other !== undefined) throw other;
       if (asked.digest !== undefined && endpoint.mirrorOf !== undefined && !hasDigest(bytes, asked.digest)) {
         throw wrongManifest(asked.name, response.url.host, asked.digest, bytes);
       }

@@ -135,6 +135,12 @@ runCases('Refusals, and requests to come back later', [
     requests: 1,
   },
   {
+    name: 'nothing stands in for the manifest',
+    faults: [{ on: 'manifest', do: 'answer', status: 200, body: '' }],
+    ends: 'ERR_REGISTRY',
+    message: /answered with nothing instead of a manifest/,
+  },
+  {
     name: 'Retry-After in seconds is honoured',
     faults: [{ on: 'manifest', times: 1, do: 'retry-later', seconds: 1 }],
     ends: 'whole',
