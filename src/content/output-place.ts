@@ -129,7 +129,7 @@ export async function withWorkingFolder<T>(
 }
 
 /** An error that names the place that people know, not the temporary one, which is gone. */
-function inPlaceOf(temporary: string, known: string, error: unknown): unknown {
+export function inPlaceOf(temporary: string, known: string, error: unknown): unknown {
   if (!(error instanceof RootfsError) || !JSON.stringify(error).includes(temporary)) return error;
   const told = (value: unknown): unknown => (typeof value === 'string' ? value.replaceAll(temporary, known) : value);
   const detail = Object.fromEntries(Object.entries(error.detail).map(([key, value]) => [key, told(value)]));

@@ -4,13 +4,13 @@ import { createWriteStream } from 'node:fs';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { ReadOnlyTarget } from '../content/content.js';
+import { fillFolder } from '../content/fill-folder.js';
 import { type Member, memberFolders } from '../content/member.js';
 import { openOutputStream } from '../content/open-output-stream.js';
 import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-place.js';
 import { type WriteMembersOptions, writeFolder, writeTar } from '../content/write-members.js';
-import { RootfsError, systemErrorCode } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { absolutePath } from '../io/absolute-path.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
 import { type ProgressListener, report } from '../progress.js';
@@ -225,12 +225,10 @@ async function writeMembers(
 ): Promise<void> {
   const fsync = options.fsync !== 'none';
   if (place.form === 'dir') {
-    const path = absolutePath(place.path, 'path');
-    await writeBeside(path, 'folder', fsync, (folder) =>
+    const last = 'manifest.json';
+    await fillFolder(place.path, { sync: fsync, last }, (folder) =>
       writeFolder(folder, members, source, { ...write, fsync }),
-    ).catch((error: unknown) => {
-      throw notEmpty(error) ? occupied(place.path, error) : error;
-    });
+    );
     return;
   }
   const gzip = place.gzip ?? /\.t?gz$/.test(place.path);
@@ -277,18 +275,6 @@ function gzipLevel(roots: readonly ArchiveRoot[]): number {
     if (layerCompression(mediaType) === 'none') plain += size;
   }
   return plain * 2 > all ? 6 : 0;
-}
-
-function notEmpty(error: unknown): boolean {
-  const errno = error instanceof RootfsError ? error.detail['errno'] : systemErrorCode(error);
-  return errno === 'ENOTEMPTY' || errno === 'EEXIST' || errno === 'ENOTDIR';
-}
-
-function occupied(path: string, cause: unknown): RootfsError {
-  return new RootfsError('ERR_FILESYSTEM', `${path}: something is there already; name a new or an empty folder`, {
-    cause,
-    detail: { path },
-  });
 }
 
 function oneImage({ path }: ArchivePlace): RootfsError {

@@ -1,0 +1,92 @@
+/** Making a folder of files: a new one, or an empty one that is there and stays what it is. */
+import { readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
+import { syncFolder } from './folder-sync.js';
+import { inPlaceOf, makeWorkingFolder, outputPlace, writeBeside } from './output-place.js';
+
+/** How a folder is filled. */
+export interface FillFolderOptions {
+  /** Its names are on disk before this returns. */
+  readonly sync: boolean;
+  /** The file that gets its place last: whoever looks for it finds the others. */
+  readonly last: string;
+}
+
+/**
+ * Runs `work` with the path of an empty folder, and brings what it made to `path`: all of it or nothing. A folder that
+ * is there must be empty; it keeps its owner and mode, and may be a mount point or somebody's working directory.
+ *
+ * @param work Makes files and folders in the folder that it is given.
+ * @throws RootfsError `ERR_NOT_FOUND` (the folder above it is missing), `ERR_FILESYSTEM` (something is there already),
+ *   `ERR_PERMISSION`, `ERR_NO_SPACE`; what `work` throws
+ */
+export async function fillFolder(
+  path: string,
+  { sync, last }: FillFolderOptions,
+  work: (folder: string) => Promise<void>,
+): Promise<void> {
+  const absolute = absolutePath(path, 'path');
+  const found = await stat(absolute).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
+  });
+  if (found === undefined) {
+    const place = await outputPlace(absolute);
+    await writeBeside(place.path, 'folder', sync, work).catch((error: unknown) => {
+      throw isOccupied(error) ? occupied(path, error) : error;
+    });
+    return;
+  }
+  if (!found.isDirectory()) throw occupied(path);
+  await fillThere(path, await realpath(absolute), { sync, last }, work);
+}
+
+async function fillThere(
+  path: string,
+  folder: string,
+  { sync, last }: FillFolderOptions,
+  work: (folder: string) => Promise<void>,
+): Promise<void> {
+  const working = await makeWorkingFolder(folder);
+  try {
+    const there = (await readdir(folder)).filter((name) => name !== basename(working.path));
+    if (there.length > 0) throw occupied(path);
+    await work(working.path).catch((error: unknown) => {
+      throw inPlaceOf(working.path, folder, error);
+    });
+    await bringOut(working.path, folder, last).catch((error: unknown) => {
+      throw wrapSystemError(error, path);
+    });
+    if (sync) await syncFolder(folder);
+  } finally {
+    await working.remove();
+  }
+}
+
+/** Gives all that lies in `from` its place in `to`; where that fails, nothing of it stays there. */
+async function bringOut(from: string, to: string, last: string): Promise<void> {
+  const placed: string[] = [];
+  try {
+    const names = await readdir(from);
+    for (const name of names.sort((a, b) => Number(a === last) - Number(b === last))) {
+      placed.push(join(to, name));
+      await rename(join(from, name), join(to, name));
+    }
+  } catch (error) {
+    for (const path of placed) await rm(path, { recursive: true, force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+function isOccupied(error: unknown): boolean {
+  const errno = error instanceof RootfsError ? error.detail['errno'] : systemErrorCode(error);
+  return errno === 'ENOTEMPTY' || errno === 'EEXIST' || errno === 'ENOTDIR';
+}
+
+function occupied(path: string, cause?: unknown): RootfsError {
+  return new RootfsError('ERR_FILESYSTEM', `${path}: something is there already; name a new or an empty folder`, {
+    cause,
+    detail: { path },
+  });
+}

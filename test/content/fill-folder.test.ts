@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fillFolder } from '../../src/content/fill-folder.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const OPTIONS = { sync: true, last: 'manifest.json' };
+
+async function two(folder: string): Promise<void> {
+  writeFileSync(join(folder, 'manifest.json'), 'last');
+  mkdirSync(join(folder, 'version'));
+}
+
+test('a new folder appears when it is whole', async (t) => {
+  const folder = tempDir(t);
+  const path = join(folder, 'new');
+  await fillFolder(path, OPTIONS, async (at) => {
+    await two(at);
+    assert.ok(!readdirSync(folder).includes('new'));
+  });
+  assert.deepEqual(readdirSync(folder), ['new']);
+  assert.deepEqual(readdirSync(path).sort(), ['manifest.json', 'version']);
+});
+
+test('an empty folder that is there stays the same one, with its mode, also behind a link', async (t) => {
+  const folder = tempDir(t);
+  const path = join(folder, 'there');
+  mkdirSync(path);
+  chmodSync(path, 0o2750);
+  symlinkSync('there', join(folder, 'link'));
+  const before = statSync(path);
+  await fillFolder(join(folder, 'link'), OPTIONS, two);
+  const after = statSync(path);
+  assert.deepEqual([after.ino, after.mode], [before.ino, before.mode]);
+  assert.deepEqual(readdirSync(path).sort(), ['manifest.json', 'version']);
+  assert.equal(readFileSync(join(path, 'manifest.json'), 'utf8'), 'last');
+});
+
+test('what is there already is left as it is', async (t) => {
+  const folder = tempDir(t);
+  mkdirSync(join(folder, 'full'));
+  writeFileSync(join(folder, 'full/mine'), 'x');
+  writeFileSync(join(folder, 'file'), 'x');
+  for (const name of ['full', 'file']) {
+    await assert.rejects(fillFolder(join(folder, name), OPTIONS, two), {
+      code: 'ERR_FILESYSTEM',
+      message: /there already/,
+    });
+  }
+  await assert.rejects(fillFolder(join(folder, 'none/x'), OPTIONS, two), {
+    code: 'ERR_NOT_FOUND',
+    message: /make it first/,
+  });
+  assert.deepEqual(readdirSync(folder).sort(), ['file', 'full']);
+  assert.deepEqual(readdirSync(join(folder, 'full')), ['mine']);
+});
+
+test('a failure leaves nothing, and comes as it is', async (t) => {
+  const folder = tempDir(t);
+  mkdirSync(join(folder, 'there'));
+  const reason = new Error('enough');
+  for (const name of ['there', 'new']) {
+    const failing = fillFolder(join(folder, name), OPTIONS, async (at) => {
+      await two(at);
+      throw reason;
+    });
+    await assert.rejects(failing, (error) => error === reason);
+  }
+  assert.deepEqual(readdirSync(folder), ['there']);
+  assert.deepEqual(readdirSync(join(folder, 'there')), []);
+});
