@@ -9,7 +9,7 @@ import { closeAfter } from '../io/close-after.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { FileWriter } from '../io/file-writer.js';
 import { endOfArchive, padding } from '../tar/block.js';
-import { encodeHeader } from '../tar/write-header.js';
+import { plainHeader } from '../tar/plain-header.js';
 import type { CallOptions, Fetcher } from './content.js';
 import { type Member, memberBytes, memberFolders } from './member.js';
 import { writeContent } from './write-content.js';
@@ -26,9 +26,6 @@ interface Piece {
   readonly offset: number;
   readonly content: Member['content'];
 }
-
-/** Owner, mode and time of everything in an archive: the same image gives the same bytes. */
-const PLAIN = { uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 } } as const;
 
 /**
  * Writes a tar to `path`, which must not exist. Folders come first, then the members in their order.
@@ -64,11 +61,11 @@ export async function writeTar(
     end += content.size;
   };
   for (const folder of memberFolders(members)) {
-    put(encodeHeader({ ...PLAIN, name: `${folder}/`, type: 'directory', mode: 0o755 }));
+    put(plainHeader(folder, undefined));
   }
   for (const member of members) {
     const size = memberBytes(member);
-    put(encodeHeader({ ...PLAIN, name: member.name, type: 'file', mode: 0o644, size }));
+    put(plainHeader(member.name, size));
     put(member.content);
     put(padding(size));
   }

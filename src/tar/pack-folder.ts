@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import { RootfsError } from '../errors.js';
 import { endOfArchive, padding } from './block.js';
+import { plainHeader } from './plain-header.js';
 
 /** Options of `packFolder`. */
 export interface PackFolderOptions {
@@ -36,33 +37,19 @@ export async function packFolder(
 const CHUNK_BYTES = 256 * 1024;
 const READ_BYTES = 1024 * 1024;
 
-/** Headers are npm's `tar`'s; the files are read here, because its own packer leaves them open when it is ended early. */
 async function* members(folder: string, names: readonly string[]): AsyncGenerator<Uint8Array, void, undefined> {
   for (const name of names) {
     const path = join(folder, name);
     const found = await stat(path);
     if (found.isDirectory()) {
-      yield* await header({ path: `${name}/`, type: 'Directory', mode: 0o755, size: 0 });
+      yield plainHeader(name, undefined);
       continue;
     }
-    yield* await header({ path: name, type: 'File', mode: 0o644, size: found.size, mtime: new Date(0) });
+    yield plainHeader(name, found.size);
     yield* content(path, found.size);
     yield padding(found.size);
   }
   yield endOfArchive();
-}
-
-async function header(data: {
-  readonly path: string;
-  readonly type: 'File' | 'Directory';
-  readonly mode: number;
-  readonly size: number;
-  readonly mtime?: Date;
-}): Promise<readonly Uint8Array[]> {
-  const { Header, Pax } = await import('tar');
-  const block = Buffer.alloc(512);
-  const needsRecords = new Header(data).encode(block, 0);
-  return needsRecords ? [new Pax(data).encode(), block] : [block];
 }
 
 async function* content(path: string, size: number): AsyncGenerator<Uint8Array, void, undefined> {

@@ -1,6 +1,6 @@
 /** The registry client's errands, against the testing registry. */
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Agent } from 'undici';
@@ -196,6 +196,8 @@ test('the stages of a pull give what the pull gives, and leave nothing', async (
   const whole = await client.execute({ image: app, tag: 'v1', arch: 'amd64', os: 'linux', path: folder });
   assert.equal(whole, join(folder, 'team_app_v1_amd64_linux.tar.gz'));
   assert.ok(lstatSync(whole).size > 0);
+  const plain = await client.execute({ image: app, tag: 'v1', arch: 'amd64', path: join(folder, 'three.tar') });
+  assert.ok(readFileSync(plain).equals(readFileSync(join(folder, 'one.tar'))));
   const pinned = { image: app, tag: amd64.descriptor.digest, path: join(folder, 'pinned.tar') };
   assert.equal(await client.execute(pinned), join(folder, 'pinned.tar'));
   await assert.rejects(client.execute({ image: `${app}:v1`, tag: 'v2' }), { code: 'ERR_OPTION_INVALID' });
