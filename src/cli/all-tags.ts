@@ -1,5 +1,22 @@
 /** `--all-tags`: a name without a tag stands for all of them. */
-import { RootfsError, splitImage, splitTransport } from '../index.js';
+import { type OpenedSource, RootfsError, splitImage, splitTransport } from '../index.js';
+import { cachePolicy } from './cache-options.js';
+import type { Arguments } from './command.js';
+
+/** The cache knows images, and not all the tags of a registry. @throws RootfsError `ERR_OPTION_INVALID` */
+export function refuseCached(args: Arguments): void {
+  if (cachePolicy(args) === undefined) return;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    '--all-tags asks the registry which there are; leave out --cache and --offline',
+  );
+}
+
+/** What a source is called without a tag; of a registry's name `latest` is the tag where it has none. */
+export function untagged({ name, source }: OpenedSource): string {
+  const { place } = source as { readonly place?: unknown };
+  return typeof place === 'string' && name.startsWith(`${place}:`) ? place : name;
+}
 
 /** Refuses a name that has a tag or a digest. @throws RootfsError `ERR_OPTION_INVALID`, `ERR_REFERENCE_INVALID` */
 export function refuseTagged(text: string): void {

@@ -1,7 +1,7 @@
 /** What `copy` and `push` share: two places opened, one image copied, one line told. */
 import type { Options } from 'yargs';
-import { type CopyResult, isStream, openDestination, openSource, RootfsError } from '../index.js';
-import { refuseTagged } from './all-tags.js';
+import { type CopiedTag, type CopyResult, isStream, openDestination, openSource, RootfsError } from '../index.js';
+import { refuseCached, refuseTagged, untagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
@@ -54,7 +54,10 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
     throw new RootfsError('ERR_OPTION_INVALID', `--upload-chunk ${piece}: give a size of 64KiB or more, below 2GiB`);
   }
   if (isStream(to)) refuseTerminal(to);
-  if (all) for (const text of [from, to]) refuseTagged(text);
+  if (all) {
+    for (const text of [from, to]) refuseTagged(text);
+    refuseCached(args);
+  }
   const sides = await sideArguments(args, from, to);
   cachePolicy(args);
   const opened = await throughCache(
@@ -77,7 +80,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
       for (const result of results) context.note(`rootfs: ${summary(result)}: ${result.destination}`);
       // The archive itself is on stdout then.
       if (isStream(to)) return;
-      const told = results.map((result) => describe(result, opened.name));
+      const told = results.map((result) => describe(result, all ? named(untagged(opened), result) : opened.name));
       if (args['json'] === true) await context.write(`${JSON.stringify(all ? told : told[0])}\n`);
       else await context.write(results.map(({ descriptor }) => `${descriptor.digest}\n`).join(''));
     } finally {
@@ -86,6 +89,12 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   } finally {
     await opened.close();
   }
+}
+
+/** What one of several was copied from; an archive takes them all at once. */
+function named(place: string, result: object): string {
+  const { tag = '' } = result as Partial<CopiedTag>;
+  return tag === '' ? place : `${place}:${tag}`;
 }
 
 function describe(

@@ -31,6 +31,11 @@ export class CachedRepository implements ReadOnlyTarget, BlobPath, Distruster {
     this.#cache = cache;
   }
 
+  /** What stands before tags and digests in messages. */
+  get place(): string {
+    return `${this.registry}/${this.repository}`;
+  }
+
   /** What a tag or a digest means; see `ImageCache.resolve`. */
   resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     const separator = isDigest(reference) && /^sha(?:256|512):/.test(reference) ? '@' : ':';

@@ -108,6 +108,9 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['inspect oci:-', /a folder cannot come from standard input; use oci-archive:-/],
   ['inspect docker-archive:- --username me --password-stdin', /stdin holds the archive/],
   ['copy docker-archive:-:x localhost/x --username me --password-stdin', /stdin holds the archive/],
+  ['push docker-archive:- localhost/x --username me --password-stdin', /stdin holds the archive/],
+  ['copy --cache -a localhost/x oci:d', /--all-tags asks the registry which there are; leave out --cache/],
+  ['pull --offline -a localhost/x -o d.tar', /--all-tags asks the registry which there are; leave out --cache/],
   ['tag oci:h oci:h:v2', /NEWTAG is a tag in the place of IMAGE/],
 ];
 

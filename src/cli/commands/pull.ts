@@ -7,7 +7,7 @@ import {
   RootfsError,
   splitTransport,
 } from '../../index.js';
-import { refuseTagged } from '../all-tags.js';
+import { refuseCached, refuseTagged, untagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
@@ -74,7 +74,10 @@ export const pull: Command = {
     if (output === '-') refuseTerminal('--output -');
     refusePrefix(output);
     if (output !== '-') requireFilePlace('--output', output, 'place');
-    if (all) refuseTagged(String(args['image']));
+    if (all) {
+      refuseTagged(String(args['image']));
+      refuseCached(args);
+    }
     if (all && name !== undefined) throw new RootfsError('ERR_OPTION_INVALID', '--name names one image; leave it out');
     const options = {
       platform: platformOf(args),
@@ -95,7 +98,7 @@ export const pull: Command = {
       const { digest } = result.descriptor;
       await context.write(
         args['json'] === true
-          ? `${JSON.stringify({ reference: opened.name, digest, path: result.path, blobs: result.copiedBlobs, bytes: result.copiedBytes })}\n`
+          ? `${JSON.stringify({ reference: all ? untagged(opened) : opened.name, digest, path: result.path, blobs: result.copiedBlobs, bytes: result.copiedBytes })}\n`
           : `${result.path}\n`,
       );
     } finally {
