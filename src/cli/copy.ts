@@ -15,7 +15,8 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
   ...PLATFORM_OPTIONS,
   platform: {
     type: 'string',
-    describe: 'Only the image for os/arch[/variant]; default: all there are',
+    describe:
+      'Only the image for os/arch[/variant]; default: all there are, in archives and dir: the one for this machine',
     group: 'Image:',
   },
   'all-tags': {
