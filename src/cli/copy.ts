@@ -6,7 +6,7 @@ import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
 import { platformOf } from './image.js';
 import { flag, jobsOf, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text } from './options.js';
-import { formatSize, parseSize } from './quantity.js';
+import { formatCount, formatSize, parseSize } from './quantity.js';
 import { stdoutPlace } from './stdout-place.js';
 import { SIDE_OPTIONS, sideArguments } from './two-sides.js';
 
@@ -115,9 +115,9 @@ export function refuseTerminal(what: string): void {
 
 /** What was done, for people. */
 export function summary(result: CopyResult): string {
-  const parts = [`${result.copiedBlobs} blobs copied (${formatSize(result.copiedBytes)})`];
-  if (result.presentBlobs > 0) parts.push(`${result.presentBlobs} were there`);
+  const parts = [`${formatCount(result.copiedBlobs, 'blob')} copied (${formatSize(result.copiedBytes)})`];
+  if (result.presentBlobs > 0) parts.push(`${result.presentBlobs} ${result.presentBlobs === 1 ? 'was' : 'were'} there`);
   if (result.mountedBlobs > 0) parts.push(`${result.mountedBlobs} mounted`);
-  if (result.foreignBlobs > 0) parts.push(`${result.foreignBlobs} foreign layers left out`);
+  if (result.foreignBlobs > 0) parts.push(`${formatCount(result.foreignBlobs, 'foreign layer')} left out`);
   return parts.join(', ');
 }

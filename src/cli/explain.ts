@@ -10,7 +10,7 @@ import {
 } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { registryArguments, required } from './options.js';
-import { formatSize } from './quantity.js';
+import { formatCount, formatSize } from './quantity.js';
 import { storeFolder } from './store.js';
 import { table } from './table.js';
 
@@ -50,7 +50,7 @@ export async function explain(
     ]),
     way === undefined ? '' : `\n${endpointTable(way)}`,
     `\n${table([['LAYER', 'SIZE', 'DIGEST'], ...rows], [1])}`,
-    `\n${present} of ${layers.length} ${layers.length === 1 ? 'layer is' : 'layers are'} there; ${formatSize(bytesToFetch)} to fetch, about ${formatSize(diskNeeded)} of disk needed\n`,
+    `\n${present} of ${formatCount(layers.length, 'layer is', 'layers are')} there; ${formatSize(bytesToFetch)} to fetch, about ${formatSize(diskNeeded)} of disk needed\n`,
   ].join('');
 }
 

@@ -47,6 +47,11 @@ export function parseDuration(option: string, text: unknown): number {
   return parse(option, text, DURATION_UNITS, 'give a duration with its unit, such as 30s or 5m');
 }
 
+/** A count for people: `1 blob`, `2 blobs`. @param many The word for several; `one` with an s when absent. */
+export function formatCount(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 /** A size for people: `9.3 MB`, decimal units. */
 export function formatSize(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

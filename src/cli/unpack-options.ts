@@ -3,6 +3,7 @@ import type { Options } from 'yargs';
 import { type MergeOptions, parseIdMap, pathFilter, type UnpackOptions, type UnpackResult } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { flag } from './options.js';
+import { formatCount } from './quantity.js';
 
 /** The options. */
 export const UNPACK_OPTIONS: Readonly<Record<string, Options>> = {
@@ -53,14 +54,16 @@ export function unpackArguments(args: Arguments): UnpackOptions {
 /** Tells on stderr what of the image is not on disk as it is in the image. */
 export function noteUnpacked(result: UnpackResult, context: Context): void {
   for (const { what, entries, example } of result.losses) {
-    context.note(`rootfs: warning: ${what} of ${entries} entries are lost, ${example} among them`);
+    context.note(
+      `rootfs: warning: ${what} of ${formatCount(entries, 'entry', 'entries')} are lost, ${example} among them`,
+    );
   }
   for (const [name, entries] of Object.entries(result.skippedXattrs)) {
-    context.note(`rootfs: note: ${name} of ${entries} entries is not written`);
+    context.note(`rootfs: note: ${name} of ${formatCount(entries, 'entry', 'entries')} is not written`);
   }
   if (result.absent.length > 0) {
     context.note(
-      `rootfs: note: ${result.absent.length} devices are recorded, not made: ${result.absent.slice(0, 3).join(', ')}`,
+      `rootfs: note: ${formatCount(result.absent.length, 'device is', 'devices are')} recorded, not made: ${result.absent.slice(0, 3).join(', ')}`,
     );
   }
   if (result.ownershipFile !== undefined) context.note(`rootfs: note: owners are recorded in ${result.ownershipFile}`);

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { formatSize, parseDuration, parseSize } from '../../src/cli/quantity.js';
+import { formatCount, formatSize, parseDuration, parseSize } from '../../src/cli/quantity.js';
+import { image, writeLayout } from '../../src/testing/testing.js';
+import { runRootfs } from '../support/run-rootfs.js';
+import { tempDir } from '../support/temp-dir.js';
 
 test('sizes take decimal and binary units', () => {
   const cases: readonly [string, number][] = [
@@ -48,4 +52,26 @@ test('sizes read well', () => {
     [1_349_000_000, '1.3 GB'],
   ];
   for (const [bytes, shown] of cases) assert.equal(formatSize(bytes), shown);
+});
+
+test('of one thing there is one, in summaries too', async (t) => {
+  assert.deepEqual(
+    [0, 1, 2].map((count) => formatCount(count, 'blob')),
+    ['0 blobs', '1 blob', '2 blobs'],
+  );
+  assert.equal(formatCount(2, 'entry', 'entries'), '2 entries');
+  const folder = tempDir(t);
+  const two = image()
+    .layer((layer) => layer.file('a', 'b'))
+    .build();
+  await writeLayout(join(folder, 'layout'), { v1: image().build(), two });
+  const env = { XDG_CACHE_HOME: join(folder, 'cache') };
+  const told = async (...words: string[]): Promise<string> => {
+    const { code, stderr } = await runRootfs(words, { cwd: folder, env });
+    assert.equal(code, 0, stderr);
+    return stderr;
+  };
+  assert.match(await told('copy', 'oci:layout:v1', 'oci:other:v1'), /: 1 blob copied \(/);
+  assert.match(await told('pull', 'oci:layout:two', '-o', 'x.tar'), /: 2 blobs copied \(/);
+  assert.match(await told('validate', 'oci:layout:v1'), /1 manifest and 1 blob \(/);
 });

@@ -14,7 +14,7 @@ import {
 import type { Arguments, Command, Context } from '../command.js';
 import { ExitCode } from '../exit-code.js';
 import { flag, required, text } from '../options.js';
-import { formatSize, parseDuration, parseSize } from '../quantity.js';
+import { formatCount, formatSize, parseDuration, parseSize } from '../quantity.js';
 import { requireNoFile } from '../require-no-file.js';
 import { storeFolder } from '../store.js';
 import { table } from '../table.js';
@@ -74,8 +74,8 @@ async function ls(args: Arguments, context: Context): Promise<number> {
   const listing = await listCache(await places(args));
   const { images, layers, imageBytes, layerBytes, imagesFolder, layersFolder } = listing;
   await context.write(args['json'] === true ? `${JSON.stringify(listing)}\n` : describe(listing));
-  context.note(`rootfs: ${images.length} images, ${formatSize(imageBytes)}: ${imagesFolder}`);
-  context.note(`rootfs: ${layers.length} layers, ${formatSize(layerBytes)}: ${layersFolder}`);
+  context.note(`rootfs: ${formatCount(images.length, 'image')}, ${formatSize(imageBytes)}: ${imagesFolder}`);
+  context.note(`rootfs: ${formatCount(layers.length, 'layer')}, ${formatSize(layerBytes)}: ${layersFolder}`);
   return ExitCode.done;
 }
 
@@ -88,7 +88,7 @@ async function verify(args: Arguments, context: Context): Promise<number> {
   await context.write(args['json'] === true ? `${JSON.stringify(found)}\n` : lines);
   const end =
     damaged.length === 0 ? 'all sound' : `${damaged.length} damaged and removed; the next use brings them back`;
-  context.note(`rootfs: ${checkedBlobs} files, ${formatSize(checkedBytes)}: ${end}`);
+  context.note(`rootfs: ${formatCount(checkedBlobs, 'file')}, ${formatSize(checkedBytes)}: ${end}`);
   return damaged.length === 0 ? ExitCode.done : ExitCode.integrity;
 }
 

@@ -6,7 +6,7 @@ import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { LAYER_OPTIONS, layerArguments } from '../layer-options.js';
 import { makeFolder } from '../make-folder.js';
 import { required } from '../options.js';
-import { formatSize } from '../quantity.js';
+import { formatCount, formatSize } from '../quantity.js';
 import { removeMade } from '../remove-made.js';
 import { requireNoFile } from '../require-no-file.js';
 
@@ -43,7 +43,7 @@ export const extract: Command = {
         const bytes = rootfs.layers.reduce((sum, layer) => sum + layer.tarBytes, 0);
         const seconds = ((Date.now() - started) / 1000).toFixed(1);
         context.note(
-          `rootfs: ${rootfs.layers.length} ${rootfs.layers.length === 1 ? 'layer' : 'layers'}, ${formatSize(bytes)}, verified, in ${seconds} s: ${dst}`,
+          `rootfs: ${formatCount(rootfs.layers.length, 'layer')}, ${formatSize(bytes)}, verified, in ${seconds} s: ${dst}`,
         );
         const layers = rootfs.layers.map(({ descriptor, diffId, tarBytes, path }) => ({
           diffId,

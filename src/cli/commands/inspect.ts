@@ -3,7 +3,7 @@ import { formatPlatform, type Image } from '../../index.js';
 import type { Command } from '../command.js';
 import { explain } from '../explain.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
-import { formatSize } from '../quantity.js';
+import { formatCount, formatSize } from '../quantity.js';
 import { STORE_OPTION } from '../store.js';
 import { table } from '../table.js';
 
@@ -44,7 +44,7 @@ function describe(image: Image, name: string): string {
   return `${table([...known, ...labels])}\n${table(
     [['#', 'SIZE', 'DIGEST', 'DIFF ID', 'TYPE'], ...rows],
     [0, 1],
-  )}\n${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}, ${formatSize(bytes)} compressed\n`;
+  )}\n${formatCount(layers.length, 'layer')}, ${formatSize(bytes)} compressed\n`;
 }
 
 /** The command. */

@@ -4,7 +4,7 @@ import { mergeLayers, type RootFS, RootfsError, writeErofs, writeExt4, writeSqua
 import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
-import { formatSize, parseSize } from '../quantity.js';
+import { formatCount, formatSize, parseSize } from '../quantity.js';
 import { requireFilePlace } from '../require-file-place.js';
 import { stdoutPlace } from '../stdout-place.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
@@ -122,7 +122,7 @@ export const mkfs: Command = {
     );
     context.endProgress();
     for (const { what, entries, example } of made.losses) {
-      context.note(`rootfs: ${what} of ${entries} entries are lost, ${example} among them`);
+      context.note(`rootfs: ${what} of ${formatCount(entries, 'entry', 'entries')} are lost, ${example} among them`);
     }
     context.note(`rootfs: ${format}, ${formatSize(made.imageBytes)}: ${made.path}`);
     if (made.verity !== undefined) {

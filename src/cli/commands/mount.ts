@@ -4,6 +4,7 @@ import { checkMount, mountRootFS, RootfsError } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { flag, required, text } from '../options.js';
+import { formatCount } from '../quantity.js';
 import { KEPT_STORE_OPTIONS, withStore } from '../store.js';
 
 /** The command. */
@@ -39,7 +40,7 @@ export const mount: Command = {
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
     const kind = result.writable === undefined ? 'read-only' : `changes in ${result.writable.upper}`;
     context.note(
-      `rootfs: ${result.layers.length} ${result.layers.length === 1 ? 'layer' : 'layers'} mounted in ${seconds} s, ${kind}: ${result.mountpoint}`,
+      `rootfs: ${formatCount(result.layers.length, 'layer')} mounted in ${seconds} s, ${kind}: ${result.mountpoint}`,
     );
     if (args['json'] === true) await context.write(`${JSON.stringify(result)}\n`);
     return undefined;

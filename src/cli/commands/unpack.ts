@@ -4,7 +4,7 @@ import { mergeLayers, unpack as unpackTree } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { required } from '../options.js';
-import { formatSize } from '../quantity.js';
+import { formatCount, formatSize } from '../quantity.js';
 import { requireEmpty } from '../require-empty.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
 import { mergeArguments, noteUnpacked, UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
@@ -35,7 +35,9 @@ export const unpack: Command = {
     }));
     context.endProgress();
     noteUnpacked(result, context);
-    context.note(`rootfs: ${result.entries} entries, ${formatSize(result.dataBytes)}: ${result.path}`);
+    context.note(
+      `rootfs: ${formatCount(result.entries, 'entry', 'entries')}, ${formatSize(result.dataBytes)}: ${result.path}`,
+    );
     if (args['json'] === true) {
       await context.write(
         `${JSON.stringify({ manifest: image.manifest.descriptor.digest, platform: image.platform, ...result })}\n`,

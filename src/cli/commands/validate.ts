@@ -4,7 +4,7 @@ import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 import { LIMIT_OPTIONS, limitArguments } from '../layer-options.js';
 import { flag, jobsOf } from '../options.js';
-import { formatSize } from '../quantity.js';
+import { formatCount, formatSize } from '../quantity.js';
 
 /** The command. */
 export const validate: Command = {
@@ -35,7 +35,7 @@ export const validate: Command = {
       context.endProgress();
       const { descriptor, manifests, blobs, bytes } = valid;
       context.note(
-        `rootfs: ${manifests} ${manifests === 1 ? 'manifest' : 'manifests'} and ${blobs} blobs (${formatSize(bytes)}) are sound: ${opened.name}`,
+        `rootfs: ${formatCount(manifests, 'manifest')} and ${formatCount(blobs, 'blob')} (${formatSize(bytes)}) are sound: ${opened.name}`,
       );
       await context.write(
         args['json'] === true

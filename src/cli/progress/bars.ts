@@ -2,7 +2,7 @@
 import cliProgress from 'cli-progress';
 import pc from 'picocolors';
 import { printable } from '../printable.js';
-import { formatSize } from '../quantity.js';
+import { formatCount, formatSize } from '../quantity.js';
 import type { ProgressDisplay } from './display.js';
 import { Totals } from './totals.js';
 
@@ -36,7 +36,7 @@ export function bars(): ProgressDisplay {
   const drawTotal = (): void => {
     const bytes = totals.fetchedBytes;
     total?.update(bytes, {
-      name: `${totals.layersDone}/${totals.layers} ${totals.noun}`,
+      name: `${totals.layersDone}/${formatCount(totals.layers, totals.noun)}`,
       size: `${formatSize(bytes)} of ${formatSize(totals.compressedBytes)}`,
     });
   };

@@ -1,6 +1,6 @@
 /** Progress without a terminal: a line when something starts or goes wrong, and one every few seconds. */
 import { printable } from '../printable.js';
-import { formatSize } from '../quantity.js';
+import { formatCount, formatSize } from '../quantity.js';
 import type { ProgressDisplay } from './display.js';
 import { Totals } from './totals.js';
 
@@ -13,7 +13,7 @@ export function plainLines(): ProgressDisplay {
   const write = (line: string): void => void process.stderr.write(`rootfs: ${printable(line)}\n`);
   let last = Date.now();
   const sum = (): string =>
-    `${totals.layersDone} of ${totals.layers} ${totals.noun}, ${formatSize(totals.fetchedBytes)} of ${formatSize(totals.compressedBytes)} fetched`;
+    `${totals.layersDone} of ${formatCount(totals.layers, totals.noun)}, ${formatSize(totals.fetchedBytes)} of ${formatSize(totals.compressedBytes)} fetched`;
   return {
     listen: (event) => {
       totals.add(event);

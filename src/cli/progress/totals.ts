@@ -3,8 +3,8 @@ import type { ProgressEvent } from '../../index.js';
 
 /** The running sums of one command. Blobs that are copied as they are count as layers do. */
 export class Totals {
-  /** What is counted, for people. */
-  noun: 'layers' | 'blobs' = 'layers';
+  /** What is counted, for people: one of it. */
+  noun: 'layer' | 'blob' = 'layer';
   layers = 0;
   layersDone = 0;
   layersCached = 0;
@@ -18,7 +18,7 @@ export class Totals {
       this.layers = event.layers;
       this.compressedBytes = event.compressedBytes;
     } else if (event.type === 'blobs:planned') {
-      this.noun = 'blobs';
+      this.noun = 'blob';
       this.layers = event.blobs;
       this.compressedBytes = event.bytes;
     } else if (event.type === 'blob:progressed') {
