@@ -69,6 +69,20 @@ const VALUES: readonly (readonly [option: string, value: unknown, call: Call])[]
     (fsync, folder) =>
       kit.writeArchive(source, [{ reference }], { form: 'oci-archive', path: join(folder, 'x') }, { fsync }),
   ],
+  ...[undefined, null, 'alpine'].map(
+    (value) => ['execute', value, (given: never) => kit.createRegistryClient().execute(given)] as const,
+  ),
+  ...[undefined, null, 5].flatMap((value) => [
+    ['source', value, (given: never) => kit.fetchImage(given, '')] as const,
+    ['source', value, (given: never) => kit.fetchManifest(given, '')] as const,
+    ['source', value, (given: never, parent: string) => kit.downloadImage(given, '', { parent })] as const,
+    ['source', value, (given: never, folder: string) => kit.pull(given, '', folder)] as const,
+    ['reference', value, (given: never) => kit.fetchImage(source, given)] as const,
+    ['reference', value, (given: never) => kit.fetchManifest(source, given)] as const,
+    ['reference', value, (given: never, parent: string) => kit.downloadImage(source, given, { parent })] as const,
+    ['reference', value, (given: never, folder: string) => kit.pull(source, given, folder)] as const,
+    ['archive', value, (given: never, folder: string) => kit.packageImage(folder, given)] as const,
+  ]),
   ['links', 'some', (links) => kit.findNode(tree, '/', { links })],
   ['workers', Number.NaN, (workers, folder) => new kit.LayerDownloadManager(folder, { workers })],
   ['verify', 'never', (verify, folder) => new kit.LayerDownloadManager(folder, { verify })],
@@ -87,11 +101,16 @@ const VALUES: readonly (readonly [option: string, value: unknown, call: Call])[]
   ),
 ];
 
+/** Options of which the type is told, not the value. */
+const TYPES: ReadonlySet<string> = new Set(['source', 'reference']);
+
 function refused(option: string, value: unknown): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof kit.RootfsError, String(error));
     assert.equal(error.code, 'ERR_OPTION_INVALID', error.message);
-    if (typeof value === 'number') assert.ok(error.message.includes(String(value)), error.message);
+    if (typeof value === 'number' && !TYPES.has(option)) {
+      assert.ok(error.message.includes(String(value)), error.message);
+    }
     assert.ok(error.message.includes(option), error.message);
     return true;
   };
@@ -119,6 +138,20 @@ for (const [option, value, call] of VALUES) {
     assert.deepEqual(readdirSync(folder), []);
   });
 }
+
+test('errands at registries without a name, or without a digest', async () => {
+  const client = kit.createRegistryClient({ findCredentials: false, findEndpoints: false });
+  for (const value of [undefined, null, 5] as never[]) {
+    const calls: readonly (() => Promise<unknown>)[] = [
+      () => kit.getToken(value),
+      () => client.getToken(value),
+      () => client.getManifest(value),
+      () => client.downloadImage(value),
+    ];
+    for (const call of calls) await assert.rejects(call, { code: 'ERR_REFERENCE_INVALID' });
+    await assert.rejects(client.getManifestByDigest('localhost/x', value), { code: 'ERR_DIGEST_INVALID' });
+  }
+});
 
 test('a signal that has aborted ends what reads no network, too', async (t) => {
   const folder = tempDir(t);

@@ -119,8 +119,8 @@ class Client implements RegistryClient {
     image: string,
     options: CallOptions & { readonly actions?: readonly string[] } = {},
   ): Promise<RegistryToken | undefined> {
-    const { registry } = parseReference(image);
-    return getToken(image, { ...(await machineOptions(registry, this.#options)), ...options });
+    const reference = parseReference(image);
+    return getToken(reference, { ...(await machineOptions(reference.registry, this.#options)), ...options });
   }
 
   async getManifest(image: string, options: CallOptions = {}): Promise<FetchedManifest> {
@@ -206,7 +206,8 @@ class Client implements RegistryClient {
     return removeImageDir(folder);
   }
 
-  async execute({ image, tag, arch, os, path, ...options }: ExecuteOptions): Promise<string> {
+  async execute(given: ExecuteOptions): Promise<string> {
+    const { image, tag, arch, os, path, ...options } = required(given);
     const { repository, reference } = await this.#open(withTag(image, tag));
     const host = hostPlatform();
     const platform =
@@ -238,6 +239,17 @@ class Client implements RegistryClient {
     }
     return opened;
   }
+}
+
+/** Callers without a type checker call it with nothing, or with a name alone. */
+function required(options: ExecuteOptions | null | undefined): ExecuteOptions {
+  if (typeof options === 'object' && options !== null) return options;
+  const found = options === null ? 'null' : typeof options;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `execute: expected an object that says which image, found ${found}; give { image: 'alpine' }`,
+    { detail: { option: 'execute', value: found } },
+  );
 }
 
 /** How many repositories are kept open. */

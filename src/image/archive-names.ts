@@ -2,7 +2,13 @@
 
 import { canonicalName } from '../content/image-names.js';
 import { isDigest } from '../spec/digest.js';
-import { familiarReference, formatReference, parseReference, type Reference } from '../spec/reference.js';
+import {
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  refuseReserved,
+} from '../spec/reference.js';
 import type { ArchiveForm, ArchiveName } from './archive-members.js';
 
 /**
@@ -20,7 +26,7 @@ export function archiveNames(
   listed = false,
 ): readonly ArchiveName[] {
   if (name !== undefined && name !== '') {
-    return form === 'docker-archive' ? nameOf(parseReference(name)) : [{ refName: name }];
+    return form === 'docker-archive' ? nameOf(wantedName(name)) : [{ refName: name }];
   }
   const { registry, repository } = source as { readonly registry?: unknown; readonly repository?: unknown };
   if (isPinned(reference)) return [];
@@ -28,6 +34,17 @@ export function archiveNames(
   // A full reference to the repository says the tag as well as the tag alone does.
   if (/[/:]/.test(reference)) return nameOf(parseReference(reference));
   return nameOf({ registry, repository, tag: reference, given: reference });
+}
+
+/**
+ * What somebody wants an image to be called.
+ *
+ * @throws RootfsError `ERR_REFERENCE_INVALID` (also for `scratch`, which no engine takes)
+ */
+function wantedName(name: string): Reference {
+  const reference = parseReference(name);
+  refuseReserved(reference);
+  return reference;
 }
 
 /** A name that a layout or an archive has for an image: any text in a layout. */

@@ -23,6 +23,7 @@ import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
 import { layersOf } from './layers-of.js';
 import { pickManifest } from './pick-manifest.js';
+import { requireSource } from './require-source.js';
 
 /** Options of `fetchImage`. */
 export interface FetchImageOptions extends CallOptions {
@@ -50,6 +51,7 @@ export async function fetchImage(
   reference: string,
   options: FetchImageOptions = {},
 ): Promise<Image> {
+  requireSource(source, reference);
   const { signal, onProgress } = options;
   const asked = options.platform === undefined ? undefined : platformOption(options.platform);
   const wanted = asked ?? hostPlatform();

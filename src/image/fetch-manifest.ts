@@ -8,6 +8,7 @@ import { DocumentReader } from './document-reader.js';
 import type { ImageDocument } from './image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
+import { requireSource } from './require-source.js';
 
 /** A manifest or an index: what it says, its descriptor and its verified bytes. */
 export type FetchedManifest =
@@ -24,14 +25,15 @@ export interface FetchManifestOptions extends CallOptions {
  * Fetches what a reference points at, verified, with its bytes as they are; nothing below it is read.
  *
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_MANIFEST_INVALID`, `ERR_SCHEMA1_UNSUPPORTED`, `ERR_NOT_AN_IMAGE` (a
- *   document of another kind), `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_LIMIT_EXCEEDED`, what the source throws;
- *   or the signal's own reason
+ *   document of another kind), `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_LIMIT_EXCEEDED`, `ERR_OPTION_INVALID`,
+ *   what the source throws; or the signal's own reason
  */
 export async function fetchManifest(
   source: ReadOnlyTarget,
   reference: string,
   options: FetchManifestOptions = {},
 ): Promise<FetchedManifest> {
+  requireSource(source, reference);
   const { signal, onProgress } = options;
   const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
   throwIfAborted(signal);

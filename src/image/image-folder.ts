@@ -23,6 +23,7 @@ import { checkJobs } from './copy-image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
 import type { PullOptions } from './pull.js';
+import { requireSource } from './require-source.js';
 import { findRoots, planBlobs } from './write-archive.js';
 
 /** Options of `downloadImage`. */
@@ -46,6 +47,7 @@ export async function downloadImage(
   reference: string,
   options: DownloadImageOptions = {},
 ): Promise<string> {
+  requireSource(source, reference);
   const { signal, onProgress, name } = options;
   const jobs = checkJobs(options.jobs);
   throwIfAborted(signal);

@@ -10,6 +10,7 @@ import { parseReference } from '../spec/reference.js';
 import type { CopyResult } from './copy-image.js';
 import { fetchImage } from './fetch-image.js';
 import { imageName } from './image-name.js';
+import { requireSource } from './require-source.js';
 import { type WantedImage, type WriteArchiveOptions, writeArchive } from './write-archive.js';
 
 /** Options of `pull`. */
@@ -30,7 +31,7 @@ export interface PullResult extends CopyResult {
  *
  * @param path A file whose name ends in `.tar` or `.tar.gz`; a folder, for a file named
  *   `<name>_<tag>_<arch>_<os>.tar.gz` in it; `-` for standard output. Default: the working folder.
- * @throws RootfsError `ERR_OPTION_INVALID` (another suffix), and as `writeArchive`
+ * @throws RootfsError `ERR_OPTION_INVALID` (another suffix, no source), and as `writeArchive`
  */
 export async function pull(
   source: ReadOnlyTarget,
@@ -38,6 +39,7 @@ export async function pull(
   path = '.',
   options: PullOptions = {},
 ): Promise<PullResult> {
+  requireSource(source, reference);
   const place = await archivePath(path);
   if ('file' in place) return write(source, [{ reference, name: options.name }], place.file, options);
   const { signal, onProgress, platform, maxManifestBytes } = options;

@@ -1,6 +1,6 @@
 /** The token of a registry, for those who want to speak to it themselves. */
 import type { CallOptions } from '../content/content.js';
-import { parseReference, type Reference } from '../spec/reference.js';
+import { parseReference, type Reference, refuseReserved } from '../spec/reference.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
@@ -18,13 +18,15 @@ export interface GetTokenOptions extends RegistryOptions, CallOptions {
  *
  * @returns `undefined` when the registry wants no bearer token: it is open, or asks for a user name and password.
  * @throws RegistryError `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_REGISTRY`, `ERR_RATE_LIMITED`
- * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_OPTION_INVALID`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`
+ * @throws RootfsError `ERR_REFERENCE_INVALID` (also for `scratch`), `ERR_OPTION_INVALID`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`
  */
 export async function getToken(
   name: string | Reference,
   options: GetTokenOptions = {},
 ): Promise<RegistryToken | undefined> {
-  const { registry, repository } = typeof name === 'string' ? parseReference(name) : name;
+  const reference = typeof name === 'object' && name !== null ? name : parseReference(name);
+  refuseReserved(reference);
+  const { registry, repository } = reference;
   const session = new RegistrySession(registry, repository, registrySettings(options));
   const named = `${registry}/${repository}`;
   const subject = { kind: 'registry', registry, repository: named, name: named } as const;

@@ -1,7 +1,6 @@
 /** A registry with everything this machine knows about it: credentials, mirrors and certificates looked up as people expect. */
 import type { CallOptions } from '../content/content.js';
-import { RootfsError } from '../errors.js';
-import { parseReference, type Reference } from '../spec/reference.js';
+import { parseReference, type Reference, refuseReserved } from '../spec/reference.js';
 import type { ExplicitCredential } from './credential-search.js';
 import type { Credential, CredentialProvider } from './credentials.js';
 import type { RegistryOptions } from './registry-options.js';
@@ -54,13 +53,7 @@ export async function openRepository(
   options: OpenRegistryOptions = {},
 ): Promise<{ readonly repository: RegistryRepository; readonly reference: Reference }> {
   const reference = parseReference(text);
-  if (reference.registry === 'docker.io' && reference.repository === 'library/scratch') {
-    throw new RootfsError(
-      'ERR_REFERENCE_INVALID',
-      `${text}: scratch is a reserved name for an image without layers, which no registry has; name another image`,
-      { detail: { reference: text } },
-    );
-  }
+  refuseReserved(reference);
   const { createRepository } = await import('./repository.js');
   return {
     repository: createRepository(reference, await machineOptions(reference.registry, options)),

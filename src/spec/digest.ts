@@ -23,7 +23,7 @@ const HEX = /^[a-f0-9]+$/;
 
 /** Whether `text` is a digest by the grammar; for sha256 and sha512 also lower-case hex of the right length. */
 export function isDigest(text: string): text is Digest {
-  if (text.length > 1024 || !GRAMMAR.test(text)) return false;
+  if (typeof text !== 'string' || text.length > 1024 || !GRAMMAR.test(text)) return false;
   const colon = text.indexOf(':');
   const length = HEX_LENGTH[text.slice(0, colon)];
   const encoded = text.slice(colon + 1);

@@ -114,6 +114,20 @@ export function splitImage(text: string): SplitImage {
   };
 }
 
+/**
+ * Refuses `scratch`: Dockerfiles say it for an image without layers, and engines take no image of that name.
+ *
+ * @throws RootfsError `ERR_REFERENCE_INVALID`
+ */
+export function refuseReserved({ registry, repository, given }: Reference): void {
+  if (registry !== DEFAULT_REGISTRY || repository !== `${OFFICIAL}scratch`) return;
+  throw new RootfsError(
+    'ERR_REFERENCE_INVALID',
+    `${given}: scratch is a reserved name for an image without layers, which no registry has; name another image`,
+    { detail: { reference: given } },
+  );
+}
+
 /** The host that answers the API of a registry: `registry-1.docker.io` for Docker Hub, else the registry itself. */
 export function apiHost(registry: string): string {
   return isDockerHub(registry) ? 'registry-1.docker.io' : registry;

@@ -7,6 +7,7 @@ import { Agent } from 'undici';
 import { createRegistryClient, type RegistryClient } from '../../src/client/registry-client.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import type { ProgressEvent } from '../../src/progress.js';
+import { getToken } from '../../src/registry/get-token.js';
 import { compareInstances, type Instance, instancesOf } from '../../src/registry/listed-instances.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
@@ -46,7 +47,14 @@ test('manifests, digests and configs by name', async (t) => {
   assert.ok(Buffer.concat(await blob.toArray()).equals(amd64.layers[0]?.blob ?? Buffer.alloc(0)));
   await assert.rejects(client.getManifest(`${app}:absent`), { code: 'ERR_NOT_FOUND' });
   await assert.rejects(client.getManifestByDigest(app, 'nothing'), { code: 'ERR_DIGEST_INVALID' });
-  await assert.rejects(client.getManifest('scratch'), { code: 'ERR_REFERENCE_INVALID', message: /reserved/ });
+  for (const asked of [
+    () => client.getManifest('scratch'),
+    () => client.getToken('docker.io/scratch:v1'),
+    () => getToken('scratch'),
+    () => client.downloadImage(`${app}:v1`, { name: 'scratch', platform: 'linux/amd64', parent: tempDir(t) }),
+  ]) {
+    await assert.rejects(asked, { code: 'ERR_REFERENCE_INVALID', message: /^[^ ]*scratch[^ ]*: .* reserved/ });
+  }
 });
 
 test('a digest is computed where HEAD is refused', async (t) => {

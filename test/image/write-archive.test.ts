@@ -133,6 +133,8 @@ test("names: the registry's, the one asked for, none for a digest", async (t) =>
   assert.deepEqual(await list('v1', 'alpine'), ['alpine:latest']);
   assert.deepEqual(await list('v1', 'docker.io/a/b:c'), ['a/b:c']);
   await assert.rejects(list('v1', 'Not A Name'), { code: 'ERR_REFERENCE_INVALID' });
+  await assert.rejects(list('v1', 'scratch'), { code: 'ERR_REFERENCE_INVALID', message: /^scratch: .* reserved/ });
+  assert.deepEqual(await list('v1', 'example/scratch'), ['example/scratch:latest']);
 });
 
 test('the usual file name, and suffixes that are refused', async (t) => {
