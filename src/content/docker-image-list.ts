@@ -44,7 +44,7 @@ export function pickImage(images: readonly ArchivedImage[], reference: string, p
   const found =
     position === undefined ? byName(images, reference) : images.slice(Number(position), Number(position) + 1);
   const [image] = found;
-  const choices = images.flatMap((each, at) => (each.tags.length > 0 ? each.tags : [`@${at}`]));
+  const choices = choicesOf(images);
   const shown = listNames(choices);
   if (image === undefined) {
     const what = reference === '' ? 'no image' : `no image ${reference}`;
@@ -60,6 +60,16 @@ export function pickImage(images: readonly ArchivedImage[], reference: string, p
     });
   }
   return image;
+}
+
+/** What each image can be asked for by: a tag that several have says nothing. */
+function choicesOf(images: readonly ArchivedImage[]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const tag of images.flatMap(({ tags }) => [...new Set(tags)])) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+  return images.flatMap(({ tags }, at) => {
+    const own = [...new Set(tags)].filter((tag) => counts.get(tag) === 1);
+    return own.length > 0 ? own : [`@${at}`];
+  });
 }
 
 function byName(images: readonly ArchivedImage[], reference: string): readonly ArchivedImage[] {

@@ -135,6 +135,26 @@ test('names: as saved, normalised, by position; several without a reference are 
   }
 });
 
+test('images without a tag of their own are offered by their position', async (t) => {
+  const third = image()
+    .layer((layer) => layer.file('third', 'image'))
+    .build();
+  const archive = await opened(
+    t,
+    dockerArchive([
+      { built: contractImage(), tags: ['x:1', 'x:1'] },
+      { built: second, tags: ['x:1', 'y:2'] },
+      { built: third, tags: null },
+    ]),
+  );
+  await assert.rejects(archive.resolve(''), {
+    code: 'ERR_REFERENCE_INVALID',
+    message: /it holds several images; say which: @0, y:2, @2$/,
+  });
+  await assert.rejects(archive.resolve('z'), { code: 'ERR_NOT_FOUND', message: /it has @0, y:2, @2$/ });
+  for (const position of ['@0', '@2']) assert.ok(await archive.resolve(position));
+});
+
 test('RepoTags: null is an image without a name', async (t) => {
   const archive = await opened(t, dockerArchive([{ built: contractImage(), tags: null }]));
   assert.ok(await archive.resolve(''));
