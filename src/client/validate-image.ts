@@ -10,7 +10,6 @@ import { DocumentReader } from '../image/document-reader.js';
 import type { ImageDocument } from '../image/image.js';
 import { imageFailure } from '../image/image-failure.js';
 import { imageName } from '../image/image-name.js';
-import { layersOf } from '../image/layers-of.js';
 import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
@@ -20,6 +19,7 @@ import { describeArtifact } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
+import { layersOf } from '../spec/layers-of.js';
 import { checkLayer } from './check-layer.js';
 
 /** Options of `validateImage`. */

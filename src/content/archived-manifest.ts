@@ -6,7 +6,9 @@ import { closeAfter } from '../io/close-after.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
+import { parseImageConfig } from '../spec/image-config.js';
 import { readJsonObject } from '../spec/json-document.js';
+import { layersOf } from '../spec/layers-of.js';
 import { MediaType } from '../spec/media-types.js';
 import type { ArchiveEntries } from './archive-entries.js';
 import { absentBlob, hashFile, openRegularFile } from './blob-file.js';
@@ -21,6 +23,8 @@ export type KnownHashes = Map<number, Digest>;
 export interface MadeManifest {
   readonly manifest: { readonly mediaType: string; readonly bytes: Buffer };
   readonly config: Digest;
+  readonly configBytes: Buffer;
+  readonly layers: readonly Descriptor[];
   readonly blobs: ReadonlyMap<Digest, Located>;
 }
 
@@ -60,7 +64,16 @@ export async function makeManifest(
     config: { mediaType: MediaType.dockerConfig, digest: config, size: configBytes.length },
     layers,
   };
-  return { manifest: { mediaType, bytes: Buffer.from(JSON.stringify(document)) }, config, blobs };
+  return { manifest: { mediaType, bytes: Buffer.from(JSON.stringify(document)) }, config, configBytes, layers, blobs };
+}
+
+/**
+ * Checks a manifest that is to be handed out as the image's: whoever copies it must have an image that can be read.
+ *
+ * @throws RootfsError `ERR_CONFIG_INVALID` (not as many diffIDs as layers, or no image config), `ERR_LIMIT_EXCEEDED`
+ */
+export function checkMade({ configBytes, layers }: MadeManifest, place: string): void {
+  layersOf(place, { layers }, parseImageConfig(configBytes, { subject: place }));
 }
 
 async function describeLayer(

@@ -15,7 +15,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
-import { type KnownHashes, type MadeManifest, makeManifest } from './archived-manifest.js';
+import { checkMade, type KnownHashes, type MadeManifest, makeManifest } from './archived-manifest.js';
 import { ArchivedManifests } from './archived-manifests.js';
 import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from './content.js';
 import { type ArchivedImage, pickImage, readImageList } from './docker-image-list.js';
@@ -101,7 +101,7 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
    *
    * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (several images and no reference; the message lists
    *   them), `ERR_ARCHIVE_INVALID` (the image's config or a layer is missing), `ERR_DIGEST_MISMATCH` (a config whose
-   *   name states another digest), `ERR_CONFIG_INVALID`
+   *   name states another digest), `ERR_CONFIG_INVALID` (also: not as many diffIDs as layers)
    */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
@@ -175,6 +175,7 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   }
 
   #hold(made: MadeManifest): Descriptor {
+    checkMade(made, this.place);
     const { mediaType, bytes } = made.manifest;
     const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     this.#held.set(digest, bytes);

@@ -7,6 +7,7 @@ import { report } from '../progress.js';
 import { describeArtifact } from '../spec/artifact.js';
 import type { ImageConfig } from '../spec/image-config.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
+import { layersOf } from '../spec/layers-of.js';
 import {
   formatPlatform,
   hostPlatform,
@@ -21,7 +22,6 @@ import { DocumentReader } from './document-reader.js';
 import type { Image, ImageDocument } from './image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
-import { layersOf } from './layers-of.js';
 import { pickManifest } from './pick-manifest.js';
 import { requireSource } from './require-source.js';
 

@@ -1,8 +1,8 @@
 /** A manifest's layers with what the config promises of each. Pure. */
 import { RootfsError } from '../errors.js';
-import type { ImageConfig } from '../spec/image-config.js';
-import type { ImageLayer } from '../spec/image-layer.js';
-import type { ImageManifest } from '../spec/image-manifest.js';
+import type { ImageConfig } from './image-config.js';
+import type { ImageLayer } from './image-layer.js';
+import type { ImageManifest } from './image-manifest.js';
 
 /**
  * Pairs the layers of a manifest with the diffIDs of its config, base first.
@@ -10,7 +10,11 @@ import type { ImageManifest } from '../spec/image-manifest.js';
  * @param name What the message of an error starts with.
  * @throws RootfsError `ERR_CONFIG_INVALID` where there are not as many of one as of the other
  */
-export function layersOf(name: string, manifest: ImageManifest, config: ImageConfig): readonly ImageLayer[] {
+export function layersOf(
+  name: string,
+  manifest: Pick<ImageManifest, 'layers'>,
+  config: ImageConfig,
+): readonly ImageLayer[] {
   const { diff_ids: diffIds } = config.rootfs;
   if (diffIds.length !== manifest.layers.length) {
     throw new RootfsError(

@@ -248,6 +248,39 @@ test('as many diffIDs as layers, or the message says how many of each', async (t
   for (const [what, bytes, says] of COUNTS) {
     const archive = await opened(t, plain(contractImage(), 'config.json', bytes).tar());
     await assert.rejects(fetchImage(archive, ''), { code: 'ERR_CONFIG_INVALID', message: says }, what);
+    // No manifest is made that a copy could not be read by.
+    await assert.rejects(archive.resolve(''), (error: Error & { code?: unknown }) => {
+      assert.deepEqual(
+        [error.code, error.message.startsWith(`${archive.place}: `)],
+        ['ERR_CONFIG_INVALID', true],
+        what,
+      );
+      assert.match(error.message, says, what);
+      return true;
+    });
+  }
+});
+
+test('that manifest.json lists too few layers spoils no image that has a manifest of its own', async (t) => {
+  const built = contractImage();
+  const names = built.layers.map(({ descriptor }) => `blobs/sha256/${hex(descriptor.digest)}`);
+  const Config = `blobs/sha256/${hex(built.manifest.config.digest)}`;
+  for (const layout of [false, true]) {
+    const files = built.layers.map(({ blob }, at) => [names[at] ?? '', blob] as const);
+    const tar = archived(built, { Config, RepoTags: null, Layers: names.slice(1) }, files);
+    if (layout) {
+      tar.file(`blobs/sha256/${hex(built.descriptor.digest)}`, built.manifestBytes);
+      tar.file('oci-layout', '{"imageLayoutVersion":"1.0.0"}');
+      tar.file('index.json', JSON.stringify({ schemaVersion: 2, manifests: [built.descriptor] }));
+    }
+    const archive = await opened(t, tar.tar());
+    if (layout) assert.deepEqual(await archive.resolve(''), built.descriptor);
+    else {
+      await assert.rejects(archive.resolve(''), {
+        code: 'ERR_CONFIG_INVALID',
+        message: /image\.tar: the manifest has 1 layers, but the config has 2 diffIDs/,
+      });
+    }
   }
 });
 
