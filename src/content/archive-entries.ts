@@ -65,8 +65,8 @@ export class ArchiveEntries {
    * Where the data of a file lies, through symbolic and hard links inside the archive; `undefined` where there is
    * none. A name with backslashes that is not here as it stands is a path of Windows.
    *
-   * @throws RootfsError `ERR_ARCHIVE_INVALID` for what has no plain data: a sparse file, a loop of links;
-   *   `ERR_NOT_FOUND` for a link to what the archive does not hold
+   * @throws RootfsError `ERR_ARCHIVE_INVALID` for what has no plain data: a sparse file, a loop of links, a link to
+   *   what the archive does not hold
    */
   find(name: string): BlobLocation | undefined {
     let at = key(name);
@@ -120,7 +120,7 @@ export class ArchiveEntries {
   #leadsOut(name: string, target: string): RootfsError {
     const shown = JSON.stringify(target.slice(0, 200));
     return new RootfsError(
-      'ERR_NOT_FOUND',
+      'ERR_ARCHIVE_INVALID',
       `${this.#archive.name}: ${name} is a link to ${shown}, which is not in the archive; make it again with links followed (tar -h)`,
       { detail: { archive: this.#archive.name, name, target } },
     );

@@ -204,10 +204,22 @@ async function inflateTo(
       inflater.push(head);
     }
     inflater.finish();
+  } catch (error) {
+    throw error instanceof RootfsError && error.code === 'ERR_DECOMPRESS' ? damaged(name, error) : error;
   } finally {
     inflater?.close();
     closeSync(fd);
   }
+}
+
+/** Of an archive, whoever has it can make another: nothing has to be built or pushed for that. */
+function damaged(name: string, cause: RootfsError): RootfsError {
+  const { compression, reason } = cause.detail;
+  return new RootfsError(
+    'ERR_DECOMPRESS',
+    `${name}: the ${String(compression)} stream is damaged (${String(reason)}); save it again`,
+    { cause, detail: cause.detail },
+  );
 }
 
 const compressedWith = (program: string): string =>

@@ -24,13 +24,8 @@ import type { LayoutIndex } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
 import { archivedBlob, readArchivedIndex } from './oci-archive.js';
 
-/** What is wrong with one image of an archive, and with none of the others. A link may lead to what is not found. */
-const NO_IMAGE: ReadonlySet<string> = new Set([
-  'ERR_ARCHIVE_INVALID',
-  'ERR_CONFIG_INVALID',
-  'ERR_LIMIT_EXCEEDED',
-  'ERR_NOT_FOUND',
-]);
+/** What is wrong with one image of an archive, and with none of the others. */
+const NO_IMAGE: ReadonlySet<string> = new Set(['ERR_ARCHIVE_INVALID', 'ERR_CONFIG_INVALID', 'ERR_LIMIT_EXCEEDED']);
 
 function isNoImage(error: unknown): error is RootfsError {
   return error instanceof RootfsError && NO_IMAGE.has(error.code);

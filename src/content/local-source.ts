@@ -19,7 +19,12 @@ export type AskUrls = (target: Descriptor, absent: RootfsError, options: FetchOp
 export type Located = BlobLocation | { readonly link: string } | Buffer;
 
 /** What is wrong with a link that leads to no blob. */
-const WRONG_LINK: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_LAYOUT_INVALID', 'ERR_DIGEST_MISMATCH']);
+const WRONG_LINK: ReadonlySet<string> = new Set([
+  'ERR_NOT_FOUND',
+  'ERR_LAYOUT_INVALID',
+  'ERR_ARCHIVE_INVALID',
+  'ERR_DIGEST_MISMATCH',
+]);
 
 /** A store whose blobs lie in local files. A form says where each blob lies; reading is done here. */
 export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
@@ -31,6 +36,11 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
 
   /** Where a blob lies; `undefined` where this source does not have it. A file need not be checked here. */
   protected abstract locate(digest: Digest): Promise<Located | undefined>;
+
+  /** What is thrown for a blob that is not here. */
+  protected async absent(target: Descriptor, _options: CallOptions): Promise<RootfsError> {
+    return absentBlob(target.digest, this.place);
+  }
 
   /** Opens the raw bytes of a blob; see `Fetcher`. They are not verified. */
   async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
@@ -81,7 +91,7 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
   }
 
   async #elsewhere(target: Descriptor, options: FetchOptions): Promise<Readable> {
-    const absent = absentBlob(target.digest, this.place);
+    const absent = await this.absent(target, options);
     if (this.askUrls === undefined || (target.urls ?? []).length === 0) throw absent;
     return this.askUrls(target, absent, options);
   }

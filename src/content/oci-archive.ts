@@ -11,6 +11,7 @@ import { readVerified } from './fetch-verified.js';
 import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { LocalSource, type Located } from './local-source.js';
+import { isPromised } from './promised-blob.js';
 
 /** An OCI archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
 export class OciArchive
@@ -96,6 +97,16 @@ export class OciArchive
 
   protected override async locate(digest: Digest): Promise<Located | undefined> {
     return this.#made.get(digest) ?? this.#entries.find(archivedBlob(digest));
+  }
+
+  protected override async absent(target: Descriptor, options: CallOptions): Promise<RootfsError> {
+    const { digest } = target;
+    if (!(await isPromised(digest, this.#index.value.manifests, this, options))) return super.absent(target, options);
+    return new RootfsError(
+      'ERR_ARCHIVE_INVALID',
+      `${this.place}: the archive is incomplete, it names ${digest} and does not hold it; save it again`,
+      { detail: { archive: this.place, digest } },
+    );
   }
 }
 

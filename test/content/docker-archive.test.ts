@@ -258,7 +258,15 @@ const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }
   'a compressed archive that was cut': {
     bytes: gzipSync(dockerArchive([{ built: contractImage() }])).subarray(0, 300),
     code: 'ERR_DECOMPRESS',
-    says: /image.tar/,
+    says: /image.tar: the gzip stream is damaged \(.*\); save it again$/,
+  },
+  'a layer that is a link to nothing': {
+    bytes: dockerArchive([{ built: contractImage() }], {
+      style: 'symlinks',
+      without: (name) => /^[^/]*\.tar$/.test(name),
+    }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /layer\.tar is a link to ".*", which is not in the archive/,
   },
   'something else': { bytes: Buffer.from('no archive at all'.repeat(100)), code: 'ERR_ARCHIVE_INVALID', says: /tar/ },
   'an empty file': { bytes: Buffer.alloc(0), code: 'ERR_ARCHIVE_INVALID', says: /image.tar: it is empty/ },

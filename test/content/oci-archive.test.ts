@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { OciArchive } from '../../src/content/oci-archive.js';
-import { image, index, LayerBuilder } from '../../src/testing/testing.js';
+import { MediaType } from '../../src/spec/media-types.js';
+import { type Built, image, index, LayerBuilder } from '../../src/testing/testing.js';
 import { dockerArchive, ociArchive } from '../support/archives.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, readContract } from './target-contract.js';
@@ -70,9 +71,47 @@ test('links that lead out of the archive, as tar packs what Bazel laid out', asy
   const source = await opened(t, archive.tar());
   assert.equal(await source.exists(layer), false);
   await assert.rejects(source.fetch(layer), {
-    code: 'ERR_NOT_FOUND',
+    code: 'ERR_ARCHIVE_INVALID',
     message: new RegExp(
       `image.tar: blobs/sha256/${layer.digest.slice(7)} is a link to "cache/layer", which is not in the archive; make it again with links followed \\(tar -h\\)$`,
     ),
   });
+});
+
+/** An archive of an index that lists `built`, without one of its blobs. */
+function without(digest: string, built: Built): Buffer {
+  const tar = new LayerBuilder()
+    .file('oci-layout', '{"imageLayoutVersion":"1.0.0"}')
+    .file('index.json', JSON.stringify({ schemaVersion: 2, manifests: [built.descriptor] }));
+  for (const [other, bytes] of built.blobs) if (other !== digest) tar.file(`blobs/${other.replace(':', '/')}`, bytes);
+  return tar.tar();
+}
+
+test('an archive that was cut between two files is incomplete: what it names is not merely not found', async (t) => {
+  const built = contractImage();
+  const layers = built.layers.map(({ descriptor }) => descriptor);
+  for (const target of [built.descriptor, built.manifest.config, ...layers]) {
+    const source = await opened(t, without(target.digest, built));
+    await assert.rejects(source.fetch(target), {
+      code: 'ERR_ARCHIVE_INVALID',
+      message: new RegExp(
+        `/image\\.tar: the archive is incomplete, it names ${target.digest} and does not .*; save it again$`,
+      ),
+    });
+    assert.equal(await source.exists(target), false);
+  }
+});
+
+test('what may honestly be missing is not found: a platform that was not saved, a layer that must not be handed on', async (t) => {
+  const built = contractImage();
+  const list = index().add(built).build();
+  const source = await opened(t, without(built.descriptor.digest, list));
+  await assert.rejects(source.fetch(built.descriptor), { code: 'ERR_NOT_FOUND' });
+  const foreign = image()
+    .layer((layer) => layer.file('a', 'b'), { mediaType: MediaType.ociForeignLayerGzip })
+    .build();
+  const [layer] = foreign.manifest.layers;
+  assert.ok(layer);
+  const other = await opened(t, without(layer.digest, foreign));
+  await assert.rejects(other.fetch(layer), { code: 'ERR_NOT_FOUND' });
 });
