@@ -112,6 +112,23 @@ export interface TagLister {
   tags(options?: CallOptions): AsyncIterable<string>;
 }
 
+/** A name under which a source lists an image. */
+export interface KeptName {
+  /** In full: `docker.io/library/alpine:3`. */
+  readonly full: string;
+  /** `org.opencontainers.image.ref.name`, as it stands in a layout. */
+  readonly refName?: string | undefined;
+}
+
+/** Optional power: knows images by names in full, which whoever gets a copy may want to keep. */
+export interface NameKeeper {
+  /**
+   * The name of what `reference` means here: the one asked for, or the only one it has. `undefined` where it has none
+   * or several, or was asked for by its digest.
+   */
+  keptName(reference: string, options?: CallOptions): Promise<KeptName | undefined>;
+}
+
 /** Content that a source holds, and its name there; several entries may be of one name, or of one content. */
 export interface HeldEntry {
   readonly descriptor: Descriptor;

@@ -17,9 +17,17 @@ import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
 import { checkMade, type KnownHashes, type MadeManifest, makeManifest } from './archived-manifest.js';
 import { ArchivedManifests } from './archived-manifests.js';
-import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from './content.js';
+import type {
+  CallOptions,
+  EntryLister,
+  HeldEntry,
+  KeptName,
+  NameKeeper,
+  ReadOnlyTarget,
+  TagLister,
+} from './content.js';
 import { type ArchivedImage, pickImage, readImageList } from './docker-image-list.js';
-import { listNames } from './image-names.js';
+import { canonicalName, listNames } from './image-names.js';
 import type { LayoutIndex } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
 import { archivedBlob, readArchivedIndex } from './oci-archive.js';
@@ -32,7 +40,10 @@ function isNoImage(error: unknown): error is RootfsError {
 }
 
 /** A docker-archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
-export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLister, EntryLister, AsyncDisposable {
+export class DockerArchive
+  extends LocalSource
+  implements ReadOnlyTarget, TagLister, EntryLister, NameKeeper, AsyncDisposable
+{
   override readonly place: string;
   readonly #archive: ArchiveFile;
   readonly #entries: ArchiveEntries;
@@ -100,13 +111,13 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
    */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
-    const text = reference.slice(reference.lastIndexOf('@') + 1);
-    if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
+    const pinned = pinnedDigest(reference);
+    if (pinned !== undefined) {
       let broken: RootfsError | undefined;
       for (const image of this.#images) {
         try {
           const descriptor = await this.#manifestOf(image, options);
-          if (descriptor.digest === text) return descriptor;
+          if (descriptor.digest === pinned) return descriptor;
         } catch (error) {
           throwIfAborted(options.signal);
           if (!isNoImage(error)) throw error;
@@ -123,6 +134,17 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
   async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     throwIfAborted(options.signal);
     yield* new Set(this.#images.flatMap((image) => image.tags));
+  }
+
+  /** The full name of an image; see `NameKeeper`. @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` */
+  async keptName(reference: string, options: CallOptions = {}): Promise<KeptName | undefined> {
+    throwIfAborted(options.signal);
+    if (pinnedDigest(reference) !== undefined) return undefined;
+    const names = new Set(pickImage(this.#images, reference, this.place).tags.map(canonicalName));
+    const asked = canonicalName(reference);
+    if (asked !== undefined && names.has(asked)) return { full: asked };
+    const [only] = names;
+    return names.size === 1 && only !== undefined ? { full: only } : undefined;
   }
 
   /**
@@ -176,6 +198,12 @@ export class DockerArchive extends LocalSource implements ReadOnlyTarget, TagLis
     this.#held.set(digest, bytes);
     return { mediaType, digest, size: bytes.length };
   }
+}
+
+/** The digest that a reference is, or ends in. */
+function pinnedDigest(reference: string): Digest | undefined {
+  const text = reference.slice(reference.lastIndexOf('@') + 1);
+  return /^sha(?:256|512):/.test(text) && isDigest(text) ? text : undefined;
 }
 
 /** `manifest.json` says what is here: a layout beside it that cannot be read takes nothing away. */

@@ -14,7 +14,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { type ImageIndex, parseIndex } from '../spec/image-index.js';
 import { isConfigType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
-import type { CallOptions, HeldEntry } from './content.js';
+import type { CallOptions, HeldEntry, KeptName } from './content.js';
 import { canonicalName, listNames } from './image-names.js';
 
 /** The most bytes of `index.json` that are read: 16 MiB, as many entries as an index may have. */
@@ -103,6 +103,14 @@ export class LayoutIndex {
     );
   }
 
+  /** The full name of what a reference means; see `NameKeeper`. A tag alone is none. */
+  keptName(reference: string): KeptName | undefined {
+    const images = this.#named(reference).filter(isImage);
+    const names = new Map(images.flatMap((entry) => keptNameOf(entry) ?? []).map((name) => [name.full, name]));
+    const [only] = names.values();
+    return names.size === 1 ? only : undefined;
+  }
+
   #named(reference: string): readonly Descriptor[] {
     const entries = this.#index.manifests;
     if (reference === '') return entries;
@@ -138,8 +146,7 @@ export class LayoutIndex {
     return entries.filter((entry) =>
       [Annotation.containerdImageName, Annotation.refName].some((key) => {
         const full = entry.annotations?.[key];
-        // A bare tag is no full name: `v1` must not be found as docker.io/library/v1.
-        return full !== undefined && /[/:@]/.test(full) && canonicalName(full) === canonical;
+        return full !== undefined && fullName(full) === canonical;
       }),
     );
   }
@@ -254,6 +261,20 @@ function namesOf(entries: readonly Descriptor[]): readonly (string | undefined)[
 
 function isShared(names: readonly (string | undefined)[], name: string): boolean {
   return names.indexOf(name) !== names.lastIndexOf(name);
+}
+
+/** A name in full. A bare tag is none: `v1` must not be found as docker.io/library/v1. */
+function fullName(text: string): string | undefined {
+  return /[/:@]/.test(text) ? canonicalName(text) : undefined;
+}
+
+function keptNameOf({ annotations = {} }: Descriptor): KeptName | undefined {
+  const refName = annotations[Annotation.refName];
+  for (const name of [annotations[Annotation.containerdImageName], refName]) {
+    const full = name === undefined ? undefined : fullName(name);
+    if (full !== undefined) return { full, refName };
+  }
+  return undefined;
 }
 
 function nameOf(entry: Descriptor): string | undefined {

@@ -6,7 +6,16 @@ import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { parseImageLayout } from '../spec/image-layout.js';
 import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
-import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, Referrers, TagLister } from './content.js';
+import type {
+  CallOptions,
+  EntryLister,
+  HeldEntry,
+  KeptName,
+  NameKeeper,
+  ReadOnlyTarget,
+  Referrers,
+  TagLister,
+} from './content.js';
 import { readVerified } from './fetch-verified.js';
 import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
@@ -16,7 +25,7 @@ import { isPromised } from './promised-blob.js';
 /** An OCI archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
 export class OciArchive
   extends LocalSource
-  implements ReadOnlyTarget, TagLister, EntryLister, Referrers, AsyncDisposable
+  implements ReadOnlyTarget, TagLister, EntryLister, NameKeeper, Referrers, AsyncDisposable
 {
   override readonly place: string;
   readonly #archive: ArchiveFile;
@@ -66,6 +75,12 @@ export class OciArchive
   async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     throwIfAborted(options.signal);
     yield* this.#index.names();
+  }
+
+  /** The full name of an image; see `NameKeeper`. */
+  async keptName(reference: string, options: CallOptions = {}): Promise<KeptName | undefined> {
+    throwIfAborted(options.signal);
+    return this.#index.keptName(reference);
   }
 
   /** All entries, in their order. */

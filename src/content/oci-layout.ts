@@ -18,7 +18,17 @@ import { type ImageLayout, parseImageLayout } from '../spec/image-layout.js';
 import { BlobDir } from './blob-dir.js';
 import { absentBlob, lookAt, requireFolder } from './blob-file.js';
 import { BlobPlaces } from './blob-places.js';
-import type { CallOptions, Deleter, EntryLister, HeldEntry, Referrers, TagLister, Target } from './content.js';
+import type {
+  CallOptions,
+  Deleter,
+  EntryLister,
+  HeldEntry,
+  KeptName,
+  NameKeeper,
+  Referrers,
+  TagLister,
+  Target,
+} from './content.js';
 import { readVerified } from './fetch-verified.js';
 import { syncFolder } from './folder-sync.js';
 import { readLayoutDocument } from './layout-document.js';
@@ -44,7 +54,7 @@ const NAME = /^[A-Za-z0-9._:@/+-]{1,1024}$/;
  * that other programs do not know. Links are followed where something is read; nothing is written
  * through a folder that is one. Nothing is kept open between calls.
  */
-export class OciLayout extends LocalSource implements Target, TagLister, EntryLister, Referrers, Deleter {
+export class OciLayout extends LocalSource implements Target, TagLister, EntryLister, NameKeeper, Referrers, Deleter {
   override readonly place: string;
   readonly #blobs: BlobDir;
   readonly #places: BlobPlaces;
@@ -153,6 +163,12 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   async *tags(options: CallOptions = {}): AsyncGenerator<string, void, undefined> {
     throwIfAborted(options.signal);
     yield* (await this.#readIndex()).names();
+  }
+
+  /** The full name of an image; see `NameKeeper`. */
+  async keptName(reference: string, options: CallOptions = {}): Promise<KeptName | undefined> {
+    throwIfAborted(options.signal);
+    return (await this.#readIndex()).keptName(reference);
   }
 
   /** All entries, in their order. */

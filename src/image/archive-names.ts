@@ -1,5 +1,5 @@
 /** What images are called inside archives. */
-
+import type { CallOptions, NameKeeper } from '../content/content.js';
 import { canonicalName } from '../content/image-names.js';
 import { isDigest } from '../spec/digest.js';
 import {
@@ -13,24 +13,26 @@ import type { ArchiveForm, ArchiveName } from './archive-members.js';
 
 /**
  * The names of an image in an archive: the one asked for, else the one it has at its registry. An image that is only
- * known by its digest has none, and one from a place on this machine only where that place `listed` it: a tag alone
- * is kept as such, since nobody says of which repository it is.
+ * known by its digest has none, and one from a place on this machine only the one that this place keeps in full
+ * (`NameKeeper`), or has `listed`: then a tag alone is kept as such, since nobody says of which repository it is.
  *
- * @throws RootfsError `ERR_REFERENCE_INVALID`
+ * @throws RootfsError `ERR_REFERENCE_INVALID`, what the source throws
  */
-export function archiveNames(
+export async function archiveNames(
   form: ArchiveForm,
   source: object,
   reference: string,
   name: string | undefined,
-  listed = false,
-): readonly ArchiveName[] {
+  { listed = false, signal }: Pick<CallOptions, 'signal'> & { readonly listed?: boolean | undefined } = {},
+): Promise<readonly ArchiveName[]> {
   if (name !== undefined && name !== '') {
     return form === 'docker-archive' ? nameOf(wantedName(name)) : [{ refName: name }];
   }
   const { registry, repository } = source as { readonly registry?: unknown; readonly repository?: unknown };
   if (isPinned(reference)) return [];
-  if (typeof registry !== 'string' || typeof repository !== 'string') return listed ? ownName(reference) : [];
+  if (typeof registry !== 'string' || typeof repository !== 'string') {
+    return listed ? ownName(reference) : keptNames(source, reference, signal);
+  }
   // A full reference to the repository says the tag as well as the tag alone does.
   if (/[/:]/.test(reference)) return nameOf(parseReference(reference));
   return nameOf({ registry, repository, tag: reference, given: reference });
@@ -45,6 +47,27 @@ function wantedName(name: string): Reference {
   const reference = parseReference(name);
   refuseReserved(reference);
   return reference;
+}
+
+/** The name in full that a source keeps for an image; `undefined` where it keeps none. @throws what the source throws */
+export async function keptReference(
+  source: object,
+  reference: string,
+  signal?: AbortSignal,
+): Promise<Reference | undefined> {
+  const kept = await (source as Partial<NameKeeper>).keptName?.(reference, { signal });
+  return kept === undefined ? undefined : parseReference(kept.full);
+}
+
+async function keptNames(
+  source: object,
+  reference: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly ArchiveName[]> {
+  const kept = await (source as Partial<NameKeeper>).keptName?.(reference, { signal });
+  if (kept === undefined) return [];
+  const { full, refName } = kept;
+  return nameOf(parseReference(full)).map((names) => (refName === undefined ? names : { ...names, refName }));
 }
 
 /** A name that a layout or an archive has for an image: any text in a layout. */

@@ -7,6 +7,7 @@ import { absolutePath } from '../io/absolute-path.js';
 import { isDigest } from '../spec/digest.js';
 import { hostPlatform, normalizePlatform, type Platform, parsePlatform } from '../spec/platform.js';
 import { parseReference } from '../spec/reference.js';
+import { keptReference } from './archive-names.js';
 import type { CopyResult } from './copy-image.js';
 import { fetchImage } from './fetch-image.js';
 import { imageName } from './image-name.js';
@@ -15,7 +16,10 @@ import { type WantedImage, type WriteArchiveOptions, writeArchive } from './writ
 
 /** Options of `pull`. */
 export interface PullOptions extends WriteArchiveOptions {
-  /** What the image is called in the archive, as in `docker tag`; its name at the registry when absent. */
+  /**
+   * What the image is called in the archive, as in `docker tag`. When absent: its name at its registry, or the full name
+   * that an archive or a layout keeps.
+   */
   readonly name?: string | undefined;
 }
 
@@ -44,10 +48,11 @@ export async function pull(
   if ('file' in place) return write(source, [{ reference, name: options.name }], place.file, options);
   const { signal, onProgress, platform, maxManifestBytes } = options;
   const image = await fetchImage(source, reference, { signal, onProgress, platform, maxManifestBytes });
-  const called = options.name === undefined ? undefined : parseReference(options.name);
+  const { name } = options;
+  const called = name === undefined ? await keptReference(source, reference, signal) : parseReference(name);
   const tag = called?.tag ?? shortTag(called?.digest ?? reference);
   const file = join(place.folder, archiveFileName(called ?? source, tag, image.platform));
-  return write(source, [{ reference, name: options.name, image }], file, options);
+  return write(source, [{ reference, name, image }], file, options);
 }
 
 /**

@@ -40,7 +40,7 @@ export interface ArchivePlace {
 /** An image that is wanted in an archive. */
 export interface WantedImage {
   readonly reference: string;
-  /** What it is called in the archive. Default: what the source calls it, where that is a registry's tag. */
+  /** What it is called in the archive. Default: its name at its registry, or the full name that the source keeps. */
   readonly name?: string | undefined;
   /** The reference is a name that the source itself lists: a place on this machine hands it on too. Default false. */
   readonly listed?: boolean | undefined;
@@ -152,7 +152,7 @@ async function findRoot(
 ): Promise<FoundRoot> {
   const { signal, onProgress, platform } = options;
   const maxBytes = options.maxManifestBytes ?? MAX_DOCUMENT_BYTES;
-  const names = archiveNames(form, source, reference, name, listed);
+  const names = await archiveNames(form, source, reference, name, { listed, signal });
   const pick = async (
     from: string,
     wanted: CopyImageOptions['platform'],

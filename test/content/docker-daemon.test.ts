@@ -33,6 +33,19 @@ readContract('docker-daemon', async (t, built) => {
   return { target, reference: '' };
 });
 
+test('the name by which an engine was asked is kept, in full; an image without one has none', async (t) => {
+  for (const [tags, full] of [
+    [['foo:1'], 'docker.io/library/foo:1'],
+    [['localhost/foo:1'], 'localhost/foo:1'],
+    [null, undefined],
+  ] as const) {
+    const host = await engine(t, (_, response) => response.end(dockerArchive([{ built: contractImage(), tags }])));
+    const archive = await openDockerDaemon('foo:1', { host });
+    t.after(() => archive.close());
+    assert.equal((await archive.keptName(''))?.full, full);
+  }
+});
+
 test('over TCP, and with a name that needs care', async (t) => {
   const asked: (string | undefined)[] = [];
   const server = createServer((request, response) => {

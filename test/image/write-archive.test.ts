@@ -20,6 +20,7 @@ import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { readTarFile } from '../../src/tar/read-tar-file.js';
 import { type Built, image, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
+import { dockerArchive } from '../support/archives.js';
 import { sampleIndex } from '../support/sample-index.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -135,6 +136,112 @@ test("names: the registry's, the one asked for, none for a digest", async (t) =>
   await assert.rejects(list('v1', 'Not A Name'), { code: 'ERR_REFERENCE_INVALID' });
   await assert.rejects(list('v1', 'scratch'), { code: 'ERR_REFERENCE_INVALID', message: /^scratch: .* reserved/ });
   assert.deepEqual(await list('v1', 'example/scratch'), ['example/scratch:latest']);
+});
+
+function readMember(path: string, name: string): unknown {
+  const entry = [...readTarFile(path)].find((one) => one.name === name);
+  assert.ok(entry, `${path}: ${name}`);
+  return JSON.parse(readFileSync(path).toString('utf8', entry.dataOffset, entry.dataOffset + entry.size));
+}
+
+function repoTags(path: string): unknown {
+  return (readMember(path, 'manifest.json') as readonly { readonly RepoTags: unknown }[]).map((one) => one.RepoTags);
+}
+
+test('an archive hands on the name by which its image was asked, or the only one it has', async (t) => {
+  const { amd64 } = sampleIndex(10);
+  const other = image()
+    .layer((layer) => layer.file('other', 'x'))
+    .build();
+  const folder = tempDir(t);
+  const at = (name: string): string => join(folder, name);
+  const write = (name: string, images: Parameters<typeof dockerArchive>[0]): void =>
+    writeFileSync(at(name), dockerArchive(images));
+  write('one', [{ built: amd64, tags: ['foo:1'] }]);
+  write('twice', [{ built: amd64, tags: ['foo:1', 'docker.io/library/foo:1'] }]);
+  write('two', [{ built: amd64, tags: ['foo:1', 'bar:2'] }]);
+  write('odd', [{ built: amd64, tags: ['Odd/Name:1'] }]);
+  write('both', [
+    { built: amd64, tags: ['foo:1'] },
+    { built: other, tags: ['localhost:5000/bar:2'] },
+  ]);
+  const copy = async (from: string, to: string): Promise<void> => {
+    const opened = await openSource(from);
+    const destination = await openDestination(to);
+    await destination.copyFrom(opened.source, opened.reference);
+    await opened.close();
+  };
+  const digest = await openSource(`docker-archive:${at('one')}`).then(async ({ source, close }) => {
+    const found = await source.resolve('');
+    await close();
+    return found.digest;
+  });
+  const cases: readonly (readonly [from: string, tags: readonly string[] | null])[] = [
+    ['one', ['foo:1']],
+    ['one:foo:1', ['foo:1']],
+    ['one:docker.io/library/foo:1', ['foo:1']],
+    ['one:@0', ['foo:1']],
+    [`one@${digest}`, null],
+    ['twice', ['foo:1']],
+    ['two', null],
+    ['two:bar:2', ['bar:2']],
+    ['odd', null],
+    ['both:@1', ['localhost:5000/bar:2']],
+    ['both:foo:1', ['foo:1']],
+  ];
+  for (const [from, tags] of cases) {
+    await copy(`docker-archive:${at(from)}`, `docker-archive:${at('copy.tar')}`);
+    assert.deepEqual(repoTags(at('copy.tar')), [tags], from);
+  }
+  await copy(`docker-archive:${at('one')}`, `docker-archive:${at('first.tar')}`);
+  const first = hashOf(at('first.tar'));
+  await copy(`docker-archive:${at('first.tar')}`, `docker-archive:${at('first.tar')}`);
+  assert.equal(hashOf(at('first.tar')), first, 'an archive over itself is the same');
+  const { source, reference, close } = await openSource(`docker-archive:${at('one')}`);
+  const pulled = await pull(source, reference, folder);
+  assert.equal(pulled.path, at('foo_1_amd64_linux.tar.gz'));
+  await close();
+});
+
+test('a layout, in a folder or an archive, hands on a name in full and no tag alone', async (t) => {
+  const { amd64 } = sampleIndex(10);
+  const folder = tempDir(t);
+  const at = (name: string): string => join(folder, name);
+  const refName = 'org.opencontainers.image.ref.name';
+  const containerdName = 'io.containerd.image.name';
+  const cases: readonly (readonly [names: readonly Record<string, string>[], reference: string, tags: unknown])[] = [
+    [[{ [refName]: 'v1' }], ':v1', null],
+    [[{ [refName]: 'example.org/app:v1' }], '', ['example.org/app:v1']],
+    [[{ [refName]: 'docker.io/library/app:v1' }], ':docker.io/library/app:v1', ['app:v1']],
+    [[{ [refName]: 'v1', [containerdName]: 'docker.io/library/app:v1' }], ':v1', ['app:v1']],
+    [[{ [refName]: 'a/b:1' }, { [refName]: 'a/c:2' }], '', null],
+    [[{ [refName]: 'a/b:1' }, { [refName]: 'a/c:2' }], ':a/c:2', ['a/c:2']],
+    [[{ [refName]: 'a/b:1' }], `@${amd64.descriptor.digest}`, null],
+  ];
+  for (const [number, [names, reference, tags]] of cases.entries()) {
+    const layout = at(`layout${number}`);
+    await writeLayout(layout, { any: amd64 });
+    const manifests = names.map((annotations) => ({ ...amd64.descriptor, annotations }));
+    writeFileSync(join(layout, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+    execFileSync('tar', ['-C', layout, '-cf', `${layout}.tar`, '.']);
+    for (const from of [`oci:${layout}`, `oci-archive:${layout}.tar`]) {
+      const opened = await openSource(`${from}${reference}`);
+      await pull(opened.source, opened.reference, at('copy.tar'));
+      assert.deepEqual(repoTags(at('copy.tar')), [tags], `${from}${reference}`);
+      const place = { form: 'oci-archive', path: at('oci.tar') } as const;
+      await writeArchive(opened.source, [{ reference: opened.reference }], place);
+      const { manifests: listed } = readMember(at('oci.tar'), 'index.json') as {
+        readonly manifests: readonly { readonly annotations?: Readonly<Record<string, string>> }[];
+      };
+      const kept = tags === null ? undefined : names.at(-1)?.[refName];
+      assert.deepEqual(
+        listed.map(({ annotations }) => annotations?.[refName]),
+        [kept],
+        `${from}${reference}`,
+      );
+      await opened.close();
+    }
+  }
 });
 
 test('the usual file name, and suffixes that are refused', async (t) => {

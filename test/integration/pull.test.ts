@@ -129,8 +129,8 @@ test('skopeo reads our archives and folders as its own', { skip }, async (t) => 
   assert.match(await skopeo('list-tags', `docker-archive:${at('pulled.tar')}`), new RegExp(`${host}/a:v1`));
   for (const [reference, named] of [
     [`:${host}/a:v1`, `${host}/a:v1`],
-    [':@0', ''],
-    ['', ''],
+    [':@0', `${host}/a:v1`],
+    ['', `${host}/a:v1`],
   ]) {
     await rootfs('pull', `docker-archive:${at('pulled.tar')}${reference}`, '-o', at('again.tar'));
     assert.equal(await rootfs('tags', `docker-archive:${at('again.tar')}`), named);

@@ -1,12 +1,5 @@
 /** `rootfs pull IMAGE -o FILE.tar[.gz]`: an image as an archive for `docker load` and its kin. */
-import {
-  type OpenedSource,
-  parseReference,
-  pullAllTags,
-  pull as pullImage,
-  RootfsError,
-  splitTransport,
-} from '../../index.js';
+import { type OpenedSource, pullAllTags, pull as pullImage, RootfsError, splitTransport } from '../../index.js';
 import { refuseCached, refuseTagged, untagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
@@ -15,22 +8,9 @@ import { flag, jobsOf, text } from '../options.js';
 import { requireFilePlace } from '../require-file-place.js';
 import { stdoutPlace } from '../stdout-place.js';
 
-/** What the image is called in the archive unless that is said: as it was asked for, where that is a name. */
-function ownName({ transport, name, reference }: OpenedSource): string | undefined {
-  // The name at the registry, also where the image comes out of the cache.
-  if (transport === 'docker') return name;
-  const given = transport === 'docker-daemon' ? splitTransport(name).rest : reference;
-  return transport.startsWith('docker-') && isName(given) ? given : undefined;
-}
-
-/** Neither a position in an archive nor an id or a digest. */
-function isName(text: string): boolean {
-  if (/^@|^[0-9a-f]{6,64}$|sha(?:256|512):/.test(text)) return false;
-  try {
-    return parseReference(text).tag !== undefined;
-  } catch {
-    return false;
-  }
+/** The name at the registry, also where the image comes out of the cache. Other sources know the names they keep. */
+function ownName({ transport, name }: OpenedSource): string | undefined {
+  return transport === 'docker' ? name : undefined;
 }
 
 /** `-o` takes a path. A prefix would become a part of the file's name. */
