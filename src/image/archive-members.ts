@@ -41,7 +41,9 @@ export interface ArchiveName {
 
 /** The files of an archive of these images, in order. Each blob is there once, however often it is named. */
 export function archiveMembers(roots: readonly ArchiveRoot[]): readonly Member[] {
+  const entries = roots.flatMap(indexEntries);
   const images = roots.filter((root) => root.image !== undefined);
+  const list = images.map((root) => listEntry(root, entries.length > 1));
   const blobs = new Map<Digest, Member>();
   const add = (content: Member['content'], digest: Digest): void => {
     if (!blobs.has(digest)) blobs.set(digest, { name: blobName(digest), content });
@@ -52,8 +54,8 @@ export function archiveMembers(roots: readonly ArchiveRoot[]): readonly Member[]
   }
   return [
     json('oci-layout', { imageLayoutVersion: '1.0.0' }),
-    json('index.json', { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: roots.flatMap(indexEntries) }),
-    ...(images.length === 0 ? [] : [json('manifest.json', images.map(listEntry))]),
+    json('index.json', { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: entries }),
+    ...(list.length === 0 ? [] : [json('manifest.json', list)]),
     ...blobs.values(),
   ];
 }
@@ -78,9 +80,15 @@ function indexEntries({ root, names }: ArchiveRoot): readonly Descriptor[] {
   }));
 }
 
-function listEntry({ image, names }: ArchiveRoot): Record<string, unknown> {
+/**
+ * podman reads an archive by its `index.json` where that has one entry, else by this list; there it takes the familiar
+ * name of an image from Docker Hub for one of its own, `localhost/alpine`. `docker load` reads both.
+ *
+ * @param inFull Whether names are written in full.
+ */
+function listEntry({ image, names }: ArchiveRoot, inFull: boolean): Record<string, unknown> {
   const { value } = (image as Image).manifest;
-  const tags = names.map(({ repoTag }) => repoTag).filter((tag) => tag !== undefined);
+  const tags = names.flatMap(({ repoTag, fullName }) => (inFull ? fullName : repoTag) ?? []);
   return {
     Config: blobName(value.config.digest),
     RepoTags: tags.length === 0 ? null : tags,

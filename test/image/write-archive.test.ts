@@ -244,6 +244,29 @@ test('a layout, in a folder or an archive, hands on a name in full and no tag al
   }
 });
 
+test('of several names or images each is written in full: podman reads those by manifest.json alone', async (t) => {
+  const { amd64 } = sampleIndex(10);
+  const other = image()
+    .platform('linux/amd64')
+    .layer((layer) => layer.file('other', 'x'))
+    .build();
+  const folder = tempDir(t);
+  await writeLayout(join(folder, 'layout'), { amd64, other });
+  const layout = await OciLayout.open(join(folder, 'layout'));
+  const path = join(folder, 'x.tar');
+  const list = async (...wanted: Parameters<typeof writeArchive>[1]): Promise<unknown> => {
+    await writeArchive(layout, wanted, { form: 'docker-archive', path });
+    return repoTags(path);
+  };
+  const bar = { reference: 'amd64', name: 'bar' };
+  assert.deepEqual(await list(bar), [['bar:latest']]);
+  assert.deepEqual(await list(bar, bar), [['bar:latest']]);
+  assert.deepEqual(await list(bar, { reference: 'amd64', name: 'user/bar:2' }), [
+    ['docker.io/library/bar:latest', 'docker.io/user/bar:2'],
+  ]);
+  assert.deepEqual(await list(bar, { reference: 'other' }), [['docker.io/library/bar:latest'], null]);
+});
+
 test('the usual file name, and suffixes that are refused', async (t) => {
   const { built } = sampleIndex(10);
   const registry = await registryWith(t, { v1: built });
@@ -438,12 +461,13 @@ test('all names of a layout or an archive are kept in an archive; tags that woul
   assert.deepEqual(await copyAll(`oci:${at('layout')}`, `oci-archive:${at('oci.tar')}`), all);
   assert.deepEqual(await copyAll(`oci-archive:${at('oci.tar')}`, `oci-archive:${at('oci.tar.gz')}`), all);
   // A tag without a repository is no name for docker load; the layout inside has it still.
-  assert.deepEqual(await copyAll(`oci:${at('layout')}`, `docker-archive:${at('docker.tar')}`), ['example/app:v1']);
+  const named = ['docker.io/example/app:v1'];
+  assert.deepEqual(await copyAll(`oci:${at('layout')}`, `docker-archive:${at('docker.tar')}`), named);
   const inside = await OciArchive.open(at('docker.tar'));
   assert.equal((await inside.resolve('v1')).digest, amd64.descriptor.digest);
-  assert.deepEqual(await copyAll(`docker-archive:${at('docker.tar')}`, `docker-archive:${at('again.tar')}`), [
-    'example/app:v1',
-  ]);
+  // There it is the only one, and stands as people know it.
+  const again = await copyAll(`docker-archive:${at('docker.tar')}`, `docker-archive:${at('again.tar')}`);
+  assert.deepEqual(again, ['example/app:v1']);
   await assert.rejects(copyAll(`oci:${at('layout')}`, `oci:${at('flat')}`), {
     code: 'ERR_OPTION_INVALID',
     message: /^v1 and example\/app:v1 would both get the tag v1; copy them one by one/,

@@ -63,6 +63,18 @@ test('podman loads what was pulled, plain and compressed, with its names', {
       assert.equal(`sha256:${id}`, built.manifest.config.digest);
     }
   }
+  await writeLayout(join(folder, 'names'), {
+    'docker.io/library/bar:latest': amd64,
+    'docker.io/user/app:1': docker,
+    'example.org/x:2': docker,
+  });
+  await rootfs('copy', '-a', `oci:${join(folder, 'names')}`, `docker-archive:${join(folder, 'names.tar')}`);
+  const loaded = podman('load', '-q', '-i', join(folder, 'names.tar'));
+  assert.deepEqual(loaded.match(/: .*/g)?.sort(), [
+    ': docker.io/library/bar:latest',
+    ': docker.io/user/app:1',
+    ': example.org/x:2',
+  ]);
   await rootfs('copy', `oci:${join(folder, 'layout')}:amd64`, `oci-archive:${join(folder, 'oci.tar')}:localhost/oci:1`);
   assert.match(podman('load', '-q', '-i', join(folder, 'oci.tar')), /localhost\/oci:1/);
 });
