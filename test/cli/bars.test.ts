@@ -32,7 +32,7 @@ test('on a terminal, bars show what arrives, and are gone when the command ends'
   const { code, stdout, stderr } = await extractOnTerminal({ NO_COLOR: '1' });
   assert.equal(code, 0, stderr);
   assert.match(stdout.toString(), /^sha256:[0-9a-f]{64}\t\d+\t.+\n$/);
-  assert.match(stderr, /\d+% 0\/1 layers [\d.]+ kB of [\d.]+ kB/);
+  assert.match(stderr, /\d+% 0\/1 layer [\d.]+ kB of [\d.]+ kB/);
   assert.match(stderr, /\d+% [0-9a-f]{12} [\d.]+ kB/);
   assert.doesNotMatch(stderr, /ESC\[3\dm/, 'NO_COLOR is obeyed');
   assert.match(stderr.slice(stderr.lastIndexOf(SHOW_CURSOR)), /ESC\[0Jrootfs: 1 layer, .*verified/);
@@ -41,5 +41,5 @@ test('on a terminal, bars show what arrives, and are gone when the command ends'
 test('bars have colour where the terminal has', async () => {
   const { code, stderr } = await extractOnTerminal({ FORCE_COLOR: '1' });
   assert.equal(code, 0, stderr);
-  assert.match(stderr, /ESC\[36m.*ESC\[39m +\d+% 0\/1 layers/);
+  assert.match(stderr, /ESC\[36m.*ESC\[39m +\d+% 0\/1 layer/);
 });
