@@ -2,8 +2,8 @@
  * An image archive as a file that can be read at any place: in place where it is one, else copied into a temporary
  * file first (standard input, a pipe, an archive that is compressed as a whole).
  */
-import { closeSync, constants, mkdtempSync, open as openCallback, openSync, writeSync } from 'node:fs';
-import { type FileHandle, open, readdir, realpath, rm, stat } from 'node:fs/promises';
+import { closeSync, constants, open as openCallback, openSync, writeSync } from 'node:fs';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -12,10 +12,10 @@ import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
-import { discard } from '../io/discard.js';
+import { discardOnError } from '../io/discard.js';
 import { checkByteLimit } from '../io/limit.js';
-import { isMarkAlive, processMark } from '../io/process-mark.js';
 import { MediaType } from '../spec/media-types.js';
+import { makeWorkingFolder } from './output-place.js';
 
 /** The most bytes that an archive may have after it was copied or decompressed: 256 GiB. */
 export const MAX_ARCHIVE_BYTES = 256 * 1024 ** 3;
@@ -122,7 +122,8 @@ async function openPipe(path: string, signal: AbortSignal | undefined): Promise<
 }
 
 /**
- * Copies an archive into a temporary file, decompressed. The source is ended whatever happens.
+ * Copies an archive into a temporary file, decompressed. The source is ended whatever happens. The copy is gone when
+ * the process ends, at the latest; one that was killed leaves it to the next that makes a working folder there.
  *
  * @throws RootfsError as `openArchiveFile`; what the source throws, as it is
  */
@@ -132,35 +133,29 @@ export async function spoolArchive(
   options: ArchiveOptions = {},
 ): Promise<ArchiveFile> {
   const parent = absolutePath(options.temporaryFolder ?? tmpdir(), 'temporaryFolder');
-  let folder: string;
-  try {
-    await sweepSpools(parent);
-    folder = mkdtempSync(join(parent, `${PREFIX}${processMark()}-`));
-  } catch (error) {
-    discard(source);
-    throw wrapSystemError(error, parent, 'set TMPDIR to a folder that can be written');
-  }
-  const path = join(folder, 'archive.tar');
-  // A source that is silent would not notice an abort by itself.
-  if (source instanceof Readable) abortStream(source, options.signal);
-  const close = (): Promise<void> => rm(folder, { recursive: true, force: true });
-  try {
-    await inflateTo(path, source, name, options);
-  } catch (error) {
-    await close();
-    throwIfAborted(options.signal);
-    throw error;
-  }
-  return { name, path, close };
+  return discardOnError(source, async () => {
+    const folder = await makeWorkingFolder(parent, 'set TMPDIR to a folder that can be written');
+    // A source that is silent would not notice an abort by itself.
+    if (source instanceof Readable) abortStream(source, options.signal);
+    const path = join(folder.path, 'archive.tar');
+    try {
+      await inflateTo(path, parent, source, name, options);
+    } catch (error) {
+      await folder.remove();
+      throwIfAborted(options.signal);
+      throw error;
+    }
+    return { name, path, close: () => folder.remove() };
+  });
 }
 
 const openDescriptor = promisify(openCallback);
-const PREFIX = 'rootfs-kit-archive-';
 const CHUNK_BYTES = 256 * 1024;
 const MAGIC_BYTES = 16;
 
 async function inflateTo(
   path: string,
+  parent: string,
   source: AsyncIterable<Uint8Array>,
   name: string,
   options: ArchiveOptions,
@@ -169,7 +164,7 @@ async function inflateTo(
     try {
       return work();
     } catch (error) {
-      throw wrapSystemError(error, `${name}: its copy ${path}`, 'set TMPDIR to a folder with more space');
+      throw wrapSystemError(error, `${name}: its copy in ${parent}`, 'set TMPDIR to a folder with more space');
     }
   };
   const fd = onDisk(() => openSync(path, 'wx', 0o600));
@@ -254,14 +249,5 @@ async function firstBytes(handle: FileHandle): Promise<Buffer> {
   } catch (error) {
     await handle.close().catch(() => {});
     throw error;
-  }
-}
-
-/** Removes the copies of processes that died. What cannot be removed is somebody else's. */
-async function sweepSpools(parent: string): Promise<void> {
-  for (const entry of await readdir(parent)) {
-    if (!entry.startsWith(PREFIX)) continue;
-    const mark = entry.slice(PREFIX.length).split('-').slice(0, 3).join('-');
-    if (isMarkAlive(mark) === false) await rm(join(parent, entry), { recursive: true, force: true }).catch(() => {});
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
@@ -416,6 +416,24 @@ test('copies that a dead process left are swept by the next one', async (t) => {
   assert.ok(existsSync(join(temporaryFolder, own)));
   await archive.close();
   await next.close();
+  assert.deepEqual(readdirSync(temporaryFolder), []);
+});
+
+test('a process that ends in the middle, as after a second Ctrl-C, leaves no copy', (t) => {
+  const temporaryFolder = tempDir(t);
+  const script = `
+    import { readdirSync } from 'node:fs';
+    const [, entry, temporaryFolder] = process.argv;
+    const { DockerArchive } = await import(entry);
+    const stdin = async function* () {
+      yield Buffer.alloc(100_000, 'half a tar');
+      process.exit(readdirSync(temporaryFolder).length === 1 ? 7 : 8);
+    };
+    await DockerArchive.open('-', { stdin: stdin(), temporaryFolder });`;
+  const entry = new URL('../../src/content/docker-archive.js', import.meta.url).href;
+  const words = ['--input-type=module', '-e', script, entry, temporaryFolder];
+  const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  assert.equal(status, 7, stderr);
   assert.deepEqual(readdirSync(temporaryFolder), []);
 });
 

@@ -289,13 +289,14 @@ test('a disk that is full', { skip: isRoot ? false : 'a file system of its own n
   mkdirSync(disk);
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
   const source = `oci:${join(folder, 'made')}:v1`;
-  const fail = async (words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<void> => {
+  const fail = async (words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> => {
     const { code, stderr, stdout } = await runRootfs(words, { env });
     assert.equal(code, 1, `${words.join(' ')}: ${stderr}`);
     assert.match(stderr, /ERR_NO_SPACE/);
     // What was made beside the place is gone: its name would help nobody.
     assert.doesNotMatch(stderr, /\.rootfs-kit-/);
     assert.equal(stdout.length, 0);
+    return stderr;
   };
   const failToCopy = async (to: string): Promise<void> => {
     await fail(['copy', '-q', '--json', source, to]);
@@ -310,6 +311,11 @@ test('a disk that is full', { skip: isRoot ? false : 'a file system of its own n
       assert.deepEqual(readdirSync(disk), []);
     }
     await fail(['pull', '-q', source, '-o', '-'], { TMPDIR: disk });
+    assert.deepEqual(readdirSync(disk), []);
+    const packed = join(folder, 'x.tar.gz');
+    await rootfs('pull', '-q', source, '-o', packed);
+    const told = await fail(['inspect', '-q', `docker-archive:${packed}`], { TMPDIR: disk });
+    assert.match(told, /x\.tar\.gz: its copy in \/[^:]*\/disk: ENOSPC: .*; set TMPDIR to a folder with more space/);
     assert.deepEqual(readdirSync(disk), []);
     for (const form of ['dir', 'oci']) await failToCopy(`${form}:${disk}/x`);
   } finally {
