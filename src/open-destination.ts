@@ -8,7 +8,7 @@ import type { WriteArchiveOptions } from './image/write-archive.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
-import { formatReference, parseReference } from './spec/reference.js';
+import { formatReference, parseReference, refuseReserved } from './spec/reference.js';
 
 /** An image that was copied with its tag. */
 export interface CopiedTag extends CopyResult {
@@ -112,6 +112,7 @@ async function openEngine(name: string, { signal }: OpenOptions): Promise<Opened
   const text = `docker-daemon:${name}`;
   if (name === '') throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: ${placeAdvice('docker-daemon')}`);
   const { digest, ...reference } = parseReference(name);
+  refuseReserved(reference, text);
   if (digest !== undefined) {
     throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: an engine gives digests itself; leave it out`, {
       detail: { reference: text },

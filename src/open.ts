@@ -21,6 +21,11 @@ export interface OpenOptions extends OpenRegistryOptions {
    * from there. Default true.
    */
   readonly askUrls?: boolean | undefined;
+  /**
+   * Whether all tags are wanted of a source: `docker-daemon:NAME` stands for all tags of `NAME` then, as far as the
+   * engine gives them, not for `NAME:latest`. Default false.
+   */
+  readonly allTags?: boolean | undefined;
 }
 
 /** An opened source: where to read, and the reference to ask it for. The caller closes it. */
@@ -91,7 +96,7 @@ interface OpenedLocal {
 async function openLocal(
   transport: Exclude<Transport, 'docker'>,
   path: string,
-  { signal }: OpenOptions,
+  { signal, allTags }: OpenOptions,
 ): Promise<OpenedLocal> {
   const nothing = async (): Promise<void> => {};
   const closing = (source: OpenedLocal['source'] & { close(): Promise<void> }): OpenedLocal => ({
@@ -108,7 +113,7 @@ async function openLocal(
     case 'docker-archive':
       return closing(await (await import('./content/docker-archive.js')).DockerArchive.open(path, { signal }));
     case 'docker-daemon':
-      return closing(await (await import('./content/docker-daemon.js')).openDockerDaemon(path, { signal }));
+      return closing(await (await import('./content/docker-daemon.js')).openDockerDaemon(path, { signal, allTags }));
   }
 }
 

@@ -62,7 +62,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   const sides = await sideArguments(args, from, to);
   cachePolicy(args);
   const opened = await throughCache(
-    await openSource(from, { ...sides.src, askUrls: flag(args, 'offline') !== true, signal, onProgress }),
+    await openSource(from, { ...sides.src, askUrls: flag(args, 'offline') !== true, allTags: all, signal, onProgress }),
     args,
   );
   try {

@@ -35,14 +35,15 @@ export function platformOf(args: Arguments): Platform | undefined {
   return text === undefined ? undefined : parsePlatform(text);
 }
 
-/** Opens the source that IMAGE names. The caller closes it. */
-export async function openImageSource(args: Arguments, context: Context): Promise<OpenedSource> {
+/** Opens the source that IMAGE names. The caller closes it. @param allTags A name without a tag stands for all of them. */
+export async function openImageSource(args: Arguments, context: Context, allTags = false): Promise<OpenedSource> {
   const text = required(args, 'image', 'IMAGE');
   const { signal, onProgress } = context;
   cachePolicy(args);
   const opened = await openSource(text, {
     ...(await registryArguments(args)),
     askUrls: flag(args, 'offline') !== true,
+    allTags,
     signal,
     onProgress,
   });

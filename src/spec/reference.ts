@@ -117,14 +117,15 @@ export function splitImage(text: string): SplitImage {
 /**
  * Refuses `scratch`: Dockerfiles say it for an image without layers, and engines take no image of that name.
  *
+ * @param subject What was asked for, as the error names it.
  * @throws RootfsError `ERR_REFERENCE_INVALID`
  */
-export function refuseReserved({ registry, repository, given }: Reference): void {
+export function refuseReserved({ registry, repository, given }: Reference, subject = given): void {
   if (registry !== DEFAULT_REGISTRY || repository !== `${OFFICIAL}scratch`) return;
   throw new RootfsError(
     'ERR_REFERENCE_INVALID',
-    `${given}: scratch is a reserved name for an image without layers, which no registry has; name another image`,
-    { detail: { reference: given } },
+    `${subject}: scratch is a reserved name for an image without layers, which nobody has; name another image`,
+    { detail: { reference: subject } },
   );
 }
 

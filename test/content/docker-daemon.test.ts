@@ -4,8 +4,10 @@ import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openDockerDaemon } from '../../src/content/docker-daemon.js';
+import { openDestination } from '../../src/open-destination.js';
 import { closedPort } from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
+import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, readContract } from './target-contract.js';
 
@@ -60,6 +62,63 @@ test('over TCP, and with a name that needs care', async (t) => {
   assert.deepEqual(asked, ['/images/a%3Fb%23c/../d/get']);
   await archive.close();
   assert.deepEqual(readdirSync(temporaryFolder), []);
+});
+
+test('a name alone means latest; a tag, a digest, an id, and what is no name go out as they are', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const host = await engine(t, (request, response) => {
+    asked.push(request.url);
+    response.end(dockerArchive([{ built: contractImage() }]));
+  });
+  const id = 'c0ffee'.repeat(10);
+  for (const [reference, image, allTags] of [
+    ['app', 'app:latest'],
+    ['registry.example:5000/app', 'registry.example:5000/app:latest'],
+    ['app:v1', 'app:v1'],
+    [`app@sha256:${id}beef`, `app@sha256:${id}beef`],
+    [id.slice(0, 12), id.slice(0, 12)],
+    [`${id}beef`, `${id}beef`],
+    [`sha256:${id}beef`, `sha256:${id}beef`],
+    ['c0ffee', 'c0ffee:latest'],
+    ['App', 'App'],
+    ['app', 'app', true],
+    ['app:v1', 'app:v1', true],
+  ] as const) {
+    await (await openDockerDaemon(reference, { host, allTags })).close();
+    assert.equal(asked.pop(), `/images/${image}/get`, reference);
+  }
+});
+
+test('of all tags, an engine is asked for the name alone', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const names = ['docker.io/example/app:v1', 'docker.io/example/app:v2'];
+  const host = await engine(t, (request, response) => {
+    asked.push(request.url);
+    response.end(dockerArchive([{ built: contractImage(), tags: names }]));
+  });
+  const folder = tempDir(t);
+  const run = async (...words: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await runRootfs([...words, '-q'], { env: { DOCKER_HOST: host } });
+    assert.equal(code, 0, stderr);
+    return stdout.toString();
+  };
+  assert.equal(await run('tags', 'docker-daemon:example/app'), `${names.join('\n')}\n`);
+  assert.match(await run('instances', 'docker-daemon:example/app'), /app:v1 .*app:v2/);
+  await run('copy', '--all-tags', 'docker-daemon:example/app', `oci:${join(folder, 'copied')}`);
+  await run('pull', '--all-tags', 'docker-daemon:example/app', '-o', join(folder, 'pulled.tar'));
+  assert.deepEqual(asked.splice(0), Array(4).fill('/images/example/app/get'));
+  await run('digest', 'docker-daemon:example/app');
+  assert.deepEqual(asked, ['/images/example/app:latest/get']);
+});
+
+test('scratch is no image of an engine either', async (t) => {
+  const host = await engine(t, () => assert.fail('it was asked'));
+  for (const reference of ['scratch', 'scratch:v1', 'docker.io/library/scratch']) {
+    const refusal = { code: 'ERR_REFERENCE_INVALID', message: /^docker-daemon:.*scratch is a reserved name/ } as const;
+    await assert.rejects(openDockerDaemon(reference, { host }), refusal);
+    await assert.rejects(openDockerDaemon(reference, { host, allTags: true }), refusal);
+    await assert.rejects(openDestination(`docker-daemon:${reference}`), refusal);
+  }
 });
 
 test('no such image, another refusal, an answer that is no archive, one that breaks off', async (t) => {

@@ -67,7 +67,7 @@ export const pull: Command = {
       onProgress: context.onProgress,
       write: context.write,
     } as const;
-    const opened = await openImageSource(args, context);
+    const opened = await openImageSource(args, context, all);
     try {
       const result = all
         ? await pullAllTags(opened.source, output, options)
