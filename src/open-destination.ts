@@ -108,7 +108,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
 }
 
 /** An engine: it takes a docker-archive, which is gathered here first, so that nothing unverified is loaded. */
-async function openEngine(name: string, { signal }: OpenOptions): Promise<OpenedDestination> {
+async function openEngine(name: string, { signal, timeoutMs }: OpenOptions): Promise<OpenedDestination> {
   const text = `docker-daemon:${name}`;
   if (name === '') throw new RootfsError('ERR_REFERENCE_INVALID', `${text}: ${placeAdvice('docker-daemon')}`);
   const { digest, ...reference } = parseReference(name);
@@ -135,7 +135,7 @@ async function openEngine(name: string, { signal }: OpenOptions): Promise<Opened
           { form: 'docker-archive', path: '-', gzip: false },
           { ...options, write },
         ),
-      { signal: options.signal ?? signal },
+      { signal: options.signal ?? signal, timeoutMs },
     );
   return {
     name: text,

@@ -14,7 +14,10 @@ import type { ForeignFetcher } from './registry/fetch-foreign.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
 import { formatReference } from './spec/reference.js';
 
-/** How a source or a destination is opened. What concerns a registry is ignored for a local one. */
+/**
+ * How a source or a destination is opened. What concerns a registry is ignored for a local one, but for `timeoutMs`,
+ * which is the longest silence of a Docker Engine too.
+ */
 export interface OpenOptions extends OpenRegistryOptions {
   /**
    * Whether layers that a local source does not have, and whose `urls` the image gives (`foreign` ones), are fetched
@@ -96,7 +99,7 @@ interface OpenedLocal {
 async function openLocal(
   transport: Exclude<Transport, 'docker'>,
   path: string,
-  { signal, allTags }: OpenOptions,
+  { signal, timeoutMs, allTags }: OpenOptions,
 ): Promise<OpenedLocal> {
   const nothing = async (): Promise<void> => {};
   const closing = (source: OpenedLocal['source'] & { close(): Promise<void> }): OpenedLocal => ({
@@ -113,7 +116,9 @@ async function openLocal(
     case 'docker-archive':
       return closing(await (await import('./content/docker-archive.js')).DockerArchive.open(path, { signal }));
     case 'docker-daemon':
-      return closing(await (await import('./content/docker-daemon.js')).openDockerDaemon(path, { signal, allTags }));
+      return closing(
+        await (await import('./content/docker-daemon.js')).openDockerDaemon(path, { signal, timeoutMs, allTags }),
+      );
   }
 }
 

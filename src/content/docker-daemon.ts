@@ -1,5 +1,6 @@
 /**
- * Images of a Docker Engine (or of podman's service), over its API: one request that gives a docker-archive.
+ * Images of a Docker Engine (or of podman's service), over its API: one request that gives a docker-archive, after one
+ * that makes sure that an engine answers.
  *
  * @see https://docs.docker.com/reference/api/engine/version/v1.44/#tag/Image/operation/ImageGet
  */
@@ -8,7 +9,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { parseReference, type Reference, refuseReserved, splitImage } from '../spec/reference.js';
 import { type ArchiveOptions, spoolArchive } from './archive-file.js';
 import { DockerArchive } from './docker-archive.js';
-import { askEngine, type EngineOptions, engineRefusal, unreachable } from './docker-engine.js';
+import { askEngine, type EngineOptions, pingEngine, unreachable } from './docker-engine.js';
 
 /** Options of `openDockerDaemon`. */
 export interface DockerDaemonOptions extends ArchiveOptions, EngineOptions {
@@ -25,8 +26,8 @@ export interface DockerDaemonOptions extends ArchiveOptions, EngineOptions {
  *
  * @param reference A name with or without a tag (`latest`), or an image id: twelve digits of it, or more.
  * @throws RootfsError `ERR_REFERENCE_INVALID` (no name, or `scratch`, which no engine has), `ERR_NOT_FOUND` (the
- *   engine has no such image), `ERR_NETWORK` (no engine there),
- *   `ERR_PERMISSION`, `ERR_OPTION_INVALID` (a host of another kind), `ERR_REGISTRY` (any other answer), and as
+ *   engine has no such image), `ERR_NETWORK` (no engine there), `ERR_TIMEOUT` (it is silent), `ERR_PERMISSION`,
+ *   `ERR_OPTION_INVALID` (a host of another kind, no time), `ERR_REGISTRY` (any other answer, or no engine's), and as
  *   `DockerArchive.open`; the abort's reason
  */
 export async function openDockerDaemon(reference: string, options: DockerDaemonOptions = {}): Promise<DockerArchive> {
@@ -40,9 +41,10 @@ export async function openDockerDaemon(reference: string, options: DockerDaemonO
   const image = imageOf(reference, place, options.allTags === true);
   // Slashes and colons stand for themselves in this path: engines match the rest of it as the name.
   const name = encodeURIComponent(image).replace(/%2F/g, '/').replace(/%3A/g, ':').replace(/%40/g, '@');
-  const answer = await askEngine({ method: 'GET', path: `/images/${name}/get`, place }, options);
+  await pingEngine(place, options);
+  const request = { method: 'GET', path: `/images/${name}/get`, place, works: 'before' } as const;
+  const answer = await askEngine(request, options);
   try {
-    if (answer.statusCode !== 200) throw await engineRefusal(answer, place);
     return await DockerArchive.read(await spoolArchive(answer, place, options), options.signal);
   } catch (error) {
     answer.destroy();

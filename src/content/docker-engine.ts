@@ -8,19 +8,25 @@ import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
+import { type AllowedSilence, watchSilence } from './engine-silence.js';
 
-/** Where an engine is, and who hears of failures. */
+/** Where an engine is, how patiently it is asked, and who hears of failures. */
 export interface EngineOptions {
   /**
    * Where the engine listens: `unix:///path`, or `tcp://host:port` without TLS. `DOCKER_HOST` when absent, else
    * `unix:///var/run/docker.sock`.
    */
   readonly host?: string | undefined;
+  /**
+   * The longest silence of the engine, in milliseconds: while connecting, while it takes or gives bytes, before an
+   * answer that costs no work. Default 30,000. While it gathers an image or loads one, it is at least half an hour.
+   */
+  readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** One request. */
-export interface EngineRequest {
+export interface EngineRequest extends Pick<AllowedSilence, 'works'> {
   readonly method: 'GET' | 'POST';
   /** Path and query. */
   readonly path: string;
@@ -30,24 +36,53 @@ export interface EngineRequest {
   readonly body?: Readable | undefined;
 }
 
+const DEFAULT_TIMEOUT_MS = 30_000;
+
 /** The most bytes of an engine's error message that are read. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
 
 const DEFAULT_HOST = 'unix:///var/run/docker.sock';
+const PING = '/_ping';
 
 /**
- * Asks an engine. The answer may come while a body is still on its way; whoever called ends it.
+ * Makes sure that an engine answers, before it is asked for what takes long: a silent one is found out soon.
  *
- * @throws RootfsError `ERR_NETWORK` (no engine there), `ERR_PERMISSION`, `ERR_OPTION_INVALID` (a host of another
- *   kind); what the body fails with; the abort's reason
+ * @throws RootfsError as `askEngine`
  */
-export async function askEngine(
-  { method, path, place, body }: EngineRequest,
-  options: EngineOptions,
-): Promise<IncomingMessage> {
-  const { signal } = options;
+export async function pingEngine(place: string, options: EngineOptions): Promise<void> {
+  (await askEngine({ method: 'GET', path: PING, place }, options)).destroy();
+}
+
+/**
+ * Asks an engine for an answer of status 200, and gives it with its body still to be read. It may come while a body is
+ * on its way; whoever called ends it. Silence in the middle of the answer destroys it with `ERR_TIMEOUT`.
+ *
+ * @throws RootfsError `ERR_NETWORK` (no engine there), `ERR_TIMEOUT`, `ERR_PERMISSION`, `ERR_OPTION_INVALID` (a host of
+ *   another kind, no time), `ERR_NOT_FOUND` (it has no such image), `ERR_REGISTRY` (any other status, or an answer that
+ *   no engine gives); what the body fails with; the abort's reason
+ */
+export async function askEngine(request: EngineRequest, options: EngineOptions): Promise<IncomingMessage> {
   const { name, where } = engineAddress(options.host ?? defaultHost());
-  throwIfAborted(signal);
+  const timeoutMs = checkTimeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  throwIfAborted(options.signal);
+  const answer = await send(request, name, where, timeoutMs, options.signal);
+  if (answer.statusCode === 200) return answer;
+  // A reason is worth no long wait: the status is known already.
+  const timer = setTimeout(() => answer.destroy(), timeoutMs);
+  const error = await refusal(answer, request, name);
+  clearTimeout(timer);
+  answer.destroy();
+  throwIfAborted(options.signal);
+  throw error;
+}
+
+async function send(
+  { method, path, place, body, works }: EngineRequest,
+  name: string,
+  where: EngineAddress['where'],
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<IncomingMessage> {
   const { request } = await import('node:http');
   const headers = body === undefined ? {} : { 'content-type': 'application/x-tar' };
   return new Promise((resolve, reject) => {
@@ -57,6 +92,7 @@ export async function askEngine(
     };
     signal?.addEventListener('abort', abort, { once: true });
     call.once('close', () => signal?.removeEventListener('abort', abort));
+    watchSilence(call, { timeoutMs, works }, (ms) => silence(place, name, ms));
     call.once('response', resolve);
     let failure: { readonly error: unknown } | undefined;
     call.on('error', (error) => {
@@ -75,25 +111,67 @@ export async function askEngine(
   });
 }
 
+function silence(place: string, host: string, timeoutMs: number): RootfsError {
+  return new RootfsError(
+    'ERR_TIMEOUT',
+    `${place}: ${host} has been silent for ${timeoutMs} ms; see whether the engine is well, or allow a longer --timeout`,
+    { detail: { place, host, timeoutMs } },
+  );
+}
+
 /** The error that an answer other than 200 stands for. Its body is read. */
-export async function engineRefusal(answer: IncomingMessage, place: string): Promise<RootfsError> {
-  const body = (await readLimited(answer, MAX_MESSAGE_BYTES, place).catch(() => Buffer.alloc(0))).toString('utf8');
-  const said = /"(?:message|cause)"\s*:\s*"([^"]{1,500})"/.exec(body)?.[1] ?? '';
+async function refusal(
+  answer: IncomingMessage,
+  { method, path, place }: EngineRequest,
+  host: string,
+): Promise<RootfsError> {
+  const body = await readLimited(answer, MAX_MESSAGE_BYTES, place).catch(() => Buffer.alloc(0));
+  const message = messageIn(body.toString('utf8'));
+  const said = message ?? '';
+  const reason = said === '' ? '' : ` (${said})`;
   const status = answer.statusCode ?? 0;
-  if (status === 404) {
-    return new RootfsError('ERR_NOT_FOUND', `${place}: the engine has no such image; pull it there first`, {
-      detail: { place, status, said },
+  const detail = { place, status, said };
+  if (status === 404 && (path === PING || message === undefined)) {
+    return new RootfsError(
+      'ERR_REGISTRY',
+      `${place}: what answers at ${host} is no Docker Engine: it knows no ${path}; DOCKER_HOST says where one is`,
+      { detail: { ...detail, host } },
+    );
+  }
+  if (status === 404 && method === 'GET') {
+    return new RootfsError('ERR_NOT_FOUND', `${place}: the engine has no such image${reason}; pull it there first`, {
+      detail,
     });
   }
   return new RootfsError(
     'ERR_REGISTRY',
-    `${place}: the engine answered with status ${status}${said === '' ? '' : ` (${said})`}; look into its log`,
-    { detail: { place, status, said } },
+    `${place}: the engine answered with status ${status}${reason}; look into its log`,
+    { detail },
   );
 }
 
-/** A failure of the connection, in words. @param host Where the engine was to be, if that is known. */
+/** What an engine says of a failure: every one says it in this form. */
+function messageIn(body: string): string | undefined {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown };
+    return typeof message === 'string' ? message.slice(0, 500) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function checkTimeout(timeoutMs: number): number {
+  if (Number.isSafeInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs < 2 ** 31) return timeoutMs;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `timeoutMs: ${String(timeoutMs)} is not a whole number from 1 to ${2 ** 31 - 1}`,
+    { detail: { option: 'timeoutMs', value: String(timeoutMs) } },
+  );
+}
+
+/** A failure of the connection, in words; a `RootfsError` comes back as it is. @param host Where the engine was to be, if that is known. */
 export function unreachable(error: unknown, host: string | undefined, place: string): RootfsError {
+  if (error instanceof RootfsError) return error;
   const errno = systemErrorCode(error);
   const engine = host ?? defaultHost();
   if (errno === 'EACCES' || errno === 'EPERM')

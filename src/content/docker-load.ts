@@ -7,7 +7,7 @@ import { PassThrough } from 'node:stream';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
-import { askEngine, type EngineOptions, engineRefusal, unreachable } from './docker-engine.js';
+import { askEngine, type EngineOptions, pingEngine, unreachable } from './docker-engine.js';
 
 /** The most bytes that an engine may say while it loads: 1 MiB. */
 const MAX_REPORT_BYTES = 1024 * 1024;
@@ -18,17 +18,15 @@ const MAX_REPORT_BYTES = 1024 * 1024;
  *
  * @param place What errors name.
  * @param make Writes a whole docker-archive; what it returns comes back.
- * @throws RootfsError `ERR_NETWORK` (no engine there, or it hung up), `ERR_PERMISSION`, `ERR_OPTION_INVALID`,
- *   `ERR_REGISTRY` (it did not take the archive); what `make` throws; the abort's reason
+ * @throws RootfsError `ERR_NETWORK` (no engine there, or it hung up), `ERR_TIMEOUT` (it is silent), `ERR_PERMISSION`,
+ *   `ERR_OPTION_INVALID`, `ERR_REGISTRY` (it did not take the archive, or is no engine); what `make` throws; the abort's reason
  */
 export async function loadIntoEngine<T>(
   place: string,
   make: (write: (chunk: Uint8Array) => Promise<void>) => Promise<T>,
   options: EngineOptions = {},
 ): Promise<T> {
-  const pong = await askEngine({ method: 'GET', path: '/_ping', place }, options);
-  pong.resume();
-  if (pong.statusCode !== 200) throw await engineRefusal(pong, place);
+  await pingEngine(place, options);
   const body = new PassThrough();
   // Whoever writes or loads hears of a failure.
   body.on('error', () => {});
@@ -40,7 +38,14 @@ export async function loadIntoEngine<T>(
       body.destroy();
     });
     await new Promise<void>((written, failed) => {
-      body.write(chunk, (error) => (error ? failed(error) : written()));
+      // A stream that is destroyed while it waits to be read never tells that of what was written last.
+      const closed = (): void => failed(new Error('the engine takes no more'));
+      body.once('close', closed);
+      body.write(chunk, (error) => {
+        body.removeListener('close', closed);
+        if (error) failed(error);
+        else written();
+      });
     });
   };
   try {
@@ -51,18 +56,18 @@ export async function loadIntoEngine<T>(
     return made;
   } catch (error) {
     // A write fails because the engine has hung up: what it said is the reason.
-    const reason = refused ?? { error };
+    const hungUp = body.destroyed;
     body.destroy(error instanceof Error ? error : undefined);
     await loading;
     throwIfAborted(options.signal);
-    throw reason.error;
+    throw (hungUp ? refused : undefined)?.error ?? error;
   }
 }
 
 async function load(body: PassThrough, place: string, options: EngineOptions): Promise<void> {
-  const answer = await askEngine({ method: 'POST', path: '/images/load?quiet=1', place, body }, options);
+  const request = { method: 'POST', path: '/images/load?quiet=1', place, body, works: 'throughout' } as const;
+  const answer = await askEngine(request, options);
   try {
-    if (answer.statusCode !== 200) throw await engineRefusal(answer, place);
     const said = await readLimited(answer, MAX_REPORT_BYTES, place);
     const failure = failureIn(said.toString('utf8'));
     if (failure !== undefined) {

@@ -2,30 +2,20 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openDockerDaemon } from '../../src/content/docker-daemon.js';
 import { openDestination } from '../../src/open-destination.js';
-import { closedPort } from '../../src/testing/testing.js';
+import { closedPort, writeLayout } from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
+import { fakeEngine } from '../support/fake-engine.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, readContract } from './target-contract.js';
 
-/** Something that answers like an engine, on a socket in a folder of its own. */
-async function engine(t: TestContext, listener: RequestListener): Promise<string> {
-  const path = join(tempDir(t), 'engine.sock');
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `unix://${path}`;
-}
-
 readContract('docker-daemon', async (t, built) => {
   const asked: (string | undefined)[] = [];
-  const host = await engine(t, (request, response) => {
+  const host = await fakeEngine(t, (request, response) => {
     asked.push(request.url);
     response.end(dockerArchive([{ built }]));
   });
@@ -59,14 +49,14 @@ test('over TCP, and with a name that needs care', async (t) => {
   const { port } = server.address() as { port: number };
   const temporaryFolder = tempDir(t);
   const archive = await openDockerDaemon('a?b#c/../d', { host: `tcp://127.0.0.1:${port}`, temporaryFolder });
-  assert.deepEqual(asked, ['/images/a%3Fb%23c/../d/get']);
+  assert.deepEqual(asked, ['/_ping', '/images/a%3Fb%23c/../d/get']);
   await archive.close();
   assert.deepEqual(readdirSync(temporaryFolder), []);
 });
 
 test('a name alone means latest; a tag, a digest, an id, and what is no name go out as they are', async (t) => {
   const asked: (string | undefined)[] = [];
-  const host = await engine(t, (request, response) => {
+  const host = await fakeEngine(t, (request, response) => {
     asked.push(request.url);
     response.end(dockerArchive([{ built: contractImage() }]));
   });
@@ -92,7 +82,7 @@ test('a name alone means latest; a tag, a digest, an id, and what is no name go 
 test('of all tags, an engine is asked for the name alone', async (t) => {
   const asked: (string | undefined)[] = [];
   const names = ['docker.io/example/app:v1', 'docker.io/example/app:v2'];
-  const host = await engine(t, (request, response) => {
+  const host = await fakeEngine(t, (request, response) => {
     asked.push(request.url);
     response.end(dockerArchive([{ built: contractImage(), tags: names }]));
   });
@@ -112,7 +102,7 @@ test('of all tags, an engine is asked for the name alone', async (t) => {
 });
 
 test('scratch is no image of an engine either', async (t) => {
-  const host = await engine(t, () => assert.fail('it was asked'));
+  const host = await fakeEngine(t, () => assert.fail('it was asked'));
   for (const reference of ['scratch', 'scratch:v1', 'docker.io/library/scratch']) {
     const refusal = { code: 'ERR_REFERENCE_INVALID', message: /^docker-daemon:.*scratch is a reserved name/ } as const;
     await assert.rejects(openDockerDaemon(reference, { host }), refusal);
@@ -125,9 +115,14 @@ test('no such image, another refusal, an answer that is no archive, one that bre
   const temporaryFolder = tempDir(t);
   const cases: [RequestListener, string, RegExp][] = [
     [
-      (_, response) => response.writeHead(404).end('{"message":"No such image"}'),
+      (_, response) => response.writeHead(404).end('{"cause":"no","message":"No such image: x:latest"}'),
       'ERR_NOT_FOUND',
-      /^docker-daemon:x: /,
+      /^docker-daemon:x: the engine has no such image \(No such image: x:latest\); pull it/,
+    ],
+    [
+      (_, response) => response.writeHead(404).end('<h1>Not found</h1>'),
+      'ERR_REGISTRY',
+      /^docker-daemon:x: what answers at unix:.* is no Docker Engine: it knows no \/images\/x:latest\/get; DOCKER_HOST/,
     ],
     [
       (_, response) => response.writeHead(500).end('{"message":"disk on fire"}'),
@@ -146,7 +141,7 @@ test('no such image, another refusal, an answer that is no archive, one that bre
     ],
   ];
   for (const [listener, code, message] of cases) {
-    const host = await engine(t, listener);
+    const host = await fakeEngine(t, listener);
     await assert.rejects(openDockerDaemon('x', { host, temporaryFolder }), { code, message });
     assert.deepEqual(readdirSync(temporaryFolder), []);
   }
@@ -175,7 +170,7 @@ test("an abort ends the wait and the copying with the caller's own reason", asyn
   for (const head of [false, true]) {
     const controller = new AbortController();
     const reason = new Error('enough');
-    const host = await engine(t, (_, response) => {
+    const host = await fakeEngine(t, (_, response) => {
       if (head) response.write(Buffer.alloc(5000), () => controller.abort(reason));
       else controller.abort(reason);
     });
@@ -184,5 +179,78 @@ test("an abort ends the wait and the copying with the caller's own reason", asyn
       (error) => error === reason,
     );
     assert.deepEqual(readdirSync(temporaryFolder), []);
+  }
+});
+
+test('what knows no ping is no engine, whatever it says', async (t) => {
+  for (const body of ['404 page not found', '{"message":"Not Found"}']) {
+    const host = await fakeEngine(
+      t,
+      () => assert.fail('it was asked for an image'),
+      (_, response) => response.writeHead(404).end(body),
+    );
+    const refusal = { code: 'ERR_REGISTRY', message: /^docker-daemon:x: what answers at unix:.* is no Docker Engine/ };
+    await assert.rejects(openDockerDaemon('x', { host }), refusal);
+  }
+});
+
+test('a silent engine ends in ERR_TIMEOUT: before it answers a ping, and in the middle of an image', async (t) => {
+  const temporaryFolder = tempDir(t);
+  for (const host of [
+    await fakeEngine(
+      t,
+      () => assert.fail('it was asked for an image'),
+      () => {},
+    ),
+    await fakeEngine(t, (_, response) => response.write(Buffer.alloc(5000))),
+  ]) {
+    await assert.rejects(openDockerDaemon('x', { host, timeoutMs: 150, temporaryFolder }), {
+      code: 'ERR_TIMEOUT',
+      message: /^docker-daemon:x: unix:.* has been silent for 150 ms; .* allow a longer --timeout$/,
+    });
+    assert.deepEqual(readdirSync(temporaryFolder), []);
+  }
+  const mute = await fakeEngine(t, (_, response) => response.writeHead(500).write('{"mess'));
+  await assert.rejects(openDockerDaemon('x', { host: mute, timeoutMs: 150 }), {
+    code: 'ERR_REGISTRY',
+    message: /500;/,
+  });
+  for (const timeoutMs of [0, 1.5, Number.NaN, 2 ** 31]) {
+    const refusal = { code: 'ERR_OPTION_INVALID', message: /^timeoutMs: / };
+    await assert.rejects(openDockerDaemon('x', { host: mute, timeoutMs }), refusal, String(timeoutMs));
+  }
+});
+
+test('an engine may gather an image for longer than it may be silent, and be slow as long as it moves', async (t) => {
+  const bytes = dockerArchive([{ built: contractImage() }]);
+  const host = await fakeEngine(t, async (_, response) => {
+    await delay(500);
+    const piece = Math.ceil(bytes.length / 6);
+    for (let at = 0; at < bytes.length; at += piece) {
+      response.write(bytes.subarray(at, at + piece));
+      await delay(100);
+    }
+    response.end();
+  });
+  const archive = await openDockerDaemon('x', { host, timeoutMs: 300, temporaryFolder: tempDir(t) });
+  assert.ok(await archive.resolve(''));
+  await archive.close();
+});
+
+test('--timeout is for engines too, to read and to load', async (t) => {
+  const host = await fakeEngine(
+    t,
+    () => assert.fail('it was asked for more'),
+    () => {},
+  );
+  const layout = join(tempDir(t), 'layout');
+  await writeLayout(layout, { v1: contractImage() });
+  for (const words of [
+    ['inspect', 'docker-daemon:x:1'],
+    ['copy', `oci:${layout}:v1`, 'docker-daemon:x'],
+  ]) {
+    const { code, stderr } = await runRootfs([...words, '--timeout', '200ms'], { env: { DOCKER_HOST: host } });
+    assert.equal(code, 6, stderr);
+    assert.match(stderr, /has been silent for 200 ms; .*\[ERR_TIMEOUT\]/);
   }
 });

@@ -1,34 +1,21 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import { loadIntoEngine } from '../../src/content/docker-load.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { openDestination } from '../../src/open-destination.js';
 import { dockerArchive } from '../support/archives.js';
+import { fakeEngine } from '../support/fake-engine.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage } from './target-contract.js';
 
 const PLACE = 'docker-daemon:example/app:v1';
 const archive = dockerArchive([{ built: contractImage() }]);
-
-/** Something that answers like an engine; pings are answered unless `ping` does. */
-async function engine(t: TestContext, load: RequestListener, ping?: RequestListener): Promise<string> {
-  const path = join(tempDir(t), 'engine.sock');
-  const server = createServer((request, response) => {
-    if (request.url === '/_ping') (ping ?? ((_, answer) => answer.end('OK')))(request, response);
-    else load(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `unix://${path}`;
-}
 
 const writeArchive = async (write: (chunk: Uint8Array) => Promise<void>): Promise<string> => {
   for (let at = 0; at < archive.length; at += 1000) await write(archive.subarray(at, at + 1000));
@@ -38,7 +25,7 @@ const writeArchive = async (write: (chunk: Uint8Array) => Promise<void>): Promis
 test('an archive is loaded as it was made, and what the engine says of it is no failure', async (t) => {
   const asked: (string | undefined)[] = [];
   let got = Buffer.alloc(0);
-  const host = await engine(t, async (request, response) => {
+  const host = await fakeEngine(t, async (request, response) => {
     asked.push(request.method, request.url, request.headers['content-type']);
     got = await buffer(request);
     response.end('{"stream":"Loading"}\r\nno JSON\r\n{"stream":"Loaded image: example/app:v1"}\r\n');
@@ -74,12 +61,19 @@ const REFUSALS: readonly (readonly [what: string, load: RequestListener, code: s
     'ERR_LIMIT_EXCEEDED',
     /docker-daemon:example\/app:v1/,
   ],
+  [
+    'a 404 in the form of engines',
+    (request, response) =>
+      void request.resume().on('end', () => response.writeHead(404).end('{"message":"page not found"}')),
+    'ERR_REGISTRY',
+    /status 404 \(page not found\)/,
+  ],
   ['a hung up connection', (request) => request.socket.destroy(), 'ERR_NETWORK', /is the engine running there/],
 ];
 
 for (const [what, load, code, message] of REFUSALS) {
   test(`an engine that refuses with ${what}`, async (t) => {
-    const host = await engine(t, load);
+    const host = await fakeEngine(t, load);
     await assert.rejects(loadIntoEngine(PLACE, writeArchive, { host }), { code, message });
   });
 }
@@ -89,14 +83,43 @@ test('nothing is made where no engine answers', async (t) => {
   const nobody = `unix://${join(tempDir(t), 'nobody.sock')}`;
   await assert.rejects(loadIntoEngine(PLACE, never, { host: nobody }), { code: 'ERR_NETWORK' });
   const odd = (_: IncomingMessage, response: ServerResponse): void => void response.writeHead(500).end();
-  const host = await engine(t, () => assert.fail('it was asked to load'), odd);
+  const host = await fakeEngine(t, () => assert.fail('it was asked to load'), odd);
   await assert.rejects(loadIntoEngine(PLACE, never, { host }), { code: 'ERR_REGISTRY' });
   await assert.rejects(loadIntoEngine(PLACE, never, { host: 'ssh://host' }), { code: 'ERR_OPTION_INVALID' });
 });
 
+test('an engine that takes no more bytes ends in ERR_TIMEOUT, and so does one that answers no ping', async (t) => {
+  const deaf = await fakeEngine(t, () => {});
+  const endless = async (write: (chunk: Uint8Array) => Promise<void>): Promise<never> => {
+    for (;;) await write(Buffer.alloc(100_000));
+  };
+  const silence = { code: 'ERR_TIMEOUT', message: /^docker-daemon:example\/app:v1: unix:.* silent for 150 ms; / };
+  await assert.rejects(loadIntoEngine(PLACE, endless, { host: deaf, timeoutMs: 150 }), silence);
+  const never = (): Promise<never> => assert.fail('it was asked to make an archive');
+  const mute = await fakeEngine(t, never, () => {});
+  await assert.rejects(loadIntoEngine(PLACE, never, { host: mute, timeoutMs: 150 }), silence);
+});
+
+test('what comes slowly from here, and what an engine needs to load, is no silence', async (t) => {
+  const host = await fakeEngine(t, async (request, response) => {
+    await buffer(request);
+    await delay(400);
+    response.write('{"stream":"Loading"}\n');
+    await delay(400);
+    response.end('{"stream":"Loaded"}\n');
+  });
+  const slowly = async (write: (chunk: Uint8Array) => Promise<void>): Promise<string> => {
+    await write(archive.subarray(0, 1000));
+    await delay(400);
+    await write(archive.subarray(1000));
+    return 'made';
+  };
+  assert.equal(await loadIntoEngine(PLACE, slowly, { host, timeoutMs: 150 }), 'made');
+});
+
 test('what the maker fails with, and an abort, end the request in the middle and come out as they are', async (t) => {
   const whole: boolean[] = [];
-  const host = await engine(t, (request) => void request.resume().on('close', () => whole.push(request.complete)));
+  const host = await fakeEngine(t, (request) => void request.resume().on('close', () => whole.push(request.complete)));
   const failure = new Error('the source failed');
   const failing = async (write: (chunk: Uint8Array) => Promise<void>): Promise<never> => {
     await write(archive.subarray(0, 1000));
@@ -118,7 +141,7 @@ test('what the maker fails with, and an abort, end the request in the middle and
 test('docker-daemon: as a destination: one image under its name, all tags under theirs', async (t) => {
   const folder = tempDir(t);
   const names: string[] = [];
-  const host = await engine(t, async (request, response) => {
+  const host = await fakeEngine(t, async (request, response) => {
     const file = join(folder, `${names.length}.tar`);
     writeFileSync(file, await buffer(request));
     const loaded = await DockerArchive.open(file);
