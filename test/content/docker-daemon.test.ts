@@ -31,7 +31,7 @@ test('the name by which an engine was asked is kept, in full; an image without o
     [['localhost/foo:1'], 'localhost/foo:1'],
     [null, undefined],
   ] as const) {
-    const host = await engine(t, (_, response) => response.end(dockerArchive([{ built: contractImage(), tags }])));
+    const host = await fakeEngine(t, (_, response) => response.end(dockerArchive([{ built: contractImage(), tags }])));
     const archive = await openDockerDaemon('foo:1', { host });
     t.after(() => archive.close());
     assert.equal((await archive.keptName(''))?.full, full);
