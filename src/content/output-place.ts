@@ -122,7 +122,8 @@ export async function withWorkingFolder<T>(
   try {
     return await work(path);
   } catch (error) {
-    throw inPlaceOf(path, parent ?? tmpdir(), error);
+    const told = inPlaceOf(path, parent ?? tmpdir(), error);
+    throw parent === undefined ? roomElsewhere(told) : told;
   } finally {
     await remove();
   }
@@ -134,6 +135,13 @@ export function inPlaceOf(temporary: string, known: string, error: unknown): unk
   const told = (value: unknown): unknown => (typeof value === 'string' ? value.replaceAll(temporary, known) : value);
   const detail = Object.fromEntries(Object.entries(error.detail).map(([key, value]) => [key, told(value)]));
   return new RootfsError(error.code, String(told(error.message)), { cause: error.cause, detail });
+}
+
+/** The system's temporary folder is nobody's choice: where it is full, people have to know which variable moves it. */
+function roomElsewhere(error: unknown): unknown {
+  if (!(error instanceof RootfsError) || error.code !== 'ERR_NO_SPACE') return error;
+  const message = error.message.replace(/choose another folder$/, 'set TMPDIR to a folder that has more');
+  return new RootfsError(error.code, message, { cause: error.cause, detail: error.detail });
 }
 
 /** What this process has not finished: removed also where it ends in the middle, by `process.exit`. */
