@@ -19,6 +19,10 @@ export interface OwnershipRecord {
   readonly absent?: InodeType | undefined;
   readonly rdevMajor?: number | undefined;
   readonly rdevMinor?: number | undefined;
+  /** Of what is absent: its time, as seconds and nanoseconds. */
+  readonly mtime?: readonly [seconds: number, nanoseconds: number] | undefined;
+  /** Of what is absent: the path that it is one file with, where that comes first. As `path`. */
+  readonly link?: string | undefined;
   /** Extended attributes that could not be set; names and values are bytes as latin1. */
   readonly xattrs?: readonly (readonly [name: string, value: string])[] | undefined;
 }
@@ -34,6 +38,11 @@ export class OwnershipRecords {
     this.#records.set(record.path, { ...known, ...record, ...(xattrs.length > 0 ? { xattrs } : {}) });
   }
 
+  /** Whether the path has an owner that the file system could not keep. */
+  hasOwner(path: string): boolean {
+    return this.#records.get(path)?.uid !== undefined;
+  }
+
   get size(): number {
     return this.#records.size;
   }
@@ -45,7 +54,8 @@ export class OwnershipRecords {
 
   /**
    * The text of the side file, in pieces of whole lines. `path` is UTF-8; a path that is not stands in `pathBase64` instead. Members: `uid`,
-   * `gid`, `mode` (a number), `absent` with `major` and `minor` for devices, `xattrs` (name to base64).
+   * `gid`, `mode` (a number), `absent` with `major` and `minor` for devices, `mtime` (`[seconds, nanoseconds]`) and `link`
+   * (the path that it is one file with; `linkBase64`), `xattrs` (name to base64).
    */
   *chunks(host: { readonly uid: number; readonly gid: number }): Generator<string> {
     const head = { format: 'rootfs-kit.ownership', version: 1, hostUid: host.uid, hostGid: host.gid };
@@ -63,17 +73,17 @@ export class OwnershipRecords {
 const CHUNK_LENGTH = 65_536;
 
 function toJson(record: OwnershipRecord): Record<string, unknown> {
-  const bytes = Buffer.from(record.path, 'latin1');
-  const text = bytes.toString();
-  const { uid, gid, mode, absent, rdevMajor: major, rdevMinor: minor, xattrs } = record;
+  const { uid, gid, mode, absent, rdevMajor: major, rdevMinor: minor, mtime, link, xattrs } = record;
   return {
-    ...(Buffer.from(text).equals(bytes) ? { path: text } : { pathBase64: bytes.toString('base64') }),
+    ...pathJson('path', record.path),
     uid,
     gid,
     mode,
     absent,
     major,
     minor,
+    mtime,
+    ...(link === undefined ? {} : pathJson('link', link)),
     // fromEntries makes own properties of every name, `__proto__` included.
     xattrs:
       xattrs === undefined
@@ -85,6 +95,12 @@ function toJson(record: OwnershipRecord): Record<string, unknown> {
             ]),
           ),
   };
+}
+
+function pathJson(member: string, path: string): Record<string, string> {
+  const bytes = Buffer.from(path, 'latin1');
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) ? { [member]: text } : { [`${member}Base64`]: bytes.toString('base64') };
 }
 
 /** The extended attribute that the rootless tools of the field keep an owner in. */

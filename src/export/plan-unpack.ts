@@ -156,7 +156,12 @@ class Planner {
     const { inode } = node;
     const from = inode.links > 1 ? this.#firstNames.get(inode) : undefined;
     if (from !== undefined) {
-      const detail = { linkFrom: from, linkType: inode.type };
+      const { rdevMajor, rdevMinor } = inode;
+      const detail = { linkFrom: from, linkType: inode.type, rdevMajor, rdevMinor };
+      // Each name of a file has a line: who reads the side file looks for paths.
+      if (this.#records.hasOwner(from.join('/'))) {
+        this.#records.add({ path: nodePath(node), uid: inode.uid, gid: inode.gid });
+      }
       return planned(node, { type: 'link', mode: inode.mode & 0o7777, uid: -1, gid: -1, detail });
     }
     if (inode.links > 1) this.#firstNames.set(inode, [...directory, node.name]);

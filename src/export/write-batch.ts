@@ -198,7 +198,7 @@ class BatchWriter implements AttributeContext {
       const optional = type === 'char' || type === 'block' || type === 'fifo';
       if (systemErrorCode(error) !== 'ENOENT' || !optional) throw error;
       if (this.#context.strict) this.losses.push({ what: 'devices', path: this.#pathOf(entry.name) });
-      else this.records.push({ path: this.#pathOf(entry.name), absent: type });
+      else this.#recordAbsent(entry, type, from.join('/'));
     }
   }
 
@@ -217,12 +217,18 @@ class BatchWriter implements AttributeContext {
         if (this.native !== undefined) this.#lose(type === 'fifo' ? 'fifos' : 'devices', entry, `${type} node`, error);
         return;
       }
-      const numbers = type === 'fifo' ? {} : { rdevMajor, rdevMinor };
-      const { mode, name } = entry;
-      this.records.push({ path: this.#pathOf(name), absent: type, mode, ...numbers });
+      this.#recordAbsent(entry, type);
       return;
     }
     setNodeAttributes(path, entry, this);
+  }
+
+  #recordAbsent(entry: PlannedEntry, absent: 'char' | 'block' | 'fifo', link?: string): void {
+    const { name, mode, seconds, nanoseconds, detail } = entry;
+    const { rdevMajor = 0, rdevMinor = 0, xattrs } = detail ?? {};
+    const numbers = absent === 'fifo' ? {} : { rdevMajor, rdevMinor };
+    const mtime = [seconds, nanoseconds] as const;
+    this.records.push({ path: this.#pathOf(name), absent, mode, ...numbers, mtime, link, xattrs });
   }
 
   #lose(what: Loss['what'], entry: PlannedEntry, found: string, cause: unknown): void {

@@ -29,7 +29,7 @@ const entries: readonly HandEntry[] = [
   { path: 'closed/none/file', content: 'deep', mode: 0 },
   { path: 'dev/null', type: 'char', rdev: [1, 3], mode: 0o666 },
   { path: 'dev/zero', linkTo: 'dev/null' },
-  { path: 'dev/sda', type: 'block', rdev: [8, 0], mode: 0o660, gid: 6 },
+  { path: 'dev/sda', type: 'block', rdev: [8, 0], mode: 0o660, gid: 6, xattrs: { 'trusted.x': 'y' } },
   { path: 'run/pipe', type: 'fifo', mode: 0o622 },
   { path: 'bin/ping', content: 'ping', mode: 0o755, xattrs: { 'security.capability': capability, 'user.x': 'y' } },
   { path: 'bin/su', content: 'su', mode: 0o4755 },
@@ -66,10 +66,14 @@ test('without root owners go to the side file and to attributes, devices are rec
   assert.deepEqual(records['etc/shadow'], { path: 'etc/shadow', uid: 0, gid: 42 });
   assert.equal(records['etc/passwd'], undefined);
   assert.deepEqual(records['home/me/link'], { path: 'home/me/link', uid: 1000, gid: 1000 });
-  const sda = { path: 'dev/sda', uid: 0, gid: 6, mode: 0o660, absent: 'block', major: 8, minor: 0 };
+  const mtime = [1_700_000_000, 0];
+  const xattrs = { 'trusted.x': Buffer.from('y').toString('base64') };
+  const sda = { path: 'dev/sda', uid: 0, gid: 6, mode: 0o660, absent: 'block', major: 8, minor: 0, mtime, xattrs };
   assert.deepEqual(records['dev/sda'], sda);
-  assert.deepEqual(records['dev/null'], { path: 'dev/null', mode: 0o666, absent: 'char', major: 1, minor: 3 });
-  assert.equal(records['dev/zero']?.['absent'], 'char');
+  const nothing = { mode: 0o666, absent: 'char', major: 1, minor: 3, mtime };
+  assert.deepEqual(records['dev/null'], { path: 'dev/null', ...nothing });
+  assert.deepEqual(records['dev/zero'], { path: 'dev/zero', ...nothing, link: 'dev/null' });
+  assert.deepEqual(records['home/me/second'], { path: 'home/me/second', uid: 1000, gid: 1000 });
   assert.deepEqual(records['closed'], { path: 'closed', mode: 0o500 });
   assert.deepEqual(records['closed/none'], { path: 'closed/none', mode: 0 });
   assert.equal(records[Buffer.from('na\xefve', 'latin1').toString('base64')]?.['uid'], 3);
