@@ -58,6 +58,7 @@ export class RetryBudget {
   #failures = 0;
   #askedMs = 0;
   #everWorked: boolean;
+  #furthest = 0;
 
   /**
    * @param everWorked Whether the other side has answered before: then a refused connection may be a restart.
@@ -76,6 +77,16 @@ export class RetryBudget {
     this.#failures = 0;
     this.#askedMs = 0;
     this.#everWorked = true;
+  }
+
+  /**
+   * Content has got as far as `position`: that is progress where it is further than ever before, by `step` bytes or
+   * more. What is sent again after it was lost is none.
+   */
+  reached(position: number, step: number): void {
+    if (position < this.#furthest + step) return;
+    this.#furthest = position;
+    this.progressed();
   }
 
   /**

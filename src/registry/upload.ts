@@ -24,11 +24,19 @@ import type { WireResponse } from './wire.js';
 /** Refusals after which an upload is tried the other way: in one request with everything, or in a PATCH before an empty PUT. */
 const OTHER_WAY = new Set([400, 404, 405, 411, 415, 501]);
 
+/** What more has to be there, in bytes, before failures count anew: an upload that goes on byte by byte is no progress. */
+const PROGRESS_BYTES = 64 * 1024;
+
 /** How often an upload whose end was refused is sent once more from its start. */
 const MAX_RESTARTS = 1;
 
 /** Statuses of a refused end after which the blob may be there all the same: somebody else's upload came first. */
 const MAY_BE_THERE = new Set([400, 404, 409, 410]);
+
+/** What went wrong last, where that may be mended. */
+interface Failure {
+  readonly error: unknown;
+}
 
 /** Brings one blob to one endpoint. */
 export class Upload {
@@ -81,19 +89,29 @@ export class Upload {
     await this.#commit(this.#target.size);
   }
 
-  /** One POST, PATCH requests of `wanted` bytes each, more where the registry wants more, one empty PUT. */
+  /**
+   * One POST, PATCH requests of `wanted` bytes each, more where the registry wants more, one empty PUT. Where the PUT
+   * fails for a while it is sent again; the bytes are only where the registry does not have them any more.
+   */
   async #stream(wanted: number, budget: RetryBudget): Promise<void> {
     await this.#start();
-    for (let restarts = 0; ; restarts++) {
-      await this.#sendPieces(wanted, budget);
+    let failure: Failure | undefined;
+    for (let restarts = 0; ; ) {
+      await this.#sendPieces(wanted, budget, failure);
       await this.#content.verify();
       try {
         await this.#commit(0);
         return;
       } catch (error) {
+        failure = undefined;
+        if (isTransient(error)) {
+          await budget.next(error);
+          failure = { error };
+          continue;
+        }
         const isLost = error instanceof RegistryError && error.status === 404;
         const isElsewhere = error instanceof RegistryError && error.code === 'ERR_DIGEST_MISMATCH' && this.#resumed;
-        if (!(isLost || isElsewhere) || restarts >= MAX_RESTARTS || !this.#content.canReadFrom(0)) throw error;
+        if (!(isLost || isElsewhere) || ++restarts > MAX_RESTARTS || !this.#content.canReadFrom(0)) throw error;
         await budget.next(retryable(error));
         await this.cancel();
         await this.#start();
@@ -101,17 +119,17 @@ export class Upload {
     }
   }
 
-  /** PATCH requests until the registry holds everything. */
-  async #sendPieces(wanted: number, budget: RetryBudget): Promise<void> {
+  /** PATCH requests until the registry holds everything; after a failure it is asked first what it holds. */
+  async #sendPieces(wanted: number, budget: RetryBudget, before: Failure | undefined): Promise<void> {
     const { size } = this.#target;
     const piece = Math.max(wanted, this.#leastPiece);
-    let reached = 0;
-    let failure: { readonly error: unknown } | undefined;
-    while (this.#offset < size) {
+    const step = Math.min(PROGRESS_BYTES, Math.ceil(size / 16));
+    let failure = before;
+    while (this.#offset < size || failure !== undefined) {
       try {
         if (failure !== undefined) await this.#findPlace(failure.error);
         failure = undefined;
-        await this.#patch(Math.min(size, this.#offset + piece), piece < size);
+        if (this.#offset < size) await this.#patch(Math.min(size, this.#offset + piece), piece < size);
       } catch (error) {
         this.#content.throwIfFailed();
         failure = { error };
@@ -122,10 +140,7 @@ export class Upload {
           throw spent === again && this.#held === 0 ? error : spent;
         });
       }
-      if (this.#offset > reached) {
-        reached = this.#offset;
-        budget.progressed();
-      }
+      budget.reached(this.#offset, step);
     }
   }
 

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Digest } from '../../src/spec/digest.js';
+import { closedPort } from '../../src/testing/listen.js';
 import {
   type ScriptedAnswer,
   type ScriptedRegistry,
@@ -38,7 +39,7 @@ async function odd(t: TestContext, options: Odd): Promise<ScriptedRegistry & { r
     const { method, url, headers, body } = request;
     const nth = (counts.get(method) ?? 0) + 1;
     counts.set(method, nth);
-    const instead = options.instead?.(request, nth, held) ?? 'right';
+    const instead = options.instead === undefined ? 'right' : options.instead(request, nth, held);
     if (instead !== 'right') return instead;
     const id = url.pathname.split('/').pop() ?? '';
     if (method === 'HEAD') return { status: held.blobs.has(id) ? 200 : 404 };
@@ -77,6 +78,11 @@ async function push({ host }: ScriptedRegistry, uploadChunkBytes: number | undef
     },
   };
   await repository.push(target, content);
+}
+
+/** Bytes of bodies that came. */
+function received({ requests }: ScriptedRegistry): number {
+  return requests.reduce((sum, { body }) => sum + body.length, 0);
 }
 
 function count({ asked }: ScriptedRegistry, method: string): number {
@@ -151,4 +157,47 @@ test('a registry that never goes on says what is wrong', async (t) => {
   await assert.rejects(push(registry), {
     message: /: 127\.0\.0\.1:\d+ holds another part of the upload than it said; push again$/,
   });
+});
+
+for (const [ends, answer] of [
+  ['ERR_REGISTRY', { status: 500 }],
+  ['ERR_REGISTRY', { status: 503, headers: { 'retry-after': '0' } }],
+  ['ERR_RATE_LIMITED', { status: 429 }],
+  ['ERR_NETWORK', undefined],
+] as const) {
+  for (const forgets of [true, false]) {
+    const name = `the end of an upload always fails (${answer?.status ?? 'hung up on'}), and ${forgets ? 'nothing' : 'the upload'} is there after it`;
+    test(`${name}: bounded attempts, bounded bytes`, { timeout: 30_000 }, async (t) => {
+      const registry = await odd(t, {
+        instead: ({ method }, _, { uploads }) => {
+          if (method !== 'PUT') return 'right';
+          if (forgets) uploads.clear();
+          return answer;
+        },
+      });
+      await assert.rejects(push(registry), { code: ends });
+      assert.equal(count(registry, 'PUT'), 3);
+      assert.equal(received(registry), bytes.length * (forgets ? 3 : 1));
+      assert.ok(count(registry, 'POST') <= 4, registry.asked.join('\n'));
+    });
+  }
+}
+
+test('the end of an upload fails for a while: it is sent again, and no byte twice', async (t) => {
+  const registry = await odd(t, {
+    instead: ({ method }, nth) => (method === 'PUT' && nth <= 2 ? { status: 503 } : 'right'),
+  });
+  await push(registry);
+  assert.ok(registry.held.blobs.has(digest));
+  assert.equal(received(registry), bytes.length);
+  assert.equal(count(registry, 'POST'), 1);
+});
+
+test('an upload that is sent on to where nobody listens ends', { timeout: 30_000 }, async (t) => {
+  const nowhere = `http://127.0.0.1:${await closedPort()}/upload`;
+  const registry = await odd(t, {
+    instead: ({ method }) => (method === 'PATCH' ? { status: 202, headers: { location: nowhere } } : 'right'),
+  });
+  await assert.rejects(push(registry), { code: 'ERR_NETWORK' });
+  assert.ok(received(registry) <= bytes.length * 3, registry.asked.join('\n'));
 });

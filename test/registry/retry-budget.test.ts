@@ -59,6 +59,18 @@ test('so many attempts in a row without progress, and progress counts anew', asy
   assert.ok(events.every((event) => event.type === 'request:retried' && event.waitMs <= 500 && event.reason === 'cut'));
 });
 
+test('what is sent again is no progress, nor are a few bytes more', async () => {
+  const { budget: one } = budget(2);
+  one.reached(1_000, 100);
+  await one.next(cut);
+  one.reached(1_000, 100);
+  one.reached(1_099, 100);
+  await one.next(cut);
+  await assert.rejects(one.next(cut), (error) => error === cut);
+  one.reached(1_100, 100);
+  await one.next(cut);
+});
+
 test('no second attempt where the first says all', async () => {
   for (const errno of ['ENOTFOUND', 'ECONNREFUSED', 'HPE_INVALID']) {
     const error = new RootfsError('ERR_NETWORK', 'x', { detail: { errno } });
