@@ -19,6 +19,8 @@ export interface ApiRequest {
   readonly anonymous?: boolean | undefined;
   /** It is asked whether something has to be uploaded: what comes of it is that an upload is asked for. */
   readonly beforePush?: boolean | undefined;
+  /** It does not queue for a connection: those before it may be waiting for it. */
+  readonly atOnce?: boolean | undefined;
   /** Statuses that are answers; every other one is thrown as a RegistryError. */
   readonly accept: readonly number[];
 }

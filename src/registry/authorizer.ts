@@ -211,7 +211,13 @@ export class Authorizer {
       { ...bearer, scopes, credential: login, subject: { ...target.subject, shownCredential: found?.source } },
       (request) =>
         sendOverWire(
-          { ...request, tls: request.url.origin === target.origin ? tls : withoutClientCertificate(tls), signal },
+          {
+            ...request,
+            tls: request.url.origin === target.origin ? tls : withoutClientCertificate(tls),
+            signal,
+            // All connections may be held by answers that uploads read, and those may want this token.
+            atOnce: true,
+          },
           this.#connections,
           this.#settings.timeoutMs,
         ),

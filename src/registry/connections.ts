@@ -26,6 +26,11 @@ export type ConnectionSettings = Pick<
 /**
  * The ways out of one client. The pools behind them are shared by the whole process: by TLS settings, proxy and limits.
  * Idle connections close themselves and hold up no exit.
+ *
+ * There are two to each origin. In one as many requests are under way as the limit says, and further ones queue. The
+ * body of an answer holds its connection until it is read, and it may be an upload to the same origin that reads it:
+ * uploads, and the tokens that they need, would queue for ever behind what waits for them. They have the other one, in
+ * which nobody queues; how many uploads there are at a time is limited before their content is opened (`uploadTurn`).
  */
 export class Connections {
   readonly #settings: ConnectionSettings;
@@ -39,17 +44,19 @@ export class Connections {
   /**
    * The dispatcher for a URL: the injected one, else a pool.
    *
+   * @param atOnce Whether the request must not queue.
    * @throws RootfsError `ERR_OPTION_INVALID` (a proxy variable that is no URL), `ERR_TLS`, `ERR_FILESYSTEM` (CA files)
    */
-  async dispatcher(url: URL, tls: TlsSettings | undefined): Promise<Dispatcher> {
+  async dispatcher(url: URL, tls: TlsSettings | undefined, atOnce: boolean): Promise<Dispatcher> {
     if (this.#settings.dispatcher !== undefined) return this.#settings.dispatcher;
     const proxy = proxyFor(url);
     const number = this.#tlsNumbers.get(tls) ?? this.#tlsNumbers.size;
     this.#tlsNumbers.set(tls, number);
-    const name = `${number} ${url.protocol} ${proxy?.href ?? ''}`;
+    const name = `${number} ${atOnce} ${url.protocol} ${proxy?.href ?? ''}`;
     const known = await this.#known.get(name);
     if (known !== undefined && !isDestroyed(known)) return known;
-    const opened = sharedPool(url, proxy, tls, this.#settings);
+    const limit = atOnce ? null : this.#settings.maxConnectionsPerHost;
+    const opened = sharedPool(url, proxy, tls, limit, this.#settings);
     this.#known.set(name, opened);
     opened.catch(() => this.#known.delete(name));
     return opened;
@@ -64,15 +71,16 @@ async function sharedPool(
   url: URL,
   proxy: URL | undefined,
   tls: TlsSettings | undefined,
+  limit: number | null,
   settings: ConnectionSettings,
 ): Promise<Dispatcher> {
   const secure =
     url.protocol === 'https:' || proxy?.protocol === 'https:' ? await tlsOptions(tls, settings) : undefined;
-  const shape = JSON.stringify([proxy?.href, secure, settings.timeoutMs, settings.maxConnectionsPerHost]);
+  const shape = JSON.stringify([proxy?.href, secure, settings.timeoutMs, limit]);
   const key = createHash('sha256').update(shape).digest('base64');
   let pool = pools.get(key);
   if (pool === undefined) {
-    pool = openPool(proxy, secure, settings);
+    pool = openPool(proxy, secure, limit, settings);
     pools.set(key, pool);
   }
   return pool;
@@ -109,6 +117,7 @@ async function tlsOptions(tls: TlsSettings | undefined, settings: ConnectionSett
 async function openPool(
   proxy: URL | undefined,
   secure: TlsOptions | undefined,
+  limit: number | null,
   settings: ConnectionSettings,
 ): Promise<Dispatcher> {
   const { Agent, buildConnector, Pool: PoolClass, ProxyAgent } = await import('./http-client.js');
@@ -122,7 +131,7 @@ async function openPool(
     autoSelectFamilyAttemptTimeout: Math.min(2_000, settings.timeoutMs),
   };
   const limits = {
-    connections: settings.maxConnectionsPerHost,
+    connections: limit,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: 60_000,
     maxHeaderSize: MAX_HEADER_BYTES,

@@ -9,6 +9,7 @@ import { isTransient } from './retry-budget.js';
 import { Upload } from './upload.js';
 import { ContentFailure, UploadContent } from './upload-content.js';
 import type { UploadContext } from './upload-place.js';
+import { uploadTurn } from './upload-turn.js';
 
 /** Blobs up to this size are held in memory and sent in one PUT, in bytes. */
 const SMALL_BYTES = 4 * 1024 * 1024;
@@ -32,6 +33,7 @@ export async function pushBlob(
   const content = new UploadContent(source, target, subject.name);
   const piece = session.settings.uploadChunkBytes;
   const whole = target.size <= Math.min(SMALL_BYTES, piece ?? SMALL_BYTES);
+  const endTurn = await uploadTurn(subject.registry, session.settings.maxConnectionsPerHost, source, call.signal);
   try {
     if (whole) await content.verify();
     const budget = session.budget(subject.name, call);
@@ -54,5 +56,6 @@ export async function pushBlob(
     throw error instanceof ContentFailure ? error.cause : error;
   } finally {
     await content.close();
+    endTurn();
   }
 }

@@ -28,7 +28,11 @@ export interface RegistryOptions {
   readonly retry?: number | undefined;
   /** The longest a call waits, in milliseconds, because the registry asked it to (Retry-After). Default 60,000. */
   readonly maxRetryAfterMs?: number | undefined;
-  /** Connections to one origin at a time; further requests queue. Default 16. */
+  /**
+   * Connections to one origin at a time; further requests queue. Uploads have as many beside these, and tokens are
+   * asked for at once: what is copied within a registry must not wait for itself. Content that is open already, a
+   * stream or a generator, is uploaded without queueing. Default 16.
+   */
   readonly maxConnectionsPerHost?: number | undefined;
   /**
    * How many ranges of a large blob are worth fetching at once. `auto` (default): 4 for blobs of 32 MiB and more from

@@ -170,6 +170,7 @@ export class RegistrySession {
           body: body?.(),
           tls: atHome ? endpoint.tls : withoutClientCertificate(endpoint.tls),
           signal: call.signal,
+          atOnce: request.atOnce,
         },
         this.#connections,
         this.settings.timeoutMs,
@@ -252,8 +253,8 @@ export class RegistrySession {
 
   #askRoot(endpoint: Endpoint, { signal }: CallOptions): Promise<WireResponse> {
     const headers = requestHeaders(this.settings, endpoint, {}, { atHome: true });
-    const request = { method: 'GET', url: apiUrl(endpoint, ''), headers, tls: endpoint.tls, signal } as const;
-    return sendOverWire(request, this.#connections, this.settings.timeoutMs);
+    const ask = { method: 'GET', url: apiUrl(endpoint, ''), headers, tls: endpoint.tls, signal, atOnce: true } as const;
+    return sendOverWire(ask, this.#connections, this.settings.timeoutMs);
   }
 
   /** The bearer token that the last request like this one showed, or `undefined` where none was asked for. */

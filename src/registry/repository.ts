@@ -28,12 +28,13 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { parseReference, type Reference } from '../spec/reference.js';
 import type { Subject } from './answer-error.js';
+import { blobExists } from './blob-exists.js';
 import { deleteContent } from './delete-content.js';
 import { fetchBlob } from './fetch-blob.js';
 import { listReferrers } from './list-referrers.js';
 import { instancesOf, type ListedPage } from './listed-instances.js';
 import { isManifestContent } from './manifest-answer.js';
-import { falseIfAbsent, HEAD_REFUSED, ManifestClient } from './manifest-client.js';
+import { ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
 import { type ListRequest, listNames, listPages, namesOf } from './paged-list.js';
 import { pushBlob } from './push-blob.js';
@@ -136,25 +137,16 @@ export class RegistryRepository
 
   /** Whether the content is here, by one HEAD; by GET where that is refused. A blob's 404 to nobody is believed. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
   async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
+    return this.#exists(target, options, false);
+  }
+
+  async #exists(target: Descriptor, options: CallOptions, atOnce: boolean): Promise<boolean> {
     if (isManifestContent(target.mediaType)) {
       return this.#manifests.exists(this.#manifests.askDigest(target.digest), options);
     }
     requireVerifiable(target.digest);
     const subject = this.#subject('blob', `${this.#name}@${target.digest}`);
-    const found = await this.#session
-      .onEndpoints('pull', subject.name, options, async (endpoint) => {
-        const path = `${endpoint.repository}/blobs/${target.digest}`;
-        const scopes = [repositoryScope(endpoint.repository, 'pull')];
-        const request = { path, scopes, subject, beforePush: true } as const;
-        const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
-        const response = await this.#session.request(endpoint, head, options);
-        response.body.discard();
-        if (response.status === 200) return true;
-        const get = { ...request, method: 'GET', headers: { range: 'bytes=0-0' }, accept: [200, 206, 416] } as const;
-        (await this.#session.request(endpoint, get, options)).body.cancel();
-        return true;
-      })
-      .catch(falseIfAbsent);
+    const found = await blobExists(this.#session, target.digest, subject, options, atOnce);
     if (!found) this.#absent.add(target.digest);
     return found;
   }
@@ -192,7 +184,7 @@ export class RegistryRepository
       requireVerifiable(expected.digest);
       if (isManifestContent(expected.mediaType)) {
         await this.#manifests.push(expected, content, options);
-      } else if (!this.#absent.delete(expected.digest) && (await this.exists(expected, options))) {
+      } else if (!this.#absent.delete(expected.digest) && (await this.#exists(expected, options, true))) {
         discard(content);
       } else {
         await pushBlob(expected, content, this.#upload(expected.digest), options);

@@ -31,7 +31,7 @@ export async function cancelUpload(
   onProgress: CallOptions['onProgress'],
 ): Promise<void> {
   try {
-    const request = { method: 'DELETE' as const, path: location, scopes: pushScopes(endpoint), subject };
+    const request = { method: 'DELETE', path: location, scopes: pushScopes(endpoint), subject, atOnce: true } as const;
     const call = { signal: AbortSignal.timeout(CANCEL_MS), onProgress };
     const response = await session.request(endpoint, { ...request, accept: [200, 202, 204, 404, 405] }, call);
     response.body.discard();

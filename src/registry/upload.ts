@@ -258,7 +258,7 @@ export class Upload {
     const { session, subject } = this.#context;
     const response = await session.request(
       this.#endpoint,
-      { ...request, scopes: pushScopes(this.#endpoint), subject },
+      { ...request, scopes: pushScopes(this.#endpoint), subject, atOnce: true },
       this.#call,
     );
     response.body.discard();

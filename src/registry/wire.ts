@@ -15,6 +15,8 @@ export interface WireRequest {
   readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
   readonly tls?: TlsSettings | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** It does not queue for a connection: those before it may be waiting for it. */
+  readonly atOnce?: boolean | undefined;
 }
 
 /** An answer whose body waits for a reader. The receiver must read or discard the body. */
@@ -65,7 +67,7 @@ export async function sendOverWire(
 ): Promise<WireResponse> {
   const { signal, url, method } = request;
   signal?.throwIfAborted();
-  const dispatcher = await connections.dispatcher(url, request.tls);
+  const dispatcher = await connections.dispatcher(url, request.tls, request.atOnce === true);
   // undici takes a connection back one turn of the event loop after its answer; without this wait a request that
   // follows at once would open another one.
   await nextTurn();

@@ -39,7 +39,9 @@ test('twenty layers at once: one token, and no more connections than allowed', a
   await pullAtOnce(registry, { maxConnectionsPerHost: 3 });
   assert.equal(registry.log.of('token').length, 1);
   assert.equal(registry.log.requests.length, 20 + 1 + 2);
-  assert.ok(new Set(registry.log.requests.map(({ connection }) => connection)).size <= 3);
+  // The token has a connection of its own: those of the content may all be held by readers that wait for it.
+  const pulls = registry.log.requests.filter(({ kind }) => kind !== 'token');
+  assert.ok(new Set(pulls.map(({ connection }) => connection)).size <= 3);
 });
 
 test('twenty first requests at once share one token request', async (t) => {
