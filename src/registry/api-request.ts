@@ -4,6 +4,7 @@ import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import type { RegistrySettings } from './registry-options.js';
 import type { RetryBudget } from './retry-budget.js';
+import type { SentBody } from './sent-body.js';
 
 /** One request to the API of an endpoint. */
 export interface ApiRequest {
@@ -12,7 +13,7 @@ export interface ApiRequest {
   readonly path: string | URL;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** A body is made anew for each time it is sent. */
-  readonly body?: (() => Uint8Array | AsyncIterable<Uint8Array>) | undefined;
+  readonly body?: (() => SentBody) | undefined;
   readonly scopes: readonly string[];
   readonly subject: Subject;
   /** Nothing of ours goes along: no credentials, no headers, no client certificate. For URLs that an image names. */

@@ -45,6 +45,8 @@ export interface FailedRequest {
   readonly method: string;
   readonly url: URL;
   readonly timeoutMs: number;
+  /** How long it waited for an answer, where that is another time. */
+  readonly answerMs?: number | undefined;
 }
 
 /** The URL as it may be shown: no user, no query (signed URLs are keys), no fragment. */
@@ -69,9 +71,10 @@ export function networkError(error: unknown, request: FailedRequest): RootfsErro
 
   const silence = TIMEOUTS[errno];
   if (silence !== undefined) {
+    const withinMs = errno === 'UND_ERR_HEADERS_TIMEOUT' ? request.answerMs : undefined;
     return make(
       'ERR_TIMEOUT',
-      `${silence} within ${request.timeoutMs} ms`,
+      `${silence} within ${withinMs ?? request.timeoutMs} ms`,
       'check the network, or allow a longer --timeout',
     );
   }

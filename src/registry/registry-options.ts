@@ -22,7 +22,10 @@ export interface RegistryOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Default `rootfs-kit/<version>`. */
   readonly userAgent?: string | undefined;
-  /** The longest silence, in milliseconds: while connecting, waiting for headers, between bytes. Default 30,000. */
+  /**
+   * The longest silence, in milliseconds: while connecting, waiting for headers, between bytes. Default 30,000. A long
+   * upload may be silent for up to five times that: what lies in the buffers of both systems moves unseen.
+   */
   readonly timeoutMs?: number | undefined;
   /** Attempts in a row without progress after the first. Default 5. */
   readonly retry?: number | undefined;
@@ -46,7 +49,7 @@ export interface RegistryOptions {
   readonly uploadChunkBytes?: number | undefined;
   /**
    * An undici dispatcher that every request goes through. TLS settings, proxies, connecting and queueing are its
-   * business then; `timeoutMs` is told to it with each request, as `headersTimeout` and `bodyTimeout`. What it delivers
+   * business then; `timeoutMs` is told to it with each request, as `headersTimeout` (longer for uploads) and `bodyTimeout`. What it delivers
    * while it is to pause is kept, up to 64 MiB of an answer: a mock knows no pause.
    */
   readonly dispatcher?: Dispatcher | undefined;

@@ -5,6 +5,7 @@ import { RootfsError } from '../errors.js';
 import type { Connections } from './connections.js';
 import type { TlsSettings } from './endpoint.js';
 import { networkError, shownUrl } from './network-error.js';
+import { answerTimeout, bodyLength, inPieces, type SentBody } from './sent-body.js';
 import { WireBody } from './wire-body.js';
 
 /** A request as it is sent. Header names are lower case. */
@@ -12,7 +13,7 @@ export interface WireRequest {
   readonly method: Dispatcher.HttpMethod;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  readonly body?: SentBody | undefined;
   readonly tls?: TlsSettings | undefined;
   readonly signal?: AbortSignal | undefined;
   /** It does not queue for a connection: those before it may be waiting for it. */
@@ -56,7 +57,8 @@ export class WireHeaders {
 /**
  * Sends one request and resolves when the answer's headers are there.
  *
- * Silence for `timeoutMs` while connecting, waiting for headers or between body bytes is `ERR_TIMEOUT`.
+ * Silence for `timeoutMs` while connecting, waiting for headers or between body bytes is `ERR_TIMEOUT`; a request with
+ * a long body has up to five times that, see `answerTimeout`.
  *
  * @throws RootfsError `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`, `ERR_REGISTRY`; or the signal's own reason
  */
@@ -66,6 +68,7 @@ export async function sendOverWire(
   timeoutMs: number,
 ): Promise<WireResponse> {
   const { signal, url, method } = request;
+  const answerMs = answerTimeout(timeoutMs, bodyLength(request.body, request.headers));
   signal?.throwIfAborted();
   const dispatcher = await connections.dispatcher(url, request.tls, request.atOnce === true);
   // undici takes a connection back one turn of the event loop after its answer; without this wait a request that
@@ -77,7 +80,7 @@ export async function sendOverWire(
     let body: WireBody | undefined;
     let aborted: { readonly reason: unknown } | undefined;
     let informational = 0;
-    const failed = (error: unknown): RootfsError => networkError(error, { method, url, timeoutMs });
+    const failed = (error: unknown): RootfsError => networkError(error, { method, url, timeoutMs, answerMs });
     const onAbort = (): void => {
       stop(signal?.reason);
       reject(signal?.reason);
@@ -100,10 +103,10 @@ export async function sendOverWire(
           // undici would give up the connection after a HEAD; servers that send a body there are found out by the next
           // answer, which cannot be read then and is asked for again.
           ...(method === 'HEAD' ? { reset: false } : {}),
-          headersTimeout: timeoutMs,
+          headersTimeout: answerMs,
           bodyTimeout: timeoutMs,
           // undici takes any async iterable; its type names Node's streams only.
-          body: (request.body ?? null) as Uint8Array | null,
+          body: (request.body === undefined ? null : inPieces(request.body)) as Uint8Array | null,
         },
         {
           onRequestStart(started) {
