@@ -168,7 +168,7 @@ export { eraseCredential, type KeptCredential, type LoginOptions, storeCredentia
 export type { OpenRegistryOptions } from './registry/open-repository.js';
 export type { RegistriesConfPlaces } from './registry/registries-conf.js';
 export { createRegistry, type Registry } from './registry/registry.js';
-export type { RegistryOptions } from './registry/registry-options.js';
+export type { HttpDispatcher, RegistryOptions } from './registry/registry-options.js';
 export { createRepository, type RegistryRepository } from './registry/repository.js';
 export type { RegistryToken } from './registry/token-request.js';
 // rootfs

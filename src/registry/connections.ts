@@ -48,7 +48,8 @@ export class Connections {
    * @throws RootfsError `ERR_OPTION_INVALID` (a proxy variable that is no URL), `ERR_TLS`, `ERR_FILESYSTEM` (CA files)
    */
   async dispatcher(url: URL, tls: TlsSettings | undefined, atOnce: boolean): Promise<Dispatcher> {
-    if (this.#settings.dispatcher !== undefined) return this.#settings.dispatcher;
+    const { dispatcher } = this.#settings;
+    if (dispatcher !== undefined) return dispatcher as Dispatcher;
     const proxy = proxyFor(url);
     const number = this.#tlsNumbers.get(tls) ?? this.#tlsNumbers.size;
     this.#tlsNumbers.set(tls, number);

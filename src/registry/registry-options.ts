@@ -1,5 +1,4 @@
 /** What every door of the registry room takes, its defaults, and the check of what was given. */
-import type { Dispatcher } from 'undici';
 import { RootfsError } from '../errors.js';
 import type { CredentialProvider } from './credentials.js';
 import { defaultEndpoints } from './default-endpoints.js';
@@ -48,11 +47,17 @@ export interface RegistryOptions {
    */
   readonly uploadChunkBytes?: number | undefined;
   /**
-   * An undici dispatcher that every request goes through. TLS settings, proxies, connecting and queueing are its
-   * business then; `timeoutMs` is told to it with each request, as `headersTimeout` (longer for uploads) and `bodyTimeout`. What it delivers
-   * while it is to pause is kept, up to 64 MiB of an answer: a mock knows no pause.
+   * What every request goes through. TLS settings, proxies, connecting and queueing are its business then; `timeoutMs` is
+   * told to it with each request, as `headersTimeout` (longer for uploads) and `bodyTimeout`. What it delivers while it is
+   * to pause is kept, up to 64 MiB of an answer: a mock knows no pause.
    */
-  readonly dispatcher?: Dispatcher | undefined;
+  readonly dispatcher?: HttpDispatcher | undefined;
+}
+
+/** A dispatcher of undici 7 or newer: `Agent`, `Pool`, `Client`, `MockAgent`, or what behaves like them. */
+export interface HttpDispatcher {
+  /** Takes undici's `DispatchOptions` and `DispatchHandler`; types of one version are not those of another. */
+  dispatch(options: object, handler: object): boolean;
 }
 
 /** Checked options with every default filled in. */
@@ -69,7 +74,7 @@ export interface RegistrySettings {
   readonly maxConnectionsPerHost: number;
   readonly parallelRanges: number | 'auto';
   readonly uploadChunkBytes: number | undefined;
-  readonly dispatcher: Dispatcher | undefined;
+  readonly dispatcher: HttpDispatcher | undefined;
 }
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;

@@ -147,9 +147,20 @@ export async function sendOverWire(
       );
     } catch (error) {
       settle();
-      reject(failed(error));
+      reject(oldDispatcher(error) ?? failed(error));
     }
   });
+}
+
+/** undici 6 and older ask for other handlers, and say so before anything is sent. */
+function oldDispatcher(error: unknown): RootfsError | undefined {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if (code !== 'UND_ERR_INVALID_ARG' || !/^invalid on[A-Z]\w+ method$/.test(String(message))) return undefined;
+  return new RootfsError(
+    'ERR_OPTION_INVALID',
+    `option dispatcher: it is of undici 6 or older (${message}); give one of undici 7 or newer`,
+    { cause: error, detail: { option: 'dispatcher' } },
+  );
 }
 
 function neverEnding({ method, url }: WireRequest): RootfsError {

@@ -98,3 +98,15 @@ test('no more than 64 MiB are kept of a transport that knows no pause', async ()
   assert.equal(await fetch(64), 64 * piece.length);
   await assert.rejects(fetch(65), { code: 'ERR_LIMIT_EXCEEDED', message: /^dispatcher: .*honours pause/ });
 });
+
+test('a dispatcher of an undici that asks for other handlers is an option that does not fit', async () => {
+  const old = {
+    dispatch(): boolean {
+      throw Object.assign(new Error('invalid onError method'), { code: 'UND_ERR_INVALID_ARG' });
+    },
+  };
+  await assert.rejects(createRepository(`${HOST}/app`, { dispatcher: old }).resolve('v1'), {
+    code: 'ERR_OPTION_INVALID',
+    message: /undici 6 or older .*; give one of undici 7 or newer/,
+  });
+});
