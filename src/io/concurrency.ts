@@ -15,14 +15,15 @@ export interface MapOptions {
 }
 
 /**
- * Maps items with at most `concurrency` mappers at once; results come in the order of the items.
+ * Maps items with at most `concurrency` mappers at once; results come in the order of the items. Each item is taken
+ * when a mapper is free for it, so that a generator may know more of them than memory could hold.
  *
  * At the first failure the signal given to every mapper aborts (its reason is that failure), no further mapper starts,
  * and when each running one has ended the FIRST failure is thrown. The same happens when the caller's signal aborts;
  * then its reason is thrown. So nothing runs on after this has settled.
  */
 export async function mapConcurrently<T, R>(
-  items: readonly T[],
+  items: Iterable<T>,
   mapper: (item: T, signal: AbortSignal, index: number) => Promise<R>,
   options: MapOptions,
 ): Promise<R[]> {

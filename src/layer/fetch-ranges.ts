@@ -38,7 +38,7 @@ export async function fetchRanges(source: Fetcher, target: Descriptor, options: 
   const progress = new GaplessCounter(target, options, count);
   const window = options.parallel * WINDOW_PER_CONNECTION;
   await mapConcurrently(
-    Array.from({ length: count }, (_, index) => index),
+    upTo(count),
     async (index, signal) => {
       await progress.reach(index - window, signal);
       await fetchRange(source, target, { ...options, signal }, index, progress);
@@ -46,6 +46,11 @@ export async function fetchRanges(source: Fetcher, target: Descriptor, options: 
     { concurrency: options.parallel, signal: options.signal },
   );
   await progress.told;
+}
+
+/** The numbers below `count`, one by one: a manifest may promise more ranges than memory could list. */
+function* upTo(count: number): Generator<number, void, undefined> {
+  for (let index = 0; index < count; index += 1) yield index;
 }
 
 async function fetchRange(

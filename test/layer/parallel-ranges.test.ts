@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { Agent } from 'undici';
+import type { FetchOptions } from '../../src/content/content.js';
 import { RootfsError } from '../../src/errors.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
 import { extractLayer } from '../../src/layer/extract-layer.js';
@@ -124,4 +126,23 @@ test('a failure keeps the part without a gap, and the next run begins there', as
   await extract(registry, dst, { parallelRanges: 2 });
   checkWhole(dst);
   assert.equal(registry.log.bytesSent, size - kept);
+});
+
+test('a layer that is said to be of nine petabytes costs no more than what comes of it', async (t) => {
+  const dst = tempDir(t);
+  const asked: unknown[] = [];
+  const source = {
+    fetchParallelism: () => 4,
+    fetch: async (_: unknown, { range }: FetchOptions = {}): Promise<Readable> => {
+      asked.push(range?.start);
+      if (asked.length > 4) throw new RootfsError('ERR_NETWORK', 'it broke');
+      return Readable.from([Buffer.alloc(RANGE_BYTES)]);
+    },
+  };
+  const absurd = { ...descriptor, size: Number.MAX_SAFE_INTEGER };
+  await assert.rejects(extractLayer(source, { descriptor: absurd, diffId }, dst, { fsync: 'none' }), {
+    code: /ERR_(?:NETWORK|DIGEST_MISMATCH|DECOMPRESS)/,
+  });
+  assert.ok(asked.length < 12, `${asked.length} ranges were asked for`);
+  assert.deepEqual(openFilesUnder(dst), []);
 });
