@@ -96,7 +96,10 @@ export interface BlobPath {
 
 /** Optional power: says into how many ranges at once a blob may usefully be split. */
 export interface ParallelFetcher {
-  /** The number of ranges of `target` worth fetching at once; 1 where splitting does not help or is not honoured. */
+  /**
+   * The number of ranges of `target` worth fetching at once; 1 where splitting does not help or is not honoured. Asked
+   * again while ranges come: 1 from then on makes the rest come in one piece, as a range's `ERR_RANGE_INVALID` does.
+   */
   fetchParallelism(target: Descriptor): number;
 }
 

@@ -1,7 +1,9 @@
 /** One blob in several ranges at once, for sources where one connection is slower than the line. */
-import type { Fetcher } from '../content/content.js';
+import type { Readable } from 'node:stream';
+import type { Fetcher, FetchOptions, ParallelFetcher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import { discard } from '../io/discard.js';
 import { readChunks } from '../io/read-chunks.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -26,26 +28,47 @@ export interface FetchRangesOptions {
   gapless(bytes: number): Promise<void>;
 }
 
+/** A source that may say what is worth splitting. */
+export type RangeSource = Fetcher & Partial<ParallelFetcher>;
+
 /**
  * Fetches a blob from `start` to its end in ranges. Ranges are begun in order, and none further than a bounded window
  * ahead of the first that is unfinished, so that a reader at the front is never far behind.
  *
+ * @returns false where the source turned out to give no ranges: what `gapless` heard of last is all there is
  * @throws what the source, `write` or `gapless` throws, the first of it, once every range has ended; RootfsError
  *   `ERR_REGISTRY` when a range is not as long as it must be
  */
-export async function fetchRanges(source: Fetcher, target: Descriptor, options: FetchRangesOptions): Promise<void> {
+export async function fetchRanges(
+  source: RangeSource,
+  target: Descriptor,
+  options: FetchRangesOptions,
+): Promise<boolean> {
   const count = Math.ceil((target.size - options.start) / RANGE_BYTES);
   const progress = new GaplessCounter(target, options, count);
   const window = options.parallel * WINDOW_PER_CONNECTION;
-  await mapConcurrently(
-    upTo(count),
-    async (index, signal) => {
-      await progress.reach(index - window, signal);
-      await fetchRange(source, target, { ...options, signal }, index, progress);
-    },
-    { concurrency: options.parallel, signal: options.signal },
-  );
+  try {
+    await mapConcurrently(
+      upTo(count),
+      async (index, signal) => {
+        await progress.reach(index - window, signal);
+        await fetchRange(source, target, { ...options, signal }, index, progress);
+      },
+      { concurrency: options.parallel, signal: options.signal },
+    );
+  } catch (error) {
+    if (options.signal.aborted || !givesNoRanges(source, target, error)) throw error;
+    await progress.settled();
+    return false;
+  }
   await progress.told;
+  return true;
+}
+
+/** What one piece may bring where ranges did not: the source says so by its error, or by its advice from now on. */
+function givesNoRanges(source: RangeSource, target: Descriptor, error: unknown): boolean {
+  if (!(error instanceof RootfsError)) return false;
+  return error.code === 'ERR_RANGE_INVALID' || source.fetchParallelism?.(target) === 1;
 }
 
 /** The numbers below `count`, one by one: a manifest may promise more ranges than memory could list. */
@@ -54,7 +77,7 @@ function* upTo(count: number): Generator<number, void, undefined> {
 }
 
 async function fetchRange(
-  source: Fetcher,
+  source: RangeSource,
   target: Descriptor,
   options: FetchRangesOptions,
   index: number,
@@ -63,15 +86,25 @@ async function fetchRange(
   const start = options.start + index * RANGE_BYTES;
   const end = Math.min(start + RANGE_BYTES, target.size);
   const { signal, onProgress } = options;
-  const opening = source.fetch(target, { range: { start, end }, signal, onProgress });
+  const opening = openRange(source, target, { range: { start, end }, signal, onProgress });
   let position = start;
   await readChunks(opening, signal, (chunk) => {
     if (position + chunk.length > end) throw wrongLength(target, start, end, 'more');
     const at = position;
     position += chunk.length;
-    return options.write(chunk, at).then(() => progress.advance(index, at + chunk.length));
+    return progress.after(options.write(chunk, at), index, at + chunk.length);
   });
   if (position !== end) throw wrongLength(target, start, end, `${position - start}`);
+}
+
+/** Where Range is ignored, the whole blob comes for each range, up to its end: one of them is enough. */
+async function openRange(source: RangeSource, target: Descriptor, options: FetchOptions): Promise<Readable> {
+  const stream = await source.fetch(target, options);
+  if (source.fetchParallelism?.(target) !== 1) return stream;
+  discard(stream);
+  throw new RootfsError('ERR_RANGE_INVALID', `${target.digest}: it does not come in ranges; ask for all of it`, {
+    detail: { digest: target.digest, ...options.range },
+  });
 }
 
 function wrongLength(target: Descriptor, start: number, end: number, found: string): RootfsError {
@@ -89,6 +122,7 @@ class GaplessCounter {
   /** How far each range is that lies ahead of the first unfinished one; the position after its last byte. */
   readonly #ahead = new Map<number, number>();
   readonly #count: number;
+  readonly #writing = new Set<Promise<void>>();
   #first = 0;
   #waiting: { readonly index: number; readonly go: () => void }[] = [];
   #position: number;
@@ -102,7 +136,24 @@ class GaplessCounter {
     this.#position = options.start;
   }
 
-  advance(index: number, position: number): void {
+  /** Counts bytes as here once they are written. An abort does not wait for that; `settled` does. */
+  after(writing: Promise<void>, index: number, position: number): Promise<void> {
+    const written = writing.then(() => this.#advance(index, position));
+    const done = written.then(
+      () => void this.#writing.delete(done),
+      () => void this.#writing.delete(done),
+    );
+    this.#writing.add(done);
+    return written;
+  }
+
+  /** Waits until nothing is written or told any more. @throws what `gapless` throws */
+  async settled(): Promise<void> {
+    await Promise.all(this.#writing);
+    await this.told;
+  }
+
+  #advance(index: number, position: number): void {
     this.#ahead.set(index, position);
     while (this.#first < this.#count) {
       const at = this.#ahead.get(this.#first);

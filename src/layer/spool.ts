@@ -7,14 +7,13 @@
  */
 import { constants, fstatSync, ftruncateSync, readFileSync, unlinkSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
-import type { Fetcher, ParallelFetcher } from '../content/content.js';
 import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
 import { readChunks } from '../io/read-chunks.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { fetchRanges } from './fetch-ranges.js';
+import { fetchRanges, type RangeSource } from './fetch-ranges.js';
 import type { LayerControl } from './layer-control.js';
 import type { LayerInput } from './layer-task.js';
 
@@ -43,7 +42,7 @@ export interface Spool {
   /** Settles when a worker may begin: some bytes are here, in memory all of them. Never rejects; may never settle. */
   readonly ready: Promise<void>;
   /** Brings the rest in and advances the layer's control. @throws what the source throws, system errors, the reason */
-  fill(source: Fetcher & Partial<ParallelFetcher>, options: FillOptions): Promise<void>;
+  fill(source: RangeSource, options: FillOptions): Promise<void>;
   /** Closes the spool. With `keep` the bytes without a gap stay for a later run, where there is such a place. */
   end(keep: boolean): Promise<void>;
 }
@@ -164,13 +163,13 @@ class FileSpool implements Spool {
     return this.#ready.reached;
   }
 
-  async fill(source: Fetcher & Partial<ParallelFetcher>, options: FillOptions): Promise<void> {
+  async fill(source: RangeSource, options: FillOptions): Promise<void> {
     const left = this.#target.size - this.resumedBytes;
     if (left > 0) {
       const ranges = left > PARALLEL_MIN_BYTES ? (source.fetchParallelism?.(this.#target) ?? 1) : 1;
       const parallel = Math.min(ranges, options.parallelRanges);
-      if (parallel > 1) await this.#fillRanges(source, parallel, options);
-      else await this.#fillOnce(source, options);
+      const isDone = parallel > 1 && (await this.#fillRanges(source, parallel, options));
+      if (!isDone) await this.#fillOnce(source, options);
     }
     throwIfAborted(options.signal);
     this.#control.finish();
@@ -182,8 +181,8 @@ class FileSpool implements Spool {
     this.#ready.reach();
   }
 
-  async #fillOnce(source: Fetcher, { signal, onProgress }: FillOptions): Promise<void> {
-    const start = this.resumedBytes;
+  async #fillOnce(source: RangeSource, { signal, onProgress }: FillOptions): Promise<void> {
+    const start = this.#control.available;
     const range = start === 0 ? {} : { range: { start } };
     const opening = source.fetch(this.#target, { signal, onProgress, ...range });
     const writer = new FileWriter(this.#file, start);
@@ -214,11 +213,12 @@ class FileSpool implements Spool {
     }
   }
 
-  async #fillRanges(source: Fetcher, parallel: number, { signal, onProgress }: FillOptions): Promise<void> {
+  /** @returns false where ranges are refused: what is here has no gap, and the rest is to come in one piece */
+  async #fillRanges(source: RangeSource, parallel: number, { signal, onProgress }: FillOptions): Promise<boolean> {
     // Noted before the first gap can arise, then now and then: bytes past the note are fetched again by a later run.
     let noted = this.resumedBytes;
     await this.#noteGapless(noted);
-    await fetchRanges(source, this.#target, {
+    const isDone = await fetchRanges(source, this.#target, {
       start: this.resumedBytes,
       parallel,
       signal,
@@ -231,6 +231,18 @@ class FileSpool implements Spool {
         await this.#noteGapless(bytes);
       },
     });
+    if (!isDone) this.#dropAhead();
+    return isDone;
+  }
+
+  /** Drops what lies behind the first gap, and then the note that there is one. */
+  #dropAhead(): void {
+    try {
+      ftruncateSync(this.#file.fd, this.#control.available);
+    } catch (error) {
+      throw wrapSystemError(error, this.#place.path);
+    }
+    if (this.#place.partial) removeNote(this.#place.path);
   }
 
   async #noteGapless(bytes: number): Promise<void> {

@@ -10,12 +10,14 @@ import { RegistryError, RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
+import type { ApiRequest } from './api-request.js';
 import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
 import type { Endpoint } from './endpoint.js';
 import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
 import { contentEncoding, readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
+import type { RangeSign } from './served-content.js';
 import type { WireResponse } from './wire.js';
 import { wholeBody } from './wire-body.js';
 
@@ -27,8 +29,10 @@ export interface BlobContext {
   readonly distrusted: ReadonlySet<string>;
   /** Why no repository is asked: then only the descriptor's own URLs are. */
   readonly absent?: RootfsError | undefined;
-  /** Told which endpoint serves, and what its answer showed about ranges. */
-  served(endpoint: Endpoint, ranges: boolean | undefined): void;
+  /** Told which endpoint serves, which origin answered, and what the answer showed of ranges. */
+  served(endpoint: Endpoint, origin: string, ranges: RangeSign | undefined): void;
+  /** Told who refused a range. */
+  refused(endpoint: Endpoint, origin: string): void;
 }
 
 /** How many of a descriptor's own URLs are tried. */
@@ -46,14 +50,15 @@ const MAX_OPENINGS = 1_000;
 /** How many ranges other than the asked ones are taken for an accident. */
 const MAX_WRONG_RANGES = 1;
 
-/** Statuses with which a server that knows no ranges answers a request for one. */
-const RANGE_REFUSALS = new Set([400, 405, 416, 501]);
+/** Statuses with which a server that knows no ranges answers a request for one; 403: its URL was signed without. */
+const RANGE_REFUSALS = new Set([400, 403, 405, 416, 501]);
 
 /**
  * Opens a blob, or the range of it that `options` ask for. Where no endpoint has it, the descriptor's own `urls` are
- * asked, as nobody.
+ * asked, as nobody. Where ranges are refused, a range without an end is read out of the whole blob.
  *
- * @throws RootfsError `ERR_RANGE_INVALID` for a range outside the blob; else as `RegistrySession.request`
+ * @throws RootfsError `ERR_RANGE_INVALID` for a range outside the blob, and where other ranges come than asked; else as
+ *   `RegistrySession.request`
  */
 export async function fetchBlob(target: Descriptor, context: BlobContext, options: FetchOptions): Promise<Readable> {
   const { session, subject } = context;
@@ -73,7 +78,9 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   const entityTags = new Map<string, string>();
   // What the last answer said about the blob's length, where it said anything.
   let claimed: number | undefined;
-  // A server that refuses to go on from the middle (416) gives all of it again; what is known is read past.
+  // A server that refuses to go on from the middle (416) gives all of it again; what is known is read past. One part of
+  // many is not worth that.
+  const toTheEnd = options.range?.end === undefined;
   let refusesRange = false;
   let wrongRanges = 0;
   let openings = 0;
@@ -82,33 +89,33 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
 
   const openAt = async (endpoint: Endpoint, offset: number, url?: URL): Promise<OpenBody> => {
     if (++openings > MAX_OPENINGS + target.size / HURRY_BYTES) throw tooOften(subject, openings, offset, target);
-    const ranged = (offset > 0 && !refusesRange) || options.range !== undefined;
-    const response = await session.request(
-      endpoint,
-      {
-        method: 'GET',
-        path: url ?? `${endpoint.repository}/blobs/${target.digest}`,
-        headers: ranged ? { range: `bytes=${offset}-${options.range === undefined ? '' : window.end - 1}` } : {},
-        scopes: url === undefined ? [repositoryScope(endpoint.repository, 'pull')] : [],
-        subject,
-        anonymous: url !== undefined,
-        accept: [200, 206],
-      },
-      call,
-    );
+    const ranged = !refusesRange && (offset > 0 || options.range !== undefined);
+    const request: ApiRequest = {
+      method: 'GET',
+      path: url ?? `${endpoint.repository}/blobs/${target.digest}`,
+      headers: ranged ? { range: `bytes=${offset}-${options.range === undefined ? '' : window.end - 1}` } : {},
+      scopes: url === undefined ? [repositoryScope(endpoint.repository, 'pull')] : [],
+      subject,
+      anonymous: url !== undefined,
+      accept: [200, 206],
+    };
+    const response = await session.request(endpoint, request, call).catch((error: unknown) => {
+      if (ranged && isRangeRefusal(error)) context.refused(endpoint, originOf(error));
+      throw error;
+    });
     try {
       checkEntity(response, endpoint, entityTags, subject);
       const asked = ranged ? offset : 0;
       const wrong = response.status === 206 ? wrongRange(response, asked, target, subject) : undefined;
       if (wrong !== undefined) {
-        const lasting = ++wrongRanges > MAX_WRONG_RANGES && offset > 0 && options.range === undefined;
-        throw lasting && !refusesRange ? new RootfsError('ERR_RANGE_INVALID', wrong, {}) : fault(wrong);
+        if (++wrongRanges <= MAX_WRONG_RANGES || !ranged) throw fault(wrong);
+        context.refused(endpoint, response.url.origin);
+        throw new RootfsError('ERR_RANGE_INVALID', `${wrong}; ask for all of it`, {});
       }
       const first = response.status === 206 ? asked : 0;
-      if (url === undefined) {
-        const ignored = ranged || refusesRange;
-        context.served(endpoint, response.status === 206 ? true : ignored ? false : acceptsRanges(response));
-      }
+      const sign = response.status === 206 ? 'honoured' : ranged ? 'refused' : rangeOffer(response);
+      if (url === undefined) context.served(endpoint, response.url.origin, sign);
+      else if (sign === 'refused') context.refused(endpoint, response.url.origin);
       const length = contentLength(response);
       claimed = response.status === 206 || length === undefined ? undefined : length;
       if (isEncodedDocument(response, target, length)) {
@@ -128,7 +135,8 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
         if (context.absent !== undefined) throw context.absent;
         return await session.onEndpoints('pull', subject.name, call, (endpoint) => openAt(endpoint, offset), choice);
       } catch (error) {
-        if (offset > 0 && options.range === undefined && !refusesRange && isRangeRefusal(error)) {
+        const ranged = !refusesRange && (offset > 0 || options.range !== undefined);
+        if (ranged && toTheEnd && isRangeRefusal(error)) {
           refusesRange = true;
           continue;
         }
@@ -160,7 +168,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     },
     reopen: open,
     short(position) {
-      const complete = claimed === position && options.range === undefined;
+      const complete = claimed === position && toTheEnd;
       if (complete) return undefined;
       return new RootfsError(
         'ERR_NETWORK',
@@ -177,6 +185,11 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
 function isRangeRefusal(error: unknown): boolean {
   if (error instanceof RegistryError) return RANGE_REFUSALS.has(error.status);
   return error instanceof RootfsError && error.code === 'ERR_RANGE_INVALID';
+}
+
+function originOf(error: unknown): string {
+  const url = error instanceof RegistryError ? error.url : '';
+  return URL.canParse(url) ? new URL(url).origin : '';
 }
 
 /** A config that a proxy compressed on its way. A layer with such a label is the blob's own bytes. */
@@ -249,7 +262,7 @@ function checkEntity(response: WireResponse, endpoint: Endpoint, known: Map<stri
 /** What is wrong with a 206: it is another range than asked, or does not say which. */
 function wrongRange(response: WireResponse, offset: number, target: Descriptor, subject: Subject): string | undefined {
   const value = response.headers.get('content-range') ?? '';
-  const parts = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/.exec(value);
+  const parts = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(value);
   const [start, end, total] = [parts?.[1], parts?.[2], parts?.[3]];
   const wrongTotal = total !== undefined && total !== '*' && Number(total) !== target.size;
   if (start === undefined || Number(start) !== offset || Number(end) < offset || wrongTotal) {
@@ -267,7 +280,7 @@ function contentLength(response: WireResponse): number | undefined {
   return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
 }
 
-function acceptsRanges(response: WireResponse): boolean | undefined {
+function rangeOffer(response: WireResponse): RangeSign | undefined {
   const value = response.headers.get('accept-ranges')?.toLowerCase();
-  return value === undefined ? undefined : value === 'bytes';
+  return value === undefined ? undefined : value === 'bytes' ? 'offered' : 'refused';
 }

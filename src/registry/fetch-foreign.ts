@@ -29,7 +29,11 @@ export function createForeignFetcher(place: string, options: RegistryOptions = {
   return {
     fetch: (target, absent, fetchOptions = {}) => {
       const subject = { kind: 'blob', registry: place, repository: '', name: `${place}@${target.digest}` } as const;
-      return fetchBlob(target, { session, subject, absent, distrusted: new Set(), served: () => {} }, fetchOptions);
+      return fetchBlob(
+        target,
+        { session, subject, absent, distrusted: new Set(), served: () => {}, refused: () => {} },
+        fetchOptions,
+      );
     },
   };
 }

@@ -119,7 +119,8 @@ export class RegistryRepository
           session: this.#session,
           subject: this.#subject('blob', name),
           distrusted: this.#served.distrusted(target.digest),
-          served: (endpoint, ranges) => this.#served.note(target.digest, endpoint, ranges),
+          served: (endpoint, origin, ranges) => this.#served.note(target.digest, endpoint, origin, ranges),
+          refused: (endpoint, origin) => this.#served.refused(target.digest, endpoint, origin),
         },
         options,
       );
@@ -153,7 +154,7 @@ export class RegistryRepository
 
   /**
    * How many ranges of a blob are worth fetching at once: the option `parallelRanges`; under `auto` 1 for small blobs,
-   * loopback, and servers that did not show that they honour Range.
+   * loopback, and servers that did not show that they honour Range. 1 too where a range was refused or ignored.
    */
   fetchParallelism(target: Descriptor): number {
     return this.#served.parallelism(target, this.#session.settings.parallelRanges);

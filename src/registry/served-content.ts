@@ -11,21 +11,48 @@ const PARALLEL_BYTES = 32 * 1024 * 1024;
 /** Ranges at once under `auto`. */
 const PARALLEL_RANGES = 4;
 
+/** Of how many blobs it is remembered who served them and that they are not split; then it begins anew. */
+const MAX_REMEMBERED = 10_000;
+
+/** What an answer showed of Range: that it is honoured, that it is ignored or refused, or no more than an offer. */
+export type RangeSign = 'honoured' | 'refused' | 'offered';
+
 /** What the endpoints of a repository showed of themselves. */
 export class ServedContent {
-  readonly #ranges = new Map<string, boolean>();
+  /** By endpoint, and there by the origin that answered: a registry and the storage that it redirects to differ. */
+  readonly #ranges = new Map<string, Map<string, boolean>>();
+  /** What nobody is asked for in ranges any more. */
+  readonly #unsplit = new Set<Digest>();
   readonly #servedBy = new Map<Digest, Set<string>>();
   readonly #distrusted = new Map<Digest, Set<string>>();
+  readonly #lastServer = new Map<Digest, string>();
   #lastEndpoint: string | undefined;
 
-  /** @param ranges Whether the endpoint honours Range, where that was seen. */
-  note(digest: Digest, endpoint: Endpoint, ranges: boolean | undefined): void {
+  /** Content was served. @param origin Who answered, after redirects. @param sign What that showed of Range, if anything. */
+  note(digest: Digest, endpoint: Endpoint, origin: string, sign: RangeSign | undefined): void {
     this.#lastEndpoint = endpoint.baseUrl;
-    if (ranges !== undefined) this.#ranges.set(endpoint.baseUrl, ranges);
+    if (this.#lastServer.size >= MAX_REMEMBERED) this.#lastServer.clear();
+    this.#lastServer.set(digest, endpoint.baseUrl);
+    if (sign === 'refused') this.refused(digest, endpoint, origin);
+    else if (sign !== undefined) this.#noteRanges(endpoint, origin, sign === 'honoured' || undefined);
     if (endpoint.mirrorOf === undefined) return;
     const served = this.#servedBy.get(digest) ?? new Set<string>();
     served.add(endpoint.baseUrl);
     this.#servedBy.set(digest, served);
+  }
+
+  /** A range was refused or ignored: this content is fetched in one piece from now on. An offer does not undo it. */
+  refused(digest: Digest, endpoint: Endpoint, origin: string): void {
+    if (this.#unsplit.size >= MAX_REMEMBERED) this.#unsplit.clear();
+    this.#unsplit.add(digest);
+    this.#noteRanges(endpoint, origin, false);
+  }
+
+  /** @param shown Whether ranges are honoured; undefined: it says so, which counts while nothing else is known. */
+  #noteRanges({ baseUrl }: Endpoint, origin: string, shown: boolean | undefined): void {
+    const origins = this.#ranges.get(baseUrl) ?? new Map<string, boolean>();
+    origins.set(origin, shown ?? origins.get(origin) ?? true);
+    this.#ranges.set(baseUrl, origins);
   }
 
   /** Base URLs that are not to be asked for this content while there is another one. */
@@ -45,13 +72,14 @@ export class ServedContent {
     return distrusted.size > before;
   }
 
-  /** How many ranges of a blob are worth fetching at once from the endpoint that served last. */
+  /** How many ranges of a blob are worth fetching at once from the endpoint that served it, or anything else, last. */
   parallelism(target: Descriptor, wanted: number | 'auto'): number {
-    if (isManifestContent(target.mediaType)) return 1;
-    const last = this.#lastEndpoint;
-    const honoured = last === undefined ? undefined : this.#ranges.get(last);
-    if (wanted !== 'auto') return honoured === false ? 1 : wanted;
-    if (target.size < PARALLEL_BYTES || last === undefined || honoured !== true) return 1;
+    if (isManifestContent(target.mediaType) || this.#unsplit.has(target.digest)) return 1;
+    const last = this.#lastServer.get(target.digest) ?? this.#lastEndpoint;
+    const shown = [...(this.#ranges.get(last ?? '')?.values() ?? [])];
+    if (shown.includes(false)) return 1;
+    if (wanted !== 'auto') return wanted;
+    if (target.size < PARALLEL_BYTES || last === undefined || shown.length === 0) return 1;
     return isLoopbackHost(new URL(last).hostname) ? 1 : PARALLEL_RANGES;
   }
 }

@@ -16,6 +16,7 @@ import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import { type Fault, image, SeededRandom, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
 import { wrongLayers } from '../support/layer-files.js';
 import { openFilesUnder } from '../support/open-files.js';
+import { type ScriptedAnswer, scriptedRegistry } from '../support/scripted-registry.js';
 import { tempDir } from '../support/temp-dir.js';
 
 /** 36 MiB in which no two blocks are equal. */
@@ -41,7 +42,11 @@ async function serve(t: TestContext, ...faults: Fault[]): Promise<TestRegistry> 
   return registry;
 }
 
-async function extract(registry: TestRegistry, dst: string, options: RegistryOptions = {}): Promise<void> {
+async function extract(
+  registry: Pick<TestRegistry, 'host'>,
+  dst: string,
+  options: RegistryOptions = {},
+): Promise<void> {
   const repository = createRepository(`${registry.host}/app`, { retry: 2, timeoutMs: 2_000, ...options });
   const handle = await extractLayer(repository, { descriptor, diffId }, dst, { fsync: 'none' });
   await handle.close();
@@ -126,6 +131,105 @@ test('a failure keeps the part without a gap, and the next run begins there', as
   await extract(registry, dst, { parallelRanges: 2 });
   checkWhole(dst);
   assert.equal(registry.log.bytesSent, size - kept);
+});
+
+/** Serves the layer whole where no range is asked for, else what `answer` says of the `nth` range, counted from 1. */
+async function scripted(t: TestContext, answer: (part: Part, nth: number) => ScriptedAnswer | Promise<ScriptedAnswer>) {
+  const asked: string[] = [];
+  let bytesSent = 0;
+  let ranges = 0;
+  const { host } = await scriptedRegistry(t, async ({ url, headers: { range } }) => {
+    if (!url.pathname.includes('/blobs/')) return { status: 200 };
+    asked.push(range ?? 'whole');
+    const found = /^bytes=(\d+)-(\d*)$/.exec(range ?? '');
+    const [start, end] = [Number(found?.[1]), Number(found?.[2] || size - 1) + 1];
+    const whole: ScriptedAnswer = { status: 200, headers: { 'accept-ranges': 'bytes' }, body: layer?.blob };
+    const part = { start, end, bytes: layer?.blob.subarray(start, end) ?? Buffer.alloc(0), whole };
+    const given = found === null ? whole : await answer(part, ++ranges);
+    bytesSent += (given?.body as Buffer | undefined)?.length ?? 0;
+    return given;
+  });
+  return { host, asked, sent: () => bytesSent };
+}
+
+interface Part {
+  readonly start: number;
+  readonly end: number;
+  readonly bytes: Buffer;
+  readonly whole: ScriptedAnswer;
+}
+
+function honoured({ start, end, bytes }: Part, unit = 'bytes'): ScriptedAnswer {
+  return { status: 206, headers: { 'content-range': `${unit} ${start}-${end - 1}/${size}` }, body: bytes };
+}
+
+for (const [name, answer] of [
+  ...[400, 403, 405, 416, 501].map((status) => [`refused with ${status}`, (): ScriptedAnswer => ({ status })] as const),
+  ['given without saying which', ({ bytes }: Part) => ({ status: 206, body: bytes.subarray(0, 1_000) })],
+  [
+    'given in an envelope of parts',
+    ({ bytes }: Part) => ({
+      status: 206,
+      headers: { 'content-type': 'multipart/byteranges; boundary=b' },
+      body: bytes.subarray(0, 1_000),
+    }),
+  ],
+] as const) {
+  test(`ranges that are ${name}: the layer comes in one piece`, async (t) => {
+    const registry = await scripted(t, answer);
+    const dst = tempDir(t);
+    await extract({ host: registry.host }, dst, { parallelRanges: 4 });
+    checkWhole(dst);
+    assert.equal(registry.asked.filter((range) => range === 'whole').length, 1);
+    assert.ok(registry.asked.length <= 9, registry.asked.join('\n'));
+    assert.ok(registry.sent() < size + 10_000, `${registry.sent()} bytes were sent for ${size}`);
+    assert.deepEqual(openFilesUnder(dst), []);
+  });
+}
+
+test('ranges that are ignored: one whole answer more is asked for, not one for each range', async (t) => {
+  const registry = await scripted(t, ({ whole }) => whole);
+  const dst = tempDir(t);
+  await extract({ host: registry.host }, dst, { parallelRanges: 4 });
+  checkWhole(dst);
+  assert.ok(registry.asked.length <= 5, registry.asked.join('\n'));
+  assert.equal(registry.asked.at(-1), 'whole');
+});
+
+test('ranges whose unit is written in capitals are ranges', async (t) => {
+  const registry = await scripted(t, (part) => honoured(part, 'Bytes'));
+  const dst = tempDir(t);
+  await extract({ host: registry.host }, dst, { parallelRanges: 4 });
+  checkWhole(dst);
+  assert.equal(registry.asked.length, RANGES);
+  assert.equal(registry.sent(), size);
+});
+
+test('ranges that are refused after some came: what came is kept, and the rest comes once', async (t) => {
+  for (const isRest of [true, false]) {
+    const registry = await scripted(t, (part, nth) =>
+      nth <= 3 || (isRest && part.end === size) ? honoured(part) : { status: 403 },
+    );
+    const dst = tempDir(t);
+    await extract({ host: registry.host }, dst, { parallelRanges: 2 });
+    checkWhole(dst);
+    assert.equal(registry.asked.filter((range) => range === 'whole').length, isRest ? 0 : 1, registry.asked.join('\n'));
+    if (isRest) assert.match(registry.asked.at(-1) ?? '', /^bytes=[1-9]/);
+  }
+});
+
+test('a run that goes on where another one ended survives a server that refuses ranges', async (t) => {
+  let isBroken = true;
+  const registry = await scripted(t, (part, nth) => {
+    if (!isBroken) return { status: 400 };
+    return nth <= 2 ? honoured(part) : { status: 404 };
+  });
+  const dst = tempDir(t);
+  const host = { host: registry.host };
+  await assert.rejects(extract(host, dst, { parallelRanges: 2 }), { code: 'ERR_NOT_FOUND' });
+  isBroken = false;
+  await extract(host, dst, { parallelRanges: 2 });
+  checkWhole(dst);
 });
 
 test('a layer that is said to be of nine petabytes costs no more than what comes of it', async (t) => {
