@@ -34,13 +34,8 @@ export async function* listReferrers(
   readTag: ReadTag,
   call: CallOptions,
 ): AsyncGenerator<Descriptor, void, undefined> {
-  const seen = new Set<string>();
-  const fresh = (value: unknown): Descriptor[] =>
-    descriptorsOf(value, subject).filter((found) => {
-      if (seen.has(found.digest) || (artifactType !== undefined && found.artifactType !== artifactType)) return false;
-      seen.add(found.digest);
-      return true;
-    });
+  const wanted = (found: readonly Descriptor[]): readonly Descriptor[] =>
+    artifactType === undefined ? found : found.filter((one) => one.artifactType === artifactType);
   const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
   const pages = listPages(
     session,
@@ -50,15 +45,17 @@ export async function* listReferrers(
       accept: MediaType.ociIndex,
       subject,
       mayBeAbsent: true,
+      entries: ({ value }) => (isIndex(value) ? descriptorsOf(value, subject) : undefined),
+      keyOf: (found) => found.digest,
     },
     call,
   );
   let answered = false;
   try {
     for await (const page of pages) {
-      if (page === undefined || (!answered && !isIndex(page.value))) break;
+      if (page === undefined) break;
       answered = true;
-      yield* fresh(page.value);
+      yield* wanted(page);
     }
     if (answered) return;
   } catch (error) {
@@ -66,7 +63,9 @@ export async function* listReferrers(
     if (answered || !(error instanceof RegistryError) || !NO_API.has(error.status)) throw error;
   }
   const bytes = await readTag(referrersTag(digest));
-  if (bytes !== undefined) yield* fresh(parse(bytes, subject));
+  if (bytes === undefined) return;
+  const kept = new Map(descriptorsOf(parse(bytes, subject), subject).map((found) => [found.digest, found]));
+  yield* wanted([...kept.values()]);
 }
 
 function isIndex(value: unknown): boolean {

@@ -4,6 +4,8 @@
  * @see https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/google#Tags
  */
 import { type Digest, isDigest } from '../spec/digest.js';
+import { NameReader } from './list-page.js';
+import type { ListRequest, NamesRequest } from './paged-list.js';
 
 /** One manifest of a repository, and what is known of it. */
 export interface Instance {
@@ -22,6 +24,24 @@ export interface Instance {
 export interface ListedPage {
   readonly tags: readonly string[];
   readonly instances?: readonly Instance[] | undefined;
+}
+
+/** Asks for tags and instances in one: a page may bring new ones of one kind alone. */
+export function listedEntries(request: NamesRequest): ListRequest<string | Instance> {
+  const reader = new NameReader('tags', request.subject);
+  return {
+    ...request,
+    entries: (page) => [...reader.read(page), ...(instancesOf(page.value) ?? [])],
+    // No tag has a colon, and every digest.
+    keyOf: (entry) => (typeof entry === 'string' ? entry : entry.digest),
+  };
+}
+
+/** Tells tags and instances apart again. */
+export function listedPage(entries: readonly (string | Instance)[]): ListedPage {
+  const instances = entries.filter((entry) => typeof entry !== 'string');
+  const tags = entries.filter((entry) => typeof entry === 'string');
+  return instances.length === 0 ? { tags } : { tags, instances };
 }
 
 /** Reads the instances in a page of a tag list: `undefined` where the registry adds none. Wrong entries are passed over. */

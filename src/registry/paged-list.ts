@@ -7,54 +7,52 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
 import { bareMediaType } from '../spec/media-types.js';
-import { parseJson } from '../spec/parse-json.js';
-import { printable, type Subject } from './answer-error.js';
+import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
-import { readDocument } from './read-document.js';
+import { NameReader, type Page, readPage } from './list-page.js';
 import { headerUrl } from './redirect.js';
 import type { RegistrySession } from './registry-session.js';
-import type { WireResponse } from './wire.js';
 
 /** The most pages of one list that are asked for. */
 export const MAX_PAGES = 10_000;
 
-/** The largest page that is read, in bytes. */
-const MAX_PAGE_BYTES = 32 * 1024 * 1024;
+/** The most entries of one list that are read. */
+const MAX_ENTRIES = 1_000_000;
 
 /** What a list is asked for with, and how its pages are read. */
-export interface ListRequest {
+export interface ListRequest<T> {
   readonly path: (endpoint: Endpoint) => string;
   readonly scopes: (endpoint: Endpoint) => readonly string[];
   readonly accept?: string | undefined;
   readonly subject: Subject;
   /**
-   * Whether the first page may say that there is no such list, by 404 or by something that is neither JSON nor labelled
-   * as what was asked for: `undefined` is yielded then.
+   * Whether the first page may say that there is no such list: by 404, by something that is neither JSON nor labelled
+   * as what was asked for, or because `entries` finds none in it. `undefined` is yielded then.
    */
   readonly mayBeAbsent?: boolean | undefined;
-}
-
-/** One page: its JSON value and its headers. */
-export interface Page {
-  readonly value: unknown;
-  readonly response: WireResponse;
+  /** The entries of a page; `undefined` where it is another document. */
+  readonly entries: (page: Page) => readonly T[] | undefined;
+  /** What tells an entry from others. */
+  readonly keyOf: (entry: T) => string;
 }
 
 /**
- * Yields the pages of a list, following `Link` headers and the JSON field `next` within one origin. Ends where a page
- * comes again, with a warning.
+ * Yields what each page of a list brings that none before it did, following `Link` headers and the JSON field `next`
+ * within one origin. Ends with a warning where a page comes again, under whatever URL, or brings nothing new.
  *
- * @throws RootfsError `ERR_REGISTRY` (no JSON, a next page elsewhere), `ERR_LIMIT_EXCEEDED` past 10,000 pages
+ * @throws RootfsError `ERR_REGISTRY` (no JSON, a next page elsewhere), `ERR_LIMIT_EXCEEDED` past 10,000 pages or a
+ *   million entries
  */
-export async function* listPages(
+export async function* listPages<T>(
   session: RegistrySession,
-  request: ListRequest,
+  request: ListRequest<T>,
   call: CallOptions,
-): AsyncGenerator<Page | undefined, void, undefined> {
+): AsyncGenerator<readonly T[] | undefined, void, undefined> {
   const { subject } = request;
   let endpoint: Endpoint | undefined;
   let path: string | URL | undefined;
-  const seen = new Set<string>();
+  const urls = new Set<string>();
+  const known = new KnownEntries(request);
   for (let count = 0; ; count++) {
     if (count >= MAX_PAGES) {
       throw new RootfsError('ERR_LIMIT_EXCEEDED', `${subject.name}: more than ${MAX_PAGES} pages; refused`, {
@@ -79,9 +77,9 @@ export async function* listPages(
         response.body.discard();
         return undefined;
       }
-      const bytes = await readDocument(response, MAX_PAGE_BYTES, subject.name);
-      if (request.mayBeAbsent === true && path === undefined && isOther(bytes, response, request)) return undefined;
-      return { response, value: parsePage(bytes, response, subject) };
+      const label = bareMediaType(response.headers.get('content-type') ?? '');
+      // The page of a portal or an application that answers every path is nothing that was asked for.
+      return readPage(response, subject, request.mayBeAbsent && path === undefined && label !== request.accept);
     };
     const only = endpoint;
     const page: Page | undefined = await session.onEndpoints('resolve', subject.name, call, get, {
@@ -89,54 +87,70 @@ export async function* listPages(
       // The pages of one list are asked of one endpoint.
       only: only?.baseUrl,
     });
-    yield page;
-    if (page === undefined) return;
+    const entries = page === undefined ? undefined : request.entries(page);
+    if (page === undefined || (entries === undefined && path === undefined && request.mayBeAbsent === true)) {
+      yield undefined;
+      return;
+    }
+    const fresh = known.add(entries ?? []);
+    yield fresh;
     const next = nextPage(page, subject);
     if (next === undefined) return;
-    if (seen.has(next.href)) {
+    const isKnown = entries !== undefined && entries.length > 0 && fresh.length === 0;
+    if (isKnown || urls.has(next.href)) {
       tellLoop(subject, call);
       return;
     }
-    seen.add(next.href);
+    urls.add(next.href);
     path = next;
   }
 }
 
-/** The most names of one list that are kept. */
-const MAX_NAMES = 1_000_000;
+/** What a list has brought so far. */
+class KnownEntries<T> {
+  readonly #request: ListRequest<T>;
+  readonly #keys = new Set<string>();
+
+  constructor(request: ListRequest<T>) {
+    this.#request = request;
+  }
+
+  /** Notes entries. @returns those that are new @throws RootfsError `ERR_LIMIT_EXCEEDED` */
+  add(entries: readonly T[]): readonly T[] {
+    const { keyOf, subject } = this.#request;
+    return entries.filter((entry) => {
+      const key = keyOf(entry);
+      if (this.#keys.has(key)) return false;
+      this.#keys.add(key);
+      if (this.#keys.size > MAX_ENTRIES) {
+        throw new RootfsError(
+          'ERR_LIMIT_EXCEEDED',
+          `${subject.name}: the list has more than ${MAX_ENTRIES} entries; refused`,
+          { detail: { maxEntries: MAX_ENTRIES } },
+        );
+      }
+      return true;
+    });
+  }
+}
+
+/** What a list of names is asked for with. */
+export type NamesRequest = Omit<ListRequest<string>, 'entries' | 'keyOf' | 'mayBeAbsent'>;
 
 /**
- * Yields the names in a field of each page, each once; `null` and a missing field are an empty list. Ends where a page
- * brings nothing new.
+ * Yields the names in a field of each page, each once; `null` and a missing field are an empty list.
  *
- * @throws RootfsError as `listPages`; `ERR_LIMIT_EXCEEDED` past a million names
+ * @throws RootfsError as `listPages`
  */
 export async function* listNames(
   session: RegistrySession,
   field: 'tags' | 'repositories',
-  request: ListRequest,
+  request: NamesRequest,
   call: CallOptions,
 ): AsyncGenerator<string, void, undefined> {
-  const seen = new Set<string>();
-  for await (const page of listPages(session, request, call)) {
-    if (page === undefined) return;
-    const names = namesOf(page, field, request.subject);
-    const before = seen.size;
-    for (const name of names) {
-      if (seen.has(name)) continue;
-      if (seen.size >= MAX_NAMES) {
-        throw new RootfsError('ERR_LIMIT_EXCEEDED', `${request.subject.name}: more than ${MAX_NAMES} names; refused`, {
-          detail: { maxNames: MAX_NAMES },
-        });
-      }
-      seen.add(name);
-      yield name;
-    }
-    if (names.length > 0 && seen.size === before) {
-      tellLoop(request.subject, call);
-      return;
-    }
-  }
+  const reader = new NameReader(field, request.subject);
+  const pages = { ...request, entries: (page: Page) => reader.read(page), keyOf: (name: string) => name };
+  for await (const names of listPages(session, pages, call)) yield* names ?? [];
 }
 
 function tellLoop(subject: Subject, call: CallOptions): void {
@@ -144,49 +158,6 @@ function tellLoop(subject: Subject, call: CallOptions): void {
     type: 'warning:raised',
     message: `${subject.name}: the pages of this list come round again; it may not be whole`,
   });
-}
-
-/** The names in a field of a page; none where it is missing. @throws RootfsError `ERR_REGISTRY` where it is no list */
-export function namesOf({ value, response }: Page, field: 'tags' | 'repositories', subject: Subject): string[] {
-  const list = (value as Record<string, unknown> | null)?.[field];
-  if (list === undefined || list === null) {
-    const { errors } = (value ?? {}) as { errors?: unknown };
-    if (list === undefined && Array.isArray(errors) && errors.length > 0) {
-      throw notAList(response, subject, 'it holds errors instead');
-    }
-    return [];
-  }
-  if (!Array.isArray(list)) throw notAList(response, subject, `its field ${field} is no list`);
-  return list
-    .filter((name): name is string => typeof name === 'string' && name !== '' && name.length <= 1024)
-    .map((name) => printable(name, 1024));
-}
-
-/** The page of a portal or an application that answers every path: nothing that was asked for. */
-function isOther(bytes: Buffer, { headers }: WireResponse, { accept = '' }: ListRequest): boolean {
-  if (bareMediaType(headers.get('content-type') ?? '') === accept) return false;
-  try {
-    JSON.parse(bytes.toString('utf8'));
-    return false;
-  } catch {
-    return true;
-  }
-}
-
-function parsePage(bytes: Buffer, response: WireResponse, subject: Subject): unknown {
-  try {
-    return parseJson(bytes.toString('utf8'));
-  } catch (error) {
-    throw notAList(response, subject, 'it is not JSON', error);
-  }
-}
-
-function notAList(response: WireResponse, subject: Subject, problem: string, cause?: unknown): RootfsError {
-  return new RootfsError(
-    'ERR_REGISTRY',
-    `${subject.name}: ${response.url.host} answered with something that is no list (${problem}); check that this is a registry`,
-    { cause, detail: { host: response.url.host } },
-  );
 }
 
 function nextPage({ response, value }: Page, subject: Subject): URL | undefined {

@@ -32,11 +32,11 @@ import { blobExists } from './blob-exists.js';
 import { deleteContent } from './delete-content.js';
 import { fetchBlob } from './fetch-blob.js';
 import { listReferrers } from './list-referrers.js';
-import { instancesOf, type ListedPage } from './listed-instances.js';
+import { type ListedPage, listedEntries, listedPage } from './listed-instances.js';
 import { isManifestContent } from './manifest-answer.js';
 import { ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
-import { type ListRequest, listNames, listPages, namesOf } from './paged-list.js';
+import { listNames, listPages, type NamesRequest } from './paged-list.js';
 import { pushBlob } from './push-blob.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
@@ -220,13 +220,10 @@ export class RegistryRepository
     return listNames(this.#session, 'tags', this.#tagList(), options);
   }
 
-  /** The pages of the list of tags, with what the registry tells of its manifests beside. @throws as `tags` */
+  /** What is new in each page of the list of tags, with what the registry tells of its manifests. @throws as `tags` */
   async *listing(options: CallOptions = {}): AsyncGenerator<ListedPage, void, undefined> {
-    const request = this.#tagList();
-    for await (const page of listPages(this.#session, request, options)) {
-      if (page !== undefined) {
-        yield { tags: namesOf(page, 'tags', request.subject), instances: instancesOf(page.value) };
-      }
+    for await (const page of listPages(this.#session, listedEntries(this.#tagList()), options)) {
+      if (page !== undefined) yield listedPage(page);
     }
   }
 
@@ -265,7 +262,7 @@ export class RegistryRepository
     }
   }
 
-  #tagList(): ListRequest {
+  #tagList(): NamesRequest {
     return {
       path: (endpoint) => `${endpoint.repository}/tags/list`,
       scopes: (endpoint) => [repositoryScope(endpoint.repository, 'pull')],
