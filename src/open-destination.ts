@@ -8,7 +8,7 @@ import type { WriteArchiveOptions } from './image/write-archive.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
-import { formatReference, parseReference, refuseReserved } from './spec/reference.js';
+import { formatReference, isTag, parseReference, refuseReserved } from './spec/reference.js';
 
 /** An image that was copied with its tag. */
 export interface CopiedTag extends CopyResult {
@@ -165,7 +165,7 @@ async function tagsOf(
   const { allTags } = await import('./image/pull.js');
   const byTag = new Map<string, string>();
   for (const { reference: from } of await allTags(source, options)) {
-    const tag = /^\w[\w.-]{0,127}$/.test(from) ? from : (parseReference(from).tag ?? from);
+    const tag = isTag(from) ? from : (parseReference(from).tag ?? from);
     const other = byTag.get(tag);
     if (other !== undefined) {
       throw new RootfsError(

@@ -31,6 +31,8 @@ const UNREADABLE: ReadonlySet<string> = new Set([
   'ERR_SCHEMA1_UNSUPPORTED',
   'ERR_LIMIT_EXCEEDED',
   'ERR_DIGEST_UNSUPPORTED',
+  // A registry that refuses a tag which it listed.
+  'ERR_REFERENCE_INVALID',
   // A blob that is a pipe or a circle of links: the source itself was opened before.
   'ERR_LAYOUT_INVALID',
   'ERR_ARCHIVE_INVALID',

@@ -1,12 +1,18 @@
 /** One page of a list, read within bounds. */
+import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { report } from '../progress.js';
 import { parseJson } from '../spec/parse-json.js';
+import { isTag, MAX_REPOSITORY_LENGTH } from '../spec/reference.js';
 import { printable, type Subject } from './answer-error.js';
 import { readDocument } from './read-document.js';
 import type { WireResponse } from './wire.js';
 
 /** The largest page that is read, in bytes. */
 const MAX_PAGE_BYTES = 32 * 1024 * 1024;
+
+/** How many of the names that are left out are shown. */
+const SHOWN_NAMES = 3;
 
 /** One page: its JSON value and its headers. */
 export interface Page {
@@ -34,13 +40,21 @@ export async function readPage(response: WireResponse, subject: Subject, isOther
 export class NameReader {
   readonly #field: 'tags' | 'repositories';
   readonly #subject: Subject;
+  readonly #call: CallOptions;
+  #told = false;
 
-  constructor(field: 'tags' | 'repositories', subject: Subject) {
+  constructor(field: 'tags' | 'repositories', subject: Subject, call: CallOptions) {
     this.#field = field;
     this.#subject = subject;
+    this.#call = call;
   }
 
-  /** The names in a page; none where the field is missing or null. @throws RootfsError `ERR_REGISTRY` where it is no list */
+  /**
+   * The names in a page; none where the field is missing or null. What is no tag cannot be asked for: it is left out
+   * before anybody reads it as the name of something else, with one warning for the list.
+   *
+   * @throws RootfsError `ERR_REGISTRY` where the field is no list
+   */
   read({ value, response }: Page): string[] {
     const list = (value as Record<string, unknown> | null)?.[this.#field];
     if (list === undefined || list === null) {
@@ -51,10 +65,30 @@ export class NameReader {
       return [];
     }
     if (!Array.isArray(list)) throw notAList(response, this.#subject, `its field ${this.#field} is no list`);
-    return list
-      .filter((name): name is string => typeof name === 'string' && name !== '' && name.length <= 1024)
-      .map((name) => printable(name, 1024));
+    const names = list.filter((name): name is string => typeof name === 'string' && name !== '');
+    const isName = this.#field === 'tags' ? isTag : isShort;
+    const odd = names.filter((name) => !isName(name));
+    if (odd.length > 0) this.#tell(odd);
+    const good = odd.length === 0 ? names : names.filter(isName);
+    // A tag has no character that a terminal obeys.
+    return this.#field === 'tags' ? good : good.map((name) => printable(name, MAX_REPOSITORY_LENGTH));
   }
+
+  #tell(odd: readonly string[]): void {
+    if (this.#told) return;
+    this.#told = true;
+    const what = this.#field === 'tags' ? 'tag' : 'repository';
+    const shown = odd.slice(0, SHOWN_NAMES).map((name) => JSON.stringify(printable(name, 60)));
+    const more = odd.length > SHOWN_NAMES ? ' and others' : '';
+    report(this.#call.onProgress, {
+      type: 'warning:raised',
+      message: `${this.#subject.name}: what is listed and cannot be the name of a ${what} is left out (${shown.join(', ')}${more}); ask who runs the registry`,
+    });
+  }
+}
+
+function isShort(name: string): boolean {
+  return name.length <= MAX_REPOSITORY_LENGTH;
 }
 
 function notAList(response: WireResponse, subject: Subject, problem: string, cause?: unknown): RootfsError {

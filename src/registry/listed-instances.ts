@@ -3,7 +3,9 @@
  *
  * @see https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/google#Tags
  */
+import type { CallOptions } from '../content/content.js';
 import { type Digest, isDigest } from '../spec/digest.js';
+import { isTag } from '../spec/reference.js';
 import { NameReader } from './list-page.js';
 import type { ListRequest, NamesRequest } from './paged-list.js';
 
@@ -27,8 +29,8 @@ export interface ListedPage {
 }
 
 /** Asks for tags and instances in one: a page may bring new ones of one kind alone. */
-export function listedEntries(request: NamesRequest): ListRequest<string | Instance> {
-  const reader = new NameReader('tags', request.subject);
+export function listedEntries(request: NamesRequest, call: CallOptions): ListRequest<string | Instance> {
+  const reader = new NameReader('tags', request.subject, call);
   return {
     ...request,
     entries: (page) => [...reader.read(page), ...(instancesOf(page.value) ?? [])],
@@ -52,7 +54,9 @@ export function instancesOf(page: unknown): readonly Instance[] | undefined {
   for (const [digest, entry] of Object.entries(listed)) {
     if (!/^sha(?:256|512):/.test(digest) || !isDigest(digest) || typeof entry !== 'object' || entry === null) continue;
     const { imageSizeBytes, tag, timeCreatedMs, timeUploadedMs } = entry as Record<string, unknown>;
-    const tags = Array.isArray(tag) ? tag.filter((one): one is string => typeof one === 'string').sort() : [];
+    const tags = Array.isArray(tag)
+      ? tag.filter((one): one is string => typeof one === 'string' && isTag(one)).sort()
+      : [];
     const created = time(timeCreatedMs);
     const uploaded = time(timeUploadedMs);
     found.push({

@@ -5,7 +5,7 @@ import { readLimited } from '../io/limit.js';
 import { verifyBytes } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
-import { parseReference } from '../spec/reference.js';
+import { isTag, parseReference } from '../spec/reference.js';
 import { addReferrer, subjectOf } from './add-referrer.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
@@ -66,7 +66,7 @@ export class ManifestClient {
     if (isDigest(reference) && /:[a-f0-9]{32,}$/.test(reference) && !this.#isOwn(reference)) {
       return this.askDigest(reference);
     }
-    if (/^\w[\w.-]{0,127}$/.test(reference)) return this.#askTag(reference);
+    if (isTag(reference)) return this.#askTag(reference);
     const parsed = parseReference(reference);
     if (parsed.registry !== this.#registry || parsed.repository !== this.#repository) {
       throw new RootfsError(

@@ -138,7 +138,8 @@ class KnownEntries<T> {
 export type NamesRequest = Omit<ListRequest<string>, 'entries' | 'keyOf' | 'mayBeAbsent'>;
 
 /**
- * Yields the names in a field of each page, each once; `null` and a missing field are an empty list.
+ * Yields the names in a field of each page, each once; `null` and a missing field are an empty list. What is no name is
+ * left out, with a warning.
  *
  * @throws RootfsError as `listPages`
  */
@@ -148,7 +149,7 @@ export async function* listNames(
   request: NamesRequest,
   call: CallOptions,
 ): AsyncGenerator<string, void, undefined> {
-  const reader = new NameReader(field, request.subject);
+  const reader = new NameReader(field, request.subject, call);
   const pages = { ...request, entries: (page: Page) => reader.read(page), keyOf: (name: string) => name };
   for await (const names of listPages(session, pages, call)) yield* names ?? [];
 }

@@ -222,7 +222,7 @@ export class RegistryRepository
 
   /** What is new in each page of the list of tags, with what the registry tells of its manifests. @throws as `tags` */
   async *listing(options: CallOptions = {}): AsyncGenerator<ListedPage, void, undefined> {
-    for await (const page of listPages(this.#session, listedEntries(this.#tagList()), options)) {
+    for await (const page of listPages(this.#session, listedEntries(this.#tagList(), options), options)) {
       if (page !== undefined) yield listedPage(page);
     }
   }

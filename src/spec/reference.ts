@@ -45,6 +45,11 @@ const COMPONENT = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 const IMAGE_ID = /^[a-f0-9]{64}$/;
 
+/** Whether text is a tag, by the grammar of the distribution specification. */
+export function isTag(text: string): boolean {
+  return TAG.test(text);
+}
+
 /**
  * Parses an image reference as Docker does: `name` is `docker.io/library/name:latest`, `user/x` is
  * `docker.io/user/x:latest`, `index.docker.io` is `docker.io`. The part before the first `/` is a host when it is
