@@ -8,8 +8,14 @@ import { printable, type Subject } from './answer-error.js';
 import { readDocument } from './read-document.js';
 import type { WireResponse } from './wire.js';
 
-/** The largest page that is read, in bytes. */
-const MAX_PAGE_BYTES = 32 * 1024 * 1024;
+/** The largest page that is read, in bytes: some registries answer 100,000 tags at once, which are 4 MB or more. */
+export const MAX_PAGE_BYTES = 16 * 1024 * 1024;
+
+/** How deep arrays and objects may lie in each other in a page. */
+const MAX_PAGE_DEPTH = 64;
+
+/** How many values a page may have in all: as a JSON value each may take ten times the memory of its text. */
+export const MAX_PAGE_VALUES = 1_000_000;
 
 /** How many of the names that are left out are shown. */
 const SHOWN_NAMES = 3;
@@ -24,10 +30,12 @@ export interface Page {
  * Reads a page.
  *
  * @param isOther Whether the answer is nothing that was asked for if it is no JSON: `undefined` is returned then.
- * @throws RootfsError `ERR_REGISTRY` (no JSON); as `readDocument`
+ * @throws RootfsError `ERR_REGISTRY` (no JSON), `ERR_LIMIT_EXCEEDED` (too long, too deep, too many values), as
+ *   `readDocument`
  */
 export async function readPage(response: WireResponse, subject: Subject, isOther = false): Promise<Page | undefined> {
   const bytes = await readDocument(response, MAX_PAGE_BYTES, subject.name);
+  checkShape(bytes, subject);
   try {
     return { response, value: parseJson(bytes.toString('utf8')) };
   } catch (error) {
@@ -97,4 +105,33 @@ function notAList(response: WireResponse, subject: Subject, problem: string, cau
     `${subject.name}: ${response.url.host} answered with something that is no list (${problem}); check that this is a registry`,
     { cause, detail: { host: response.url.host } },
   );
+}
+
+/** Counts what lies outside of strings before the parser makes values of it. */
+function checkShape(bytes: Uint8Array, subject: Subject): void {
+  let depth = 0;
+  let values = 0;
+  let inString = false;
+  for (let i = 0; i < bytes.byteLength; i++) {
+    const byte = bytes[i] as number;
+    // Neither an object nor a list: the parser sees that as soon.
+    if (depth === 0 && byte > 0x20 && byte !== 0x5b && byte !== 0x7b) return;
+    if (inString) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) inString = false;
+    } else if (byte === 0x22) inString = true;
+    else if (byte === 0x2c) values++;
+    else if (byte === 0x5b || byte === 0x7b) {
+      values++;
+      if (++depth > MAX_PAGE_DEPTH)
+        throw tooMuch(subject, `is nested over ${MAX_PAGE_DEPTH} levels deep`, MAX_PAGE_DEPTH);
+    } else if (byte === 0x5d || byte === 0x7d) depth--;
+    if (values > MAX_PAGE_VALUES) throw tooMuch(subject, `has more than ${MAX_PAGE_VALUES} values`, MAX_PAGE_VALUES);
+  }
+}
+
+function tooMuch(subject: Subject, what: string, limit: number): RootfsError {
+  return new RootfsError('ERR_LIMIT_EXCEEDED', `${subject.name}: a page of the list ${what}; refused`, {
+    detail: { subject: subject.name, limit },
+  });
 }

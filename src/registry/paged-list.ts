@@ -17,7 +17,10 @@ import type { RegistrySession } from './registry-session.js';
 export const MAX_PAGES = 10_000;
 
 /** The most entries of one list that are read. */
-const MAX_ENTRIES = 1_000_000;
+export const MAX_ENTRIES = 1_000_000;
+
+/** The most bytes that these may have for names. */
+export const MAX_NAME_BYTES = 64 * 1024 * 1024;
 
 /** What a list is asked for with, and how its pages are read. */
 export interface ListRequest<T> {
@@ -40,8 +43,8 @@ export interface ListRequest<T> {
  * Yields what each page of a list brings that none before it did, following `Link` headers and the JSON field `next`
  * within one origin. Ends with a warning where a page comes again, under whatever URL, or brings nothing new.
  *
- * @throws RootfsError `ERR_REGISTRY` (no JSON, a next page elsewhere), `ERR_LIMIT_EXCEEDED` past 10,000 pages or a
- *   million entries
+ * @throws RootfsError `ERR_REGISTRY` (no JSON, a next page elsewhere), `ERR_LIMIT_EXCEEDED` past 10,000 pages, a
+ *   million entries or 64 MiB of their names, and for a page past the bounds of `readPage`
  */
 export async function* listPages<T>(
   session: RegistrySession,
@@ -110,6 +113,7 @@ export async function* listPages<T>(
 class KnownEntries<T> {
   readonly #request: ListRequest<T>;
   readonly #keys = new Set<string>();
+  #bytes = 0;
 
   constructor(request: ListRequest<T>) {
     this.#request = request;
@@ -122,11 +126,12 @@ class KnownEntries<T> {
       const key = keyOf(entry);
       if (this.#keys.has(key)) return false;
       this.#keys.add(key);
-      if (this.#keys.size > MAX_ENTRIES) {
+      this.#bytes += key.length;
+      if (this.#keys.size > MAX_ENTRIES || this.#bytes > MAX_NAME_BYTES) {
         throw new RootfsError(
           'ERR_LIMIT_EXCEEDED',
-          `${subject.name}: the list has more than ${MAX_ENTRIES} entries; refused`,
-          { detail: { maxEntries: MAX_ENTRIES } },
+          `${subject.name}: the list has more than ${MAX_ENTRIES} entries, or ${MAX_NAME_BYTES} bytes of names; refused`,
+          { detail: { maxEntries: MAX_ENTRIES, maxNameBytes: MAX_NAME_BYTES } },
         );
       }
       return true;
