@@ -11,13 +11,9 @@ import { MediaType } from '../spec/media-types.js';
 import { parseJson } from '../spec/parse-json.js';
 import type { Subject } from './answer-error.js';
 import { listPages } from './paged-list.js';
+import { referrersTag } from './referrers-index.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
-
-/** The tag under which referrers are kept where the registry has no API for them: `sha256-<hex>`. */
-export function referrersTag(digest: Digest): string {
-  return digest.replace(':', '-').slice(0, 128);
-}
 
 /** What registries answer that know no referrers. */
 const NO_API = new Set([400, 404, 405, 406, 415, 501]);
@@ -36,6 +32,40 @@ export async function* listReferrers(
 ): AsyncGenerator<Descriptor, void, undefined> {
   const wanted = (found: readonly Descriptor[]): readonly Descriptor[] =>
     artifactType === undefined ? found : found.filter((one) => one.artifactType === artifactType);
+  const pages = referrersByApi(session, digest, artifactType, subject, call);
+  for (;;) {
+    const page = await pages.next();
+    if (page.done !== true) yield* wanted(page.value);
+    else if (page.value) return;
+    else break;
+  }
+  const bytes = await readTag(referrersTag(digest));
+  if (bytes === undefined) return;
+  const kept = new Map(descriptorsOf(parse(bytes, subject), subject).map((found) => [found.digest, found]));
+  yield* wanted([...kept.values()]);
+}
+
+/** Whether the registry keeps the list of referrers itself. @throws RegistryError, RootfsError as the session's requests */
+export async function hasReferrersApi(
+  session: RegistrySession,
+  digest: Digest,
+  subject: Subject,
+  call: CallOptions,
+): Promise<boolean> {
+  const pages = referrersByApi(session, digest, undefined, subject, call);
+  const { done, value } = await pages.next();
+  await pages.return(true);
+  return done !== true || value;
+}
+
+/** The pages of the API's list. @returns whether there is such an API */
+async function* referrersByApi(
+  session: RegistrySession,
+  digest: Digest,
+  artifactType: string | undefined,
+  subject: Subject,
+  call: CallOptions,
+): AsyncGenerator<readonly Descriptor[], boolean, undefined> {
   const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
   const pages = listPages(
     session,
@@ -53,19 +83,15 @@ export async function* listReferrers(
   let answered = false;
   try {
     for await (const page of pages) {
-      if (page === undefined) break;
+      if (page === undefined) return false;
       answered = true;
-      yield* wanted(page);
+      yield page;
     }
-    if (answered) return;
   } catch (error) {
     // Registries from before version 1.1 refuse the path in various ways; a list that breaks off is no such refusal.
     if (answered || !(error instanceof RegistryError) || !NO_API.has(error.status)) throw error;
   }
-  const bytes = await readTag(referrersTag(digest));
-  if (bytes === undefined) return;
-  const kept = new Map(descriptorsOf(parse(bytes, subject), subject).map((found) => [found.digest, found]));
-  yield* wanted([...kept.values()]);
+  return answered;
 }
 
 function isIndex(value: unknown): boolean {
@@ -73,7 +99,7 @@ function isIndex(value: unknown): boolean {
 }
 
 /** The descriptors of an index of referrers; entries that are none are passed over. */
-export function descriptorsOf(value: unknown, subject: Subject): Descriptor[] {
+function descriptorsOf(value: unknown, subject: Subject): Descriptor[] {
   const list = (value as { manifests?: unknown } | null)?.manifests;
   if (list === undefined || list === null) return [];
   if (!Array.isArray(list)) {

@@ -1,15 +1,19 @@
 /** The manifests of one repository: asked for, fetched, stored, named. */
 import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
 import { verifyBytes } from '../io/verify.js';
+import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { isTag, parseReference } from '../spec/reference.js';
-import { addReferrer, subjectOf } from './add-referrer.js';
+import { addReferrer } from './add-referrer.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
+import { deleteContent } from './delete-content.js';
 import type { Endpoint } from './endpoint.js';
+import { hasReferrersApi } from './list-referrers.js';
 import {
   descriptorFromBytes,
   descriptorFromHead,
@@ -22,7 +26,9 @@ import {
 } from './manifest-answer.js';
 import { putManifest } from './push-manifest.js';
 import { contentEncoding, readDocument } from './read-document.js';
+import { type ReferrersPlace, subjectOf } from './referrers-index.js';
 import type { RegistrySession } from './registry-session.js';
+import { removeReferrer } from './remove-referrer.js';
 import { repositoryScope } from './scopes.js';
 import type { WireResponse } from './wire.js';
 
@@ -144,6 +150,8 @@ export class ManifestClient {
   /**
    * Stores a manifest under its digest, verified. One with a `subject` is added to the list of referrers where the
    * registry does not do that itself.
+   *
+   * @throws RootfsError `ERR_MANIFEST_INVALID` where something else stands in the list's place: the manifest is stored
    */
   async push(target: Descriptor, content: AsyncIterable<Uint8Array>, call: CallOptions): Promise<void> {
     const { name } = this.askDigest(target.digest);
@@ -151,7 +159,7 @@ export class ManifestClient {
     verifyBytes(bytes, target, name);
     const kept = await putManifest(target, bytes, target.digest, this.#upload(name), call);
     const subject = kept ? undefined : subjectOf(bytes);
-    if (subject !== undefined) await this.#addReferrer(subject, target, bytes, call);
+    if (subject !== undefined) await addReferrer(this.#referrers(call), subject, target, bytes);
     this.#pushed.set(target.digest, bytes);
     for (const oldest of this.#pushed.keys()) {
       if (this.#pushed.size <= REMEMBERED_MANIFESTS) break;
@@ -173,9 +181,41 @@ export class ManifestClient {
     await putManifest(target, bytes, asked.key, this.#upload(asked.name), call);
   }
 
-  /** Forgets a manifest that was pushed. */
-  forget(digest: Digest): void {
+  /**
+   * Removes a manifest. One with a `subject` is taken out of the list of referrers where the registry does not do that
+   * itself; what hinders that is a warning, for the manifest is gone.
+   *
+   * @returns false where it was not there
+   */
+  async delete(digest: Digest, call: CallOptions): Promise<boolean> {
+    const asked = this.askDigest(digest);
     this.#pushed.delete(digest);
+    const subject = await this.#subjectOf(asked, call);
+    const isGone = await deleteContent(this.#session, 'manifests', digest, this.#subject('manifest', asked.name), call);
+    if (!isGone || subject === undefined) return isGone;
+    try {
+      const list = this.#subject('referrers', `${this.#name}@${subject}`);
+      if (!(await hasReferrersApi(this.#session, subject, list, call))) {
+        await removeReferrer(this.#referrers(call), subject, digest);
+      }
+    } catch (error) {
+      throwIfAborted(call.signal);
+      if (!(error instanceof RootfsError)) throw error;
+      const message = `${asked.name} is deleted, and may still be listed as a referrer of ${subject}: ${error.message}`;
+      report(call.onProgress, { type: 'warning:raised', message });
+    }
+    return isGone;
+  }
+
+  /** What a manifest refers to, where it can be read; what cannot be read can be deleted nevertheless. */
+  async #subjectOf(asked: AskedManifest, call: CallOptions): Promise<Digest | undefined> {
+    try {
+      return subjectOf((await this.get(asked, call)).bytes);
+    } catch (error) {
+      throwIfAborted(call.signal);
+      if (!(error instanceof RootfsError)) throw error;
+      return undefined;
+    }
   }
 
   #isOwn(reference: string): boolean {
@@ -194,14 +234,14 @@ export class ManifestClient {
     return { session: this.#session, subject: this.#subject('upload', name) };
   }
 
-  #addReferrer(subject: Digest, target: Descriptor, bytes: Uint8Array, call: CallOptions): Promise<void> {
-    const place = {
-      read: (tag: string): Promise<Buffer | undefined> => this.readTag(tag, call),
-      write: async (index: Descriptor, content: Buffer, tag: string): Promise<void> => {
+  #referrers(call: CallOptions): ReferrersPlace {
+    return {
+      name: this.#name,
+      read: (tag) => this.readTag(tag, call),
+      write: async (index, content, tag) => {
         await putManifest(index, content, tag, this.#upload(`${this.#name}:${tag}`), call);
       },
     };
-    return addReferrer(place, subject, target, bytes);
   }
 
   #onEndpoints<T>(asked: AskedManifest, call: CallOptions, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {

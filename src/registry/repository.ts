@@ -175,7 +175,8 @@ export class RegistryRepository
    *
    * Digest and size are checked here before the registry is asked to keep anything. An upload whose connection breaks
    * goes on from what the registry confirms; from further back only where `content` can be iterated again. A manifest
-   * with a `subject` is added to the list of referrers where the registry does not do that itself.
+   * with a `subject` is added to the list of referrers where the registry does not do that itself; where something else
+   * stands in the list's place that is left, and an error: the manifest itself is stored then.
    *
    * @throws RegistryError, RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_UNSUPPORTED` (read-only),
    * `ERR_LIMIT_EXCEEDED` (413; a manifest over 4 MiB), `ERR_UNAUTHORIZED`, `ERR_DENIED`, and as `resolve`
@@ -244,21 +245,25 @@ export class RegistryRepository
   }
 
   /**
-   * Removes content. A bare digest is looked for among the manifests, then among the blobs. Not there is success.
+   * Removes content. A bare digest is looked for among the manifests, then among the blobs. Not there is success. A
+   * manifest with a `subject` is taken out of the list of referrers where the registry does not do that itself.
    *
    * @throws RegistryError `ERR_UNSUPPORTED` where the registry does not allow deletion; as `resolve`
    */
   async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
     const digest = typeof target === 'string' ? target : target.digest;
     requireVerifiable(digest);
-    this.#manifests.forget(digest);
     const places =
       typeof target === 'string'
         ? (['manifests', 'blobs'] as const)
         : ([isManifestContent(target.mediaType) ? 'manifests' : 'blobs'] as const);
+    const subject = this.#subject('blob', `${this.#name}@${digest}`);
     for (const place of places) {
-      const subject = this.#subject(place === 'manifests' ? 'manifest' : 'blob', `${this.#name}@${digest}`);
-      if (await deleteContent(this.#session, place, digest, subject, options)) return;
+      const isGone =
+        place === 'manifests'
+          ? await this.#manifests.delete(digest, options)
+          : await deleteContent(this.#session, place, digest, subject, options);
+      if (isGone) return;
     }
   }
 
