@@ -7,6 +7,7 @@ import { report } from '../progress.js';
 import type { Digest } from '../spec/digest.js';
 import { requireVerifiable } from '../spec/digest.js';
 import type { ImageLayer } from '../spec/image-layer.js';
+import { requirePossibleSize } from './compressed-limit.js';
 import type { ExtractRun } from './extract-run.js';
 import { LayerControl } from './layer-control.js';
 import { isDamage, isResumable, isWrongContent, wrapSourceError } from './layer-failure.js';
@@ -76,6 +77,7 @@ async function extractOnce(
 ): Promise<ExtractedLayer> {
   const { store } = run;
   const { descriptor } = layer;
+  requirePossibleSize(descriptor, run.settings.maxLayerSize);
   const control = new LayerControl();
   const unwatch = watchLayer(run.settings.onProgress, descriptor, control);
   const temporary = store.temporaryPath();

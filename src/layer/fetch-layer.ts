@@ -8,6 +8,7 @@ import { fetchVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
+import { requirePossibleSize } from './compressed-limit.js';
 import { type LayerLimits, layerLimits } from './extract-options.js';
 
 /** Options of `fetchLayer`. */
@@ -37,6 +38,7 @@ export async function fetchLayer(
 ): Promise<Readable> {
   const limits = layerLimits(options);
   requireLayerType(layer.mediaType, layer.digest);
+  requirePossibleSize(layer, limits.maxLayerSize);
   const compressed = await fetchVerified(source, layer, options);
   const tar = Readable.from(inflateChunks(compressed, layer, limits), {
     objectMode: false,

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { extractLayer } from '../../src/layer/extract-layer.js';
 import { extractLayers } from '../../src/layer/extract-layers.js';
 import { fetchLayer } from '../../src/layer/fetch-layer.js';
+import type { LayerSource } from '../../src/layer/layer-input.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { openFilesUnder } from '../support/open-files.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -157,6 +158,24 @@ test('a bomb is stopped by each limit, and small limits are said', async (t) => 
     },
     { code: 'ERR_LIMIT_EXCEEDED' },
   );
+});
+
+test('a blob that is promised to be larger than any layer may be is not fetched', async (t) => {
+  const small = makeLayer(Buffer.alloc(0), gzipSync(Buffer.alloc(1_000)), MediaType.ociLayerGzip);
+  const source = { fetch: () => assert.fail('it was fetched') } as unknown as LayerSource;
+  const limit = { maxLayerSize: 10_000_000 };
+  for (const [size, fetched] of [
+    [10_165_536, true],
+    [10_165_537, false],
+    [Number.MAX_SAFE_INTEGER, false],
+  ] as const) {
+    const descriptor = { ...small.layer.descriptor, size };
+    const refusal = { message: fetched ? /it was fetched/ : /compressed bytes, more than one of 10000000/ };
+    const dst = tempDir(t);
+    await assert.rejects(extractLayer(source, { descriptor }, dst, limit), refusal);
+    await assert.rejects(async () => (await fetchLayer(source, descriptor, limit)).toArray(), refusal);
+    assert.deepEqual(leftIn(dst), []);
+  }
 });
 
 test('the first failure is thrown, the others are ended, what was finished stays', async (t) => {
