@@ -57,8 +57,13 @@ export async function fetchRanges(
       { concurrency: options.parallel, signal: options.signal },
     );
   } catch (error) {
-    if (options.signal.aborted || !givesNoRanges(source, target, error)) throw error;
-    await progress.settled();
+    const settled = progress.settled();
+    if (options.signal.aborted || !givesNoRanges(source, target, error)) {
+      // A note that is still being written would come back after its file was removed.
+      await settled.catch(() => {});
+      throw error;
+    }
+    await settled;
     return false;
   }
   await progress.told;
@@ -136,7 +141,7 @@ class GaplessCounter {
     this.#position = options.start;
   }
 
-  /** Counts bytes as here once they are written. An abort does not wait for that; `settled` does. */
+  /** Counts bytes as here once they are written. The end of a range does not wait for that; `settled` does. */
   after(writing: Promise<void>, index: number, position: number): Promise<void> {
     const written = writing.then(() => this.#advance(index, position));
     const done = written.then(
