@@ -2,7 +2,8 @@
  * Leases: what a running process or a mount uses is not removed under it.
  *
  * A lease is a file `<root>/leases/<id>.json` that names its holder, what it uses and until when. A holder that died on
- * this machine loses its lease at once; one elsewhere when it has not been renewed. Removing is done under
+ * this machine, as a process or as a thread of one, loses its lease at once; one elsewhere, and a thread where the system
+ * does not tell of them, when it has not been renewed. Removing is done under
  * `withoutNewLeases`, for which takers wait.
  */
 import { randomBytes } from 'node:crypto';
@@ -13,7 +14,7 @@ import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay, throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { removeIfDead, withLock } from '../io/lock.js';
-import { bootMark, isMarkAlive, processMark } from '../io/process-mark.js';
+import { bootMark, isMarkAlive, isThreadAlive, processMark, threadMark } from '../io/process-mark.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { requireFolder } from './blob-file.js';
 import type { LeaseInfo } from './lease-info.js';
@@ -175,7 +176,13 @@ class HeldLease implements Lease {
     const text = JSON.stringify({
       version: 1,
       purpose,
-      holder: { mark: processMark(), host: hostname(), pid: process.pid, startedAt: now - process.uptime() * 1000 },
+      holder: {
+        mark: processMark(),
+        thread: threadMark(),
+        host: hostname(),
+        pid: process.pid,
+        startedAt: now - process.uptime() * 1000,
+      },
       ...(detached === true ? { boot: bootMark() } : { expiresAt: now + LEASE_MS }),
       createdAt: this.#createdAt,
       open,
@@ -206,6 +213,7 @@ class HeldLease implements Lease {
 interface ReadLease {
   readonly info: LeaseInfo;
   readonly mark: string;
+  readonly thread: string;
   readonly boot: string | undefined;
 }
 
@@ -227,6 +235,7 @@ async function readLease(path: string, name: string): Promise<ReadLease | undefi
       expiresAt: found.mtimeMs + LEASE_MS,
     },
     mark: '',
+    thread: '',
     boot: undefined,
   };
   try {
@@ -247,6 +256,7 @@ async function readLease(path: string, name: string): Promise<ReadLease | undefi
         ...(typeof expiresAt === 'number' ? { expiresAt } : {}),
       },
       mark: holder['mark'],
+      thread: String(holder['thread']),
       boot: typeof boot === 'string' ? boot : undefined,
     };
   } catch {
@@ -254,9 +264,11 @@ async function readLease(path: string, name: string): Promise<ReadLease | undefi
   }
 }
 
-function isInForce({ info, mark, boot }: ReadLease): boolean {
+function isInForce({ info, mark, thread, boot }: ReadLease): boolean {
   if (boot !== undefined) return boot === bootMark() && (info.expiresAt ?? Number.POSITIVE_INFINITY) > Date.now();
-  return isMarkAlive(mark) ?? (info.expiresAt ?? 0) > Date.now();
+  const isRunning = isMarkAlive(mark);
+  const alive = isRunning === true ? isThreadAlive(mark, thread) : isRunning;
+  return alive ?? (info.expiresAt ?? 0) > Date.now();
 }
 
 function leaseFolder(root: string): string {

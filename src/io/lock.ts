@@ -1,15 +1,16 @@
 /**
  * Locks between processes, by name: they save work, correctness never depends on them.
  *
- * A lock names its holder. A holder that died on this machine loses it at once; one on another machine
- * loses it when it has not shown a sign of life for a minute.
+ * A lock names its holder, a thread of a process. A holder that died on this machine loses it at once, also where only
+ * its thread was terminated; one on another machine when it has not shown a sign of life for a minute. Where the system
+ * does not tell of threads (macOS), a thread that ended in a living process is told by its silence too, of five minutes.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { lstat, lutimes, unlink } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay } from './abort.js';
-import { isMarkAlive, processMark } from './process-mark.js';
+import { isMarkAlive, isThreadAlive, processMark, threadMark } from './process-mark.js';
 
 /** Gives a lock back; a second call does nothing, and a lock that was taken over meanwhile stays its new holder's. */
 export type ReleaseLock = () => Promise<void>;
@@ -17,6 +18,12 @@ export type ReleaseLock = () => Promise<void>;
 /** How long a holder of which nothing else is known may be silent, in milliseconds. */
 const SILENCE_MS = 60_000;
 const SIGN_OF_LIFE_MS = 15_000;
+/**
+ * How long a holder may be silent whose process lives and of whose thread nothing is known: twenty signs of life. A
+ * thread that works without a pause (a merge of a large image, a debugger) shows none meanwhile, and a takeover would
+ * let two change one index: minutes of waiting cost less.
+ */
+const LIVING_SILENCE_MS = 20 * SIGN_OF_LIFE_MS;
 const POLL_MS = 40;
 const NO_SYMLINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL']);
 
@@ -28,7 +35,7 @@ const NO_SYMLINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL
  * @throws RootfsError `ERR_FILESYSTEM`, `ERR_PERMISSION`, `ERR_NO_SPACE`
  */
 export async function tryLock(path: string): Promise<ReleaseLock | undefined> {
-  const token = `${processMark()} ${randomBytes(8).toString('hex')}`;
+  const token = holderToken();
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
       if (create(path, token)) return holder(path, token);
@@ -73,7 +80,7 @@ export async function removeIfDead(path: string): Promise<boolean> {
   if (found === undefined) return true;
   if (await isHeld(path, found)) return false;
   const guard = `${path}.takeover`;
-  if (!create(guard, processMark())) {
+  if (!create(guard, holderToken())) {
     // Whoever died in the middle of this step left the guard: the next attempt finds it gone.
     const other = readHolder(guard);
     if (other !== undefined && !(await isHeld(guard, other))) await unlink(guard).catch(() => {});
@@ -86,6 +93,11 @@ export async function removeIfDead(path: string): Promise<boolean> {
   } finally {
     await unlink(guard).catch(() => {});
   }
+}
+
+/** Process, thread where the system tells it, and what tells one lock of theirs from the next. */
+function holderToken(): string {
+  return [processMark(), threadMark(), randomBytes(8).toString('hex')].filter((part) => part !== '').join(' ');
 }
 
 /**
@@ -131,10 +143,12 @@ function holder(path: string, token: string): ReleaseLock {
 }
 
 async function isHeld(path: string, found: string): Promise<boolean> {
-  const alive = isMarkAlive(found.trimEnd().split(' ')[0] ?? '');
+  const [mark = '', thread = ''] = found.trimEnd().split(' ');
+  const isRunning = isMarkAlive(mark);
+  const alive = isRunning === true ? isThreadAlive(mark, thread) : isRunning;
   if (alive !== undefined) return alive;
   try {
-    return Date.now() - (await lstat(path)).mtimeMs < SILENCE_MS;
+    return Date.now() - (await lstat(path)).mtimeMs < (isRunning === true ? LIVING_SILENCE_MS : SILENCE_MS);
   } catch {
     return true;
   }

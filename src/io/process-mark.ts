@@ -1,17 +1,25 @@
 /**
  * Marks that tell who made a file: machine, process and that process's start. With them the leftovers of a dead
- * process are told from the work of a living one, also after its number was given to somebody else.
+ * process are told from the work of a living one, also after its number was given to somebody else. A second mark tells
+ * the thread: one that is terminated leaves its work lying as a process does, while its process lives on.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { systemErrorCode } from '../errors.js';
 
 /** `host-pid-start`: letters, digits and two dashes, safe in file names. */
 export type ProcessMark = string;
 
 const MARK = /^([0-9a-f]{8})-(\d{1,10})-(\d{1,20})$/;
 
+/** `thread-start`, as the system numbers threads; empty where it does not tell. */
+export type ThreadMark = string;
+
+const THREAD = /^(\d{1,10})-(\d{1,20})$/;
+
 let own: ProcessMark | undefined;
+let ownThread: ThreadMark | undefined;
 let here: string | undefined;
 
 /** The mark of this process; the same in all its threads. */
@@ -39,6 +47,29 @@ export function isMarkAlive(mark: ProcessMark): boolean | undefined {
   }
 }
 
+/** The mark of the thread that asks, beside `processMark`; empty where `/proc` does not tell, as on macOS. */
+export function threadMark(): ThreadMark {
+  ownThread ??= readThread();
+  return ownThread;
+}
+
+/**
+ * Whether a thread of a living process still runs; `undefined` where that cannot be said: the system tells nothing of
+ * threads, or of that process, or the mark is none.
+ */
+export function isThreadAlive(mark: ProcessMark, thread: ThreadMark): boolean | undefined {
+  const pid = MARK.exec(mark)?.[2];
+  const match = THREAD.exec(thread);
+  if (pid === undefined || match === null) return undefined;
+  try {
+    return startIn(readFileSync(`/proc/${pid}/task/${match[1]}/stat`, 'latin1')) === match[2];
+  } catch (error) {
+    // Other errors say nothing: this process may have too many files open.
+    const isGone = systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ESRCH';
+    return isGone && existsSync(`/proc/${pid}/task`) ? false : undefined;
+  }
+}
+
 /** What the system calls this run of the machine, from boot to shutdown; empty where it does not say. */
 export function bootId(): string {
   return read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
@@ -63,7 +94,19 @@ function readHost(): string {
 
 /** Clock ticks between boot and the start of the process, where `/proc` tells; `undefined` elsewhere. */
 function startTime(pid: number): string | undefined {
-  const stat = read(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  return startIn(read(() => readFileSync(`/proc/${pid}/stat`, 'latin1')));
+}
+
+/** The link is read by the thread that asks. Where `/proc` shows another namespace, its numbers are of no use. */
+function readThread(): ThreadMark {
+  const [pid, , thread] = read(() => readlinkSync('/proc/thread-self')).split('/');
+  if (pid !== String(process.pid) || thread === undefined) return '';
+  const start = startIn(read(() => readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1')));
+  return start === undefined ? '' : `${thread}-${start}`;
+}
+
+/** The start in what `/proc` tells of a process or a thread. */
+function startIn(stat: string): string | undefined {
   // The second field, the program's name, may hold spaces and brackets: count from the last closing one.
   const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   return start !== undefined && /^\d+$/.test(start) ? start : undefined;

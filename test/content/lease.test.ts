@@ -5,8 +5,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFile
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LEASE_MS, listLeases, releaseLease, takeLease, withoutNewLeases } from '../../src/content/lease.js';
-import { bootId } from '../../src/io/process-mark.js';
+import { bootId, processMark, threadMark } from '../../src/io/process-mark.js';
 import type { Digest } from '../../src/spec/digest.js';
+import { doomedThread } from '../support/doomed-thread.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
@@ -48,6 +49,38 @@ test('the lease of a process that died is none, whatever it says of its end', as
   assert.equal(readdirSync(join(root, 'leases')).length, 1);
   assert.deepEqual(await listLeases(root), []);
   assert.deepEqual(readdirSync(join(root, 'leases')), []);
+});
+
+test('the lease of a thread that was terminated is none, and its removing keeps nobody waiting', async (t) => {
+  if (threadMark() === '') return t.skip('the system does not tell of threads');
+  const root = tempDir(t);
+  const thread = await doomedThread(
+    `const { takeLease, withoutNewLeases } = await import(${JSON.stringify(new URL('../../src/content/lease.js', import.meta.url).href)});
+     await takeLease(${JSON.stringify(root)}, { purpose: 'doomed' });
+     await new Promise((begun) => void withoutNewLeases(${JSON.stringify(root)}, () => new Promise(begun)));`,
+  );
+  assert.deepEqual(
+    (await listLeases(root)).map(({ purpose }) => purpose),
+    ['doomed'],
+  );
+  await thread.terminate();
+  assert.deepEqual(await listLeases(root), []);
+  const lease = await takeLease(root, { purpose: 'next', signal: AbortSignal.timeout(5000) });
+  await lease.release();
+  assert.deepEqual(readdirSync(root), []);
+});
+
+test('where nothing is known of its thread, a lease in a living process lasts as long as it is renewed', async (t) => {
+  const root = tempDir(t);
+  mkdirSync(join(root, 'leases'));
+  const holder = { mark: processMark(), thread: '' };
+  const lease = { version: 1, purpose: 'x', holder, createdAt: 5, digests: [] };
+  writeFileSync(join(root, 'leases', 'runs.json'), JSON.stringify({ ...lease, expiresAt: Date.now() + 60_000 }));
+  writeFileSync(join(root, 'leases', 'ended.json'), JSON.stringify({ ...lease, expiresAt: Date.now() - 1 }));
+  assert.deepEqual(
+    (await listLeases(root)).map(({ id }) => id),
+    ['runs'],
+  );
 });
 
 test('the next lease to end takes the file of a dead one with it', async (t) => {

@@ -4,7 +4,8 @@ import { readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { tryLock, withLock } from '../../src/io/lock.js';
-import { isMarkAlive, processMark } from '../../src/io/process-mark.js';
+import { isMarkAlive, isThreadAlive, processMark, threadMark } from '../../src/io/process-mark.js';
+import { doomedThread } from '../support/doomed-thread.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const NOBODY = processMark().replace(/-\d+-\d+$/, '-4194303-77');
@@ -61,6 +62,40 @@ test("a process that died while it took a lock over is in nobody's way", async (
   assert.deepEqual(readdirSync(folder), []);
 });
 
+test('a thread that is terminated loses its locks while its process lives', async (t) => {
+  if (threadMark() === '') return t.skip('the system does not tell of threads');
+  const path = join(tempDir(t), 'x.lock');
+  const thread = await doomedThread(
+    `const { tryLock } = await import(${JSON.stringify(new URL('../../src/io/lock.js', import.meta.url).href)});
+     await tryLock(${JSON.stringify(path)});`,
+  );
+  assert.equal(await tryLock(path), undefined, 'it lives');
+  await thread.terminate();
+  await withLock(path, async () => {}, { signal: AbortSignal.timeout(5000) });
+  assert.deepEqual(readdirSync(dirname(path)), []);
+});
+
+test('where nothing is known of its thread, a holder in a living process may be silent for five minutes', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  writeFileSync(path, `${processMark()} 00`);
+  const silent = (seconds: number): void => {
+    const moment = new Date(Date.now() - seconds * 1000);
+    utimesSync(path, moment, moment);
+  };
+  silent(270);
+  assert.equal(await tryLock(path), undefined, 'it may work without a pause');
+  silent(330);
+  assert.ok(await tryLock(path));
+});
+
+test('a thread that is known to live keeps its lock, however silent it is', async (t) => {
+  if (threadMark() === '') return t.skip('the system does not tell of threads');
+  const path = join(tempDir(t), 'x.lock');
+  writeFileSync(path, `${processMark()} ${threadMark()} 00`);
+  utimesSync(path, 1, 1);
+  assert.equal(await tryLock(path), undefined);
+});
+
 test('a lock of another machine is respected until it is silent for a minute', async (t) => {
   const path = join(tempDir(t), 'x.lock');
   writeFileSync(path, '00000000-1-1 00');
@@ -112,6 +147,16 @@ test('marks: this process lives, one that ended does not, another machine is unk
   child.kill('SIGKILL');
   await new Promise((resolve) => child.once('exit', resolve));
   assert.equal(isMarkAlive(mark), false);
+});
+
+test('threads: this one lives, one that is not there does not; without numbers nothing is known', (t) => {
+  assert.equal(isThreadAlive(processMark(), ''), undefined);
+  assert.equal(isThreadAlive('nonsense', threadMark()), undefined);
+  if (threadMark() === '') return t.skip('the system does not tell of threads');
+  assert.equal(isThreadAlive(processMark(), threadMark()), true);
+  assert.equal(isThreadAlive(processMark(), '4194303-77'), false);
+  assert.equal(isThreadAlive(processMark(), `${threadMark()}7`), false, 'its number was given to another one');
+  assert.equal(isThreadAlive(NOBODY, threadMark()), undefined);
 });
 
 test("a number that was given to another process is not its former owner's life", () => {
