@@ -117,9 +117,12 @@ export class WorkerPool<Task, Result> {
     });
   }
 
-  /** Ends all workers; tasks that still run fail. A later task starts new ones. */
+  /** Ends the workers that have no task; those that work are kept. A later task starts new ones where it needs them. */
   async close(): Promise<void> {
-    await Promise.all([...this.#members].map((member) => member.worker.terminate()));
+    const idle = [...this.#members].filter(({ job }) => job === undefined);
+    // At once: a task that comes meanwhile must not be given to one that ends.
+    for (const member of idle) this.#members.delete(member);
+    await Promise.all(idle.map(({ worker }) => worker.terminate()));
   }
 
   #dispatch(): void {

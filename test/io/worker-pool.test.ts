@@ -93,6 +93,19 @@ test('a task that does not hear is ended with its worker', async (t) => {
   assert.equal(typeof (await pool.run({ do: 'thread' })), 'number');
 });
 
+test('closing ends idle workers only: what runs, and what comes meanwhile, is done', async (t) => {
+  const pool = makePool(t, 2);
+  const closed = gate();
+  const running = pool.run({ do: 'wait-for', gate: closed });
+  const idle = await pool.run({ do: 'thread' });
+  const closing = pool.close();
+  const next = pool.run({ do: 'thread' });
+  await closing;
+  assert.notEqual(await next, idle);
+  open(closed);
+  assert.equal(typeof (await running), 'number');
+});
+
 test('an entry that cannot be loaded fails the task', async (t) => {
   const pool = new WorkerPool(new URL('./no-such-entry.js', import.meta.url), { name: 'test', size: 1 });
   t.after(() => pool.close());
