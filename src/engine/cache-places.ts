@@ -1,5 +1,5 @@
 /** The two folders that caches lie in: images as they were fetched, and layers as they were extracted. */
-import { lstat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { BlobDir } from '../content/blob-dir.js';
 import { type ContentInfo, ContentStore } from '../content/content-store.js';
 import { OciLayout } from '../content/oci-layout.js';
@@ -44,6 +44,21 @@ export async function openLayerBlobs(root: string): Promise<BlobFolder | undefin
   if (!(await isThere(root))) return undefined;
   const store = await ContentStore.open(root);
   return { root, blobs: store.blobs, walk: () => store.walk() };
+}
+
+/** Whether two folders of blobs lie in one folder, however it is named: they have its lock and its leases together. */
+export async function isOneFolder(one: BlobFolder, other: BlobFolder): Promise<boolean> {
+  const [first, second] = await Promise.all([one, other].map(({ root }) => inSystem(root)));
+  return first !== undefined && first === second;
+}
+
+async function inSystem(path: string): Promise<string> {
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch (error) {
+    throw wrapSystemError(error, path);
+  }
 }
 
 /** Opens the image cache's layout. @throws RootfsError as `OciLayout.open` */

@@ -2,7 +2,14 @@
 import { listLeases } from '../content/lease.js';
 import type { LeaseInfo } from '../content/lease-info.js';
 import type { Digest } from '../spec/digest.js';
-import { type CachePlaces, cachePlaces, openImageBlobs, openImageLayout, openLayerBlobs } from './cache-places.js';
+import {
+  type CachePlaces,
+  cachePlaces,
+  isOneFolder,
+  openImageBlobs,
+  openImageLayout,
+  openLayerBlobs,
+} from './cache-places.js';
 import { readImages } from './cached-images.js';
 
 /** One image of the image cache. */
@@ -63,6 +70,7 @@ export async function listCache(places: CachePlaces = {}): Promise<CacheListing>
       layers.push({ diffId: digest, tarBytes: size, path: layerBlobs.blobs.path(digest), createdAt, usedAt });
     }
   }
+  const isOne = imageBlobs !== undefined && layerBlobs !== undefined && (await isOneFolder(imageBlobs, layerBlobs));
   return {
     imagesFolder: folders.images,
     layersFolder: folders.layers,
@@ -72,7 +80,7 @@ export async function listCache(places: CachePlaces = {}): Promise<CacheListing>
     layerBytes: layers.reduce((sum, { tarBytes }) => sum + tarBytes, 0),
     leases: [
       ...(imageBlobs === undefined ? [] : await listLeases(folders.images)),
-      ...(layerBlobs === undefined ? [] : await listLeases(folders.layers)),
+      ...(layerBlobs === undefined || isOne ? [] : await listLeases(folders.layers)),
     ],
   };
 }

@@ -9,6 +9,7 @@ import {
   type BlobFolder,
   type CachePlaces,
   cachePlaces,
+  isOneFolder,
   openImageBlobs,
   openImageLayout,
   openLayerBlobs,
@@ -65,19 +66,22 @@ export async function pruneCache(options: PruneOptions = {}): Promise<CachePruni
   const layers = await openLayerBlobs(folders.layers);
   const locked = <T>(folder: BlobFolder | undefined, work: (leases: readonly LeaseInfo[]) => Promise<T>): Promise<T> =>
     folder === undefined ? work([]) : withoutNewLeases(folder.root, work, { signal });
-  return locked(images, (imageLeases) =>
-    locked(layers, async (layerLeases) => {
-      const room = new Room(options);
-      if (images !== undefined) await addImages(room, images, imageLeases);
-      if (layers !== undefined) await addLayers(room, layers, layerLeases);
-      const pruned = await room.make();
-      if (options.dryRun !== true) {
-        await images?.blobs.sweep().catch(() => []);
-        await layers?.blobs.sweep().catch(() => []);
-      }
-      return pruned;
-    }),
-  );
+  const prune = async (imageLeases: readonly LeaseInfo[], layerLeases: readonly LeaseInfo[]): Promise<CachePruning> => {
+    const room = new Room(options);
+    if (images !== undefined) await addImages(room, images, imageLeases);
+    if (layers !== undefined) await addLayers(room, layers, layerLeases);
+    const pruned = await room.make();
+    if (options.dryRun !== true) {
+      await images?.blobs.sweep().catch(() => []);
+      await layers?.blobs.sweep().catch(() => []);
+    }
+    return pruned;
+  };
+  // The lock of a folder is taken once: a second time it would wait for itself.
+  if (images !== undefined && layers !== undefined && (await isOneFolder(images, layers))) {
+    return locked(images, (leases) => prune(leases, leases));
+  }
+  return locked(images, (imageLeases) => locked(layers, (layerLeases) => prune(imageLeases, layerLeases)));
 }
 
 /** Something that can be removed as a whole. */

@@ -1,6 +1,6 @@
 /** Listing, verifying and pruning the caches. */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { takeLease } from '../../src/content/lease.js';
@@ -211,6 +211,31 @@ test('two at once remove everything once', async (t) => {
   const counts = both.map(({ removed }) => removed.length).sort((a, b) => a - b);
   assert.equal(counts[0], 0);
   assert.equal(counts[1], 5);
+});
+
+test('one folder may be both, by one path or by two', async (t) => {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  registry.add('first', 'v1', first);
+  const images = tempDir(t);
+  const link = join(tempDir(t), 'link');
+  symlinkSync(images, link);
+  for (const layers of [images, link]) {
+    const cache = await openImageCache({ folder: images });
+    const fetched = await fetchImage(cache, `${registry.host}/first:v1`, { platform: 'linux/amd64' });
+    const rootfs = await openRootFS(cache, fetched, layers);
+    await cache.close();
+    const places = { images, layers, signal: AbortSignal.timeout(10_000) };
+    const { leases } = await listCache(places);
+    assert.equal(new Set(leases.map(({ id }) => id)).size, leases.length);
+    for (const { path } of rootfs.layers) assert.ok(existsSync(path));
+    await pruneCache({ ...places, maxSize: 0 });
+    for (const { path } of rootfs.layers) assert.ok(existsSync(path), 'it is in use');
+    await rootfs.close();
+    assert.equal((await pruneCache({ ...places, maxSize: 0 })).keptBytes, 0);
+    const after = await listCache(places);
+    assert.deepEqual([after.images, after.layers, after.imageBytes, after.layerBytes], [[], [], 0, 0]);
+  }
 });
 
 test('numbers are checked', async (t) => {
