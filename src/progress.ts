@@ -61,13 +61,18 @@ export type ProgressEvent =
     }
   | { readonly type: 'warning:raised'; readonly message: string };
 
-/** Hears progress events. It is called synchronously and should return at once; what it throws is ignored. */
+/**
+ * Hears progress events. It is called synchronously and should return at once; what it throws is ignored, and so is the
+ * promise of one that is async: nothing waits for it, and it may fail.
+ */
 export type ProgressListener = (event: ProgressEvent) => void;
 
-/** Hands an event to a listener, if there is one; a listener that throws is ignored. */
+/** Hands an event to a listener, if there is one; a listener that throws or rejects is ignored. */
 export function report(listener: ProgressListener | undefined, event: ProgressEvent): void {
   try {
-    listener?.(event);
+    const answer: unknown = listener?.(event);
+    // An async function is a listener too: its failure, which nobody else would hear, would end the process.
+    if (answer instanceof Object && 'then' in answer) Promise.resolve(answer).catch(() => {});
   } catch {
     // A display must not end the work it displays.
   }
