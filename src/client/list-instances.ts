@@ -2,7 +2,7 @@
 import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from '../content/content.js';
 import { listNames } from '../content/image-names.js';
 import { checkJobs } from '../image/copy-image.js';
-import { throwIfAborted } from '../io/abort.js';
+import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { report } from '../progress.js';
 import { compareInstances, type Instance } from '../registry/listed-instances.js';
@@ -65,7 +65,12 @@ async function resolved(
     [...tags],
     async (tag, siblings): Promise<{ readonly entry?: HeldEntry; readonly warning?: string }> => {
       try {
-        return { entry: { tag, descriptor: await source.resolve(tag, { signal: siblings, onProgress }) } };
+        return {
+          entry: {
+            tag,
+            descriptor: await untilAborted(source.resolve(tag, { signal: siblings, onProgress }), siblings),
+          },
+        };
       } catch (error) {
         throwIfAborted(signal);
         if (!isUnreadable(error)) throw error;
@@ -85,7 +90,8 @@ async function resolved(
 /** What a local source holds. */
 async function held(source: InstanceSource, call: CallOptions): Promise<readonly HeldEntry[]> {
   const found: HeldEntry[] = [];
-  for await (const entry of source.entries?.(call) ?? entriesByName(source, call)) found.push(entry);
+  const entries = source.entries?.(call) ?? entriesByName(source, call);
+  for await (const entry of eachUntilAborted(entries, call.signal)) found.push(entry);
   return found;
 }
 

@@ -10,7 +10,7 @@ import { DocumentReader } from '../image/document-reader.js';
 import type { ImageDocument } from '../image/image.js';
 import { imageFailure } from '../image/image-failure.js';
 import { imageName } from '../image/image-name.js';
-import { throwIfAborted } from '../io/abort.js';
+import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { LayerLimits } from '../layer/extract-options.js';
@@ -138,18 +138,20 @@ function counting(source: Fetcher, onProgress: CallOptions['onProgress']): Fetch
   return {
     fetch: async (target, options) => {
       const content = await source.fetch(target, options);
-      return Readable.from(counted(content, target, onProgress), { objectMode: false });
+      return Readable.from(counted(eachUntilAborted(content, options?.signal), target, onProgress), {
+        objectMode: false,
+      });
     },
   };
 }
 
 async function* counted(
-  content: Readable,
+  content: AsyncIterable<Uint8Array>,
   { digest, size }: Descriptor,
   onProgress: CallOptions['onProgress'],
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let copiedBytes = 0;
-  for await (const chunk of content as AsyncIterable<Uint8Array>) {
+  for await (const chunk of content) {
     copiedBytes += chunk.byteLength;
     report(onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
     yield chunk;

@@ -1,8 +1,9 @@
 /** Reading with proof: what everyone outside the hot path calls instead of `fetch`. */
 import { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
-import { abortStream, throwIfAborted } from '../io/abort.js';
+import { abortStream, throwIfAborted, untilAborted } from '../io/abort.js';
 import { asReadable } from '../io/as-readable.js';
+import { discard } from '../io/discard.js';
 import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { readChunks } from '../io/read-chunks.js';
 import { isMismatch, requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
@@ -35,8 +36,9 @@ export async function fetchVerified(source: Fetcher, target: Descriptor, options
   throwIfAborted(options.signal);
   const embedded = embeddedContent(target);
   if (embedded !== undefined) return abortStream(Readable.from([embedded], { objectMode: false }), options.signal);
-  const stream = asReadable(await source.fetch(target, { signal: options.signal, onProgress: options.onProgress }));
-  return abortStream(verifyStream(stream, target), options.signal);
+  const { signal, onProgress } = options;
+  const stream = asReadable(await untilAborted(source.fetch(target, { signal, onProgress }), signal, discard));
+  return abortStream(verifyStream(stream, target), signal);
 }
 
 /**

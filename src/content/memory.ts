@@ -1,7 +1,7 @@
 /** A store in memory: for tests, for small images, and as the shortest complete example of a `Target`. */
 import { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
-import { abortStream, throwIfAborted } from '../io/abort.js';
+import { abortStream, eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { discard, discardOnError } from '../io/discard.js';
 import { verifyChunks } from '../io/verify.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
@@ -49,8 +49,7 @@ export class MemoryStore implements Target, TagLister, Deleter {
     const present = await discardOnError(content, () => this.exists(expected, options));
     if (present && this.#blobs.get(expected.digest)?.bytes.length === expected.size) return discard(content);
     const chunks: Buffer[] = [];
-    for await (const chunk of verifyChunks(content, expected)) {
-      throwIfAborted(options.signal);
+    for await (const chunk of verifyChunks(eachUntilAborted(content, options.signal), expected)) {
       chunks.push(Buffer.from(chunk));
     }
     throwIfAborted(options.signal);

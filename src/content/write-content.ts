@@ -1,9 +1,10 @@
 /** Content into a piece of a file: fetched, verified and written at once, with as few writes as that takes. */
 import { closeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { throwIfAborted } from '../io/abort.js';
+import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
-import { isMismatch, Verifier } from '../io/verify.js';
+import { readChunks } from '../io/read-chunks.js';
+import { isMismatch, requireBytes, Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { absentBlob, openRegular, readAt } from './blob-file.js';
@@ -50,19 +51,22 @@ async function writeOnce(
   offset: number,
   call: CallOptions,
 ): Promise<void> {
+  const { signal = new AbortController().signal, onProgress } = call;
   const verifier = new Verifier(target);
-  const located = target.data === undefined ? await (source as Partial<BlobPath>).blobPath?.(target, call) : undefined;
+  const place = target.data === undefined ? (source as Partial<BlobPath>).blobPath?.(target, call) : undefined;
+  const located = await untilAborted(place, signal);
   if (located !== undefined) return copyLocated(located, target, verifier, file, offset, call);
   const writer = new FileWriter(file, offset);
   const embedded = embeddedContent(target);
-  const content = embedded === undefined ? await source.fetch(target, call) : [embedded];
-  for await (const chunk of content as AsyncIterable<Uint8Array>) {
-    throwIfAborted(call.signal);
+  const { digest, size } = target;
+  const take = (chunk: Uint8Array): Promise<void> | undefined => {
+    requireBytes(chunk, digest);
     verifier.update(chunk);
-    await writer.add(chunk);
-    const { receivedBytes: copiedBytes } = verifier;
-    report(call.onProgress, { type: 'blob:progressed', digest: target.digest, bytes: target.size, copiedBytes });
-  }
+    report(onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes: verifier.receivedBytes });
+    return writer.add(chunk);
+  };
+  if (embedded !== undefined) await take(embedded);
+  else await readChunks(Promise.resolve(source.fetch(target, call)), signal, take);
   verifier.end();
 }
 

@@ -1,6 +1,6 @@
 /** Content into a file of its own, verified while it is written: large content by another thread. */
 import type { FileHandle } from 'node:fs/promises';
-import { throwIfAborted } from '../io/abort.js';
+import { eachUntilAborted } from '../io/abort.js';
 import { FileSink } from '../io/file-sink.js';
 import { FileWriter } from '../io/file-writer.js';
 import { judgeContent, Verifier, verifyChunks } from '../io/verify.js';
@@ -36,8 +36,7 @@ export async function writeVerified(
     return;
   }
   const writer = new FileWriter(file, 0);
-  for await (const chunk of verifyChunks(content, expected)) {
-    throwIfAborted(signal);
+  for await (const chunk of verifyChunks(eachUntilAborted(content, signal), expected)) {
     await writer.add(chunk);
   }
 }

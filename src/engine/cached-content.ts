@@ -5,7 +5,9 @@ import type { Readable } from 'node:stream';
 import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher, Target } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
 import { type ErrorCode, RootfsError } from '../errors.js';
+import { eachUntilAborted, untilAborted } from '../io/abort.js';
 import { Semaphore } from '../io/concurrency.js';
+import { discard } from '../io/discard.js';
 import { withLock } from '../io/lock.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { isMismatch } from '../io/verify.js';
@@ -178,10 +180,10 @@ function incoming(target: Descriptor, origin: Fetcher, options: CallOptions): As
     async *[Symbol.asyncIterator]() {
       const { digest, size } = target;
       let copiedBytes = 0;
-      for await (const chunk of await origin.fetch(target, options)) {
-        const bytes = chunk as Uint8Array;
-        yield bytes;
-        copiedBytes += bytes.byteLength;
+      const content = await untilAborted(origin.fetch(target, options), options.signal, discard);
+      for await (const chunk of eachUntilAborted<Uint8Array>(content, options.signal)) {
+        yield chunk;
+        copiedBytes += chunk.byteLength;
         report(options.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
       }
     },

@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { CallOptions, Fetcher, Pusher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { eachUntilAborted, untilAborted } from '../io/abort.js';
+import { discard } from '../io/discard.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
@@ -35,8 +37,9 @@ export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigS
       let size = 0;
       // Its length is not known: as many bytes as a document may have, and one more that betrays a longer one.
       const target = { mediaType: MediaType.ociConfig, digest, size: MAX_DOCUMENT_BYTES };
-      for await (const chunk of await store.fetch(target, options)) {
-        const bytes = chunk as Uint8Array;
+      const signal = options?.signal;
+      const content = await untilAborted(store.fetch(target, options), signal, discard);
+      for await (const bytes of eachUntilAborted<Uint8Array>(content, signal)) {
         size += bytes.byteLength;
         if (size > MAX_DOCUMENT_BYTES) {
           throw new RootfsError('ERR_LIMIT_EXCEEDED', `${digest}: a config has at most ${MAX_DOCUMENT_BYTES} bytes`);

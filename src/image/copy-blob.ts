@@ -13,7 +13,8 @@ import type {
   ReadOnlyStorage,
 } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
-import { throwIfAborted } from '../io/abort.js';
+import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
+import { discard } from '../io/discard.js';
 import { readChunks, type TakeChunk } from '../io/read-chunks.js';
 import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
@@ -97,9 +98,12 @@ class BlobContent implements ChunkSource {
       return;
     }
     let copiedBytes = offset;
-    for await (const chunk of await this.#open(offset)) {
-      yield chunk as Uint8Array;
-      copiedBytes += (chunk as Uint8Array).byteLength;
+    const { signal } = this.#call;
+    // A source that hangs hears of no abort: whoever reads this does.
+    const content = await untilAborted(this.#open(offset), signal, discard);
+    for await (const chunk of eachUntilAborted(content, signal)) {
+      yield chunk;
+      copiedBytes += chunk.byteLength;
       report(this.#call.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
     }
   }
@@ -157,8 +161,8 @@ async function* readLocated(
 
 /** A file under the blob's name that has another length is no blob: another program was interrupted there. */
 async function isPresent(destination: ReadOnlyStorage, target: Descriptor, call: CallOptions): Promise<boolean> {
-  if (!(await destination.exists(target, call))) return false;
-  const located = await (destination as Partial<BlobPath>).blobPath?.(target, call);
+  if (!(await untilAborted(destination.exists(target, call), call.signal))) return false;
+  const located = await untilAborted((destination as Partial<BlobPath>).blobPath?.(target, call), call.signal);
   return located === undefined || located.size === target.size;
 }
 

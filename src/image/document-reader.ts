@@ -2,6 +2,7 @@
 import type { CallOptions, Distruster, ReadOnlyTarget, ReferenceFetcher } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
+import { untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { isMismatch } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -54,11 +55,15 @@ export class DocumentReader {
     const parser = loadDocuments();
     parser.catch(() => {});
     if (!canFetchReference(this.#source)) {
-      const descriptor = await this.#source.resolve(this.#reference, { signal, onProgress });
+      const descriptor = await untilAborted(this.#source.resolve(this.#reference, { signal, onProgress }), signal);
       this.#checkPinned(descriptor);
       return this.#parse(descriptor, await this.#bytes(descriptor), this.name, parser);
     }
-    const { descriptor, content } = await this.#source.fetchReference(this.#reference, { signal, onProgress });
+    const { descriptor, content } = await untilAborted(
+      this.#source.fetchReference(this.#reference, { signal, onProgress }),
+      signal,
+      (late) => discard(late.content),
+    );
     try {
       this.#checkPinned(descriptor);
       const bytes = await readVerified(

@@ -1,6 +1,7 @@
 /** What a reference points at, by its bytes. */
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
+import { untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -23,8 +24,10 @@ export async function fetchDescriptor(
   const { signal, onProgress } = options;
   const call = { signal, onProgress };
   try {
-    if (!canFetchReference(source)) return await source.resolve(reference, call);
-    const { descriptor, content } = await source.fetchReference(reference, call);
+    if (!canFetchReference(source)) return await untilAborted(source.resolve(reference, call), signal);
+    const { descriptor, content } = await untilAborted(source.fetchReference(reference, call), signal, (late) =>
+      discard(late.content),
+    );
     try {
       await readVerified({ fetch: async () => content }, bareDescriptor(descriptor), call);
       return descriptor;

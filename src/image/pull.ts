@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { ReadOnlyTarget, TagLister } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { eachUntilAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { isDigest } from '../spec/digest.js';
 import { hostPlatform, normalizePlatform, type Platform, parsePlatform } from '../spec/platform.js';
@@ -87,7 +88,9 @@ export async function allTags(
     throw new RootfsError('ERR_UNSUPPORTED', `${imageName(source, '')}: it has no tags; name one image`);
   }
   const wanted: WantedImage[] = [];
-  for await (const reference of source.tags(options)) wanted.push({ reference, listed: true });
+  for await (const reference of eachUntilAborted(source.tags(options), options.signal)) {
+    wanted.push({ reference, listed: true });
+  }
   return wanted;
 }
 

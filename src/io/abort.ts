@@ -1,5 +1,12 @@
 /** What an abort looks like in this house: the caller's own reason, unchanged. */
 import type { Readable } from 'node:stream';
+import { discard } from './discard.js';
+
+// Kept from when this was loaded: another process does not go by the fake clock of somebody's tests.
+const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+
+/** How long what was told to end may take for it before it is left to itself, in milliseconds. */
+export const CLOSE_GRACE_MS = 500;
 
 /** Throws the signal's reason if it is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -29,8 +36,84 @@ export function abortStream<T extends Readable>(stream: T, signal: AbortSignal |
   return stream;
 }
 
-// Kept from when this was loaded: another process does not go by the fake clock of somebody's tests.
-const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
+/**
+ * Waits for somebody else's work, at most until the signal aborts; then throws its reason. Work that hangs cannot end
+ * itself: it is left alone, and heard no more.
+ *
+ * @param late Gets what comes after the abort, to let go of it.
+ */
+export async function untilAborted<T>(
+  work: Promise<T> | T,
+  signal: AbortSignal | undefined,
+  late: (result: T) => void = () => {},
+): Promise<T> {
+  if (signal === undefined) return work;
+  const working = Promise.resolve(work);
+  let abort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([aborted, working]);
+  } catch (error) {
+    working.then(late, () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/**
+ * The items of somebody else's source, at most until the signal aborts; then throws its reason. A source that hangs is
+ * told to end, and left to itself where it does not within half a second; any other has ended when this has. As with
+ * `for await`, a list is a source too.
+ */
+export async function* eachUntilAborted<T>(
+  source: AsyncIterable<T> | Iterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void, undefined> {
+  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  let isOver = false;
+  try {
+    for (;;) {
+      throwIfAborted(signal);
+      let next: IteratorResult<T, unknown>;
+      try {
+        next = await untilAborted(iterator.next(), signal);
+      } catch (error) {
+        // What has failed is over. What was left in the middle is not.
+        isOver = signal?.aborted !== true;
+        throw error;
+      }
+      if (next.done === true) {
+        isOver = true;
+        return;
+      }
+      yield next.value;
+    }
+  } finally {
+    if (signal?.aborted === true) discard(source as AsyncIterable<never>);
+    if (!isOver) await ended(iterator, signal);
+  }
+}
+
+/** Ends an iterator; whoever ends it has a result or an error already. One that hangs does not take its end. */
+async function ended(
+  iterator: AsyncIterator<unknown> | Iterator<unknown>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const ending = (async () => iterator.return?.())().catch(() => {});
+  if (signal?.aborted !== true) return void (await untilAborted(ending, signal).catch(() => {}));
+  await new Promise<void>((resolve) => {
+    const timer = startTimer(resolve, CLOSE_GRACE_MS);
+    void ending.then(() => {
+      stopTimer(timer);
+      resolve();
+    });
+  });
+}
 
 /** Waits, at most until the signal aborts; then throws its reason. */
 export async function delay(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {

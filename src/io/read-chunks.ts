@@ -1,6 +1,7 @@
 /** Reading a stream to its end without copies, with an end that comes even when the stream itself does not hear. */
 import type { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
+import { CLOSE_GRACE_MS, untilAborted } from './abort.js';
 import { asReadable } from './as-readable.js';
 import { discard } from './discard.js';
 
@@ -12,9 +13,6 @@ export interface ChunkGiver {
   giveChunks(take: (chunk: Uint8Array) => boolean): void;
   goOn(): void;
 }
-
-/** How long a destroyed stream may take to close before it is left to itself, in milliseconds. */
-const CLOSE_GRACE_MS = 500;
 
 /**
  * Takes a chunk, which is good until this returns, or until the promise that it returns is kept: until then no further
@@ -32,7 +30,7 @@ export type TakeChunk = (chunk: Uint8Array) => Promise<void> | 'enough' | undefi
  *   closes before its end, or was read or destroyed before it came here; `ERR_INTERNAL` where it is none
  */
 export async function readChunks(opening: Promise<Readable>, signal: AbortSignal, take: TakeChunk): Promise<void> {
-  const stream = asReadable(await opened(opening, signal));
+  const stream = asReadable(await untilAborted(opening, signal, discard));
   try {
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => reject(signal.reason);
@@ -95,23 +93,6 @@ export async function readChunks(opening: Promise<Readable>, signal: AbortSignal
 
 function isGiver(stream: Readable): stream is Readable & ChunkGiver {
   return typeof (stream as Partial<ChunkGiver>).giveChunks === 'function';
-}
-
-async function opened(opening: Promise<Readable>, signal: AbortSignal): Promise<Readable> {
-  let abort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    if (signal.aborted) abort();
-  });
-  try {
-    return await Promise.race([opening, aborted]);
-  } catch (error) {
-    opening.then(discard, () => {});
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }
 
 async function destroyed(stream: Readable, error?: unknown): Promise<void> {

@@ -7,7 +7,7 @@
 import { stat } from 'node:fs/promises';
 import { uptime } from 'node:process';
 import type { BlobDir } from '../content/blob-dir.js';
-import { delay } from '../io/abort.js';
+import { delay, untilAborted } from '../io/abort.js';
 import { type ReleaseLock, tryLock } from '../io/lock.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageLayer } from '../spec/image-layer.js';
@@ -42,7 +42,7 @@ export async function claimLayer(
 ): Promise<ClaimedLayer> {
   const key = `${store.root}\0${layer.descriptor.digest}\0${layer.diffId ?? ''}`;
   for (let other = underWay.get(key); other !== undefined; other = underWay.get(key)) {
-    const claimed = await settledOrAborted(other, signal);
+    const claimed = await untilAborted(other, signal);
     if (claimed !== undefined) return { ...claimed, cached: true };
   }
   const attempt = claimBetweenProcesses(store, layer, signal, extract, patienceMs);
@@ -55,20 +55,6 @@ export async function claimLayer(
     return await attempt;
   } finally {
     if (underWay.get(key) === entry) underWay.delete(key);
-  }
-}
-
-async function settledOrAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let abort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }
 

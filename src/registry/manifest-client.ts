@@ -1,7 +1,7 @@
 /** The manifests of one repository: asked for, fetched, stored, named. */
 import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
-import { throwIfAborted } from '../io/abort.js';
+import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
 import { verifyBytes } from '../io/verify.js';
 import { report } from '../progress.js';
@@ -155,7 +155,7 @@ export class ManifestClient {
    */
   async push(target: Descriptor, content: AsyncIterable<Uint8Array>, call: CallOptions): Promise<void> {
     const { name } = this.askDigest(target.digest);
-    const bytes = await readLimited(content, MAX_MANIFEST_BYTES, name);
+    const bytes = await readLimited(eachUntilAborted(content, call.signal), MAX_MANIFEST_BYTES, name);
     verifyBytes(bytes, target, name);
     const kept = await putManifest(target, bytes, target.digest, this.#upload(name), call);
     const subject = kept ? undefined : subjectOf(bytes);

@@ -30,7 +30,7 @@ export async function pushBlob(
   call: CallOptions,
 ): Promise<void> {
   const { session, subject } = context;
-  const content = new UploadContent(source, target, subject.name);
+  const content = new UploadContent(source, target, subject.name, call.signal);
   const piece = session.settings.uploadChunkBytes;
   const whole = target.size <= Math.min(SMALL_BYTES, piece ?? SMALL_BYTES);
   const endTurn = await uploadTurn(subject.registry, session.settings.maxConnectionsPerHost, source, call.signal);

@@ -1,5 +1,6 @@
 /** Content on its way up: read once, checked as it is read, and replayed where an upload has to go back. */
 import { RootfsError } from '../errors.js';
+import { eachUntilAborted } from '../io/abort.js';
 import { type ExpectedContent, Verifier } from '../io/verify.js';
 
 /** How many bytes behind the reading position are kept for going back. */
@@ -26,6 +27,7 @@ export class ContentFailure extends Error {}
 export class UploadContent {
   readonly #content: AsyncIterable<Uint8Array>;
   readonly #subject: string;
+  readonly #signal: AbortSignal | undefined;
   readonly #verifier: Verifier;
   /** Bytes that the verifier has seen: each byte once, however often it is read. */
   #verified = 0;
@@ -37,9 +39,11 @@ export class UploadContent {
   #judged = false;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(content: AsyncIterable<Uint8Array>, expected: ExpectedContent, subject: string) {
+  /** @param signal Ends the reading, also where the content hangs. */
+  constructor(content: AsyncIterable<Uint8Array>, expected: ExpectedContent, subject: string, signal?: AbortSignal) {
     this.#content = content;
     this.#subject = subject;
+    this.#signal = signal;
     this.#verifier = new Verifier(expected, subject);
   }
 
@@ -160,7 +164,7 @@ export class UploadContent {
 
   #iterate(): AsyncIterator<Uint8Array> {
     const from = this.#position > 0 && isSeekable(this.#content) ? this.#content.from(this.#position) : this.#content;
-    return from[Symbol.asyncIterator]();
+    return eachUntilAborted(from, this.#signal);
   }
 }
 

@@ -238,3 +238,23 @@ test('a store in memory, by its names', async () => {
   const [instance] = [...(await listInstances(store)).values()];
   assert.deepEqual([instance?.digest, instance?.tags], [young.descriptor.digest, ['a', 'b']]);
 });
+
+test('an abort is heard while an own source hangs in its list, or in a name', async () => {
+  const never = (): Promise<never> => new Promise(() => {});
+  const endless = new MemoryStore();
+  endless.tags = async function* () {
+    yield* [];
+    await never();
+  };
+  const deaf = new MemoryStore();
+  deaf.tags = async function* () {
+    yield 'v1';
+  };
+  deaf.resolve = never;
+  for (const source of [endless, deaf]) {
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    setTimeout(() => abort.abort(reason), 20);
+    await assert.rejects(listInstances(source, { signal: abort.signal }), (error) => error === reason);
+  }
+});

@@ -27,6 +27,26 @@ test('data inside the descriptor is used without asking, after it was checked', 
   assert.equal(source.asked, 0);
 });
 
+test('an abort is heard while the source opens nothing; what it opens afterwards is destroyed', async () => {
+  let open = (_: Readable): void => {};
+  const source = {
+    fetch: () =>
+      new Promise<Readable>((resolve) => {
+        open = resolve;
+      }),
+  };
+  for (const read of [fetchVerified, readVerified]) {
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    setTimeout(() => abort.abort(reason), 20);
+    await assert.rejects(read(source, target, { signal: abort.signal }), (error) => error === reason);
+    const late = Readable.from([bytes]);
+    open(late);
+    await new Promise((turn) => setImmediate(turn));
+    assert.ok(late.destroyed);
+  }
+});
+
 test('data that is not what the descriptor names is refused', async () => {
   const cases: [string, string][] = [
     [Buffer.from('{"b":"document"}').toString('base64'), 'ERR_DIGEST_MISMATCH'],

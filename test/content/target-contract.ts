@@ -301,6 +301,20 @@ export function writeContract(
     assert.equal(await target.exists(blob), false);
   });
 
+  test(`${name}: an abort ends a push whose content hangs`, { timeout: 20_000 }, async (t) => {
+    const target = await make(t);
+    const reason = new Error('enough');
+    const hanging = async function* (): AsyncGenerator<Uint8Array> {
+      yield first.bytes.subarray(0, 1);
+      await new Promise(() => {});
+    };
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(reason), 50);
+    const pushing = target.push(blob, hanging(), { signal: controller.signal });
+    await assert.rejects(pushing, (error) => error === reason);
+    assert.equal(await target.exists(blob), false);
+  });
+
   test(`${name}: tags move; a tag of what is not there is refused`, async (t) => {
     const target = await make(t);
     const other = image()

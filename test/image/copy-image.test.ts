@@ -14,6 +14,7 @@ import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { type Built, image, index, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
+import { hangingSource } from '../support/hanging-source.js';
 import { memoryWith } from '../support/memory-with.js';
 import { sampleIndex } from '../support/sample-index.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -308,6 +309,39 @@ test('options are checked, and an abort ends a copy with its own reason', async 
     }),
     (error) => error === reason,
   );
+});
+
+test('an abort is heard while an own source hangs, wherever it is copied to', { timeout: 60_000 }, async (t) => {
+  const { built } = sampleIndex();
+  const source = await memoryWith(built);
+  const to = await registryWith(t);
+  const destinations = [
+    new MemoryStore(),
+    createRepository(`${to.host}/to/app`),
+    await OciLayout.open(join(tempDir(t), 'layout'), { create: true }),
+  ];
+  for (const destination of destinations) {
+    for (const place of ['stream', 'fetch', 'resolve'] as const) {
+      const hanging = hangingSource(source, place);
+      const abort = new AbortController();
+      const reason = new Error('enough');
+      setTimeout(() => abort.abort(reason), 50);
+      const copying = copyImage(hanging, 'v1', destination, 'v1', { signal: abort.signal });
+      await assert.rejects(copying, (error) => error === reason, `${destination.constructor.name}: ${place}`);
+      for (const stream of hanging.opened) assert.ok(stream.destroyed);
+    }
+  }
+});
+
+test('an abort is heard while a destination of its own does not say what it has', async () => {
+  const { built } = sampleIndex();
+  const destination = new MemoryStore();
+  destination.exists = () => new Promise(() => {});
+  const reason = new Error('enough');
+  const abort = new AbortController();
+  setTimeout(() => abort.abort(reason), 50);
+  const copying = copyImage(await memoryWith(built), 'v1', destination, 'v1', { signal: abort.signal });
+  await assert.rejects(copying, (error) => error === reason);
 });
 
 test('an upload that is refused fails with its code and leaves no tag', async (t) => {

@@ -12,6 +12,7 @@ import { DockerArchive } from '../../src/content/docker-archive.js';
 import { readVerified } from '../../src/content/fetch-verified.js';
 import { OciArchive } from '../../src/content/oci-archive.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
+import { downloadImage } from '../../src/image/image-folder.js';
 import { archiveFileName, pull, pullAllTags } from '../../src/image/pull.js';
 import { writeArchive } from '../../src/image/write-archive.js';
 import { openSource } from '../../src/open.js';
@@ -21,6 +22,8 @@ import { createRepository } from '../../src/registry/repository.js';
 import { readTarFile } from '../../src/tar/read-tar-file.js';
 import { type Built, image, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
+import { hangingSource } from '../support/hanging-source.js';
+import { memoryWith } from '../support/memory-with.js';
 import { sampleIndex } from '../support/sample-index.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -480,6 +483,30 @@ async function dirOf(source: Parameters<typeof writeArchive>[0], folder: string)
   await writeArchive(source, [{ reference: 'other' }], { form: 'dir', path });
   return path;
 }
+
+test('an abort is heard while an own source hangs, and nothing is left', { timeout: 60_000 }, async (t) => {
+  const { built } = sampleIndex();
+  const source = await memoryWith(built);
+  const folder = tempDir(t);
+  for (const place of ['stream', 'fetch', 'resolve'] as const) {
+    const hanging = hangingSource(source, place);
+    const verbs: Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>> = {
+      plain: (signal) => pull(hanging, 'v1', join(folder, 'x.tar'), { ...AMD64, name: 'a:b', signal }),
+      gzip: (signal) => pull(hanging, 'v1', join(folder, 'x.tar.gz'), { ...AMD64, name: 'a:b', signal }),
+      dir: (signal) =>
+        writeArchive(hanging, [{ reference: 'v1' }], { form: 'dir', path: join(folder, 'd') }, { ...AMD64, signal }),
+      folder: (signal) => downloadImage(hanging, 'v1', { ...AMD64, name: 'a:b', parent: folder, signal }),
+    };
+    for (const [name, verb] of Object.entries(verbs)) {
+      const abort = new AbortController();
+      const reason = new Error('enough');
+      setTimeout(() => abort.abort(reason), 50);
+      await assert.rejects(verb(abort.signal), (error) => error === reason, `${name}: ${place}`);
+    }
+    for (const stream of hanging.opened) assert.ok(stream.destroyed);
+  }
+  assert.deepEqual(readdirSync(folder), []);
+});
 
 test('an abort ends a pull with its own reason and leaves nothing', async (t) => {
   const { built, amd64 } = sampleIndex();
