@@ -30,7 +30,11 @@ export interface ContentInfo {
 export interface ContentReader extends Closable, AsyncDisposable {
   /** Length in bytes. */
   readonly size: number;
-  /** Fills `buffer` from `position`; returns how many bytes came, fewer only at the blob's end. */
+  /**
+   * Fills `buffer` from `position`; returns how many bytes came, fewer only at the blob's end.
+   *
+   * @throws RootfsError `ERR_RANGE_INVALID` (a position that is none), `ERR_FILESYSTEM`
+   */
   read(buffer: Uint8Array, position: number): Promise<number>;
 }
 
@@ -108,6 +112,14 @@ export class ContentStore {
     return {
       size: stat.size,
       async read(buffer, position) {
+        // The system takes -1 for the place where it stands, and others for 0.
+        if (!Number.isSafeInteger(position) || position < 0) {
+          throw new RootfsError(
+            'ERR_RANGE_INVALID',
+            `${digest}: ${position} is not a position; expected a whole number of bytes, 0 or more`,
+            { detail: { digest, position: String(position), size: stat.size } },
+          );
+        }
         let done = 0;
         while (done < buffer.byteLength) {
           const from = done;

@@ -226,6 +226,9 @@ test('readerAt reads at any place', async (t) => {
   assert.deepEqual(buffer, bytes.subarray(4, 14));
   assert.equal(await reader.read(buffer, bytes.length - 3), 3);
   assert.equal(await reader.read(buffer, bytes.length), 0);
+  for (const position of [-1, Number.NaN, 1.5]) {
+    await assert.rejects(reader.read(buffer, position), { code: 'ERR_RANGE_INVALID', message: /is not a position/ });
+  }
   await reader.close();
   await reader.close();
   await assert.rejects(store.readerAt(`sha256:${'0'.repeat(64)}`), { code: 'ERR_NOT_FOUND' });
