@@ -24,7 +24,7 @@ export interface ProcessOptions {
 export interface ResolvedProcess {
   /** At least one element; not looked up in `PATH`. */
   readonly argv: readonly string[];
-  /** `NAME=value`, each name once. `PATH` and `HOME` are always there. */
+  /** `NAME=value`, each name once. `PATH` and `HOME` are there unless `env`, or the image's, takes them away. */
   readonly env: readonly string[];
   /** An absolute path inside the root; it need not be there. */
   readonly cwd: string;

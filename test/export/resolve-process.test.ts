@@ -107,6 +107,7 @@ test('arguments, environment and directory: image first, options over it', async
   assert.deepEqual((await resolve(t, config, { entrypoint: ['/sh'] })).argv, ['/sh']);
   assert.deepEqual((await resolve(t, config, { entrypoint: [], args: ['ls'] })).argv, ['ls']);
   assert.equal((await resolve(t, {})).cwd, '/');
+  assert.deepEqual((await resolve(t, {}, { env: ['PATH', 'HOME'] })).env, []);
 });
 
 test('no command is an error, and so are options that are none', async (t) => {
