@@ -5,6 +5,7 @@
  */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import { bareMediaType } from '../spec/media-types.js';
 import type { Subject } from './answer-error.js';
@@ -156,7 +157,12 @@ export async function* listNames(
 ): AsyncGenerator<string, void, undefined> {
   const reader = new NameReader(field, request.subject, call);
   const pages = { ...request, entries: (page: Page) => reader.read(page), keyOf: (name: string) => name };
-  for await (const names of listPages(session, pages, call)) yield* names ?? [];
+  for await (const names of listPages(session, pages, call)) {
+    for (const name of names ?? []) {
+      throwIfAborted(call.signal);
+      yield name;
+    }
+  }
 }
 
 function tellLoop(subject: Subject, call: CallOptions): void {

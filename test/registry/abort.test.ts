@@ -38,6 +38,16 @@ test('aborted before it starts: nothing is asked', async (t) => {
   assert.equal(registry.log.requests.length, 0);
 });
 
+test('aborted between the names of one page: no further name comes', async (t) => {
+  const [registry, repository] = await serve(t, {});
+  registry.add('app', 'v2', built);
+  const controller = new AbortController();
+  const tags = repository.tags({ signal: controller.signal });
+  assert.equal((await tags.next()).done, false);
+  controller.abort(REASON);
+  await assert.rejects(tags.next(), isReason);
+});
+
 for (const [title, options, count] of [
   ['while the headers are waited for', { faults: [{ on: 'manifest', do: 'silence' }] }, 1],
   ['while the body is waited for', { faults: [{ on: 'manifest', do: 'stall', after: 3 }] }, 1],
