@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, realpathSync, statSync, utimesSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { Directory } from '../io/directory.js';
 import { readMountTable } from '../io/mount-table.js';
 import { loadNative, nativeMissing } from '../io/native.js';
@@ -31,7 +32,11 @@ export interface WritableCopy {
   readonly notMounted?: string | undefined;
   /** A shell command that mounts it, for who may. */
   readonly command: string;
-  /** Takes the mount away; what was written stays in `upper`. Does nothing where nothing is mounted. */
+  /**
+   * Takes the mount away; what was written stays in `upper`. Does nothing where nothing is mounted.
+   *
+   * @throws RootfsError `ERR_BUSY` (somebody uses it), `ERR_PERMISSION`, `ERR_FILESYSTEM`; it may be called again
+   */
   unmount(): void;
 }
 
@@ -49,6 +54,7 @@ export interface WritableCopy {
  */
 export function createWritableCopy(base: string, run: string, options: WritableCopyOptions = {}): WritableCopy {
   const { path: lower, facts } = openBase(base);
+  const place = absolutePath(run, 'run');
   const powers = readPowers();
   const userXattr = facts?.userXattr ?? !powers.root;
   if (facts !== undefined && !facts.userXattr && !powers.root) {
@@ -59,9 +65,9 @@ export function createWritableCopy(base: string, run: string, options: WritableC
   }
   const tail = userXattr ? ',userxattr' : '';
   const commandFor = (path: string): string => mountCommand(lower, path, facts, tail);
-  refuseEarlierCopy(run, commandFor);
-  const wasThere = statSync(run, { throwIfNoEntry: false }) !== undefined;
-  const destination = openDestination(run);
+  refuseEarlierCopy(place, commandFor);
+  const wasThere = statSync(place, { throwIfNoEntry: false }) !== undefined;
+  const destination = openDestination(place);
   try {
     for (const name of ['upper', 'work', 'merged']) mkdirSync(destination.root.at(name), 0o700);
     likeRoot(
@@ -93,10 +99,22 @@ export function createWritableCopy(base: string, run: string, options: WritableC
     notMounted,
     command,
     unmount: () => {
-      if (mounted) loadNative()?.unmount(merged);
+      if (mounted) takeDown(merged);
       mounted = false;
     },
   };
+}
+
+function takeDown(merged: string): void {
+  try {
+    loadNative()?.unmount(merged);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EBUSY') throw wrapSystemError(error, merged);
+    throw new RootfsError('ERR_BUSY', `${merged}: somebody still uses it; end what runs there, and unmount it again`, {
+      cause: error,
+      detail: { path: merged },
+    });
+  }
 }
 
 function mountCommand(lower: string, run: string, facts: OverlayFacts | undefined, tail: string): string {
@@ -143,7 +161,7 @@ function takeBack(path: string, wasThere: boolean): void {
 
 function openBase(base: string): { readonly path: string; readonly facts: OverlayFacts | undefined } {
   try {
-    const path = realpathSync(base);
+    const path = realpathSync(absolutePath(base, 'base'));
     if (!lstatSync(path).isDirectory()) {
       throw new RootfsError('ERR_OPTION_INVALID', `${base}: expected a directory to make a writable copy of`);
     }

@@ -1,7 +1,17 @@
 /** The overlay form, mounted: what it shows is what unpack writes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type OverlayOptions, writeOverlay } from '../../src/export/overlay.js';
@@ -214,6 +224,9 @@ test('a writable copy shares what is below and keeps what is written', { skip: m
       writeFileSync(join(copy.merged, 'etc', 'passwd'), 'mine');
       rmSync(join(copy.merged, 'back'), { recursive: true });
       assert.equal(readFileSync(join(copy.upper, 'etc', 'passwd'), 'utf8'), 'mine');
+      const user = openSync(copy.merged, 'r');
+      assert.throws(() => copy.unmount(), { code: 'ERR_BUSY', message: /somebody still uses it/ });
+      closeSync(user);
     } finally {
       copy.unmount();
       copy.unmount();
@@ -252,6 +265,12 @@ test('a base that is not there, not a directory, or not whole is refused', async
   writeFileSync(join(folder, 'file'), '');
   mkdirSync(join(folder, 'odd'));
   writeFileSync(join(folder, 'odd', 'overlay.json'), '{"version":1,"links":["../../etc"]}');
+  for (const [base, run] of [
+    ['', join(folder, 'run')],
+    [folder, ''],
+  ] as const) {
+    assert.throws(() => createWritableCopy(base, run), { code: 'ERR_OPTION_INVALID', message: /is no path/ });
+  }
   assert.throws(() => createWritableCopy(join(folder, 'no'), join(folder, 'run')), { code: 'ERR_NOT_FOUND' });
   assert.throws(() => createWritableCopy(join(folder, 'file'), join(folder, 'run')), { code: 'ERR_OPTION_INVALID' });
   assert.throws(() => createWritableCopy(join(folder, 'odd'), join(folder, 'run')), { code: 'ERR_LAYOUT_INVALID' });
