@@ -10,7 +10,7 @@ import { openOutputStream } from '../content/open-output-stream.js';
 import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-place.js';
 import { type WriteMembersOptions, writeFolder, writeTar } from '../content/write-members.js';
 import { RootfsError } from '../errors.js';
-import { throwIfAborted } from '../io/abort.js';
+import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
 import { type ProgressListener, report } from '../progress.js';
@@ -255,7 +255,7 @@ async function writeMembers(
     const take = options.write ?? writeStdout;
     for await (const chunk of packed) {
       throwIfAborted(options.signal);
-      await take(chunk as Uint8Array);
+      await untilAborted(take(chunk as Uint8Array), options.signal);
     }
   });
 }

@@ -508,6 +508,18 @@ test('an abort is heard while an own source hangs, and nothing is left', { timeo
   assert.deepEqual(readdirSync(folder), []);
 });
 
+test('an abort is heard while what takes an archive hangs', { timeout: 20_000 }, async () => {
+  const source = await memoryWith(sampleIndex().built);
+  const abort = new AbortController();
+  const reason = new Error('enough');
+  const write = (): Promise<void> => {
+    setTimeout(() => abort.abort(reason), 20);
+    return new Promise(() => {});
+  };
+  const pulling = pull(source, 'v1', '-', { ...AMD64, name: 'a:b', signal: abort.signal, write });
+  await assert.rejects(pulling, (error) => error === reason);
+});
+
 test('an abort ends a pull with its own reason and leaves nothing', async (t) => {
   const { built, amd64 } = sampleIndex();
   const registry = await registryWith(t, { v1: built });
