@@ -75,6 +75,7 @@ export {
 // export
 export { type BundleOptions, type BundleResult, writeBundle } from './export/bundle.js';
 export { type ErofsLayer, type ErofsOptions, type ErofsResult, writeErofs } from './export/erofs.js';
+export { findOverlay, overlayPlace } from './export/find-overlay.js';
 export { flatten, flattenTo } from './export/flatten.js';
 export { type FlattenFileResult, flattenFile, type TreeSource } from './export/flatten-file.js';
 export type { FlattenOptions } from './export/flatten-options.js';
@@ -86,8 +87,9 @@ export { type MkfsResult, type SquashfsOptions, writeSquashfs } from './export/m
 export { type MountOptions, type MountResult, mountRootFS } from './export/mount.js';
 export { type ListedMount, listMounts, type MountRecord } from './export/mount-record.js';
 export { checkMount } from './export/mountpoint.js';
-export { type OverlayOptions, type OverlayResult, writeOverlay } from './export/overlay.js';
-export type { OverlayFacts } from './export/overlay-facts.js';
+export { type OverlayResult, writeOverlay } from './export/overlay.js';
+export type { OverlayFacts, OverlayOrigin } from './export/overlay-facts.js';
+export type { OverlayOptions } from './export/overlay-options.js';
 export { type PathFilter, type PathPatterns, pathFilter } from './export/path-filter.js';
 export { type ProcessOptions, type ResolvedProcess, resolveProcess } from './export/resolve-process.js';
 export { type UnmountOptions, type UnmountResult, unmountRootFS } from './export/unmount.js';

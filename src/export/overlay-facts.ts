@@ -2,12 +2,28 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
+import type { Digest } from '../spec/digest.js';
 
 /** The file in an overlay directory that says how to mount it. */
 export const OVERLAY_FILE = 'overlay.json';
 
 /** Mount options end here, in bytes: one page, less the NUL. */
 export const MAX_MOUNT_OPTIONS = 4095;
+
+/** What decides what an overlay holds: which image, and all that changes how it is written. */
+export interface OverlayOrigin {
+  /** Digest of the image's manifest; absent where it was not said. */
+  readonly image?: Digest | undefined;
+  /** Who wrote it: `root`, `uid-1000`. What cannot be kept without root is kept otherwise, or not at all. */
+  readonly writer: string;
+  /** As `container:host:size`, with commas between; empty: every id is its own. */
+  readonly uidMap: string;
+  readonly gidMap: string;
+  readonly sameOwner: boolean;
+  readonly allowLoss: boolean;
+  readonly userXattr: boolean;
+  readonly whiteouts: 'device' | 'xattr';
+}
 
 /** How an overlay directory is mounted; all paths are relative to it. */
 export interface OverlayFacts {
@@ -20,6 +36,8 @@ export interface OverlayFacts {
   readonly options: string;
   /** Marks are `user.overlay.*` attributes: mounts need the option `userxattr`. */
   readonly userXattr: boolean;
+  /** Absent in what older versions wrote: it is mounted as ever, and given to nobody who asks for an image. */
+  readonly origin?: OverlayOrigin | undefined;
 }
 
 /**
@@ -38,10 +56,10 @@ export function readOverlayFacts(path: string): OverlayFacts | undefined {
     throw error;
   }
   try {
-    const { version, links, lowerdir, options, userXattr } = JSON.parse(text) as OverlayFacts;
+    const { version, links, lowerdir, options, userXattr, origin } = JSON.parse(text) as OverlayFacts;
     const sound = Array.isArray(links) && links.length > 0 && links.every((link) => /^l\/[0-9ef]{1,4}$/.test(link));
     if (version === 1 && sound && lowerdir === links.toReversed().join(':'))
-      return { version, links, lowerdir, options, userXattr: userXattr === true };
+      return { version, links, lowerdir, options, userXattr: userXattr === true, origin: origin ?? undefined };
   } catch (error) {
     throw new RootfsError('ERR_LAYOUT_INVALID', `${file}: expected JSON; write the overlay again`, { cause: error });
   }

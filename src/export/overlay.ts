@@ -10,24 +10,9 @@ import { openDestination } from './destination.js';
 import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
 import { MAX_MOUNT_OPTIONS, OVERLAY_FILE, type OverlayFacts, shellQuote } from './overlay-facts.js';
+import { type OverlayOptions, overlayOrigin } from './overlay-options.js';
 import type { Marks } from './plan-unpack.js';
-import { readPowers } from './powers.js';
 import { unpackMarked } from './unpack.js';
-import type { UnpackOptions } from './unpack-options.js';
-
-/** Options of `writeOverlay`. */
-export interface OverlayOptions extends Omit<UnpackOptions, 'include' | 'exclude' | 'ownershipFile'> {
-  /**
-   * Marks are `user.overlay.*` attributes, for mounts with the option `userxattr`: what user namespaces need. Default:
-   * whether this process has no root.
-   */
-  readonly userXattr?: boolean | undefined;
-  /**
-   * Removed names are character devices 0:0 (every kernel), or empty files with an attribute (Linux 6.7 and later, for
-   * file systems that take no device nodes). Default `device`.
-   */
-  readonly whiteouts?: 'device' | 'xattr' | undefined;
-}
 
 /** What `writeOverlay` made. */
 export interface OverlayResult extends OverlayFacts {
@@ -41,7 +26,7 @@ export interface OverlayResult extends OverlayFacts {
 
 /**
  * Writes one directory for each layer, as overlayfs stacks them: `layers/0` is the base, `l/0` a short link to it,
- * `overlay.json` says how to mount. The directory is for its owner alone, since layers may hold setuid programs.
+ * `overlay.json` says how to mount, and of what it was written. The directory is for its owner alone, since layers may hold setuid programs.
  *
  * A mount shows what `unpack` writes, with these differences, which all engines on overlayfs share: a directory of a
  * layer hides a symbolic link of that name below it (in `unpack` the link is followed); hard links between layers are
@@ -59,12 +44,11 @@ export async function writeOverlay(
   dst: string,
   options: OverlayOptions = {},
 ): Promise<OverlayResult> {
-  const { signal, whiteouts = 'device', userXattr = !readPowers().root } = options;
-  if (whiteouts !== 'device' && whiteouts !== 'xattr') {
-    throw new RootfsError('ERR_OPTION_INVALID', `whiteouts: expected device or xattr, found ${String(whiteouts)}`);
-  }
+  const { signal } = options;
+  const origin = overlayOrigin(options);
+  const { userXattr, whiteouts } = origin;
   signal?.throwIfAborted();
-  const facts = mountFacts(layers.length, userXattr);
+  const facts: OverlayFacts = { ...mountFacts(layers.length, userXattr), origin };
   const destination = openDestination(dst);
   try {
     const { root, workingPath } = destination;
@@ -185,7 +169,8 @@ export const overlayForm: Form = {
   summary: 'one directory for each layer, for overlayfs to stack',
   makes: 'directory',
   async write(input, dst, options) {
-    const detail = await writeOverlay(input.layers, dst, options);
+    const image = input.image.manifest.descriptor.digest;
+    const detail = await writeOverlay(input.layers, dst, { ...options, image });
     return { form: 'overlay', path: detail.path, detail };
   },
 };

@@ -1,4 +1,5 @@
 /** What this process may do to files: change owners, make devices. Asked once, before anything is planned. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type IdMap, mapId } from './id-map.js';
 
@@ -13,6 +14,8 @@ export interface Powers {
   readonly umask: number;
   /** Whether a file may be given to this user and group. An ordinary user stands for root and gives to nobody. */
   mayOwn(uid: number, gid: number): boolean;
+  /** A name for these powers, fit for a file: `root`, `uid-1000`. Who has another writes the same image otherwise. */
+  readonly writer: string;
 }
 
 const CAP_CHOWN = 1n << 0n;
@@ -27,8 +30,9 @@ export function readPowers(): Powers {
   const outermost = uidMaps === undefined || coversAll(uidMaps);
   const capabilities = readCapabilities();
   const mayChown = capabilities === undefined ? uid === 0 : (capabilities & CAP_CHOWN) !== 0n;
+  const root = uid === 0 && outermost;
   return {
-    root: uid === 0 && outermost,
+    root,
     uid,
     gid,
     umask,
@@ -36,7 +40,17 @@ export function readPowers(): Powers {
       if (!mayChown) return uid === 0 && wantedUid === uid && wantedGid === gid;
       return mapId(uidMaps, wantedUid) !== undefined && mapId(gidMaps, wantedGid) !== undefined;
     },
+    writer: outermost && mayChown === (uid === 0) ? nameOf(uid) : `${nameOf(uid)}-${mark(mayChown, uidMaps, gidMaps)}`,
   };
+}
+
+function nameOf(uid: number): string {
+  return uid === 0 ? 'root' : `uid-${uid}`;
+}
+
+/** What is unusual, in few letters: a user namespace has its ids, and who runs may have more or less than is common. */
+function mark(...facts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 8);
 }
 
 function coversAll(maps: readonly IdMap[]): boolean {

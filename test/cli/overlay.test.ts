@@ -1,16 +1,24 @@
 /** `rootfs overlay` and `prepareRootfs`: written once, used again. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { prepareRootfs, RootfsError } from '../../src/index.js';
+import { findOverlay, prepareRootfs, RootfsError } from '../../src/index.js';
+import { image, LayerBuilder, writeLayout } from '../../src/testing/testing.js';
 import { REPOSITORY, rootfs } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const IMAGE = `oci:${join(REPOSITORY, 'fixtures/hello')}`;
+const MAPS = ['--uid-map', '0:100000:65536', '--gid-map', '0:100000:65536'];
 const root = process.getuid?.() === 0;
 const LINUX = process.platform === 'linux' ? false : 'overlayfs is Linux';
+
+/** The overlays of a store, and whatever else lies beside them. */
+function basesIn(store: string): string[] {
+  const folder = join(store, 'overlay');
+  return readdirSync(folder).flatMap((writer) => readdirSync(join(folder, writer)).map((name) => join(writer, name)));
+}
 
 test('one directory a layer, and the mount command', { skip: LINUX }, async (t) => {
   const folder = tempDir(t);
@@ -47,7 +55,7 @@ test('two writable copies of one image do not see each other', { skip: LINUX }, 
       assert.equal(existsSync(join(copy.merged, 'tmp/mine')), false);
       writeFileSync(join(copy.merged, 'tmp/mine'), run);
     }
-    assert.equal(readdirSync(join(folder, 'store', 'overlay')).length, 1, 'one base for both');
+    assert.equal(basesIn(join(folder, 'store')).length, 1, 'one base for both');
   } finally {
     for (const run of runs) {
       try {
@@ -70,10 +78,109 @@ test('four writable copies at once share one base, whoever writes it', { skip: L
       done.map(({ code, stderr }) => `${code} ${stderr}`.trim()),
       ['0', '0', '0', '0'],
     );
-    assert.equal(readdirSync(join(folder, 'store', 'overlay')).length, 1, 'one base for all');
+    assert.equal(basesIn(join(folder, 'store')).length, 1, 'one base for all');
   } finally {
     for (const run of runs) spawnSync('umount', [join(run, 'merged')], { stdio: 'ignore' });
   }
+});
+
+test('--rw takes the overlay in --dst only for the image and the options it was written for', {
+  skip: LINUX,
+}, async (t) => {
+  const folder = tempDir(t);
+  const layer = new LayerBuilder().dir('etc').file('etc/other', 'other').tar();
+  await writeLayout(join(folder, 'other'), { latest: image().layer(layer).build() });
+  const dst = join(folder, 'over');
+  const run = (name: string, ...words: readonly string[]): ReturnType<typeof rootfs> =>
+    rootfs(['overlay', '-q', '--store', join(folder, 'store'), '--dst', dst, '--rw', join(folder, name), ...words]);
+  try {
+    for (const name of ['one', 'two']) {
+      const done = await run(name, IMAGE);
+      assert.equal(done.code, 0, done.stderr);
+    }
+    const others: readonly (readonly [RegExp, readonly string[]])[] = [
+      [/image: expected sha256:\w+, found sha256:\w+;/, [`oci:${join(folder, 'other')}:latest`]],
+      [/uidMap: expected 0:100000:65536, found none, gidMap: expected 0:100000:65536, found none;/, [...MAPS, IMAGE]],
+      [/sameOwner: expected false, found true;/, ['--no-same-owner', IMAGE]],
+      [/allowLoss: expected true, found false;/, ['--allow-loss', IMAGE]],
+      [/whiteouts: expected xattr, found device;/, ['--whiteouts', 'xattr', IMAGE]],
+      [/userXattr: expected/, [root ? '--user-xattr' : '--no-user-xattr', IMAGE]],
+    ];
+    for (const [difference, words] of others) {
+      const { code, stderr } = await run('three', ...words);
+      assert.equal(code, 2, `${words}: ${stderr}`);
+      assert.match(stderr, /over: the overlay there is another: .*name another folder, or remove this one/);
+      assert.match(stderr, difference);
+      assert.equal(existsSync(join(folder, 'three')), false);
+    }
+    const facts = JSON.parse(readFileSync(join(dst, 'overlay.json'), 'utf8'));
+    writeFileSync(join(dst, 'overlay.json'), JSON.stringify({ ...facts, origin: undefined }));
+    const older = await run('three', IMAGE);
+    assert.equal(older.code, 2, older.stderr);
+    assert.match(older.stderr, /an older version wrote it/);
+  } finally {
+    for (const name of ['one', 'two', 'three'])
+      spawnSync('umount', [join(folder, name, 'merged')], { stdio: 'ignore' });
+  }
+});
+
+test('in a store, what is asked for otherwise has another place', { skip: LINUX }, async (t) => {
+  const folder = tempDir(t);
+  for (const first of ['plain', 'mapped']) {
+    const store = join(folder, `store-${first}`);
+    const runs: string[] = [];
+    const copy = async (name: string, ...words: readonly string[]): Promise<string> => {
+      runs.push(join(folder, `${name}-${first}`));
+      const done = await rootfs([
+        'overlay',
+        '-q',
+        '--json',
+        '--store',
+        store,
+        '--rw',
+        runs.at(-1) ?? '',
+        ...words,
+        IMAGE,
+      ]);
+      assert.equal(done.code, 0, done.stderr);
+      return (JSON.parse(done.stdout) as { base: string }).base;
+    };
+    try {
+      const maps = root ? MAPS : ['--no-same-owner'];
+      const bases = new Map<string, string>();
+      for (const kind of first === 'plain' ? ['plain', 'mapped'] : ['mapped', 'plain']) {
+        bases.set(kind, await copy(kind, ...(kind === 'plain' ? [] : maps)));
+      }
+      const [plain = '', mapped = ''] = [bases.get('plain'), bases.get('mapped')];
+      assert.notEqual(plain, mapped);
+      assert.equal(await copy('again', ...maps), mapped);
+      assert.equal(basesIn(store).length, 2);
+      if (root) {
+        assert.equal(lstatSync(join(plain, 'layers/0/lib')).uid, 0);
+        assert.equal(lstatSync(join(mapped, 'layers/0/lib')).uid, 100_000);
+      }
+    } finally {
+      for (const run of runs) spawnSync('umount', [join(run, 'merged')], { stdio: 'ignore' });
+    }
+  }
+});
+
+test('an overlay in the hands of somebody else is not used', {
+  skip: root ? LINUX : 'needs root to give away',
+}, async (t) => {
+  const folder = tempDir(t);
+  const dst = join(folder, 'over');
+  const { path } = await prepareRootfs(IMAGE, {
+    store: join(folder, 'store'),
+    platform: 'linux/amd64',
+    form: 'overlay',
+    dst,
+  });
+  const options = { image: JSON.parse(readFileSync(join(path, 'overlay.json'), 'utf8')).origin.image };
+  assert.ok(findOverlay(dst, options) !== undefined);
+  chownSync(dst, 65534, 65534);
+  assert.throws(() => findOverlay(dst, options), { code: 'ERR_OPTION_INVALID', message: /found one of user 65534/ });
+  assert.equal(findOverlay(folder, options), undefined, 'there is none');
 });
 
 test('prepareRootfs: one call, and the second one finds it there', async (t) => {
@@ -102,7 +209,7 @@ test('several runs started at once share the base that one of them wrote', { ski
   try {
     const ends = await Promise.all(runs.map((run) => rootfs(['overlay', '-q', '--store', store, '--rw', run, IMAGE])));
     for (const { code, stderr } of ends) assert.equal(code, 0, stderr);
-    assert.equal(readdirSync(join(store, 'overlay')).length, 1, 'one base, and nothing half written');
+    assert.equal(basesIn(store).length, 1, 'one base, and nothing half written');
   } finally {
     for (const run of runs) spawnSync('umount', [join(run, 'merged')], { stdio: 'ignore' });
   }

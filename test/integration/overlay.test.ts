@@ -14,7 +14,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type OverlayOptions, writeOverlay } from '../../src/export/overlay.js';
+import { writeOverlay } from '../../src/export/overlay.js';
+import type { OverlayOptions } from '../../src/export/overlay-options.js';
 import { unpack } from '../../src/export/unpack.js';
 import { createWritableCopy } from '../../src/export/writable-copy.js';
 import { loadNative, nativeMissing } from '../../src/io/native.js';

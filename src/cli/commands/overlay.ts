@@ -1,7 +1,15 @@
 /** `rootfs overlay`: one directory for each layer, and writable copies of them, a run each. */
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { createWritableCopy, type Image, RootfsError, writeOverlay } from '../../index.js';
+import {
+  createWritableCopy,
+  findOverlay,
+  type Image,
+  type OverlayOptions,
+  overlayPlace,
+  RootfsError,
+  writeOverlay,
+} from '../../index.js';
 import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { makeFolder } from '../make-folder.js';
@@ -15,21 +23,24 @@ const FILE_OPTIONS = Object.fromEntries(
   Object.entries(UNPACK_OPTIONS).filter(([name]) => !['include', 'exclude', 'keep-dirlinks'].includes(name)),
 );
 
+type Options = Omit<OverlayOptions, 'image'>;
+
 interface Place {
   readonly path: string;
   readonly reuse: boolean;
 }
 
 /**
- * Where the overlay goes: `--dst`, or beside the layers, named by the image and by how it is marked. What the options
+ * Where the overlay goes: `--dst`, or beside the layers, named by the image and by how it is written. What the options
  * say is looked at before the image is asked for.
  */
-async function placeOf(args: Arguments): Promise<(image: Image) => Place> {
+async function placeOf(args: Arguments, options: Options): Promise<(image: Image) => Place> {
   const dst = text(args, 'dst');
   await requireRun(text(args, 'rw'));
   if (dst !== undefined) {
     const place = { path: resolve(dst), reuse: text(args, 'rw') !== undefined };
-    if (!(place.reuse && isWritten(place.path))) await requireEmpty('--dst', place.path);
+    // Whether it is the one that is asked for shows when the image is known.
+    if (!(place.reuse && existsSync(join(place.path, 'overlay.json')))) await requireEmpty('--dst', place.path);
     return () => place;
   }
   const store = storeFolder(args);
@@ -39,15 +50,11 @@ async function placeOf(args: Arguments): Promise<(image: Image) => Place> {
       'overlay: --dst is missing; name the directory to make; see rootfs overlay --help',
     );
   }
-  return (image) => besideLayers(args, store, image);
+  return (image) => ({ path: overlayPlace(store, image.manifest.descriptor.digest, options), reuse: true });
 }
 
 /** The place was taken: before it was opened, or before what was written could go there. */
 const TAKEN: ReadonlySet<string> = new Set(['ERR_OPTION_INVALID', 'ERR_BUSY']);
-
-function isWritten(path: string): boolean {
-  return existsSync(join(path, 'overlay.json'));
-}
 
 /** What an earlier run left is told by who makes copies: it knows how to mount that again. */
 async function requireRun(rw: string | undefined): Promise<void> {
@@ -55,48 +62,49 @@ async function requireRun(rw: string | undefined): Promise<void> {
   await requireEmpty('--rw', resolve(rw));
 }
 
-function besideLayers(args: Arguments, store: string, image: Image): Place {
-  const { digest } = image.manifest.descriptor;
-  const marks = (flag(args, 'user-xattr') ?? process.getuid?.() !== 0) ? 'user' : 'trusted';
-  return { path: join(store, 'overlay', `${digest.slice(digest.indexOf(':') + 1)}-${marks}`), reuse: true };
+function overlayArguments(args: Arguments): Options {
+  const { include: _include, exclude: _exclude, ...options } = unpackArguments(args);
+  return {
+    ...options,
+    userXattr: flag(args, 'user-xattr'),
+    whiteouts: text(args, 'whiteouts') === 'xattr' ? 'xattr' : 'device',
+  };
 }
 
 async function write(
   args: Arguments,
   context: Context,
 ): Promise<{ path: string; command?: string | undefined; json: unknown }> {
-  const { include: _include, exclude: _exclude, ...options } = unpackArguments(args);
-  const place = await placeOf(args);
+  const asked = overlayArguments(args);
+  const place = await placeOf(args, asked);
   return withImage(args, context, async (image, opened) => {
     const { path, reuse } = place(image);
+    const options = { ...asked, image: image.manifest.descriptor.digest };
     const found = { path, json: { path, reused: true } };
-    if (reuse && isWritten(path)) return found;
+    if (reuse && findOverlay(path, options) !== undefined) return found;
+    const { signal, onProgress } = context;
     try {
       const result = await withStore(args, context, image, opened, ({ layers }) =>
-        within(args, dirname(path), () =>
-          writeOverlay(layers, path, {
-            ...options,
-            userXattr: flag(args, 'user-xattr'),
-            whiteouts: text(args, 'whiteouts') === 'xattr' ? 'xattr' : 'device',
-            signal: context.signal,
-            onProgress: context.onProgress,
-          }),
-        ),
+        within(args, dirname(path), () => writeOverlay(layers, path, { ...options, signal, onProgress })),
       );
       return { path, command: result.command, json: { ...result, reused: false } };
     } catch (error) {
       // Many runs are started at once, and one of them was first.
-      if (reuse && error instanceof RootfsError && TAKEN.has(error.code) && isWritten(path)) return found;
+      const taken = reuse && error instanceof RootfsError && TAKEN.has(error.code);
+      if (taken && findOverlay(path, options) !== undefined) return found;
       throw error;
     }
   });
 }
 
-/** Makes the folder of a store's overlays, where the overlay goes there, and removes it if it stays empty. */
+/**
+ * Makes the folder of a store's overlays, where the overlay goes there, and removes it if it stays empty. Nobody else
+ * may write in it: it is trusted later.
+ */
 async function within<T>(args: Arguments, folder: string, use: () => Promise<T>): Promise<T> {
   if (text(args, 'dst') !== undefined) return use();
   const option = args['store'] === undefined ? 'layer store' : '--store';
-  const made = await makeFolder(option, folder, undefined, 'name a place that can be written with --dst');
+  const made = await makeFolder(option, folder, 0o700, 'name a place that can be written with --dst');
   try {
     return await use();
   } catch (error) {
@@ -109,7 +117,7 @@ async function within<T>(args: Arguments, folder: string, use: () => Promise<T>)
 export const overlay: Command = {
   positionals: [IMAGE_POSITIONAL],
   options: {
-    dst: { type: 'string', describe: 'Directory to make; absent or empty. With --rw: used again when it is there' },
+    dst: { type: 'string', describe: 'Directory to make; absent or empty. With --rw: used again if it is this image' },
     rw: { type: 'string', describe: 'Make RUN/{upper,work,merged}, a writable copy, and mount it if you may' },
     'user-xattr': {
       type: 'boolean',
