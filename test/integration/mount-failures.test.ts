@@ -20,7 +20,7 @@ import {
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { mountRootFS } from '../../src/export/mount.js';
+import { type MountResult, mountRootFS } from '../../src/export/mount.js';
 import { unmountRootFS } from '../../src/export/unmount.js';
 import { loadNative, MountFlag } from '../../src/io/native.js';
 import { image, LayerBuilder, writeLayout } from '../../src/testing/testing.js';
@@ -91,6 +91,29 @@ test('metadata that is cut, of other bytes, or in the hands of others is made an
       if (damage === 'superblock') chmodSync(metadata, 0o666);
       if (damage === 'writable by others') chownSync(metadata, 65534, 0);
     }
+  });
+});
+
+test('a mount that was allowed to lose does not serve one that is not', { skip }, async (t) => {
+  const folder = mountFolder(t);
+  const store = join(folder, 'store');
+  const root = join(folder, 'root');
+  const layer = new LayerBuilder().file('f', 'x', { xattrs: { 'user.ok': 'v', 'user.big': 'x'.repeat(65_536) } });
+  await writeLayout(join(folder, 'layout'), { latest: image().layer(layer.tar()).build() });
+  await withLayers(`oci:${join(folder, 'layout')}:latest`, store, async (rootfs) => {
+    const mount = async (allowLoss: boolean): Promise<MountResult> => {
+      const made = await mountRootFS(rootfs, root, store, { allowLoss });
+      await unmountRootFS(root, { store });
+      return made;
+    };
+    await assert.rejects(mount(false), { code: 'ERR_WOULD_LOSE' });
+    const { metadata, reused } = await mount(true);
+    assert.equal(reused, false);
+    await assert.rejects(mount(false), { code: 'ERR_WOULD_LOSE' });
+    assert.equal((await mount(true)).reused, true);
+    // As older versions left it: nobody knows what it lost.
+    rmSync(metadata.replace(/erofs$/, 'json'));
+    await assert.rejects(mount(false), { code: 'ERR_WOULD_LOSE' });
   });
 });
 
