@@ -3,10 +3,11 @@
  *
  * It strings the verbs together and knows none of their insides; a form that is there already is used again.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from './errors.js';
 import { findForm } from './export/forms.js';
+import { readPowers } from './export/powers.js';
 import { fetchImage } from './image/fetch-image.js';
 import type { Image } from './image/image.js';
 import { absolutePath } from './io/absolute-path.js';
@@ -26,7 +27,10 @@ export interface PrepareOptions extends OpenOptions {
   readonly store?: string | undefined;
   /** A name of `FORMS`: `directory` (default), `tar`, `overlay`, `bundle`, `erofs`. */
   readonly form?: string | undefined;
-  /** Where the form goes: absent, or an empty directory. Default: `<store>/<form>/<manifest digest>`, used again. */
+  /**
+   * Where the form goes: absent, or an empty directory. Default: `<store>/<form>/<who writes>/<manifest digest>`, used
+   * again. `SOURCE_DATE_EPOCH` is part of the name where a form's times depend on it.
+   */
   readonly dst?: string | undefined;
   /** Default: linux on this machine's processor. */
   readonly platform?: Platform | string | undefined;
@@ -49,18 +53,29 @@ export interface PreparedRootfs {
 /** The place was taken: before it was opened, or before what was written could go there. */
 const TAKEN: ReadonlySet<string> = new Set(['ERR_OPTION_INVALID', 'ERR_BUSY']);
 
+/** Why a folder cannot be trusted to hold what this user put there, as what was found instead; `undefined`: it can. */
+function whyNotOwn(folder: string): string | undefined {
+  const self = process.geteuid?.();
+  if (self === undefined) return undefined;
+  const { uid, mode } = statSync(folder);
+  if (uid !== self) return `one of user ${uid}`;
+  return (mode & 0o022) === 0 ? undefined : `mode 0${(mode & 0o7777).toString(8)}`;
+}
+
 /**
  * Makes the root file system of an image ready: resolves, fetches what is missing, verifies, writes the form.
  *
- * A form in its default place is shared by who asks for the same image: it must not be written to. Layers stay in the
+ * A form in its default place is shared by who asks for the same image as the same user: it must not be written to.
+ * What an ordinary user wrote is not given to root, nor the other way round. Layers stay in the
  * store for the next image. Whoever asks for one that is being written, in this process or another, waits and gets it
  * as `reused`. A call that fails leaves layers that are whole, and no form.
  *
  * @param reference What `openSource` takes.
- * @throws RootfsError what `openSource`, `fetchImage`, `openRootFS`, `mergeLayers` and the form's verb throw
+ * @throws RootfsError `ERR_PERMISSION` where others may write in the folder of the default place; what `openSource`, `fetchImage`, `openRootFS`, `mergeLayers` and the form's verb throw
  */
 export async function prepareRootfs(reference: string, options: PrepareOptions = {}): Promise<PreparedRootfs> {
   const form = findForm(options.form ?? 'directory');
+  const variant = form.variant?.();
   const store = absolutePath(options.store ?? cacheFolder('layers-v1'), 'store');
   const dst = options.dst === undefined ? undefined : absolutePath(options.dst, 'dst');
   const { signal, onProgress, platform } = options;
@@ -69,15 +84,25 @@ export async function prepareRootfs(reference: string, options: PrepareOptions =
     const image = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
     const { digest } = image.manifest.descriptor;
     const own = dst === undefined;
-    const path = dst ?? join(store, form.name, digest.slice(digest.indexOf(':') + 1));
-    const reused = (): boolean => own && existsSync(path);
+    const name = `${digest.slice(digest.indexOf(':') + 1)}${variant === undefined ? '' : `-${variant}`}`;
+    const folder = join(store, form.name, readPowers().writer);
+    const path = dst ?? join(folder, name);
+    const reused = (): boolean => own && existsSync(path) && whyNotOwn(folder) === undefined;
     const found: PreparedRootfs = { path, form: form.name, image, reused: true, detail: undefined };
     if (reused()) return found;
-    const parent = own ? join(store, form.name) : store;
+    const parent = own ? folder : store;
     try {
       makeFolders(parent, { mode: 0o700 });
     } catch (error) {
       throw wrapSystemError(error, parent, 'name a store that can be made and written');
+    }
+    const foreign = own ? whyNotOwn(folder) : undefined;
+    if (foreign !== undefined) {
+      throw new RootfsError(
+        'ERR_PERMISSION',
+        `${folder}: expected a folder that only this user may write, found ${foreign}; remove it, or name another store`,
+        { detail: { path: folder } },
+      );
     }
     const write = async (): Promise<PreparedRootfs> => {
       if (reused()) return found;

@@ -8,7 +8,7 @@ import { openFifo } from '../io/open-fifo.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { FileOutput } from './file-output.js';
-import type { FlattenOptions } from './flatten-options.js';
+import { type FlattenOptions, latestTime } from './flatten-options.js';
 import type { Form } from './form.js';
 import { DirectOutput, type TarOutput } from './tar-output.js';
 import { workingPath } from './working-name.js';
@@ -103,6 +103,10 @@ export const tarForm: Form = {
   name: 'tar',
   summary: 'one deterministic tar of the merged tree',
   makes: 'file',
+  variant: () => {
+    const latest = latestTime();
+    return Number.isFinite(latest) ? `epoch-${latest}` : undefined;
+  },
   async write(input, dst, options) {
     const detail = await flattenFile(() => input.tree(), input.layers, dst, options);
     return { form: 'tar', path: detail.path, detail };

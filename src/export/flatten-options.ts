@@ -28,7 +28,13 @@ export function chooseMembers(
   return { tree, layers, selected, latest };
 }
 
-function latestTime(option: number | undefined): number {
+/**
+ * The latest time that a tar has, in seconds since the epoch; infinite where times stay as they are.
+ *
+ * @param option Counts before `SOURCE_DATE_EPOCH`.
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export function latestTime(option?: number): number {
   const given = option ?? process.env['SOURCE_DATE_EPOCH'];
   if (given === undefined || given === '') return Number.POSITIVE_INFINITY;
   const seconds = typeof given === 'number' || /^[0-9]{1,15}$/.test(given) ? Number(given) : Number.NaN;

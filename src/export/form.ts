@@ -31,6 +31,13 @@ export interface Form {
   readonly summary: string;
   readonly makes: 'directory' | 'file';
   /**
+   * What the environment changes in what is written, in a word fit for a file's name; `undefined`: nothing. A form
+   * without it depends on its input and on who writes alone.
+   *
+   * @throws RootfsError `ERR_OPTION_INVALID`
+   */
+  variant?(): string | undefined;
+  /**
    * Writes it with the defaults of its own verb. `dst` is absent, or an empty directory for forms that make one; a
    * failed call leaves nothing.
    *
