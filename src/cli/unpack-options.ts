@@ -2,6 +2,7 @@
 import type { Options } from 'yargs';
 import { type MergeOptions, parseIdMap, pathFilter, type UnpackOptions, type UnpackResult } from '../index.js';
 import type { Arguments, Context } from './command.js';
+import { noteLosses } from './note-losses.js';
 import { flag } from './options.js';
 import { formatCount } from './quantity.js';
 
@@ -51,16 +52,9 @@ export function unpackArguments(args: Arguments): UnpackOptions {
   };
 }
 
-/** Tells on stderr what of the image is not on disk as it is in the image. */
+/** Tells on stderr what of the image is not on disk as it is in the image. Of what is never written, warnings told. */
 export function noteUnpacked(result: UnpackResult, context: Context): void {
-  for (const { what, entries, example } of result.losses) {
-    context.note(
-      `rootfs: warning: ${what} of ${formatCount(entries, 'entry', 'entries')} are lost, ${example} among them`,
-    );
-  }
-  for (const [name, entries] of Object.entries(result.skippedXattrs)) {
-    context.note(`rootfs: note: ${name} of ${formatCount(entries, 'entry', 'entries')} is not written`);
-  }
+  noteLosses(result.losses, context);
   if (result.absent.length > 0) {
     context.note(
       `rootfs: note: ${formatCount(result.absent.length, 'device is', 'devices are')} recorded, not made: ${result.absent.slice(0, 3).join(', ')}`,

@@ -20,6 +20,7 @@ import { writePlannedErofs } from './erofs-write.js';
 import type { Form } from './form.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import { closeLayers, openLayers } from './layer-files.js';
+import { warnOfSkipped } from './skipped-xattr.js';
 import type { Loss } from './unpack-options.js';
 import { appendVerity, type VerityRoot } from './verity.js';
 
@@ -61,7 +62,7 @@ export interface ErofsResult {
  *
  * The same tree over the same layers gives the same bytes, its UUID among them. Every path, type, mode, owner, time to
  * the nanosecond, extended attribute and hard link is kept; `security.selinux` and the attributes of overlayfs are
- * never written, as `unpack` does. The file appears under its name when it is complete; one that is there is replaced.
+ * never written, as `unpack` does, and a warning says so. The file appears under its name when it is complete; one that is there is replaced.
  *
  * @param layers What the tree was made from, base first.
  * @param out Path of the image: a new name, or a regular file.
@@ -98,7 +99,7 @@ export async function writeErofs(
   const devices = plan.devices.map((at) => layers[at] as ErofsLayer);
   const files = openLayers(layers);
   try {
-    return await intoPlace(path, async ({ fd }) => {
+    const result: ErofsResult = await intoPlace(path, async ({ fd }) => {
       const written = await writePlannedErofs(fd, {
         plan,
         tree,
@@ -121,6 +122,8 @@ export async function writeErofs(
         ...(root === undefined ? {} : { verity: root }),
       };
     });
+    warnOfSkipped(result.skippedXattrs, options);
+    return result;
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, path);

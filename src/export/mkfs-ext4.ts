@@ -22,6 +22,7 @@ import { readsTar, TAR_ENVIRONMENT } from './mkfs-ext4-tar.js';
 import { writeContentTree } from './mkfs-ext4-tree.js';
 import type { MkfsResult } from './mkfs-squashfs.js';
 import { type FoundTool, findTool, runTool } from './mkfs-tool.js';
+import { warnOfSkipped } from './skipped-xattr.js';
 
 /** Options of `writeExt4`. */
 export interface Ext4Options extends CallOptions {
@@ -95,13 +96,15 @@ export async function writeExt4(
       await completeImage({ tool, image: file.path, scratch: work, signal }, fitted.tree, fromTar);
       return statSync(file.path).size;
     });
+    const skippedXattrs = Object.fromEntries(fitted.skippedXattrs);
+    warnOfSkipped(skippedXattrs, options);
     return {
       path,
       imageBytes,
       tool: make.name,
       input: fromTar ? 'tar' : 'directory',
       losses: fitted.losses.list(),
-      skippedXattrs: Object.fromEntries(fitted.skippedXattrs),
+      skippedXattrs,
     };
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;

@@ -19,6 +19,7 @@ import { intoPlace, requireReplaceable } from './image-file.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
 import { type FoundTool, findTool, runTool, type Tool } from './mkfs-tool.js';
 import type { LossList } from './plan-unpack.js';
+import { warnOfSkipped } from './skipped-xattr.js';
 import type { Loss } from './unpack-options.js';
 
 /** Options of `writeSquashfs`. */
@@ -90,13 +91,15 @@ export async function writeSquashfs(
       await runTool(tool, args, { input, signal, env });
       return statSync(file.path).size;
     });
+    const skippedXattrs = Object.fromEntries(fitted.skippedXattrs);
+    warnOfSkipped(skippedXattrs, options);
     return {
       path,
       imageBytes,
       tool: tool.name,
       input: 'tar',
       losses: fitted.losses.list(),
-      skippedXattrs: Object.fromEntries(fitted.skippedXattrs),
+      skippedXattrs,
     };
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;

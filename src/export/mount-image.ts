@@ -11,6 +11,7 @@ import { mergeLayers } from '../rootfs/merge.js';
 import type { RootFS } from '../rootfs/rootfs.js';
 import { deviceTag, type ErofsLayer, writeErofs } from './erofs.js';
 import { readSuperblock } from './erofs-format.js';
+import { warnOfSkipped } from './skipped-xattr.js';
 import type { Loss } from './unpack-options.js';
 import { workingPath } from './working-name.js';
 
@@ -21,13 +22,15 @@ export interface MetadataImage {
   /** It was there already. */
   readonly reused: boolean;
   readonly losses: readonly Loss[];
+  /** Extended attributes that are never written, by name or prefix, and how many entries had one. */
+  readonly skippedXattrs: Readonly<Record<string, number>>;
 }
 
 /** Superblock and the largest device table there is. */
 const HEAD_BYTES = 2 * 1024 * 1024 + 2048;
 
 /** What a metadata image does not hold of the root file system it was made from. */
-type Missing = Pick<MetadataImage, 'losses'>;
+type Missing = Pick<MetadataImage, 'losses' | 'skippedXattrs'>;
 
 /**
  * The metadata image of a root file system in a store. One that is there and sound is used again, unless it was made
@@ -52,22 +55,26 @@ export async function openMetadataImage(
   const missing = knownMissing(facts);
   if (missing !== undefined && (missing.losses.length === 0 || options.allowLoss === true)) {
     const known = knownDevices(path, rootfs.layers);
-    if (known !== undefined) return { path, devices: known, reused: true, ...missing };
+    if (known !== undefined) {
+      warnOfSkipped(missing.skippedXattrs, options);
+      return { path, devices: known, reused: true, ...missing };
+    }
   }
   makeFolders(folder);
   const tree = await mergeLayers(rootfs.layers, { signal: options.signal });
-  const { devices, losses } = await writeErofs(tree, rootfs.layers, path, { ...options, data: 'layers' });
+  const written = await writeErofs(tree, rootfs.layers, path, { ...options, data: 'layers' });
+  const { devices, losses, skippedXattrs } = written;
   // Whoever makes the image of a manifest loses the same or fails: it does not matter whose facts these are.
-  writeMissing(facts, { losses });
-  return { path, devices, reused: false, losses };
+  writeMissing(facts, { losses, skippedXattrs });
+  return { path, devices, reused: false, losses, skippedXattrs };
 }
 
 /** What an image on disk does not hold; `undefined` where nobody said, or somebody else did: then it is made anew. */
 function knownMissing(path: string): Missing | undefined {
   const text = ifOwn(path, (fd) => readFileSync(fd, 'utf8'));
   try {
-    const { losses } = JSON.parse(text ?? '') as Missing;
-    return Array.isArray(losses) ? { losses } : undefined;
+    const { losses, skippedXattrs } = JSON.parse(text ?? '') as Missing;
+    return Array.isArray(losses) && typeof skippedXattrs === 'object' ? { losses, skippedXattrs } : undefined;
   } catch {
     return undefined;
   }

@@ -30,6 +30,7 @@ import {
 } from './mount-record.js';
 import { lowerFolder, realPlace, refuseBusy } from './mountpoint.js';
 import { escapeOption, MAX_MOUNT_OPTIONS } from './overlay-facts.js';
+import type { Loss } from './unpack-options.js';
 
 /** Options of `mountRootFS`. */
 export interface MountOptions extends CallOptions {
@@ -46,6 +47,10 @@ export interface MountOptions extends CallOptions {
 export interface MountResult extends MountRecord {
   /** The metadata image was there already. */
   readonly reused: boolean;
+  /** What the mount does not show, under `allowLoss`; of one that is used again too. */
+  readonly losses: readonly Loss[];
+  /** Extended attributes that are never written, by name or prefix, and how many entries had one. */
+  readonly skippedXattrs: Readonly<Record<string, number>>;
 }
 
 /**
@@ -135,7 +140,8 @@ class Mounting {
   async #mount(): Promise<MountResult> {
     const { upper, signal } = this.#options;
     const made = this.#prepareMountpoint();
-    const { path: metadata, devices, reused } = await openMetadataImage(this.#rootfs, this.#store, this.#options);
+    const opened = await openMetadataImage(this.#rootfs, this.#store, this.#options);
+    const { path: metadata, devices, reused, losses, skippedXattrs } = opened;
     await this.#checkLayers(devices);
     signal?.throwIfAborted();
     const lower = upper === undefined ? undefined : lowerFolder(this.#store, this.#mountpoint);
@@ -159,7 +165,7 @@ class Mounting {
     const loops = this.#mountImage(metadata, devices, lower ?? this.#mountpoint, lower !== undefined);
     if (lower !== undefined && changes !== undefined) this.#mountOverlay(lower, changes);
     if (loops.length > 0) writeMountRecord(this.#store, { ...record, loops });
-    return { ...record, loops, reused };
+    return { ...record, loops, reused, losses, skippedXattrs };
   }
 
   /** @returns whether it was made */

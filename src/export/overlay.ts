@@ -11,8 +11,10 @@ import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
 import { MAX_MOUNT_OPTIONS, OVERLAY_FILE, type OverlayFacts, shellQuote } from './overlay-facts.js';
 import { type OverlayOptions, overlayOrigin } from './overlay-options.js';
-import type { Marks } from './plan-unpack.js';
+import { LossList, type Marks } from './plan-unpack.js';
+import { warnOfSkipped } from './skipped-xattr.js';
 import { unpackMarked } from './unpack.js';
+import type { Loss } from './unpack-options.js';
 
 /** What `writeOverlay` made. */
 export interface OverlayResult extends OverlayFacts {
@@ -20,6 +22,10 @@ export interface OverlayResult extends OverlayFacts {
   readonly path: string;
   /** Absolute paths of the layers, base first. */
   readonly layers: readonly string[];
+  /** What was lost as root under `allowLoss`, over all layers. */
+  readonly losses: readonly Loss[];
+  /** Extended attributes that are never written, by name or prefix, and how many entries of the layers had one. */
+  readonly skippedXattrs: Readonly<Record<string, number>>;
   /** A shell command that mounts the image read-only; `MOUNTPOINT` stands for where. */
   readonly command: string;
 }
@@ -49,6 +55,8 @@ export async function writeOverlay(
   const { userXattr, whiteouts } = origin;
   signal?.throwIfAborted();
   const facts: OverlayFacts = { ...mountFacts(layers.length, userXattr), origin };
+  const lost = new LossList();
+  const skipped = new Map<string, number>();
   const destination = openDestination(dst);
   try {
     const { root, workingPath } = destination;
@@ -58,8 +66,12 @@ export async function writeOverlay(
       const { marks, devices } = mark(changes, prefix, whiteouts);
       const place = join(workingPath, 'layers', String(changes.layer));
       if (marks.size > 0 || devices > 0) requireNative();
-      const { absent, losses } = await unpackMarked(changes.tree, layers, place, options, marks);
+      const { absent, losses, skippedXattrs } = await unpackMarked(changes.tree, layers, place, options, marks);
       if (devices > 0 && (absent.length > 0 || losses.length > 0)) refuseAbsent(place, changes);
+      lost.merge(losses);
+      for (const [name, entries] of Object.entries(skippedXattrs)) {
+        skipped.set(name, (skipped.get(name) ?? 0) + entries);
+      }
     }
     for (const short of facts.links) {
       const name = short.slice(2);
@@ -78,11 +90,15 @@ export async function writeOverlay(
     }
     throw failed;
   }
+  const skippedXattrs = Object.fromEntries(skipped);
+  warnOfSkipped(skippedXattrs, options);
   const { path } = destination;
   return {
     ...facts,
     path,
     layers: layers.map((_, index) => join(path, 'layers', String(index))),
+    losses: lost.list(),
+    skippedXattrs,
     command: `cd ${shellQuote(path)} && mount -t overlay overlay -o ${shellQuote(facts.options)} MOUNTPOINT`,
   };
 }

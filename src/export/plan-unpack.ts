@@ -31,6 +31,14 @@ export class LossList {
     this.#losses.set(what, { what, entries: (known?.entries ?? 0) + 1, example });
   }
 
+  /** Takes in what was counted elsewhere. */
+  merge(losses: readonly Loss[]): void {
+    for (const loss of losses) {
+      const known = this.#losses.get(loss.what);
+      this.#losses.set(loss.what, known === undefined ? loss : { ...known, entries: known.entries + loss.entries });
+    }
+  }
+
   list(): Loss[] {
     return [...this.#losses.values()];
   }

@@ -1,5 +1,8 @@
-/** Which extended attributes of a layer are never written. */
+/** Which extended attributes of a layer are never written, and how that is said. */
+import type { CallOptions } from '../content/content.js';
+import { report } from '../progress.js';
 import type { InodeType } from '../rootfs/tree.js';
+import { countEntries } from './count-entries.js';
 
 const NAMES: ReadonlySet<string> = new Set(['security.selinux']);
 const PREFIXES: readonly string[] = ['trusted.overlay.', 'user.overlay.'];
@@ -26,4 +29,15 @@ export function skippedXattr(name: string, type: InodeType): string | undefined 
   if (!NAMESPACES.has(namespace)) return `${namespace}.*`;
   if (namespace === 'system' && !SYSTEM.has(name)) return name;
   return namespace === 'user' && type !== 'file' && type !== 'directory' ? `user.* (${type})` : undefined;
+}
+
+/** Warns of what was skipped: once for each name or pattern, whatever the form is. */
+export function warnOfSkipped(
+  skipped: Readonly<Record<string, number>>,
+  { onProgress }: Pick<CallOptions, 'onProgress'>,
+): void {
+  for (const [name, entries] of Object.entries(skipped)) {
+    const message = `the extended attribute ${name} of ${countEntries(entries)} is never written`;
+    report(onProgress, { type: 'warning:raised', message });
+  }
 }

@@ -12,6 +12,7 @@ import { loadNative, nativeMissing } from '../io/native.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
+import { countEntries } from './count-entries.js';
 import { type Destination, openDestination } from './destination.js';
 import { disinherit } from './disinherit.js';
 import type { Form } from './form.js';
@@ -21,6 +22,7 @@ import { warnOfNothing } from './path-filter.js';
 import { type Marks, type PlannedUnpack, planUnpack } from './plan-unpack.js';
 import { type Powers, readPowers } from './powers.js';
 import { runPlan, warmUnpackWorkers } from './run-plan.js';
+import { warnOfSkipped } from './skipped-xattr.js';
 import { checkUnpackOptions, type UnpackOptions, type UnpackResult } from './unpack-options.js';
 import { workingPath } from './working-name.js';
 
@@ -32,7 +34,7 @@ import { workingPath } from './working-name.js';
  * it, before anything is written where that can be known. Without root, owners and what else the file system refuses
  * go to the side file (see `UnpackResult.ownershipFile`), owners also to `user.rootlesscontainers` attributes; devices are
  * recorded and absent; directories keep `u+rwx`. Never written are `security.selinux`, the attributes of overlayfs, and
- * what no Linux file system can hold; `skippedXattrs` counts them.
+ * what no Linux file system can hold; `skippedXattrs` counts them, and warnings say so.
  *
  * The tree is written beside `dst` and moved in place in one step; a run that fails leaves nothing. A mount point, or
  * a directory whose parent may not be written, is written in place and emptied on failure. Nothing outside is
@@ -52,11 +54,12 @@ export async function unpack(
   options: UnpackOptions = {},
 ): Promise<UnpackResult> {
   const result = await unpackMarked(tree, layers, dst, options, undefined);
+  warnOfSkipped(result.skippedXattrs, options);
   warnOfNothing(result.entries, options);
   return result;
 }
 
-/** `unpack`, with extended attributes that a form adds to the image's own. */
+/** `unpack`, with extended attributes that a form adds to the image's own. What is skipped, the form says itself. */
 export async function unpackMarked(
   tree: MergedTree,
   layers: readonly LayerTar[],
@@ -112,10 +115,6 @@ async function fill(
   for (const record of run.records) records.add(record);
   for (const { what, path } of run.losses) losses.add(what, path);
   options.signal?.throwIfAborted();
-  for (const [name, entries] of skippedXattrs) {
-    const message = `${entries} entries have the extended attribute ${name}; it is never written`;
-    report(options.onProgress, { type: 'warning:raised', message });
-  }
   const sideFile = powers.root ? undefined : writeOwnership(destination.path, records, powers, options);
   try {
     destination.commit();
@@ -138,7 +137,9 @@ async function fill(
 function refuseLosses({ losses }: PlannedUnpack, powers: Powers, options: UnpackOptions): void {
   const list = losses.list();
   if (!powers.root || list.length === 0 || options.allowLoss === true) return;
-  const named = list.map(({ what, entries, example }) => `${what} of ${entries} entries (as ${example})`).join(', ');
+  const named = list
+    .map(({ what, entries, example }) => `${what} of ${countEntries(entries)} (as ${example})`)
+    .join(', ');
   const missing = nativeMissing();
   const why = missing === undefined ? '' : ` because ${missing}`;
   const advice = missing === undefined ? 'run with CAP_CHOWN' : 'install the optional dependency koffi';

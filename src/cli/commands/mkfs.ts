@@ -1,10 +1,11 @@
 /** `rootfs mkfs --format erofs -o FILE IMAGE`: a file system image, for what takes a block device. */
 import { resolve } from 'node:path';
-import { mergeLayers, type RootFS, RootfsError, writeErofs, writeExt4, writeSquashfs } from '../../index.js';
+import { type Loss, mergeLayers, type RootFS, RootfsError, writeErofs, writeExt4, writeSquashfs } from '../../index.js';
 import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
+import { noteLosses } from '../note-losses.js';
 import { flag, required, text } from '../options.js';
-import { formatCount, formatSize, parseSize } from '../quantity.js';
+import { formatSize, parseSize } from '../quantity.js';
 import { requireFilePlace } from '../require-file-place.js';
 import { stdoutPlace } from '../stdout-place.js';
 import { STORE_OPTIONS, withStore } from '../store.js';
@@ -12,7 +13,7 @@ import { STORE_OPTIONS, withStore } from '../store.js';
 interface Made {
   readonly path: string;
   readonly imageBytes: number;
-  readonly losses: readonly { readonly what: string; readonly entries: number; readonly example: string }[];
+  readonly losses: readonly Loss[];
   readonly verity?: { readonly rootHash: string; readonly hashOffset: number } | undefined;
   readonly devices?: readonly { readonly path: string }[];
 }
@@ -121,9 +122,7 @@ export const mkfs: Command = {
       withStore(args, context, image, opened, (rootfs) => make(args, context, format, out, rootfs)),
     );
     context.endProgress();
-    for (const { what, entries, example } of made.losses) {
-      context.note(`rootfs: ${what} of ${formatCount(entries, 'entry', 'entries')} are lost, ${example} among them`);
-    }
+    noteLosses(made.losses, context);
     context.note(`rootfs: ${format}, ${formatSize(made.imageBytes)}: ${made.path}`);
     if (made.verity !== undefined) {
       context.note(`rootfs: the hash tree follows: veritysetup --hash-offset=${made.verity.hashOffset}`);

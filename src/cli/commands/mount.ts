@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { checkMount, mountRootFS, RootfsError } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
+import { noteLosses } from '../note-losses.js';
 import { flag, required, text } from '../options.js';
 import { formatCount } from '../quantity.js';
 import { KEPT_STORE_OPTIONS, withStore } from '../store.js';
@@ -37,6 +38,7 @@ export const mount: Command = {
       withStore(args, context, image, opened, (rootfs, store) => mountRootFS(rootfs, dir, store, options)),
     );
     context.endProgress();
+    noteLosses(result.losses, context);
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
     const kind = result.writable === undefined ? 'read-only' : `changes in ${result.writable.upper}`;
     context.note(

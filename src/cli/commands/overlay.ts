@@ -5,6 +5,7 @@ import {
   createWritableCopy,
   findOverlay,
   type Image,
+  type Loss,
   type OverlayOptions,
   overlayPlace,
   RootfsError,
@@ -13,6 +14,7 @@ import {
 import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { makeFolder } from '../make-folder.js';
+import { noteLosses } from '../note-losses.js';
 import { flag, text } from '../options.js';
 import { removeMade } from '../remove-made.js';
 import { requireEmpty } from '../require-empty.js';
@@ -74,7 +76,7 @@ function overlayArguments(args: Arguments): Options {
 async function write(
   args: Arguments,
   context: Context,
-): Promise<{ path: string; command?: string | undefined; json: unknown }> {
+): Promise<{ path: string; command?: string | undefined; losses?: readonly Loss[] | undefined; json: unknown }> {
   const asked = overlayArguments(args);
   const place = await placeOf(args, asked);
   return withImage(args, context, async (image, opened) => {
@@ -87,7 +89,8 @@ async function write(
       const result = await withStore(args, context, image, opened, ({ layers }) =>
         within(args, dirname(path), () => writeOverlay(layers, path, { ...options, signal, onProgress })),
       );
-      return { path, command: result.command, json: { ...result, reused: false } };
+      const { command, losses } = result;
+      return { path, command, losses, json: { ...result, reused: false } };
     } catch (error) {
       // Many runs are started at once, and one of them was first.
       const taken = reuse && error instanceof RootfsError && TAKEN.has(error.code);
@@ -142,6 +145,7 @@ export const overlay: Command = {
     const rw = text(args, 'rw');
     const made = await write(args, context);
     context.endProgress();
+    noteLosses(made.losses ?? [], context);
     if (rw === undefined) {
       await context.write(args['json'] === true ? `${JSON.stringify(made.json)}\n` : `${made.command ?? ''}\n`);
       return undefined;
