@@ -1,10 +1,10 @@
 /** The files inside an image archive by name, through the links that archives of old use between their folders. */
 import { posix } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { limitError, MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
-import { readTarFile } from '../tar/read-tar-file.js';
+import { Turns } from '../io/turns.js';
+import { readTarSteps } from '../tar/read-tar-file.js';
 import type { TarEntry } from '../tar/tar-entry.js';
 import type { ArchiveFile } from './archive-file.js';
 import { absentBlob, openRegularFile, streamBlob } from './blob-file.js';
@@ -34,12 +34,16 @@ export class ArchiveEntries {
    */
   static async read(archive: ArchiveFile, signal?: AbortSignal): Promise<ArchiveEntries> {
     const entries = new ArchiveEntries(archive);
+    throwIfAborted(signal);
+    const turns = new Turns(signal);
     let count = 0;
     try {
-      for (const entry of readTarFile(archive.path, { maxEntries: MAX_ARCHIVE_ENTRIES })) {
-        entries.#add(entry);
-        if (++count % 1000 === 0) await setImmediate();
-        throwIfAborted(signal);
+      for (const entry of readTarSteps(archive.path, { maxEntries: MAX_ARCHIVE_ENTRIES })) {
+        if (entry !== undefined) {
+          entries.#add(entry);
+          count += 1;
+        }
+        if (turns.due(entry === undefined)) await turns.take();
       }
     } catch (error) {
       if (!(error instanceof RootfsError) || error.code !== 'ERR_TAR_INVALID') throw error;

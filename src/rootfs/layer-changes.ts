@@ -4,15 +4,15 @@
  * Unlike the merge, a layer's paths are taken literally: a symbolic link of a lower layer is not followed, the layer's
  * own directory of that name hides it. Links of the layer itself are followed inside it, as in the merge.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
-import { readTarFile } from '../tar/read-tar-file.js';
+import { Turns } from '../io/turns.js';
 import { GonePaths, pathComponents } from './gone-paths.js';
 import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
 import { LayerPlan, type PlannedWhiteout } from './merge-plan.js';
 import { type MergeInode, type MergeNode, MergeTree, plainDirectory } from './merge-tree.js';
+import { readPlan } from './read-plan.js';
 import type { Inode, MergedTree, TreeNode } from './tree.js';
 
 /** What one layer brings and hides. */
@@ -30,8 +30,6 @@ export interface LayerChanges {
   readonly opaque: ReadonlySet<TreeNode>;
 }
 
-const BATCH = 4_096;
-
 /**
  * Reads the layers of an image, base first. Headers are read, data is not. The trees of earlier layers are looked at
  * while later ones are read: add to them what acts as a whiteout does, change nothing else.
@@ -43,26 +41,24 @@ export async function* readLayerChanges(
   options: Omit<MergeOptions, 'hidden'> = {},
 ): AsyncGenerator<LayerChanges, void, void> {
   const limits = mergeLimits(options);
+  const turns = new Turns(options.signal);
   const below: LayerChanges[] = [];
   let heldBytes = 0;
   for (const [layer, { path, tarBytes }] of layers.entries()) {
     try {
+      // However small the layers are, and whatever was done with the last one meanwhile.
+      await turns.take();
       const plan = new LayerPlan(layer, heldBytes);
-      let taken = 0;
-      for (const entry of readTarFile(path, { ...limits, tarBytes })) {
-        plan.take(entry, limits);
-        taken += 1;
-        if (taken % BATCH === 0) await turn(options.signal);
-      }
+      await readPlan(plan, { path, tarBytes }, limits, turns);
       heldBytes = plan.heldBytes;
       const tree = new MergeTree(limits, false);
       const gone = new GonePaths(spellOut(plan.whiteouts, below));
-      await copyLinkTargets(plan, gone, below, options.signal);
+      await copyLinkTargets(plan, gone, below, turns);
       const application = new LayerApplication(tree, plan);
-      while (application.step(BATCH)) await turn(options.signal);
-      const renewed = renewedDirectories(tree, plan);
-      const { whiteouts, opaque } = await hide({ tree, gone, renewed, below }, options.signal);
-      describePassed(tree.root, { renewed, opaque }, below);
+      while (application.step()) if (turns.due(true)) await turns.take();
+      const renewed = await renewedDirectories(tree, plan, turns);
+      const { whiteouts, opaque } = await hide({ tree, gone, renewed, below }, turns);
+      await describePassed(tree.root, { renewed, opaque }, below, turns);
       const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque };
       below.unshift(changes);
       yield changes;
@@ -74,11 +70,6 @@ export async function* readLayerChanges(
       });
     }
   }
-}
-
-async function turn(signal: AbortSignal | undefined): Promise<void> {
-  await nextTurn();
-  signal?.throwIfAborted();
 }
 
 function merged(tree: MergeTree, layers: number): MergedTree {
@@ -113,13 +104,13 @@ async function copyLinkTargets(
   plan: LayerPlan,
   gone: GonePaths,
   below: readonly LayerChanges[],
-  signal: AbortSignal | undefined,
+  turns: Turns,
 ): Promise<void> {
   if (!plan.entries.some(({ inode }) => inode === undefined)) return;
   const own = new Set<string>();
   const copies = new Map<string, MergeInode>();
   for (const [index, { name, inode, target }] of plan.entries.entries()) {
-    if (index % BATCH === BATCH - 1) await turn(signal);
+    if (turns.due()) await turns.take();
     const components = literal(target);
     const path = components.join('/');
     const known = own.has(path);
@@ -151,9 +142,10 @@ function literal(path: string): string[] {
 }
 
 /** Directories that the layer itself put where it had put something else before: nothing below shows through. */
-function renewedDirectories(tree: MergeTree, plan: LayerPlan): Set<TreeNode> {
+async function renewedDirectories(tree: MergeTree, plan: LayerPlan, turns: Turns): Promise<Set<TreeNode>> {
   const renewed = new Set<TreeNode>();
   for (const { name, inode } of plan.entries) {
+    if (turns.due()) await turns.take();
     if (inode?.type === 'directory') continue;
     let node: TreeNode | undefined = tree.root;
     for (const part of literal(name)) node = node?.children?.get(part);
@@ -172,17 +164,15 @@ interface Hider {
 
 async function hide(
   { tree, gone, renewed, below }: Hider,
-  signal: AbortSignal | undefined,
+  turns: Turns,
 ): Promise<{ whiteouts: Map<TreeNode, Set<string>>; opaque: Set<TreeNode> }> {
   const hidden = new Map<TreeNode, Set<string>>();
   const opaque = new Set<TreeNode>(renewed);
   let last: string | undefined;
   let parts: readonly string[] = [];
   let stack: Stack = [];
-  let turns = 0;
   for (const whiteout of gone.whiteouts) {
-    turns += 1;
-    if (turns % BATCH === 0) await turn(signal);
+    if (turns.due()) await turns.take();
     const { directory, name } = whiteout;
     if (!gone.isEffective(whiteout)) continue;
     // Neighbours share a directory, and finding it costs a look into every layer for each of its components.
@@ -246,19 +236,25 @@ function ownDirectory(tree: MergeTree, directory: readonly string[]): MergeNode 
 }
 
 /** Directories that the layer has no entry for keep what the layers below say of them, where those show through. */
-function describePassed(
+async function describePassed(
   root: MergeNode,
   { renewed, opaque }: { readonly renewed: ReadonlySet<TreeNode>; readonly opaque: ReadonlySet<TreeNode> },
   below: readonly LayerChanges[],
-): void {
-  const visit = (node: MergeNode, stack: Stack, hidden: boolean): void => {
+  turns: Turns,
+): Promise<void> {
+  const open: { readonly node: MergeNode; readonly stack: Stack; readonly hidden: boolean }[] = [
+    { node: root, stack: roots(below), hidden: false },
+  ];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { node, stack, hidden } = next;
     const lower: Inode | undefined = hidden ? undefined : stack[0]?.node.inode;
     if (node.layer === -1 && lower !== undefined) node.inode = { ...lower };
+    const nothing = stack.length === 0 || opaque.has(node);
     for (const child of node.children?.values() ?? []) {
+      if (turns.due()) await turns.take();
       if (child.children === undefined) continue;
-      const nothing = stack.length === 0 || opaque.has(node);
-      visit(child, nothing ? [] : stepDown(stack, child.name).directories, renewed.has(child));
+      const lowerStack = nothing ? [] : stepDown(stack, child.name).directories;
+      open.push({ node: child, stack: lowerStack, hidden: renewed.has(child) });
     }
-  };
-  visit(root, roots(below), false);
+  }
 }

@@ -13,6 +13,9 @@ import {
 import { applyWhiteouts } from './merge-whiteouts.js';
 import { resolvePath } from './resolve-path.js';
 
+/** Entries that are applied in one step: each may lead through thousands of components of symbolic links. */
+const FEW = 64;
+
 /** Where an entry goes: a directory that is there, and the name in it; no name for the root itself. */
 interface Slot {
   readonly parent: MergeNode;
@@ -26,6 +29,7 @@ export class LayerApplication {
   readonly #links: HardLinks;
   readonly #keepDirlinks: boolean;
   readonly #whiteouts: Generator<void, void, void>;
+  readonly #settling: Generator<void, void, void>;
   #next = 0;
   /** The directory of the last entry: neighbours share it. */
   #lastText: string | undefined;
@@ -40,25 +44,24 @@ export class LayerApplication {
     this.#links = new HardLinks(tree, plan);
     this.#lastDirectory = tree.root;
     this.#whiteouts = applyWhiteouts(tree, plan, keepDirlinks);
+    this.#settling = this.#links.settle();
   }
 
   /**
-   * Applies the whiteouts, in as many steps as they take, then the next entries.
+   * Applies the whiteouts, in as many steps as they take, then the next entries, then the hard links that waited.
    *
    * @returns whether there are more
    * @throws RootfsError `ERR_LAYER_INVALID`, `ERR_LIMIT_EXCEEDED`
    */
-  step(count: number): boolean {
+  step(): boolean {
     if (this.#whiteouts.next().done !== true) return true;
     const { entries } = this.#plan;
-    const end = Math.min(this.#next + count, entries.length);
+    const end = Math.min(this.#next + FEW, entries.length);
     while (this.#next < end) {
       this.#apply(entries[this.#next] as PlannedEntry);
       this.#next += 1;
     }
-    if (end < entries.length) return true;
-    this.#links.settle();
-    return false;
+    return end < entries.length || this.#settling.next().done !== true;
   }
 
   #apply(entry: PlannedEntry): void {

@@ -8,6 +8,9 @@ import type { LayerPlan, PlannedEntry } from './merge-plan.js';
 import { followLink, type MergeInode, type MergeNode, type MergeTree, pendingInode } from './merge-tree.js';
 import { resolvePath } from './resolve-path.js';
 
+/** Links that are looked at between two pauses. */
+const PAUSE = 64;
+
 interface Waiting {
   readonly node: MergeNode;
   readonly entry: PlannedEntry;
@@ -49,19 +52,22 @@ export class HardLinks {
   }
 
   /**
-   * Gives the links that waited their targets, now that the whole layer is there.
+   * Gives the links that waited their targets, now that the whole layer is there. It pauses now and then, so that others
+   * get their turn.
    *
    * @throws RootfsError `ERR_LAYER_INVALID` when a target is nowhere, or links wait for one another in a circle
    */
-  settle(): void {
+  *settle(): Generator<void, void, void> {
+    let looked = 0;
     for (const { node } of this.#waiting.values()) {
-      if (node.pending && node.parent !== undefined) this.#settleOne(node);
+      if (++looked % PAUSE === 0) yield;
+      if (node.pending && node.parent !== undefined) yield* this.#settleOne(node);
     }
     this.#waiting.clear();
   }
 
   /** Follows a chain of waiting links to its end, then settles it backwards. */
-  #settleOne(first: MergeNode): void {
+  *#settleOne(first: MergeNode): Generator<void, void, void> {
     const chain: MergeNode[] = [];
     const seen = new Set<MergeNode>();
     let inode: MergeInode | undefined;
@@ -77,6 +83,7 @@ export class HardLinks {
       }
       seen.add(node);
       chain.push(node);
+      if (chain.length % PAUSE === 0) yield;
       if (target.pending) node = target;
       else inode = target.inode;
     }

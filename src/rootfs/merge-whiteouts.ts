@@ -11,7 +11,7 @@ import { followLink, type HiddenHow, leadsToDirectory, type MergeNode, type Merg
 import { resolvePath } from './resolve-path.js';
 
 /** Whiteouts or entries that are looked at between two pauses. */
-const PAUSE = 4_096;
+const PAUSE = 64;
 
 /**
  * Hides what a layer's whiteouts name. A whiteout of nothing is fine. It pauses now and then, so that others get their
@@ -48,7 +48,10 @@ export function* applyWhiteouts(tree: MergeTree, plan: LayerPlan, keepDirlinks =
     }
   }
   yield* keepLinkTargets(tree, plan, doomedAfter);
-  for (const { node, how } of doomed) tree.remove(node, plan.layer, how);
+  for (const [index, { node, how }] of doomed.entries()) {
+    if (index % PAUSE === PAUSE - 1) yield;
+    tree.remove(node, plan.layer, how);
+  }
 }
 
 /**

@@ -6,13 +6,13 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
-import { readTarFile } from '../tar/read-tar-file.js';
+import { Turns } from '../io/turns.js';
 import { LayerApplication } from './merge-apply.js';
 import { type MergeLimits, mergeLimits } from './merge-limits.js';
 import { LayerPlan } from './merge-plan.js';
 import { MergeTree } from './merge-tree.js';
+import { readPlan } from './read-plan.js';
 import type { MergedTree } from './tree.js';
 
 /** An uncompressed layer tar in a file. A `LayerHandle` is one. */
@@ -34,14 +34,11 @@ export interface MergeOptions extends Partial<MergeLimits> {
   readonly keepDirlinks?: boolean | undefined;
 }
 
-/** Entries that are read or applied before others get their turn. */
-const BATCH = 4_096;
-
 /**
  * Merges the layers of an image, base first, into the tree of what survives.
  *
- * Only the headers of the tars are read, synchronously in short batches, so that signals and other work get their
- * turn. The tree says where each file's data lies in which layer; it holds no file open.
+ * Only the headers of the tars are read, synchronously for some milliseconds at a time, so that signals and other work
+ * get their turn. The tree says where each file's data lies in which layer; it holds no file open.
  *
  * @throws RootfsError `ERR_TAR_INVALID`, `ERR_LAYER_INVALID` (`detail.layer` says which, `detail.entry` what) for
  *   layers that cannot be applied, `ERR_LIMIT_EXCEEDED`, `ERR_OPTION_INVALID`, `ERR_FILESYSTEM`, `ERR_PERMISSION`;
@@ -58,10 +55,17 @@ export async function mergeLayers(layers: readonly LayerTar[], options: MergeOpt
   }
   signal?.throwIfAborted();
   const tree = new MergeTree(limits, hidden);
+  const turns = new Turns(signal);
   let heldBytes = 0;
   for (const [index, layer] of layers.entries()) {
     try {
-      heldBytes = await mergeLayer(tree, layer, new LayerPlan(index, heldBytes), limits, { signal, keepDirlinks });
+      const plan = new LayerPlan(index, heldBytes);
+      await readPlan(plan, layer, limits, turns);
+      const application = new LayerApplication(tree, plan, keepDirlinks);
+      while (application.step()) if (turns.due(true)) await turns.take();
+      // However small the layers are: there may be a thousand of them.
+      await turns.take();
+      heldBytes = plan.heldBytes;
     } catch (error) {
       if (!(error instanceof RootfsError)) throw error;
       throw new RootfsError(error.code, `layer ${index} (${layer.path}): ${error.message}`, {
@@ -72,28 +76,4 @@ export async function mergeLayers(layers: readonly LayerTar[], options: MergeOpt
   }
   const { root, entries, inodes, dataBytes } = tree;
   return { root, entries, inodes, dataBytes, layers: layers.length, hidden: tree.hidden };
-}
-
-/** @returns what all members so far cost to hold */
-async function mergeLayer(
-  tree: MergeTree,
-  { path, tarBytes }: LayerTar,
-  plan: LayerPlan,
-  limits: MergeLimits,
-  { signal, keepDirlinks = false }: Pick<MergeOptions, 'signal' | 'keepDirlinks'>,
-): Promise<number> {
-  let taken = 0;
-  for (const entry of readTarFile(path, { ...limits, tarBytes })) {
-    plan.take(entry, limits);
-    taken += 1;
-    if (taken % BATCH === 0) await turn(signal);
-  }
-  const application = new LayerApplication(tree, plan, keepDirlinks);
-  while (application.step(BATCH)) await turn(signal);
-  return plan.heldBytes;
-}
-
-async function turn(signal: AbortSignal | undefined): Promise<void> {
-  await nextTurn();
-  signal?.throwIfAborted();
 }

@@ -67,23 +67,6 @@ export function understandPax(values: ReadonlyMap<string, Buffer>, offset: numbe
 }
 
 /**
- * Adds later global records to earlier ones; what both say is as the later ones have it.
- *
- * @throws RootfsError `ERR_LIMIT_EXCEEDED` when there are too many extended attributes
- */
-export function addPax(earlier: PaxMeaning, later: PaxMeaning, offset: number, limits: TarLimits): PaxMeaning {
-  const fields = new Map([...earlier.fields, ...later.fields]);
-  if (later.xattrs === undefined || earlier.xattrs === undefined) {
-    return { fields, xattrs: later.xattrs ?? earlier.xattrs };
-  }
-  const xattrs = new Map([...earlier.xattrs, ...later.xattrs]);
-  if (xattrs.size > limits.maxXattrs) {
-    throw tarLimitExceeded(offset, 'extended attributes', 'maxXattrs', limits.maxXattrs, xattrs.size);
-  }
-  return { fields, xattrs };
-}
-
-/**
  * Sets the fields of a member from PAX records; an empty value leaves what the header block says.
  *
  * @param except Records that win over these, empty ones too: the member's own, when these are global ones.

@@ -19,7 +19,7 @@ export interface ReadTarFileOptions extends Partial<TarLimits> {
 }
 
 /**
- * Reads the members of an uncompressed tar, in order, synchronously: in a worker or, a batch at a time, wherever.
+ * Reads the members of an uncompressed tar, in order, synchronously: in a worker, or wherever nobody waits.
  *
  * Headers are read in windows with positional reads (the file's position is not moved), data that a window does not
  * happen to hold is never read. Nothing after the end mark is looked at. A missing end mark is accepted, a file that
@@ -31,6 +31,20 @@ export interface ReadTarFileOptions extends Partial<TarLimits> {
  *   `ERR_FILESYSTEM`, `ERR_PERMISSION`
  */
 export function* readTarFile(file: string | number, options: ReadTarFileOptions = {}): Generator<TarEntry, void, void> {
+  for (const entry of readTarSteps(file, options)) if (entry !== undefined) yield entry;
+}
+
+/**
+ * Reads as `readTarFile` does, and stops after each header that completes no member too: there may be very many of
+ * them, or dear ones, before the next member, and whoever has others waiting must be able to let them go on.
+ *
+ * @returns a member, or `undefined` after another header
+ * @throws RootfsError as `readTarFile`
+ */
+export function* readTarSteps(
+  file: string | number,
+  options: ReadTarFileOptions = {},
+): Generator<TarEntry | undefined, void, void> {
   const parser = new TarParser(tarLimits(options));
   const { tarBytes } = options;
   if (tarBytes !== undefined && (!Number.isSafeInteger(tarBytes) || tarBytes < 0)) {
@@ -51,8 +65,7 @@ export function* readTarFile(file: string | number, options: ReadTarFileOptions 
       }
       const start = window.find(wantOffset, wantBytes);
       const entry = parser.give(window.bytes, start);
-      if (entry === undefined) continue;
-      if (entry.dataOffset + entry.dataBytes > total) parser.end(total);
+      if (entry !== undefined && entry.dataOffset + entry.dataBytes > total) parser.end(total);
       yield entry;
     }
   } finally {

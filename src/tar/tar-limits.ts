@@ -9,6 +9,11 @@ export interface TarLimits {
   readonly maxPathBytes: number;
   /** Bytes of the extension headers (PAX, GNU long name) of one member. Default 1,048,576, the limit of Go's reader. */
   readonly maxPaxBytes: number;
+  /**
+   * Bytes of all extension headers in one archive, with their blocks of 512: they cost time, whatever becomes of what
+   * they say. Default 2,147,483,648 (2 GiB): 1 KiB for each of two million members.
+   */
+  readonly maxExtensionBytes: number;
   /** Extended attributes of one member. Default 1,024. */
   readonly maxXattrs: number;
   /** Bytes of an extended attribute's value. Default 65,536: Linux's XATTR_SIZE_MAX. */
@@ -17,7 +22,8 @@ export interface TarLimits {
   readonly maxExtents: number;
   /**
    * Bytes of all names, link targets and extended attributes in one archive; each attribute counts 128 bytes more, each
-   * run of sparse data 64: what holding it takes. Default 536,870,912 (512 MiB).
+   * run of sparse data 64: what holding it takes. Attributes of global headers count where they change after a member had
+   * them. Default 536,870,912 (512 MiB).
    */
   readonly maxMetadataBytes: number;
 }
@@ -27,6 +33,7 @@ export const TAR_LIMITS: TarLimits = Object.freeze({
   maxEntries: 2_000_000,
   maxPathBytes: 4_096,
   maxPaxBytes: 1_048_576,
+  maxExtensionBytes: 2_147_483_648,
   maxXattrs: 1_024,
   maxXattrBytes: 65_536,
   maxExtents: 1_000_000,

@@ -3,10 +3,12 @@
  *
  * It touches no file and no stream, and never sees file data: see `read-tar-file.ts` and `read-tar-stream.ts`.
  */
-import { addPax, applyPax, type PaxMeaning, understandPax } from './apply-pax.js';
+import { applyPax, understandPax } from './apply-pax.js';
 import { BLOCK, paddedBytes } from './block.js';
 import { checkFirstHeader } from './check-first-header.js';
 import { checkNames } from './check-names.js';
+import { ExtensionBytes } from './extension-bytes.js';
+import { GlobalPax } from './global-pax.js';
 import { heldBytes } from './held-bytes.js';
 import {
   checkHeader,
@@ -66,9 +68,8 @@ export class TarParser {
   /** The first block of the member that is being read, or -1 between members. */
   #first = -1;
   #pax: PaxRecords | undefined;
-  /** Bytes of the extension headers before the member that is being read. */
-  #pendingBytes = 0;
-  #global: PaxMeaning | undefined;
+  readonly #extensionBytes = new ExtensionBytes();
+  readonly #global = new GlobalPax();
   #longName: string | undefined;
   #longLink: string | undefined;
   #draft: TarDraft | undefined;
@@ -156,11 +157,7 @@ export class TarParser {
   }
 
   #openExtension(state: State, size: number, offset: number): void {
-    const { maxPaxBytes } = this.#limits;
-    // several may stand before one member, and all of them are read
-    const pending = size + (state === 'pax-global' ? 0 : this.#pendingBytes);
-    if (pending > maxPaxBytes) throw tarLimitExceeded(offset, 'extension header', 'maxPaxBytes', maxPaxBytes, pending);
-    if (state !== 'pax-global') this.#pendingBytes = pending;
+    this.#extensionBytes.add(size, state === 'pax-global', offset, this.#limits);
     if (state !== 'pax-global' && this.#first === -1) this.#first = offset;
     this.#bodyEnd = offset + BLOCK + size;
     this.#want(state, offset + BLOCK, size);
@@ -181,8 +178,11 @@ export class TarParser {
       } else {
         const records: PaxRecords = { values: new Map(), sparse: [] };
         readPax(body, offset, records, this.#limits);
-        const news = understandPax(records.values, offset, this.#limits);
-        this.#global = this.#global === undefined ? news : addPax(this.#global, news, offset, this.#limits);
+        this.#metadataBytes += this.#global.add(
+          understandPax(records.values, offset, this.#limits),
+          offset,
+          this.#limits,
+        );
       }
     }
     this.#want('header', paddedBytes(offset + size), BLOCK);
@@ -191,7 +191,7 @@ export class TarParser {
   #open(draft: TarDraft, bytes: Buffer, start: number, offset: number): TarEntry | undefined {
     const pax = this.#pax;
     const meaning = pax === undefined ? undefined : understandPax(pax.values, offset, this.#limits);
-    if (this.#global !== undefined) applyPax(draft, this.#global, offset, meaning);
+    this.#global.apply(draft, offset, meaning);
     if (meaning !== undefined) {
       applyPax(draft, meaning, offset);
       draft.pax = pax?.values;
@@ -203,7 +203,7 @@ export class TarParser {
     if (this.#first !== -1) draft.offset = this.#first;
     this.#first = -1;
     this.#pax = undefined;
-    this.#pendingBytes = 0;
+    this.#extensionBytes.endMember();
     this.#longName = undefined;
     this.#longLink = undefined;
 
@@ -285,7 +285,7 @@ export class TarParser {
   #finish(draft: TarDraft, body: number): TarEntry {
     const { maxMetadataBytes } = this.#limits;
     checkNames(draft, this.#limits);
-    this.#metadataBytes += heldBytes(draft, this.#global?.xattrs);
+    this.#metadataBytes += heldBytes(draft, this.#global.xattrs);
     if (this.#metadataBytes > maxMetadataBytes) {
       const what = 'bytes of names and attributes';
       throw tarLimitExceeded(draft.offset, what, 'maxMetadataBytes', maxMetadataBytes, this.#metadataBytes);

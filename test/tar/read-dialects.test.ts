@@ -175,6 +175,32 @@ test('a PAX header may be empty, and may come as the older X', async () => {
   assert.equal((await only(member({ type: 'X' }, records([['path', 'p']])), member({ name: 'n' }))).name, 'p');
 });
 
+test('a global attribute that changes changes for later members, and costs where an earlier one had it', async () => {
+  const attributes = (...values: [string, string][]): Buffer =>
+    pax(
+      values.map(([name, value]) => [`SCHILY.xattr.user.${name}`, value] as const),
+      'g',
+    );
+  const archive = tar(
+    attributes(['a', '1'], ['b', '1']),
+    attributes(['a', '2']),
+    member({}),
+    attributes(['b', '1']),
+    member({}),
+    attributes(['a', '3']),
+    attributes(['a', '4'], ['c', '4']),
+    member({}),
+  );
+  const entries = readMembers(archive);
+  const shown = entries.map(({ xattrs }) => [...(xattrs ?? [])].map(([name, value]) => `${name}=${value}`).join(' '));
+  assert.deepEqual(shown, ['user.a=2 user.b=1', 'user.a=2 user.b=1', 'user.a=4 user.b=1 user.c=4']);
+  assert.equal(entries[1]?.xattrs, entries[0]?.xattrs, 'nothing changed: one map for both');
+  // three names, and the two attributes that had to be copied when a third member was about to have others
+  const cost = 3 * 'file'.length + 2 * ('user.a'.length + 1 + 128);
+  assert.equal((await readBoth(archive, { maxMetadataBytes: cost })).length, 3);
+  assert.throws(() => readMembers(archive, { maxMetadataBytes: cost - 1 }), { code: 'ERR_LIMIT_EXCEEDED' });
+});
+
 test('global PAX headers are defaults and no entries', async () => {
   const entries = await readBoth(
     tar(

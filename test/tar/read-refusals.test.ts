@@ -244,6 +244,11 @@ test('limits: each is an option, each has a default', async () => {
   await refusesBoth(sparse, limit, 0, { maxMetadataBytes: 'file'.length + 127 });
   assert.equal((await readBoth(sparse, { maxMetadataBytes: 'file'.length + 128 })).length, 1);
   await refusesBoth(tar(long16, long16, first), limit, 1024, { maxPaxBytes: 40 });
+  // every header has its block besides its body, of which the last in `several` has none
+  const several = [header({ type: 'x' }), pax([['a', 'b']], 'g'), header({ type: 'x' })];
+  const all = 3 * 512 + '6 a=b\n'.length;
+  await refusesBoth(tar(...several, first), limit, 3 * 512, { maxExtensionBytes: all - 1 });
+  assert.equal((await readBoth(tar(...several, first), { maxExtensionBytes: all })).length, 1);
   const shared = [pax([['SCHILY.xattr.user.a', 'xx']], 'g'), pax([['SCHILY.xattr.user.b', 'xx']], 'g')];
   await refusesBoth(tar(...shared, first), limit, 1536, { maxXattrs: 1 });
   assert.equal((await readBoth(tar(...shared, first), { maxMetadataBytes: 5 })).length, 1);
