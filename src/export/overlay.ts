@@ -14,7 +14,7 @@ import { type OverlayOptions, overlayOrigin } from './overlay-options.js';
 import { LossList, type Marks } from './plan-unpack.js';
 import { warnOfSkipped } from './skipped-xattr.js';
 import { unpackMarked } from './unpack.js';
-import type { Loss } from './unpack-options.js';
+import { checkUnpackOptions, type Loss } from './unpack-options.js';
 
 /** What `writeOverlay` made. */
 export interface OverlayResult extends OverlayFacts {
@@ -37,7 +37,8 @@ export interface OverlayResult extends OverlayFacts {
  * A mount shows what `unpack` writes, with these differences, which all engines on overlayfs share: a directory of a
  * layer hides a symbolic link of that name below it (in `unpack` the link is followed); hard links between layers are
  * copies; a character device 0:0 of the image is a whiteout. Owners and attributes that cannot be kept without root
- * are in a side file of each layer, `layers/0.ownership`.
+ * are in a side file of each layer, `layers/0.ownership`. Of the limits, `maxEntries` and `maxDataBytes` hold for all
+ * layers together.
  *
  * @param layers Base first.
  * @param dst Absent, or an empty directory.
@@ -53,6 +54,7 @@ export async function writeOverlay(
   const { signal } = options;
   const origin = overlayOrigin(options);
   const { userXattr, whiteouts } = origin;
+  const { maxEntries, maxDataBytes } = checkUnpackOptions(options);
   signal?.throwIfAborted();
   const facts: OverlayFacts = { ...mountFacts(layers.length, userXattr), origin };
   const lost = new LossList();
@@ -62,7 +64,7 @@ export async function writeOverlay(
     const { root, workingPath } = destination;
     for (const name of ['layers', 'l']) mkdirSync(root.at(name), 0o755);
     const prefix = userXattr ? 'user.overlay.' : 'trusted.overlay.';
-    for await (const changes of readLayerChanges(layers, { signal })) {
+    for await (const changes of readLayerChanges(layers, { signal, maxEntries, maxDataBytes })) {
       const { marks, devices } = mark(changes, prefix, whiteouts);
       const place = join(workingPath, 'layers', String(changes.layer));
       if (marks.size > 0 || devices > 0) requireNative();

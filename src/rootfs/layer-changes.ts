@@ -11,7 +11,7 @@ import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
 import { LayerPlan, type PlannedWhiteout } from './merge-plan.js';
-import { type MergeInode, type MergeNode, MergeTree, plainDirectory } from './merge-tree.js';
+import { type MergeInode, type MergeNode, MergeTree, plainDirectory, type Taken } from './merge-tree.js';
 import { readPlan } from './read-plan.js';
 import type { Inode, MergedTree, TreeNode } from './tree.js';
 
@@ -32,7 +32,8 @@ export interface LayerChanges {
 
 /**
  * Reads the layers of an image, base first. Headers are read, data is not. The trees of earlier layers are looked at
- * while later ones are read: add to them what acts as a whiteout does, change nothing else.
+ * while later ones are read: add to them what acts as a whiteout does, change nothing else. The limits are for all
+ * layers together, of which none hides anything here: what one layer replaces counts as well as what replaces it.
  *
  * @throws RootfsError as `mergeLayers` does; the signal's own reason when it was aborted
  */
@@ -44,6 +45,7 @@ export async function* readLayerChanges(
   const turns = new Turns(options.signal);
   const below: LayerChanges[] = [];
   let heldBytes = 0;
+  let taken: Taken | undefined;
   for (const [layer, { path, tarBytes }] of layers.entries()) {
     try {
       // However small the layers are, and whatever was done with the last one meanwhile.
@@ -51,7 +53,7 @@ export async function* readLayerChanges(
       const plan = new LayerPlan(layer, heldBytes);
       await readPlan(plan, { path, tarBytes }, limits, turns);
       heldBytes = plan.heldBytes;
-      const tree = new MergeTree(limits, false);
+      const tree = new MergeTree(limits, false, taken);
       const gone = new GonePaths(spellOut(plan.whiteouts, below));
       await copyLinkTargets(plan, gone, below, turns);
       const application = new LayerApplication(tree, plan);
@@ -59,6 +61,7 @@ export async function* readLayerChanges(
       const renewed = await renewedDirectories(tree, plan, turns);
       const { whiteouts, opaque } = await hide({ tree, gone, renewed, below }, turns);
       await describePassed(tree.root, { renewed, opaque }, below, turns);
+      taken = tree.taken;
       const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque };
       below.unshift(changes);
       yield changes;

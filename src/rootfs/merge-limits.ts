@@ -6,7 +6,10 @@ import { type TarLimits, tarLimits } from '../tar/tar-limits.js';
 export interface MergeLimits extends TarLimits {
   /** As for one archive, and for all layers of an image together: 512 MiB by default. */
   readonly maxMetadataBytes: number;
-  /** Members of one layer, and names in the merged tree, made-up directories included. Default 2,000,000. */
+  /**
+   * Members of one layer, and names in the merged tree, made-up directories included; where layers are kept apart, names
+   * in all of them together. Default 2,000,000.
+   */
   readonly maxEntries: number;
   /** Components of a path. Default 255. */
   readonly maxDepth: number;
@@ -14,7 +17,10 @@ export interface MergeLimits extends TarLimits {
   readonly maxNameBytes: number;
   /** Components of symbolic links that are followed while paths are resolved, in all. Default 50,000,000. */
   readonly maxLinkSteps: number;
-  /** Bytes of all files in the merged tree, holes included. Default 16 TiB: sparse files cost nothing to claim. */
+  /**
+   * Bytes of all files in the merged tree, holes included; where layers are kept apart, in all of them together. Default
+   * 16 TiB: sparse files cost nothing to claim.
+   */
   readonly maxDataBytes: number;
 }
 

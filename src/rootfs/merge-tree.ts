@@ -58,6 +58,11 @@ export function pendingInode(): MergeInode {
 /** How a name of a lower layer came to be hidden. */
 export type HiddenHow = HiddenPath['how'];
 
+/** What other trees have taken of the limits already: the layers of an overlay share them. */
+export type Taken = Readonly<Pick<MergeTree, 'entries' | 'dataBytes' | 'linkSteps'>>;
+
+const NOTHING_TAKEN: Taken = { entries: 0, dataBytes: 0, linkSteps: 0 };
+
 /** The tree under construction. */
 export class MergeTree {
   readonly root = new MergeNode('', undefined, { ...plainDirectory(), links: 1 }, -1);
@@ -68,13 +73,27 @@ export class MergeTree {
   readonly hidden: HiddenPath[] = [];
   /** Grows whenever a path may have come to mean another directory. */
   generation = 0;
-  /** Components of symbolic links followed so far. */
-  linkSteps = 0;
+  /** Components of symbolic links followed so far, by the other trees too. */
+  linkSteps: number;
   readonly #keepHidden: boolean;
+  readonly #before: Taken;
 
-  constructor(limits: MergeLimits, keepHidden: boolean) {
+  /** @param before What other trees have taken of `limits`. */
+  constructor(limits: MergeLimits, keepHidden: boolean, before = NOTHING_TAKEN) {
     this.limits = limits;
+    this.linkSteps = before.linkSteps;
     this.#keepHidden = keepHidden;
+    this.#before = before;
+  }
+
+  /** What this tree and those before it have taken of the limits. */
+  get taken(): Taken {
+    const { entries, dataBytes } = this.#before;
+    return {
+      entries: entries + this.entries,
+      dataBytes: dataBytes + this.dataBytes,
+      linkSteps: this.linkSteps,
+    };
   }
 
   /**
@@ -92,9 +111,8 @@ export class MergeTree {
     if (node.pathBytes > maxPathBytes) {
       throw mergeLimitExceeded(name, 'bytes of a path', 'maxPathBytes', maxPathBytes, node.pathBytes);
     }
-    if (this.entries >= maxEntries) {
-      throw mergeLimitExceeded(name, 'names in the tree', 'maxEntries', maxEntries, this.entries + 1);
-    }
+    const entries = this.#before.entries + this.entries + 1;
+    if (entries > maxEntries) throw mergeLimitExceeded(name, 'names in the tree', 'maxEntries', maxEntries, entries);
     this.entries += 1;
     this.#link(inode, name);
     (parent.children as Map<string, MergeNode>).set(name, node);
@@ -156,8 +174,9 @@ export class MergeTree {
     this.inodes += 1;
     this.dataBytes += inode.size;
     const { maxDataBytes } = this.limits;
-    if (this.dataBytes > maxDataBytes) {
-      throw mergeLimitExceeded(name, 'bytes of files', 'maxDataBytes', maxDataBytes, this.dataBytes);
+    const dataBytes = this.#before.dataBytes + this.dataBytes;
+    if (dataBytes > maxDataBytes) {
+      throw mergeLimitExceeded(name, 'bytes of files', 'maxDataBytes', maxDataBytes, dataBytes);
     }
   }
 

@@ -101,6 +101,29 @@ test('names and attributes count over all layers, those of global headers once',
   await mergeLayers(shared, { maxMetadataBytes: each + 2 });
 });
 
+test('where layers are kept apart, the limits are for all of them together', async (t) => {
+  const layers = layerTars(t, [file('a/b', 'xx')], [file('a/b', 'xx'), file('c')]);
+  const walk = async (limits: MergeOptions, of = layers): Promise<number> => {
+    let entries = 0;
+    for await (const { tree } of readLayerChanges(of, limits)) entries += tree.entries;
+    return entries;
+  };
+  assert.equal(await walk({ maxEntries: 5, maxDataBytes: 4 }), 5);
+  await assert.rejects(walk({ maxEntries: 4 }), (error: RootfsError) => {
+    assert.deepEqual([error.detail['layer'], error.detail['found']], [1, 5]);
+    return exceeded('maxEntries')(error);
+  });
+  await assert.rejects(walk({ maxDataBytes: 3 }), exceeded('maxDataBytes'));
+  // a directory that is made to hold a whiteout is a name
+  const deep = layerTars(t, [file('a/b/c')], [whiteout('a/b/c')]);
+  assert.equal(await walk({ maxEntries: 5 }, deep), 5);
+  await assert.rejects(walk({ maxEntries: 4 }, deep), exceeded('maxEntries'));
+  const through = [dir('d'), symlink('l', '././././d'), file('l/y')];
+  const twice = layerTars(t, through, through);
+  await walk({ maxLinkSteps: 10 }, twice);
+  await assert.rejects(walk({ maxLinkSteps: 9 }, twice), exceeded('maxLinkSteps'));
+});
+
 test('options are checked at once', async () => {
   const wrong: MergeOptions[] = [
     { maxDepth: -1 },

@@ -1,0 +1,29 @@
+/** The guards of an overlay; what it writes is tested on kernels that mount it. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { writeOverlay } from '../../src/export/overlay.js';
+import { file, layerTars } from '../support/layer-tars.js';
+import { tempDir } from '../support/temp-dir.js';
+
+test('names and bytes count over all layers, and what fails leaves nothing', async (t) => {
+  const folder = tempDir(t);
+  const names = ['a', 'b', 'c'];
+  const layers = layerTars(t, ...names.map((layer) => names.map((name) => file(`${layer}${name}`, 'x'))));
+  for (const [option, limit] of [
+    ['maxEntries', 8],
+    ['maxDataBytes', 8],
+  ] as const) {
+    await assert.rejects(writeOverlay(layers, join(folder, option), { limits: { [option]: limit } }), {
+      code: 'ERR_LIMIT_EXCEEDED',
+      message: new RegExp(`^layer 2 .*expected at most 8, found 9; raise ${option} `),
+    });
+    assert.deepEqual(readdirSync(folder), []);
+  }
+  await writeOverlay(layers, join(folder, 'fits'), { limits: { maxEntries: 9, maxDataBytes: 9 } });
+  assert.deepEqual(readdirSync(join(folder, 'fits', 'layers', '2')), ['ca', 'cb', 'cc']);
+  await assert.rejects(writeOverlay([], join(folder, 'none'), { limits: { maxEntries: -1 } }), {
+    code: 'ERR_OPTION_INVALID',
+  });
+});
