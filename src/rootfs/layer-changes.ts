@@ -54,7 +54,8 @@ export async function* readLayerChanges(
       await readPlan(plan, { path, tarBytes }, limits, turns);
       heldBytes = plan.heldBytes;
       const tree = new MergeTree(limits, false, taken);
-      const gone = new GonePaths(spellOut(plan.whiteouts, below));
+      const opaqueRoot = plan.whiteouts.find(isOpaqueRoot);
+      const gone = new GonePaths(opaqueRoot === undefined ? plan.whiteouts : spellOut(plan, opaqueRoot, below));
       await copyLinkTargets(plan, gone, below, turns);
       const application = new LayerApplication(tree, plan);
       while (application.step()) if (turns.due(true)) await turns.take();
@@ -63,6 +64,8 @@ export async function* readLayerChanges(
       await describePassed(tree.root, { renewed, opaque }, below, turns);
       taken = tree.taken;
       const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque };
+      // Nothing below an opaque root is seen again.
+      if (opaqueRoot !== undefined) below.length = 0;
       below.unshift(changes);
       yield changes;
     } catch (error) {
@@ -205,17 +208,27 @@ async function hide(
   return { whiteouts: hidden, opaque };
 }
 
-/** What a whiteout names. */
-type Hiding = PlannedWhiteout;
+function isOpaqueRoot({ directory, name }: PlannedWhiteout): boolean {
+  return directory === '' && name === undefined;
+}
 
-/** Overlayfs takes no mark on the root of a layer: an opaque one becomes a whiteout of each name below it. */
-function spellOut(whiteouts: readonly Hiding[], below: readonly LayerChanges[]): readonly Hiding[] {
-  const isRoot = ({ directory, name }: Hiding): boolean => directory === '' && name === undefined;
-  const opaque = whiteouts.find(isRoot);
-  if (opaque === undefined) return whiteouts;
-  const { after } = opaque;
-  const names = new Set(below.flatMap(({ tree }) => [...(tree.root.children?.keys() ?? [])]));
-  return [...whiteouts.filter((one) => !isRoot(one)), ...[...names].map((name) => ({ directory: '', name, after }))];
+/** Overlayfs takes no mark on the root of a layer: an opaque one becomes a whiteout of each name that shows below it. */
+function spellOut(
+  { whiteouts }: LayerPlan,
+  { after }: PlannedWhiteout,
+  below: readonly LayerChanges[],
+): readonly PlannedWhiteout[] {
+  const spelt = whiteouts.filter((one) => !isOpaqueRoot(one));
+  const seen = new Set<string>();
+  for (const { tree, whiteouts: hidden } of below) {
+    // before the layer's own names: among these are, for overlayfs, its whiteouts
+    for (const name of hidden.get(tree.root) ?? []) seen.add(name);
+    for (const name of tree.root.children?.keys() ?? []) {
+      if (!seen.has(name)) spelt.push({ directory: '', name, after });
+      seen.add(name);
+    }
+  }
+  return spelt;
 }
 
 function passesThrough(tree: MergeTree, directory: readonly string[], nodes: ReadonlySet<TreeNode>): boolean {
