@@ -10,7 +10,7 @@ import { GonePaths, pathComponents } from './gone-paths.js';
 import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
-import { LayerPlan, type PlannedWhiteout } from './merge-plan.js';
+import { LayerPlan, type PlannedEntry, type PlannedWhiteout } from './merge-plan.js';
 import { type MergeInode, type MergeNode, MergeTree, plainDirectory, type Taken } from './merge-tree.js';
 import { readPlan } from './read-plan.js';
 import type { Inode, MergedTree, TreeNode } from './tree.js';
@@ -122,20 +122,25 @@ async function copyLinkTargets(
     const known = own.has(path);
     own.add(literal(name).join('/'));
     if (inode !== undefined || known || gone.has(components, index)) continue;
-    const other = copies.get(path) ?? findBelow(components, below)?.inode;
-    if (other === undefined) continue;
-    const copy = copies.get(path) ?? { ...other, links: 0 };
+    const found = copies.get(path) ?? findBelow(components, below);
+    if (found === 'behind a link') plan.targetsBehindLinks.add(plan.entries[index] as PlannedEntry);
+    if (found === undefined || found === 'behind a link') continue;
+    const copy = copies.get(path) ?? { ...found, links: 0 };
     copies.set(path, copy);
     plan.entries[index] = { name, inode: copy, target: '' };
   }
 }
 
-function findBelow(components: readonly string[], below: readonly LayerChanges[]): TreeNode | undefined {
+function findBelow(components: readonly string[], below: readonly LayerChanges[]): Inode | 'behind a link' | undefined {
   const last = components.at(-1);
   if (last === undefined) return undefined;
   let stack = roots(below);
-  for (const name of components.slice(0, -1)) stack = stepDown(stack, name).directories;
-  return stepDown(stack, last).other;
+  for (const name of components.slice(0, -1)) {
+    const { directories, other } = stepDown(stack, name);
+    if (other?.inode.type === 'symlink') return 'behind a link';
+    stack = directories;
+  }
+  return stepDown(stack, last).other?.inode;
 }
 
 function literal(path: string): string[] {

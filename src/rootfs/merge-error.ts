@@ -2,15 +2,13 @@
 import { RootfsError } from '../errors.js';
 import { printable } from '../tar/tar-invalid.js';
 
-/** A layer that cannot be applied: `path` is the entry it is about, bytes as latin1. */
-export function layerInvalid(path: string, problem: string): RootfsError {
-  return new RootfsError(
-    'ERR_LAYER_INVALID',
-    `${printable(path)}: ${problem}; the image is broken or hostile, get it again from its maker`,
-    {
-      detail: { entry: path },
-    },
-  );
+/** A layer that cannot be applied: `path` is the entry it is about, bytes as latin1; `advice` is what to do. */
+export function layerInvalid(
+  path: string,
+  problem: string,
+  advice = 'the image is broken or hostile, get it again from its maker',
+): RootfsError {
+  return new RootfsError('ERR_LAYER_INVALID', `${printable(path)}: ${problem}; ${advice}`, { detail: { entry: path } });
 }
 
 /** An image that asks for more than a limit allows. `option` names the limit that can be raised. */

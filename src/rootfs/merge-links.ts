@@ -76,9 +76,12 @@ export class HardLinks {
       const target = seen.has(node) ? undefined : this.#target(waiting.entry);
       if (target === undefined) {
         const { entry } = this.#waiting.get(first) as Waiting;
+        const problem = `hard link: expected its target ${printable(entry.target)} in the layer or below`;
+        if (!this.#plan.targetsBehindLinks.has(entry)) throw layerInvalid(entry.name, `${problem}, found none`);
         throw layerInvalid(
           entry.name,
-          `hard link: expected its target ${printable(entry.target)} in the layer or below, found none`,
+          `${problem}, found a symbolic link of a lower layer on the way`,
+          'overlay takes paths literally, use rootfs unpack, which follows such links',
         );
       }
       seen.add(node);

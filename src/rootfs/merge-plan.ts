@@ -44,6 +44,8 @@ export class LayerPlan {
   readonly aufsLinks = new Map<string, MergeNode>();
   /** What hard links point at that a whiteout behind them in the layer takes away. */
   readonly hiddenTargets = new Map<PlannedEntry, MergeNode>();
+  /** Hard links whose targets lie behind symbolic links of lower layers, where these are not followed. */
+  readonly targetsBehindLinks = new Set<PlannedEntry>();
   #lastTime: Timestamp = { seconds: 0, nanoseconds: 0 };
 
   /** What the members of this layer and of those before it cost to hold. */

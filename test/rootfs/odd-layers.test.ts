@@ -300,4 +300,14 @@ test('layers one by one: a hard link has what is below where it stands', async (
   assert.deepEqual(await outlines(base, [link('a', 'd/c'), opaque('d')]), ['a 1+1', 'd/ (made)']);
   await assert.rejects(outlines(base, [whiteout('b'), link('a', 'b')]), { code: 'ERR_LAYER_INVALID' });
   await assert.rejects(outlines(base, [opaque(''), link('a', 'b')]), { code: 'ERR_LAYER_INVALID' });
+  // what the merge finds, and who takes paths literally does not, is no fault of the image
+  const [linked, through] = [[...base, symlink('l', 'd')], [link('a', 'l/c')]] as const;
+  assert.ok(outline(await mergeLayers(layerTars(t, linked, through))).includes('d/c = a'));
+  await assert.rejects(outlines(linked, through), {
+    code: 'ERR_LAYER_INVALID',
+    message:
+      /"a": hard link: expected its target "l\/c" .* found a symbolic link of a lower layer .* use rootfs unpack/,
+  });
+  await assert.rejects(outlines(linked, [link('a', 'd/none')]), { message: /found none; the image is broken/ });
+  assert.deepEqual(await outlines(linked, [...through, dir('l'), file('l/c', 'own')]), ['a 1+3', 'l/', 'l/c = a']);
 });
