@@ -1,0 +1,31 @@
+/** One layer looked into: others have their turn meanwhile, whatever is in it. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { checkLayer } from '../../src/client/check-layer.js';
+import { MediaType } from '../../src/spec/media-types.js';
+import { END, member } from '../support/raw-tar.js';
+
+test('others have their turn among very many records, though all chunks of the stream are ready', async (t) => {
+  const records = member({ name: 'x', type: 'x' }, '5 a=\n'.repeat(200_000));
+  const tar = Buffer.concat([
+    ...Array(8)
+      .fill([records, member({})])
+      .flat(),
+    END,
+  ]);
+  const digest = `sha256:${createHash('sha256').update(tar).digest('hex')}` as const;
+  const layer = { mediaType: MediaType.ociLayer, digest, size: tar.length };
+  const chunks = Array.from({ length: Math.ceil(tar.length / 262_144) }, (_, index) =>
+    tar.subarray(index * 262_144, (index + 1) * 262_144),
+  );
+  const source = { fetch: async () => Readable.from(chunks, { objectMode: false, highWaterMark: 2 ** 30 }) };
+  let turns = 0;
+  const others = setInterval(() => {
+    turns += 1;
+  }, 1);
+  t.after(() => clearInterval(others));
+  await checkLayer(source, layer, new Set([digest]), {});
+  assert.ok(turns > 2, `${turns} turns`);
+});
