@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
+import { isUnfit } from './image/is-unfit.js';
 import type { WriteArchiveOptions } from './image/write-archive.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
+import { report } from './progress.js';
 import { formatReference, isTag, parseReference, refuseReserved } from './spec/reference.js';
 
 /** An image that was copied with its tag. */
@@ -142,16 +144,10 @@ async function openEngine(name: string, { signal, timeoutMs }: OpenOptions): Pro
     transport: 'docker-daemon',
     copyFrom: (source, from, options) => copyFrom(source, from, name, options),
     copyAllFrom: async (source, options = {}) => {
-      const copied: CopiedTag[] = [];
-      for (const { tag, from } of await tagsOf(source, options)) {
+      return copyEach(source, options, true, async (tag, from) => {
         const called = formatReference({ ...reference, tag });
-        copied.push({
-          tag,
-          destination: `docker-daemon:${called}`,
-          ...(await copyFrom(source, from, called, options)),
-        });
-      }
-      return copied;
+        return { tag, destination: `docker-daemon:${called}`, ...(await copyFrom(source, from, called, options)) };
+      });
     },
     close: async () => {},
   };
@@ -186,10 +182,48 @@ async function copyTags(
   options: CopyImageOptions = {},
 ): Promise<readonly CopiedTag[]> {
   const { copyImage } = await import('./image/copy-image.js');
+  const { platform } = options;
+  return copyEach(source, options, platform !== undefined && platform !== 'all', async (tag, from) => ({
+    tag,
+    destination: nameOf(tag),
+    ...(await copyImage(source, from, destination, tag, options)),
+  }));
+}
+
+/** How many names of a list a message holds. */
+const TOLD_NAMES = 20;
+
+/**
+ * Copies tag by tag. A failure tells of what was copied before it.
+ *
+ * @param leavesOut Whether what is no image for the platform is left out with a warning, as in an archive; where nothing
+ *   else is there, it is a failure.
+ */
+async function copyEach(
+  source: ReadOnlyTarget,
+  options: CopyImageOptions,
+  leavesOut: boolean,
+  copy: (tag: string, from: string) => Promise<CopiedTag>,
+): Promise<readonly CopiedTag[]> {
   const copied: CopiedTag[] = [];
+  const warn = (message: string): void => report(options.onProgress, { type: 'warning:raised', message });
+  let unfit: RootfsError | undefined;
   for (const { tag, from } of await tagsOf(source, options)) {
-    copied.push({ tag, destination: nameOf(tag), ...(await copyImage(source, from, destination, tag, options)) });
+    try {
+      copied.push(await copy(tag, from));
+    } catch (error) {
+      if (leavesOut && isUnfit(error)) {
+        unfit = error;
+        warn(`left out: ${error.message}`);
+        continue;
+      }
+      const names = copied.slice(0, TOLD_NAMES).map(({ destination }) => destination);
+      const more = copied.length > names.length ? ` and ${copied.length - names.length} more` : '';
+      if (names.length > 0) warn(`copied before this failed: ${names.join(', ')}${more}`);
+      throw error;
+    }
   }
+  if (copied.length === 0 && unfit !== undefined) throw unfit;
   return copied;
 }
 

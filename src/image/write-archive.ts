@@ -27,6 +27,7 @@ import { fetchImage } from './fetch-image.js';
 import type { Image } from './image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
+import { isUnfit } from './is-unfit.js';
 
 /** Where images are written to. */
 export interface ArchivePlace {
@@ -126,7 +127,7 @@ export async function findRoots(
     try {
       addRoot(roots, await findRoot(source, one, form, options, jobs));
     } catch (error) {
-      if (options.skipUnfit !== true || !(error instanceof RootfsError) || !UNFIT.has(error.code)) throw error;
+      if (options.skipUnfit !== true || !isUnfit(error)) throw error;
       report(options.onProgress, { type: 'warning:raised', message: `left out: ${error.message}` });
     }
   }
@@ -134,8 +135,6 @@ export async function findRoots(
   if (first !== undefined) return [first, ...others];
   throw new RootfsError('ERR_NOT_FOUND', `${imageName(source, '')}: there is no image to write`);
 }
-
-const UNFIT: ReadonlySet<string> = new Set(['ERR_NOT_AN_IMAGE', 'ERR_PLATFORM_NOT_FOUND', 'ERR_SCHEMA1_UNSUPPORTED']);
 
 /** A root that was read. */
 export interface FoundRoot extends ArchiveRoot {

@@ -1,0 +1,54 @@
+/** All tags at once: one that does not fit spoils none, and a failure tells what was copied before it. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openSource } from '../src/open.js';
+import { openDestination } from '../src/open-destination.js';
+import { image, startRegistry } from '../src/testing/testing.js';
+import { collectWarnings } from './support/collect-warnings.js';
+import { sampleIndex } from './support/sample-index.js';
+import { tempDir } from './support/temp-dir.js';
+
+for (const form of ['registry', 'layout'] as const) {
+  test(`into a ${form}: with a platform, what has none of it is left out`, async (t) => {
+    await using registry = await startRegistry();
+    const arm = image().platform('linux/arm64').build();
+    for (const [tag, built] of Object.entries({ a: arm, b: sampleIndex().built, c: arm }))
+      registry.add('app', tag, built);
+    const { source, close } = await openSource(`${registry.host}/app`);
+    const place = form === 'registry' ? `${registry.host}/copy` : `oci:${join(tempDir(t), 'copy')}`;
+    const destination = await openDestination(place);
+    const { warnings, onProgress } = collectWarnings();
+    const copied = await destination.copyAllFrom(source, { platform: 'linux/amd64', onProgress });
+    assert.deepEqual(
+      copied.map(({ tag, descriptor }) => [tag, descriptor.digest]),
+      [['b', sampleIndex().amd64.descriptor.digest]],
+    );
+    assert.equal(
+      warnings.filter((warning) => /^left out: .*app:[ac].*linux\/amd64/.test(warning)).length,
+      2,
+      warnings.join('\n'),
+    );
+    await assert.rejects(destination.copyAllFrom(source, { platform: 'linux/s390x' }), {
+      code: 'ERR_PLATFORM_NOT_FOUND',
+    });
+    await destination.close();
+    await close();
+  });
+}
+
+test('a failure tells of the tags that were copied before it', async () => {
+  await using from = await startRegistry();
+  for (const tag of ['one', 'three', 'two']) from.add('app', tag, image().config({ User: tag }).build());
+  await using to = await startRegistry({
+    faults: [{ on: 'manifest', method: 'PUT', reference: 'two', do: 'answer', status: 403 }],
+  });
+  const { source, close } = await openSource(`${from.host}/app`);
+  const destination = await openDestination(`${to.host}/copy`);
+  const { warnings, onProgress } = collectWarnings();
+  await assert.rejects(destination.copyAllFrom(source, { onProgress }), { code: 'ERR_DENIED' });
+  const names = ['one', 'three'].map((tag) => `${to.host}/copy:${tag}`).join(', ');
+  assert.deepEqual(warnings, [`copied before this failed: ${names}`]);
+  await destination.close();
+  await close();
+});
