@@ -39,7 +39,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ['io'],
   minizlib: ['codec'],
   fzstd: ['codec'],
-  tar: ['tar'],
   undici: ['registry'],
   'smol-toml': ['registry'],
   yargs: ['cli'],

@@ -15,7 +15,7 @@ export interface PackFolderOptions {
 
 /**
  * Streams a tar of files and folders below `folder`, in the order of `names`; folders without what is in them. Modes
- * are 0644 and 0755, times are 0, owners are not told: the same files give the same bytes.
+ * are 0644 and 0755, times are 0, owners are root: the same files give the same bytes.
  *
  * One file is open at a time, and none once the stream has closed. The stream fails with the system's own errors, and
  * with `ERR_FILESYSTEM` for a file that became shorter.

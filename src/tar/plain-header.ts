@@ -1,20 +1,16 @@
-/** Headers of archives whose members have names and bytes, and nothing else of their own. Layers need `write-header.ts`. */
-import { Header } from 'tar/header';
-import { Pax } from 'tar/pax';
-import { BLOCK } from './block.js';
+/** Headers of archives whose members have names and bytes, and nothing else of their own. */
+import { encodeHeader } from './write-header.js';
+
+const PLAIN = { uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 } } as const;
 
 /**
- * The header of a file of `size` bytes or, without a size, of a folder: mode 0644 or 0755, time 0, no owner. The same
+ * The header of a file of `size` bytes or, without a size, of a folder: mode 0644 or 0755, owner root, time 0. The same
  * names and lengths give the same bytes, whoever writes the archive.
  *
- * @param name Without a slash at the end; ASCII.
+ * @param name Without a slash at the end.
  */
 export function plainHeader(name: string, size: number | undefined): Buffer {
-  const data =
-    size === undefined
-      ? ({ path: `${name}/`, type: 'Directory', mode: 0o755, size: 0 } as const)
-      : ({ path: name, type: 'File', mode: 0o644, size, mtime: new Date(0) } as const);
-  const block = Buffer.alloc(BLOCK);
-  const needsRecords = new Header(data).encode(block, 0);
-  return needsRecords ? Buffer.concat([new Pax(data).encode(), block]) : block;
+  return size === undefined
+    ? encodeHeader({ ...PLAIN, name: `${name}/`, type: 'directory', mode: 0o755 })
+    : encodeHeader({ ...PLAIN, name, type: 'file', mode: 0o644, size });
 }
