@@ -3,12 +3,13 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Readable, Transform } from 'node:stream';
+import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { CallOptions } from '../content/content.js';
 import { makeWorkingFolder } from '../content/output-place.js';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { verifyStream } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -48,7 +49,7 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
     },
   });
   try {
-    const opened = await openedOrAborted(layer.open(options), signal);
+    const opened = await untilAborted(layer.open(options), signal, discard);
     const file = await open(path, 'wx', 0o600).catch((error: unknown) => {
       opened.destroy();
       throw error;
@@ -70,23 +71,6 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
     },
     remove: () => folder.remove(),
   };
-}
-
-/** Somebody else's stream may come late, or never; one that nobody waits for any more is ended. */
-async function openedOrAborted(opening: Promise<Readable>, signal: AbortSignal | undefined): Promise<Readable> {
-  let abort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal?.reason as Error);
-    signal?.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([opening, aborted]);
-  } catch (error) {
-    opening.then(discard, () => {});
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', abort);
-  }
 }
 
 function expected({ diffId, size, mediaType }: PushLayer): Descriptor {

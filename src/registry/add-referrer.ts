@@ -5,9 +5,9 @@
  */
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
+import { parseJsonObject } from '../spec/parse-json.js';
 import {
   isEntryOf,
-  jsonObject,
   type ReferrersPlace,
   readReferrersIndex,
   referrersTag,
@@ -29,7 +29,7 @@ export async function addReferrer(
   const tag = referrersTag(subject);
   const { fields, manifests } = (await readReferrersIndex(place, tag)) ?? { fields: {}, manifests: [] };
   if (manifests.some((listed) => isEntryOf(listed, target.digest))) return;
-  const manifest = jsonObject(bytes) ?? {};
+  const manifest = parseJsonObject(bytes) ?? {};
   const config = manifest['config'] as { mediaType?: unknown } | null | undefined;
   const artifactType = [manifest['artifactType'], config?.mediaType].find((type) => typeof type === 'string');
   const entry = {

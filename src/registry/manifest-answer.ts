@@ -4,6 +4,7 @@ import { RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
+import { parseJsonObject } from '../spec/parse-json.js';
 import type { WireHeaders } from './wire.js';
 
 /** The largest manifest that is read, in bytes (distribution-spec v1.1.1, "Pushing Manifests"). */
@@ -61,7 +62,8 @@ export function descriptorFromBytes(
   asked: Digest | undefined,
 ): Descriptor {
   const bare = contentTypeOf(contentType);
-  const mediaType = bare !== undefined && isManifestContent(bare) ? bare : (typeOfDocument(objectOf(bytes)) ?? bare);
+  const mediaType =
+    bare !== undefined && isManifestContent(bare) ? bare : (typeOfDocument(parseJsonObject(bytes)) ?? bare);
   return {
     mediaType: mediaType ?? 'application/octet-stream',
     digest: asked ?? `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
@@ -110,7 +112,7 @@ export function wrongManifest(name: string, host: string, digest: Digest, bytes:
 export function mislabelled(bytes: Uint8Array, contentType: string | undefined, name: string): RootfsError | undefined {
   const said = contentTypeOf(contentType);
   if (said === undefined || !isManifestContent(said)) return undefined;
-  const document = objectOf(bytes);
+  const document = parseJsonObject(bytes);
   const own = typeOfDocument(document);
   if (own === undefined || said === own || typeof document?.['mediaType'] !== 'string') return undefined;
   return new RootfsError(
@@ -122,16 +124,6 @@ export function mislabelled(bytes: Uint8Array, contentType: string | undefined, 
 
 function isKnownAlgorithm(digest: string): boolean {
   return digest.startsWith('sha256:') || digest.startsWith('sha512:');
-}
-
-/** The JSON object that bytes hold; `undefined` where they hold none. */
-function objectOf(bytes: Uint8Array): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** For answers with a generic type: what the document calls itself, else what it looks like. */

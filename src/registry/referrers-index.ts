@@ -9,6 +9,7 @@ import { RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
+import { parseJsonObject } from '../spec/parse-json.js';
 
 /** Where the list is kept. */
 export interface ReferrersPlace {
@@ -32,7 +33,7 @@ export function referrersTag(digest: Digest): string {
 
 /** The digest that a manifest names as its subject, or `undefined`. */
 export function subjectOf(bytes: Uint8Array): Digest | undefined {
-  const digest = (jsonObject(bytes)?.['subject'] as { digest?: unknown } | null | undefined)?.digest;
+  const digest = (parseJsonObject(bytes)?.['subject'] as { digest?: unknown } | null | undefined)?.digest;
   return typeof digest === 'string' && isDigest(digest) ? digest : undefined;
 }
 
@@ -44,7 +45,7 @@ export function subjectOf(bytes: Uint8Array): Digest | undefined {
 export async function readReferrersIndex(place: ReferrersPlace, tag: string): Promise<ReferrersIndex | undefined> {
   const bytes = await place.read(tag);
   if (bytes === undefined) return undefined;
-  const fields = jsonObject(bytes);
+  const fields = parseJsonObject(bytes);
   const { mediaType = MediaType.ociIndex, manifests } = fields ?? {};
   const list = manifests === null ? [] : manifests;
   if (fields !== undefined && mediaType === MediaType.ociIndex && Array.isArray(list)) {
@@ -68,15 +69,4 @@ export async function writeReferrersIndex(place: ReferrersPlace, tag: string, in
 /** Whether an entry of the list is this manifest. */
 export function isEntryOf(entry: unknown, digest: Digest): boolean {
   return (entry as { digest?: unknown } | null)?.digest === digest;
-}
-
-/** A JSON object; `undefined` for anything else. */
-export function jsonObject(bytes: Uint8Array): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

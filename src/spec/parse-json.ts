@@ -14,3 +14,14 @@ export function parseJson(text: string): unknown {
     throw new SyntaxError(['no JSON', place ?? end].filter((part) => part !== undefined).join(': '));
   }
 }
+
+/** The JSON object that bytes hold; `undefined` where they hold anything else. */
+export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { proxyFor } from '../../src/registry/proxy-environment.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { createCertificate, image, startRegistry } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
+import { tunnelsTo } from '../support/tunnels.js';
 
 const built = image()
   .layer((l) => l.file('a', 'x'))
@@ -53,18 +54,8 @@ test('https goes through a tunnel; the proxy sees the host and nothing else', as
   const registry = await startRegistry({ tls });
   t.after(() => registry.close());
   registry.add('app', 'v1', built);
-  const seen: IncomingMessage[] = [];
   const proxy = createServer((_, response) => response.writeHead(500).end());
-  proxy.on('connect', (request, socket) => {
-    seen.push(request);
-    const [host = '', port = ''] = registry.host.split(':');
-    const out = connect(Number(port), host, () => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\n');
-      out.pipe(socket).pipe(out);
-    });
-    out.on('error', () => socket.destroy());
-    socket.on('error', () => out.destroy());
-  });
+  const seen = tunnelsTo(proxy, registry);
   const host = await listen(t, proxy);
   setEnvironment(t, { HTTPS_PROXY: host });
   const caFile = join(tempDir(t, 'proxy'), 'ca.pem');
