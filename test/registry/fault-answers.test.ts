@@ -1,6 +1,7 @@
 /** Refusals, and requests to come back later. */
 import assert from 'node:assert/strict';
 import { blobFault, type Case, PULL, runCases } from '../support/fault-case.js';
+import { ON_THE_WAY } from '../support/on-the-way.js';
 
 runCases('Refusals, and requests to come back later', [
   ...[408, 429, 500, 502, 503, 504].flatMap((status): Case[] => [
@@ -71,7 +72,7 @@ runCases('Refusals, and requests to come back later', [
     ],
     ends: 'ERR_DENIED',
     requests: 2,
-    bytes: 12_000_000,
+    bytes: 2 * ON_THE_WAY,
   },
   {
     name: 'a refusal stalls',

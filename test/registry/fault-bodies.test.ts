@@ -1,7 +1,9 @@
 /** Bodies and headers that are not what they should be. */
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
+import { MAX_MANIFEST_BYTES } from '../../src/registry/manifest-answer.js';
 import { type Act, blobFault, built, type Case, PULL, runCases, size } from '../support/fault-case.js';
+import { ON_THE_WAY } from '../support/on-the-way.js';
 
 const resolveTag: Act = async (repository) => {
   assert.deepEqual(await repository.resolve('latest'), built.descriptor);
@@ -108,7 +110,7 @@ runCases('Bodies and headers that are not what they should be', [
     faults: blobFault({ do: 'endless' }),
     ends: 'ERR_SIZE_MISMATCH',
     requests: PULL,
-    bytes: size + 8_000_000,
+    bytes: size + ON_THE_WAY,
   },
   {
     name: 'one bit of the blob is wrong',
@@ -121,7 +123,7 @@ runCases('Bodies and headers that are not what they should be', [
     faults: [{ on: 'manifest', do: 'endless' }],
     ends: 'ERR_LIMIT_EXCEEDED',
     requests: 1,
-    bytes: 12_000_000,
+    bytes: MAX_MANIFEST_BYTES + ON_THE_WAY,
   },
   {
     name: 'the manifest says another digest in its header',

@@ -1,6 +1,7 @@
 /** Challenges, realms, tokens. */
 import { gzipSync } from 'node:zlib';
 import { blobFault, type Case, PULL, runCases, SECRET, size, user, users } from '../support/fault-case.js';
+import { ON_THE_WAY } from '../support/on-the-way.js';
 
 runCases('Challenges, realms, tokens', [
   {
@@ -237,7 +238,7 @@ runCases('Challenges, realms, tokens', [
     faults: [{ on: 'token', do: 'endless' }],
     ends: 'ERR_LIMIT_EXCEEDED',
     requests: 2,
-    bytes: 8_000_000,
+    bytes: 2 * ON_THE_WAY,
   },
   {
     name: 'the realm is 503 once',

@@ -4,6 +4,7 @@
  */
 import { gzipSync } from 'node:zlib';
 import type { Credential } from '../../src/registry/credentials.js';
+import { MAX_MANIFEST_BYTES } from '../../src/registry/manifest-answer.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import {
   digestOf,
@@ -13,6 +14,7 @@ import {
   SeededRandom,
   type RegistryOptions as TestOptions,
 } from '../../src/testing/testing.js';
+import { ON_THE_WAY } from './on-the-way.js';
 
 const noise = new SeededRandom(3).bytes(1_200_000);
 
@@ -222,7 +224,7 @@ const BODIES: readonly FaultLine[] = [
     name: 'a layer never ends',
     faults: layer({ do: 'endless' }),
     ends: 'ERR_SIZE_MISMATCH',
-    bytes: size + 8_000_000,
+    bytes: size + ON_THE_WAY,
     note: 'cut one byte past its size',
   },
   {
@@ -286,7 +288,7 @@ const BODIES: readonly FaultLine[] = [
     name: 'the index never ends',
     faults: document('index', { do: 'endless' }),
     ends: 'ERR_LIMIT_EXCEEDED',
-    bytes: 12_000_000,
+    bytes: MAX_MANIFEST_BYTES + ON_THE_WAY,
   },
   {
     name: "the index's Docker-Content-Digest is another one",
