@@ -57,6 +57,7 @@ registry.listen(0, '127.0.0.1', async () => {
     const thin = ['--format', 'erofs', '--layers-as-devices', '-o', join(scratch, `${at}.erofs`)];
     await run(command, 'mkfs', '--store', join(scratch, 'store'), ...thin, local);
     await run(command, 'copy', image, `oci:${join(scratch, `${at}-copy`)}:1`);
+    await run(command, 'pull', local, '-o', join(scratch, `${at}-image.tar`));
   }
   command.keepCode();
   registry.close();

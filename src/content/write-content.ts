@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
+import { giveBack, takePiece } from '../io/lent-memory.js';
 import { readChunks } from '../io/read-chunks.js';
 import { isMismatch, requireBytes, Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
@@ -11,8 +12,8 @@ import { absentBlob, openRegular, readAt } from './blob-file.js';
 import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher } from './content.js';
 import { embeddedContent } from './fetch-verified.js';
 
-/** Bytes that are written with one call. */
-const BATCH_BYTES = 1024 * 1024;
+/** Buffers of a copy: one is read into, one hashed, one written. */
+const BUFFERS = 3;
 
 /** How often content whose bytes were wrong is fetched again from somebody else. */
 const MAX_DISTRUSTS = 8;
@@ -85,11 +86,14 @@ async function copyLocated(
   const opened = openRegular(located.path);
   if (opened === undefined) throw absentBlob(target.digest, located.path);
   const end = Math.min(located.size, target.size + 1);
-  const length = Math.max(1, Math.min(BATCH_BYTES, end));
-  const buffers = [0, 1, 2].map(() => Buffer.allocUnsafeSlow(length));
+  const buffers: Buffer[] = [];
+  const bufferOf = (index: number): Buffer => {
+    buffers[index % BUFFERS] ??= takePiece();
+    return buffers[index % BUFFERS] as Buffer;
+  };
   const readPiece = (at: number, index: number): Promise<number> => {
-    const buffer = buffers[index % buffers.length] as Buffer;
-    const reading = readAt(opened.fd, buffer, Math.min(length, end - at), located.offset + at);
+    const buffer = bufferOf(index);
+    const reading = readAt(opened.fd, buffer, Math.min(buffer.length, end - at), located.offset + at);
     reading.catch(() => {});
     return reading;
   };
@@ -100,7 +104,7 @@ async function copyLocated(
       throwIfAborted(call.signal);
       const count = await next;
       if (count === 0) break;
-      const piece = (buffers[(index - 1) % buffers.length] as Buffer).subarray(0, count);
+      const piece = bufferOf(index - 1).subarray(0, count);
       if (at + count < end) next = readPiece(at + count, index);
       verifier.update(piece);
       await writing;
@@ -114,6 +118,7 @@ async function copyLocated(
     await writing;
   } finally {
     await Promise.allSettled([next, writing]);
+    for (const buffer of buffers) giveBack(buffer);
     closeSync(opened.fd);
   }
 }
