@@ -8,14 +8,20 @@ const NAMES: ReadonlySet<string> = new Set(['security.selinux']);
 const PREFIXES: readonly string[] = ['trusted.overlay.', 'user.overlay.'];
 const NAMESPACES: ReadonlySet<string> = new Set(['user', 'trusted', 'security', 'system']);
 const SYSTEM: ReadonlySet<string> = new Set(['system.posix_acl_access', 'system.posix_acl_default']);
+/** ACLs as text, which the tar reader gives as attributes; their names of users mean nothing outside the image. */
+const ACL_TEXTS = 'SCHILY.acl.';
+/** Linux's XATTR_NAME_MAX. */
+const MAX_NAME_BYTES = 255;
+const SHOWN_BYTES = 40;
 
 /**
  * The name or pattern under which an attribute is skipped, or `undefined` for one that is kept.
  *
  * Labels belong to the machine's own policy (`security.selinux`); overlayfs would obey `trusted.overlay.*` and
  * `user.overlay.*` as its own wherever the tree becomes one of its layers. What no Linux file system can hold is
- * skipped as other tools do: names outside the kernel's four namespaces (layers made on macOS bring `com.apple.*`), what
- * `system.` has besides ACLs, and `user.` attributes of anything but files and directories.
+ * skipped as other tools do: names outside the kernel's four namespaces (layers made on macOS bring `com.apple.*`), names
+ * that are too long or have nothing after their namespace, what `system.` has besides ACLs, ACLs where there can be none,
+ * and `user.` attributes of anything but files and directories. So are ACLs that an archive has as text.
  *
  * @param type What bears the attribute.
  */
@@ -25,9 +31,14 @@ export function skippedXattr(name: string, type: InodeType): string | undefined 
   if (prefix !== undefined) return `${prefix}*`;
   const dot = name.indexOf('.');
   const namespace = dot === -1 ? name : name.slice(0, dot);
-  if (dot === -1) return name;
+  if (name.length > MAX_NAME_BYTES) return `${name.slice(0, SHOWN_BYTES)}... (${name.length} bytes)`;
+  if (dot === -1 || dot === name.length - 1 || name.startsWith(ACL_TEXTS)) return name;
   if (!NAMESPACES.has(namespace)) return `${namespace}.*`;
   if (namespace === 'system' && !SYSTEM.has(name)) return name;
+  // the kernel has ACLs of everything but links, and hands them down from directories alone
+  if (namespace === 'system' && (name.endsWith('_default') ? type !== 'directory' : type === 'symlink')) {
+    return `${name} (${type})`;
+  }
   return namespace === 'user' && type !== 'file' && type !== 'directory' ? `user.* (${type})` : undefined;
 }
 

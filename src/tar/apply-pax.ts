@@ -1,5 +1,11 @@
-/** What PAX records say of the next member: its fields, and its extended attributes in two dialects. */
+/**
+ * What PAX records say of the next member: its fields, and its extended attributes in two dialects.
+ *
+ * What star, libarchive and GNU tar have records of their own for is an attribute here as well, so that whoever does not
+ * keep it says so: a SELinux label by the name the kernel has for it, ACLs as text by the name of their record.
+ */
 
+import { ACL_RECORDS } from './pax-keys.js';
 import type { TarDraft } from './read-header.js';
 import { readDecimal, readPaxTime } from './read-number.js';
 import { printable, tarInvalid, tarLimitExceeded } from './tar-invalid.js';
@@ -7,6 +13,11 @@ import type { TarLimits } from './tar-limits.js';
 
 const SCHILY = 'SCHILY.xattr.';
 const LIBARCHIVE = 'LIBARCHIVE.xattr.';
+/** Records that are an attribute without saying so in their key, and its name. */
+const RECORDS: ReadonlyMap<string, string> = new Map([
+  ...ACL_RECORDS.map((key) => [key, key] as const),
+  ['RHT.security.selinux', 'security.selinux'],
+]);
 
 /** PAX records made ready: those that set fields, and the extended attributes. */
 export interface PaxMeaning {
@@ -45,11 +56,14 @@ export function understandPax(values: ReadonlyMap<string, Buffer>, offset: numbe
       continue;
     }
     const schily = key.startsWith(SCHILY);
-    if (!schily && !key.startsWith(LIBARCHIVE)) continue;
-    const name = schily ? key.slice(SCHILY.length) : percentDecoded(key.slice(LIBARCHIVE.length), offset);
+    const record = RECORDS.get(key);
+    if (!schily && record === undefined && !key.startsWith(LIBARCHIVE)) continue;
+    // an empty record takes back what was said: there is no such thing as an ACL or a label of no bytes
+    if (record !== undefined && value.length === 0) continue;
+    const name = record ?? (schily ? key.slice(SCHILY.length) : percentDecoded(key.slice(LIBARCHIVE.length), offset));
     xattrs ??= new Map();
     if (!schily && values.has(SCHILY + name)) continue;
-    const bytes = schily ? value : base64Decoded(value, key, offset);
+    const bytes = schily || record !== undefined ? value : base64Decoded(value, key, offset);
     if (name === '' || name.includes('\0')) {
       throw tarInvalid(offset, `PAX record ${printable(key)}: expected the name of an extended attribute`, { key });
     }

@@ -66,7 +66,10 @@ export interface TarEntry {
   readonly dataBytes: number;
   /** A sparse file's data: sorted, without overlap; what lies between reads as zeros. Absent for other files. */
   readonly extents?: readonly TarExtent[] | undefined;
-  /** Extended attributes: names are bytes as latin1. Absent when there are none. */
+  /**
+   * Extended attributes: names are bytes as latin1. ACLs that the archive has as text stand among them under the keys of
+   * their records, `SCHILY.acl.access` and its like. Absent when there are none.
+   */
   readonly xattrs?: ReadonlyMap<string, Buffer> | undefined;
   /** The PAX records in force, global ones included, keys as latin1, values raw. Absent when there are none. */
   readonly pax?: ReadonlyMap<string, Buffer> | undefined;

@@ -1,4 +1,5 @@
 /** PAX records as the writer makes them: sorted by key, each with its own length in front. */
+import { ACL_RECORDS } from './pax-keys.js';
 import type { TarTime } from './tar-entry.js';
 
 /** Records by key; keys and texts are bytes as latin1. */
@@ -34,11 +35,11 @@ export function encodePaxTime({ seconds, nanoseconds }: TarTime): string {
 
 /**
  * Adds an extended attribute. A name with `=` cannot stand in a key: it is written the way libarchive does,
- * percent-encoded, the value in base64.
+ * percent-encoded, the value in base64. An ACL as text has a record of its own.
  */
 export function putXattr(values: PaxValues, name: string, value: Buffer): void {
   if (!name.includes('=')) {
-    values.set(`SCHILY.xattr.${name}`, value);
+    values.set(ACL_RECORDS.includes(name) ? name : `SCHILY.xattr.${name}`, value);
     return;
   }
   const encoded = name.replace(

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { skippedXattr } from '../../src/export/skipped-xattr.js';
 import { unpack } from '../../src/export/unpack.js';
 import { loadNative } from '../../src/io/native.js';
 import { handTree } from '../support/hand-tree.js';
@@ -278,6 +279,14 @@ test('attributes of the machine, of overlayfs and of other systems are never wri
     { path: 'n', content: 'n', xattrs: { 'system.nfs4_acl': 'x', 'trusted.kept': 'y' } },
     { path: 'l', target: 'a', xattrs: { 'user.lost': 'x' } },
     { path: 'p', type: 'fifo', xattrs: { 'user.lost': 'x', 'trusted.kept': 'y' } },
+    { path: 'q', content: 'q', xattrs: { 'SCHILY.acl.access': 'user::rw-', 'SCHILY.acl.default': 'user::rw-' } },
+    {
+      path: 'r',
+      content: 'r',
+      xattrs: { 'user.': 'x', [`user.${'n'.repeat(251)}`]: 'x', [`user.${'n'.repeat(250)}`]: 'y' },
+    },
+    { path: 's', content: 's', xattrs: { 'system.posix_acl_default': ACL } },
+    { path: 't', target: 'a', xattrs: { 'system.posix_acl_access': ACL } },
   ]);
   const said: string[] = [];
   const result = await unpack(tree, layers, join(folder, 'root'), {
@@ -286,7 +295,11 @@ test('attributes of the machine, of overlayfs and of other systems are never wri
   const found = listTree(join(folder, 'root'));
   assert.deepEqual(found['a']?.xattrs, { 'user.kept': Buffer.from('y').toString('hex') });
   assert.equal(found['d']?.xattrs, undefined);
-  for (const path of ['m', 'l']) assert.equal(found[path]?.xattrs, undefined, path);
+  for (const path of ['m', 'l', 'q', 's', 't']) assert.equal(found[path]?.xattrs, undefined, path);
+  assert.deepEqual(Object.keys(found['r']?.xattrs ?? {}), [`user.${'n'.repeat(250)}`]);
+  // file systems without ACLs refuse them: asked by name alone
+  assert.equal(skippedXattr('system.posix_acl_default', 'directory'), undefined);
+  assert.equal(skippedXattr('system.posix_acl_access', 'fifo'), undefined);
   for (const path of ['n', 'p']) assert.deepEqual(Object.keys(found[path]?.xattrs ?? {}), ['trusted.kept'], path);
   assert.deepEqual(result.skippedXattrs, {
     'security.selinux': 1,
@@ -297,8 +310,14 @@ test('attributes of the machine, of overlayfs and of other systems are never wri
     'system.nfs4_acl': 1,
     'user.* (symlink)': 1,
     'user.* (fifo)': 1,
+    'SCHILY.acl.access': 1,
+    'SCHILY.acl.default': 1,
+    'user.': 1,
+    [`user.${'n'.repeat(35)}... (256 bytes)`]: 1,
+    'system.posix_acl_default (file)': 1,
+    'system.posix_acl_access (symlink)': 1,
   });
-  assert.equal(said.length, 8);
+  assert.equal(said.length, 14);
 });
 
 test('a layer tar that is missing or cut is found out', async (t) => {

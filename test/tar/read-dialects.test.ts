@@ -252,6 +252,34 @@ test('extended attributes in both dialects are bytes; an empty one is one', asyn
   assert.equal(entry.xattrs?.get('user.empty')?.length, 0);
 });
 
+test('ACLs as text and a SELinux label have records of their own, and are attributes', async () => {
+  const text = 'user::rw-,user:lisa:r--:502,group::r--,mask::r--,other::---';
+  const entry = await only(
+    pax([
+      ['SCHILY.acl.access', text],
+      ['SCHILY.acl.default', ''],
+      ['SCHILY.acl.ace', 'owner@:rwx:f:allow'],
+      ['RHT.security.selinux', 'system_u:object_r:bin_t:s0'],
+      ['SCHILY.acl.other', 'x'],
+    ]),
+    member({}),
+  );
+  assert.deepEqual(
+    [...(entry.xattrs ?? [])].map(([name, value]) => [name, value.toString()]),
+    [
+      ['SCHILY.acl.access', text],
+      ['SCHILY.acl.ace', 'owner@:rwx:f:allow'],
+      ['security.selinux', 'system_u:object_r:bin_t:s0'],
+    ],
+  );
+  const both = pax([
+    ['SCHILY.xattr.security.selinux', 'one'],
+    ['RHT.security.selinux', 'other'],
+  ]);
+  assert.equal((await only(both, member({}))).xattrs?.get('security.selinux')?.toString(), 'one');
+  assert.equal((await only(pax([['SCHILY.acl.access', '']]), member({}))).xattrs, undefined);
+});
+
 test('device numbers under both magics and from records', async () => {
   const device: RawHeader = { name: 'd', type: '3', devmajor: '0000010\0', devminor: '0000377\0' };
   for (const magic of ['ustar\x0000', gnu]) {

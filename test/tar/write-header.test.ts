@@ -57,6 +57,14 @@ test('what ustar cannot say stands in sorted PAX records', () => {
   assert.deepEqual(bytes.subarray(0, -512), extension);
 });
 
+test('an ACL as text stands in its own record', () => {
+  const value = Buffer.from('user::rw-,group::r--,other::r--');
+  const xattrs = new Map([['SCHILY.acl.access', value]]);
+  const written = encodeHeader({ ...plain, xattrs }).toString('latin1');
+  assert.ok(written.includes(` SCHILY.acl.access=${value.toString()}\n`));
+  assert.ok(!written.includes('SCHILY.xattr'));
+});
+
 test('long names are split at a slash where that is enough', () => {
   const folder = 'd'.repeat(150);
   assert.equal(encodeHeader({ ...plain, name: `${folder}/${'n'.repeat(100)}` }).length, 512);
