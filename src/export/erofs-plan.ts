@@ -21,6 +21,7 @@ import {
 import { type PlannedInode, PlannedInodes } from './erofs-inodes.js';
 import { checkInode, checkName, shownPath, unsupported } from './erofs-limits.js';
 import { encodeXattr, XattrTable } from './erofs-xattrs.js';
+import { isKernelXattr } from './kernel-xattr.js';
 import { LossList } from './plan-unpack.js';
 import { skippedXattr } from './skipped-xattr.js';
 
@@ -150,7 +151,9 @@ class Planner {
     const entries: Buffer[] = [];
     for (const name of [...xattrs.keys()].sort()) {
       const skipped = skippedXattr(name, node.inode.type);
-      const entry = skipped === undefined ? encodeXattr(name, xattrs.get(name) as Buffer) : undefined;
+      const value = xattrs.get(name) as Buffer;
+      const usable = skipped === undefined && isKernelXattr(name, value);
+      const entry = usable ? encodeXattr(name, value) : undefined;
       if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
       else if (entry !== undefined) entries.push(entry);
       else this.#lose(node, name);

@@ -2,6 +2,7 @@
 import { RootfsError } from '../errors.js';
 import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } from '../rootfs/tree.js';
 import { encodeXattr } from './erofs-xattrs.js';
+import { isKernelXattr } from './kernel-xattr.js';
 import { LossList } from './plan-unpack.js';
 import { skippedXattr } from './skipped-xattr.js';
 
@@ -23,9 +24,9 @@ export interface FittedTree {
   readonly skippedXattrs: ReadonlyMap<string, number>;
 }
 
-/** Whether an attribute's name is one that Linux file systems know, and its value no longer than they take. */
+/** Whether an attribute's name is one that Linux file systems know, and its value one that they and the kernel take. */
 export function isCommonXattr(name: string, value: Buffer): boolean {
-  return encodeXattr(name, value) !== undefined;
+  return isKernelXattr(name, value) && encodeXattr(name, value) !== undefined;
 }
 
 /**

@@ -49,6 +49,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   // It has no such id to give: a user namespace that /proc would have told of.
   'owners EINVAL': 'a user namespace without it needs /proc to be seen; mount one',
   'devices EPERM': 'run with CAP_MKNOD',
+  // The value of a capability or an ACL that is none: no file system takes it.
+  'xattrs EINVAL': 'get the image again from its maker',
 };
 /** Gaps between files up to this many bytes are read along: headers, mostly. */
 const MAX_GAP = 64 * 1024;

@@ -1,0 +1,42 @@
+/** Extended attributes that the kernel reads itself: what it takes for one. */
+
+/** Bytes of a capability by the revision in its last header byte. The first cannot be set any more, but is read. */
+const CAPABILITY_BYTES: ReadonlyMap<number | undefined, number> = new Map([
+  [1, 12],
+  [2, 20],
+  [3, 24],
+]);
+const ACL_VERSION = 2;
+const ACL_HEADER_BYTES = 4;
+const ACL_ENTRY_BYTES = 8;
+/** The tags of ACL entries, each as the letter that stands for it in `ACL_ORDER`. */
+const ACL_TAGS: ReadonlyMap<number, string> = new Map([
+  [0x01, 'u'],
+  [0x02, 'U'],
+  [0x04, 'g'],
+  [0x08, 'G'],
+  [0x10, 'm'],
+  [0x20, 'o'],
+]);
+/** Owner, users, group, groups, mask, others; named users and groups need a mask. */
+const ACL_ORDER = /^(?:ugm?o|uU*gG*mo)?$/;
+
+/**
+ * Whether the kernel would take this value where it gives the attribute a meaning: capabilities and ACLs. It refuses to
+ * set others; in a finished image it finds them too late, and refuses to run or to open the file.
+ */
+export function isKernelXattr(name: string, value: Buffer): boolean {
+  if (name === 'security.capability') return CAPABILITY_BYTES.get(value[3]) === value.length;
+  return !name.startsWith('system.posix_acl_') || isAcl(value);
+}
+
+function isAcl(value: Buffer): boolean {
+  const entries = (value.length - ACL_HEADER_BYTES) / ACL_ENTRY_BYTES;
+  if (!Number.isInteger(entries) || entries < 0 || value.readUInt32LE(0) !== ACL_VERSION) return false;
+  let order = '';
+  for (let at = ACL_HEADER_BYTES; at < value.length; at += ACL_ENTRY_BYTES) {
+    order += ACL_TAGS.get(value.readUInt16LE(at)) ?? '?';
+    if (value.readUInt16LE(at + 2) > 7) return false;
+  }
+  return ACL_ORDER.test(order);
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { writeErofs } from '../../src/export/erofs.js';
+import { isKernelXattr } from '../../src/export/kernel-xattr.js';
+import { fitTree, isCommonXattr } from '../../src/export/mkfs-attributes.js';
+import { handTree } from '../support/hand-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+
+const ACL = 'system.posix_acl_access';
+
+/** An ACL of entries: tag and permissions. */
+function acl(...entries: readonly (readonly [tag: number, perm: number])[]): Buffer {
+  const value = Buffer.alloc(4 + 8 * entries.length, 0xff);
+  value.writeUInt32LE(2, 0);
+  for (const [index, [tag, perm]] of entries.entries()) {
+    value.writeUInt16LE(tag, 4 + index * 8);
+    value.writeUInt16LE(perm, 6 + index * 8);
+  }
+  return value;
+}
+
+test('capabilities and ACLs are what the kernel takes for them, other attributes any bytes', () => {
+  const good: readonly (readonly [string, Buffer])[] = [
+    ['security.capability', Buffer.from(`01000001${'00'.repeat(8)}`, 'hex')],
+    ['security.capability', Buffer.from(`01000002${'00'.repeat(16)}`, 'hex')],
+    ['security.capability', Buffer.from(`00000003${'00'.repeat(20)}`, 'hex')],
+    [ACL, acl()],
+    [ACL, acl([1, 6], [4, 4], [0x20, 4])],
+    [ACL, acl([1, 6], [4, 4], [0x10, 4], [0x20, 4])],
+    ['system.posix_acl_default', acl([1, 7], [2, 5], [2, 6], [4, 5], [8, 7], [0x10, 7], [0x20, 0])],
+    ['user.any', Buffer.from('\x01')],
+  ];
+  for (const [name, value] of good) assert.ok(isKernelXattr(name, value), `${name} ${value.toString('hex')}`);
+  const bad: readonly (readonly [string, Buffer])[] = [
+    ['security.capability', Buffer.alloc(0)],
+    ['security.capability', Buffer.from('0100', 'hex')],
+    ['security.capability', Buffer.from(`01000002${'00'.repeat(20)}`, 'hex')],
+    ['security.capability', Buffer.from(`01000004${'00'.repeat(16)}`, 'hex')],
+    [ACL, Buffer.alloc(0)],
+    [ACL, Buffer.from([1, 0, 0, 0])],
+    [ACL, acl([1, 6], [4, 4], [0x20, 4]).subarray(0, 27)],
+    [ACL, acl([1, 6], [4, 4])],
+    [ACL, acl([4, 4], [1, 6], [0x20, 4])],
+    [ACL, acl([1, 6], [2, 6], [4, 4], [0x20, 4])],
+    [ACL, acl([1, 8], [4, 4], [0x20, 4])],
+    [ACL, acl([1, 6], [4, 4], [0x40, 4], [0x20, 4])],
+  ];
+  for (const [name, value] of bad) assert.ok(!isKernelXattr(name, value), `${name} ${value.toString('hex')}`);
+});
+
+test('no image gets one that would keep its file from being opened or run', async (t) => {
+  const folder = tempDir(t);
+  for (const [name, value] of [
+    [ACL, Buffer.from('garbage')],
+    ['security.capability', Buffer.from('garbage')],
+  ] as const) {
+    const { tree, layers } = handTree(folder, [{ path: 'a', content: 'a', xattrs: { [name]: value } }]);
+    const refusal = { code: 'ERR_WOULD_LOSE', message: new RegExp(`^a: .* cannot hold .*"${name}"; allow loss`) };
+    await assert.rejects(writeErofs(tree, layers, join(folder, 'image')), refusal);
+    const held = {
+      name: 'ext4',
+      holdsXattr: isCommonXattr,
+      time: (time: { seconds: number; nanoseconds: number }) => time,
+    };
+    assert.throws(() => fitTree(tree, { ...held, allowLoss: false }), refusal);
+    assert.deepEqual(readdirSync(folder), ['layer.tar']);
+    assert.deepEqual(fitTree(tree, { ...held, allowLoss: true }).losses.list(), [
+      { what: 'xattrs', entries: 1, example: 'a' },
+    ]);
+  }
+});
