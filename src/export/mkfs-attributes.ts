@@ -12,6 +12,8 @@ export interface HeldAttributes {
   readonly name: string;
   /** The attributes it has room for, by their names. */
   readonly holdsXattr: (name: string, value: Buffer) => boolean;
+  /** Bytes it has for all attributes of one file, as `xattrBytes` counts them. Default: no bound. */
+  readonly xattrRoom?: number | undefined;
   /** The nearest time it has. */
   readonly time: (time: Timestamp) => Timestamp;
   readonly allowLoss: boolean;
@@ -29,6 +31,15 @@ export function isCommonXattr(name: string, value: Buffer): boolean {
   return isKernelXattr(name, value) && encodeXattr(name, value) !== undefined;
 }
 
+/** What an attribute takes as ext4 stores it: an entry, the name after its namespace, and the value, by fours. */
+function xattrBytes(name: string, value: Buffer): number {
+  return 16 + roundUp(name.length - name.indexOf('.') - 1) + roundUp(value.length);
+}
+
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}
+
 /**
  * A copy of a tree with what a file system can hold. Attributes that are never written are left out and counted.
  *
@@ -42,11 +53,14 @@ export function fitTree(tree: MergedTree, held: HeldAttributes): FittedTree {
     const known = inodes.get(node.inode);
     if (known !== undefined) return known;
     const kept = new Map<string, Buffer>();
+    let room = held.xattrRoom ?? Number.POSITIVE_INFINITY;
     for (const [name, value] of node.inode.xattrs ?? []) {
       const never = skippedXattr(name, node.inode.type);
       if (never !== undefined) skipped.set(never, (skipped.get(never) ?? 0) + 1);
-      else if (held.holdsXattr(name, value)) kept.set(name, value);
-      else if (held.allowLoss) losses.add('xattrs', nodePath(node));
+      else if (held.holdsXattr(name, value) && xattrBytes(name, value) <= room) {
+        kept.set(name, value);
+        room -= xattrBytes(name, value);
+      } else if (held.allowLoss) losses.add('xattrs', nodePath(node));
       else throw wouldLose(node, name, held.name);
     }
     const fitted: Inode = {

@@ -43,6 +43,10 @@ const ATTEMPTS = 4;
 const FIRST_SECOND = -(2 ** 31);
 const LAST_SECOND = 2 ** 34 - 2 ** 31 - 1;
 const MAX_XATTR_BYTES = 3000;
+/** One block for all attributes of a file, without its header and its end; what the inode has room for comes on top. */
+const XATTR_ROOM = BLOCK - 32 - 4;
+/** Names of one file: EXT4_LINK_MAX of Linux. */
+const MAX_LINKS = 65_000;
 
 /**
  * Writes a merged tree as an ext4 image, through `mke2fs` and `debugfs`.
@@ -77,7 +81,8 @@ export async function writeExt4(
     checkTree(tree);
     const make = findTool('ext4', [{ name: 'mke2fs', package: 'e2fsprogs' }]);
     const tool = findTool('ext4', [{ name: 'debugfs', package: 'e2fsprogs' }]);
-    const fitted = fitTree(tree, { name: 'ext4', holdsXattr: isHeld, time: nearestTime, allowLoss });
+    const held = { name: 'ext4', holdsXattr: isHeld, xattrRoom: XATTR_ROOM, time: nearestTime, allowLoss };
+    const fitted = fitTree(tree, held);
     scratch = await makeWorkingFolder(plainTemporary());
     const work = scratch.path;
     const fromTar = await readsTar(make, work, signal);
@@ -199,7 +204,13 @@ function checkTree(tree: MergedTree): void {
     );
   }
   for (const { path, node } of walkTree(tree)) {
-    const { type, rdevMajor = 0, rdevMinor = 0 } = node.inode;
+    const { type, links, rdevMajor = 0, rdevMinor = 0 } = node.inode;
+    if (links > MAX_LINKS) {
+      throw new RootfsError(
+        'ERR_UNSUPPORTED',
+        `${Buffer.from(path, 'latin1').toString()}: a file with ${links} names; ext4 holds ${MAX_LINKS}, write an erofs image instead`,
+      );
+    }
     if ((type !== 'char' && type !== 'block') || deviceNumber(rdevMajor, rdevMinor) !== undefined) continue;
     const shown = Buffer.from(path, 'latin1').toString();
     throw new RootfsError(

@@ -21,6 +21,12 @@ test('what ext4 cannot hold is said before any tool is looked for, and nothing i
       const { tree, layers } = handTree(folder, [entry]);
       await assert.rejects(writeExt4(tree, layers, join(folder, 'image')), { code: 'ERR_UNSUPPORTED', message });
     }
+    const names = Array.from({ length: 65_001 }, (_, at) => ({ path: `f${at}`, linkTo: 'f0' }));
+    const { tree, layers } = handTree(folder, [{ path: 'f0', content: 'x' }, ...names.slice(1)]);
+    await assert.rejects(writeExt4(tree, layers, join(folder, 'image')), {
+      code: 'ERR_UNSUPPORTED',
+      message: /^f0: a file with 65001 names; ext4 holds 65000, write an erofs image/,
+    });
   } finally {
     process.env['PATH'] = before;
   }

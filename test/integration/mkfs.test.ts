@@ -13,10 +13,12 @@ import type { VerityRoot } from '../../src/export/verity.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { image, LayerBuilder, randomImage, writeLayout } from '../../src/testing/testing.js';
 import { cornerLayer, writeTars } from '../support/corner-layer.js';
+import { handTree } from '../support/hand-tree.js';
 import { assertSameTree, kernelTree } from '../support/kernel-tree.js';
 import { type DiskEntry, listTree } from '../support/list-tree.js';
 import { leftovers, mountFolder, run } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
+import { tempDir } from '../support/temp-dir.js';
 import { findTool, needs } from '../support/tools.js';
 
 const skip = needsErofs();
@@ -198,4 +200,25 @@ test('ext4 of a given size: what does not fit is said, and leaves nothing', { sk
   assert.deepEqual(readdirSync(join(folder, 'out')), []);
   const { imageBytes } = await writeExt4(tree, layers, out, { size: 64 * 1024 * 1024 });
   assert.equal(imageBytes, 64 * 1024 * 1024);
+});
+
+test('ext4 has one block for the attributes of a file: what does not fit beside the others is lost by name', {
+  skip: needs('mke2fs', 'debugfs', 'e2fsck'),
+}, async (t) => {
+  const folder = tempDir(t);
+  const attributes = (...bytes: readonly number[]): Record<string, Buffer> =>
+    Object.fromEntries(bytes.map((size, at) => [`user.${at}`, Buffer.alloc(size, 7)]));
+  // 16 bytes and a name of 4 for each; the block has 4,060 for them
+  const { tree, layers } = handTree(folder, [{ path: 'full', xattrs: attributes(2900, 1120) }]);
+  const place = join(folder, 'image');
+  assert.deepEqual((await writeExt4(tree, layers, place)).losses, []);
+  execFileSync('e2fsck', ['-fn', place], { stdio: 'ignore' });
+  const over = handTree(folder, [{ path: 'over', xattrs: attributes(2900, 1124, 8) }]);
+  await assert.rejects(writeExt4(over.tree, over.layers, place), {
+    code: 'ERR_WOULD_LOSE',
+    message: /^over: ext4 cannot hold the extended attribute "user.1"/,
+  });
+  const { losses } = await writeExt4(over.tree, over.layers, place, { allowLoss: true });
+  assert.deepEqual(losses, [{ what: 'xattrs', entries: 1, example: 'over' }]);
+  execFileSync('e2fsck', ['-fn', place], { stdio: 'ignore' });
 });
