@@ -42,13 +42,20 @@ export function skippedXattr(name: string, type: InodeType): string | undefined 
   return namespace === 'user' && type !== 'file' && type !== 'directory' ? `user.* (${type})` : undefined;
 }
 
-/** Warns of what was skipped: once for each name or pattern, whatever the form is. */
+/** An image may have as many names as it likes, and nobody reads a million lines: all of them are in the result. */
+const MAX_WARNINGS = 20;
+
+/** Warns of what was skipped: once for each name or pattern, whatever the form is, and once for all beyond the first. */
 export function warnOfSkipped(
   skipped: Readonly<Record<string, number>>,
   { onProgress }: Pick<CallOptions, 'onProgress'>,
 ): void {
-  for (const [name, entries] of Object.entries(skipped)) {
-    const message = `the extended attribute ${name} of ${countEntries(entries)} is never written`;
-    report(onProgress, { type: 'warning:raised', message });
+  const all = Object.entries(skipped);
+  const messages = all
+    .slice(0, MAX_WARNINGS)
+    .map(([name, entries]) => `the extended attribute ${name} of ${countEntries(entries)} is never written`);
+  if (all.length > MAX_WARNINGS) {
+    messages.push(`extended attributes of ${all.length - MAX_WARNINGS} other names are never written either`);
   }
+  for (const message of messages) report(onProgress, { type: 'warning:raised', message });
 }

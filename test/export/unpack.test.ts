@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { skippedXattr } from '../../src/export/skipped-xattr.js';
+import { skippedXattr, warnOfSkipped } from '../../src/export/skipped-xattr.js';
 import { unpack } from '../../src/export/unpack.js';
 import { loadNative } from '../../src/io/native.js';
 import { handTree } from '../support/hand-tree.js';
@@ -318,6 +318,16 @@ test('attributes of the machine, of overlayfs and of other systems are never wri
     'system.posix_acl_access (symlink)': 1,
   });
   assert.equal(said.length, 14);
+});
+
+test('of very many names of attributes that are never written a few are said, and how many there are', () => {
+  const said: string[] = [];
+  const onProgress = (event: { readonly type: string; readonly message?: string }): void => {
+    if (event.type === 'warning:raised') said.push(event.message ?? '');
+  };
+  warnOfSkipped(Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`n${at}`, 1])), { onProgress });
+  assert.equal(said.length, 21);
+  assert.equal(said.at(-1), 'extended attributes of 4980 other names are never written either');
 });
 
 test('a layer tar that is missing or cut is found out', async (t) => {
