@@ -145,5 +145,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     return printError(error, { json, debug, write: toStderr });
   } finally {
     for (const signal of STOPPING) process.removeListener(signal, stop);
+    await stderrTaken();
   }
+}
+
+/** Resolves when the system has taken what was written to stderr: of a pipe that is full, Node keeps the rest, and loses it at the exit. */
+async function stderrTaken(): Promise<void> {
+  if (process.stderr.writableLength === 0) return;
+  await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { printError } from '../../src/cli/print-error.js';
 import { RootfsError } from '../../src/index.js';
+import { ROOTFS_MAIN } from '../support/run-rootfs.js';
 
 function told(error: unknown, options: { json?: boolean; debug?: boolean } = {}): { text: string; code: number } {
   let text = '';
@@ -55,4 +57,12 @@ test('what is no error of ours is called a defect', () => {
   assert.equal(code, 1);
   assert.match(text, /internal error: x is undefined/);
   assert.match(text, /--debug/);
+});
+
+test('a slow reader of a pipe gets all of an error that is longer than the pipe holds', () => {
+  const word = 'x'.repeat(120_000);
+  const slowly = '"$0" "$1" "$2" 2>&1 | { sleep 0.5; cat; }';
+  const { stdout } = spawnSync('sh', ['-c', slowly, process.execPath, ROOTFS_MAIN, word], { encoding: 'utf8' });
+  assert.ok(stdout.includes(word));
+  assert.ok(stdout.endsWith(' [ERR_OPTION_INVALID]\n'), stdout.slice(-100));
 });
