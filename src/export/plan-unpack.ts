@@ -217,7 +217,9 @@ class Planner {
   #xattrs(inode: Inode, path: () => string): [string, string][] {
     const kept: [string, string][] = [];
     for (const [name, value] of inode.xattrs ?? []) {
-      const skipped = skippedXattr(name, inode.type);
+      // Without root this one is ours: of a file that belongs to root a layer could say somebody else.
+      const ours = name === ROOTLESS_XATTR && !this.#input.powers.root;
+      const skipped = ours ? name : skippedXattr(name, inode.type);
       if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
       else kept.push([name, value.toString('latin1')]);
     }

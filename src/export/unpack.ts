@@ -34,7 +34,8 @@ import { workingPath } from './working-name.js';
  * it, before anything is written where that can be known. Without root, owners and what else the file system refuses
  * go to the side file (see `UnpackResult.ownershipFile`), owners also to `user.rootlesscontainers` attributes; devices are
  * recorded and absent; directories keep `u+rwx`. Never written are `security.selinux`, the attributes of overlayfs, ACLs
- * that a layer has as text, and what no Linux file system can hold; `skippedXattrs` counts them, and warnings say so.
+ * that a layer has as text, a layer's own `user.rootlesscontainers` without root, and what no Linux file system can
+ * hold; `skippedXattrs` counts them, and warnings say so.
  *
  * The tree is written beside `dst` and moved in place in one step; a run that fails leaves nothing. A mount point, or
  * a directory whose parent may not be written, is written in place and emptied on failure. Nothing outside is

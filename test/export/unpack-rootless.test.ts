@@ -18,8 +18,8 @@ const file = new URL(import.meta.url);
 
 const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex');
 const entries: readonly HandEntry[] = [
-  { path: 'etc/shadow', content: 's', mode: 0o640, uid: 0, gid: 42 },
-  { path: 'etc/passwd', content: 'p' },
+  { path: 'etc/shadow', content: 's', mode: 0o640, uid: 0, gid: 42, xattrs: { 'user.rootlesscontainers': '\x08\x07' } },
+  { path: 'etc/passwd', content: 'p', xattrs: { 'user.rootlesscontainers': '\x08\x07' } },
   { path: 'home/me', type: 'directory', mode: 0o700, uid: 1000, gid: 1000 },
   { path: 'home/me/locked', content: 'l', mode: 0o400, uid: 1000, gid: 1000 },
   { path: 'home/me/link', target: 'locked', uid: 1000, gid: 1000 },
@@ -60,6 +60,7 @@ test('without root owners go to the side file and to attributes, devices are rec
   const result = await unpack(tree, layers, dst);
   assert.equal(result.ownershipFile, `${dst}.ownership`);
   assert.deepEqual(result.absent, ['dev/null', 'dev/sda', 'dev/zero']);
+  assert.deepEqual(result.skippedXattrs, { 'user.rootlesscontainers': 2 });
   const { head, records } = sideFile(`${dst}.ownership`);
   const ids = { hostUid: process.geteuid?.(), hostGid: process.getegid?.() };
   assert.deepEqual(head, { format: 'rootfs-kit.ownership', version: 1, ...ids });
