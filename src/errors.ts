@@ -176,6 +176,7 @@ const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EMFILE: 'allow more open files (ulimit -n)',
   ENFILE: 'the machine has too many open files; end what holds them',
   EFBIG: 'allow larger files (ulimit -f), or choose another file system',
+  EMLINK: 'choose a file system that allows a file more names, or a folder more folders',
   ENAMETOOLONG: 'choose a shorter path',
 };
 

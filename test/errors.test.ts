@@ -15,6 +15,7 @@ test('what a system call threw becomes a code and says what to do', () => {
     ['EROFS', 'ERR_PERMISSION', /; ask for access/],
     ['EMFILE', 'ERR_FILESYSTEM', /; allow more open files \(ulimit -n\)$/],
     ['EFBIG', 'ERR_FILESYSTEM', /; allow larger files \(ulimit -f\)/],
+    ['EMLINK', 'ERR_FILESYSTEM', /; choose a file system that allows a file more names/],
     ['ENAMETOOLONG', 'ERR_FILESYSTEM', /; choose a shorter path$/],
     ['EIO', 'ERR_FILESYSTEM', /: EIO: it failed$/],
   ];
@@ -24,8 +25,8 @@ test('what a system call threw becomes a code and says what to do', () => {
     assert.deepEqual([error.code, error.detail, error.cause], [code, { subject: '/a/path', errno }, cause]);
     assert.match(error.message, /^\/a\/path: /);
     assert.match(error.message, advice);
-    // Where a limit of this process is reached, no other place helps.
-    const isLimit = ['EMFILE', 'EFBIG', 'ENAMETOOLONG'].includes(errno);
+    // Where a limit is reached, the advice of the caller does not help.
+    const isLimit = ['EMFILE', 'EFBIG', 'EMLINK', 'ENAMETOOLONG'].includes(errno);
     assert.match(wrapSystemError(cause, '/a/path', 'do this').message, isLimit ? advice : /; do this$/);
   }
   const inside = Object.assign(new Error("EACCES: permission denied, mkdir '/proc/self/fd/20/.x.rootfs-1'"), {
