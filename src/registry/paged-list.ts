@@ -209,7 +209,7 @@ function linkNext(lines: readonly string[]): string | undefined {
 function isNext(parameter: string): boolean {
   const [name = '', value = ''] = parameter.split('=', 2);
   const relations = value
-    .replace(/["\s,]+/g, ' ')
+    .replace(/["'\s,]+/g, ' ')
     .trim()
     .toLowerCase()
     .split(' ');

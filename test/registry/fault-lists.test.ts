@@ -46,7 +46,11 @@ runCases('Lists in pages', [
     requests: 1,
     message: /another origin/,
   },
-  ...['</v2/app/tags/list?last=b>', '/v2/app/tags/list?last=b; rel="next"'].map(
+  ...[
+    '</v2/app/tags/list?last=b>',
+    '/v2/app/tags/list?last=b; rel="next"',
+    "</v2/app/tags/list?last=b>; rel='next'",
+  ].map(
     (link): Case => ({
       name: `the next page is named loosely: ${link}`,
       act: listTags,
