@@ -2,10 +2,11 @@
 
 import { RootfsError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import type { ArtifactManifest } from '../spec/artifact-manifest.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
-import { describeLayerType, isIndexType, isManifestType } from '../spec/media-types.js';
+import { describeLayerType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { DocumentReader, ReadDocument } from './document-reader.js';
 import type { ImageDocument } from './image.js';
 import { MAX_INDEX_DEPTH, unlessMissing } from './index-entries.js';
@@ -21,6 +22,9 @@ export interface CopiedDocument {
   readonly descriptor: Descriptor;
   readonly bytes: Uint8Array;
 }
+
+/** What names content: an artifact beside the images of an index is copied with them. */
+type NamingDocument = ReadDocument | ({ readonly kind: 'artifact' } & ImageDocument<ArtifactManifest>);
 
 /** What lies below a root. */
 export interface CopyGraph {
@@ -40,10 +44,10 @@ export interface CopyGraph {
  */
 export async function copyGraph(root: ReadDocument, reader: DocumentReader, jobs: number): Promise<CopyGraph> {
   const heights = new Map<Digest, number>();
-  const documents = new Map<Digest, ReadDocument>([[root.descriptor.digest, root]]);
+  const documents = new Map<Digest, NamingDocument>([[root.descriptor.digest, root]]);
   const blobs = new Map<Digest, Descriptor>();
   let bytes = root.bytes.byteLength;
-  let level: readonly ReadDocument[] = [root];
+  let level: readonly NamingDocument[] = [root];
   for (let depth = 0; level.length > 0; depth += 1) {
     // The manifests of the innermost index are one level more.
     const tooDeep = depth > MAX_INDEX_DEPTH && level.some(({ kind }) => kind === 'index');
@@ -89,16 +93,21 @@ export function isForeignLayer(descriptor: Descriptor): boolean {
   return describeLayerType(descriptor.mediaType)?.nondistributable === true;
 }
 
-function namedBy(document: ReadDocument): readonly Descriptor[] {
+function namedBy(document: NamingDocument): readonly Descriptor[] {
+  if (document.kind === 'artifact') return document.value.blobs ?? [];
   return document.kind === 'index' ? document.value.manifests : [document.value.config, ...document.value.layers];
 }
 
 function isDocument({ mediaType }: Descriptor): boolean {
-  return isIndexType(mediaType) || isManifestType(mediaType);
+  return isIndexType(mediaType) || isManifestType(mediaType) || mediaType === MediaType.ociArtifact;
 }
 
-async function readChild(child: Descriptor, reader: DocumentReader, signal: AbortSignal): Promise<ReadDocument> {
-  const read = await unlessMissing(reader.manifest(child, signal));
+async function readChild(child: Descriptor, reader: DocumentReader, signal: AbortSignal): Promise<NamingDocument> {
+  const reading: Promise<NamingDocument> =
+    child.mediaType === MediaType.ociArtifact
+      ? reader.artifact(child, signal).then((artifact) => ({ kind: 'artifact', ...artifact }))
+      : reader.manifest(child, signal);
+  const read = await unlessMissing(reading);
   if (read !== undefined) return read;
   throw new RootfsError(
     'ERR_NOT_FOUND',
@@ -109,8 +118,8 @@ async function readChild(child: Descriptor, reader: DocumentReader, signal: Abor
 
 /** The height of a document: 0 for one that names blobs only. No document can name itself: its digest would change. */
 function heightOf(
-  document: ReadDocument,
-  documents: ReadonlyMap<Digest, ReadDocument>,
+  document: NamingDocument,
+  documents: ReadonlyMap<Digest, NamingDocument>,
   known: Map<Digest, number>,
 ): number {
   const { digest } = document.descriptor;

@@ -5,6 +5,7 @@ import { RootfsError } from '../errors.js';
 import { untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { isMismatch } from '../io/verify.js';
+import type { ArtifactManifest } from '../spec/artifact-manifest.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
 import type { ImageConfig } from '../spec/image-config.js';
@@ -109,6 +110,19 @@ export class DocumentReader {
     const { parseImageConfig } = await import('../spec/image-config.js');
     const subject = this.#subject(descriptor);
     return { descriptor, bytes, value: parseImageConfig(bytes, { subject, maxBytes: this.#options.maxBytes }) };
+  }
+
+  /**
+   * Reads an artifact manifest by its descriptor.
+   *
+   * @param signal As for `manifest`.
+   * @throws RootfsError as `readVerified` and `parseArtifactManifest`
+   */
+  async artifact(descriptor: Descriptor, signal = this.signal): Promise<ImageDocument<ArtifactManifest>> {
+    const bytes = await this.#bytes(descriptor, signal);
+    const { parseArtifactManifest } = await import('../spec/artifact-manifest.js');
+    const subject = this.#subject(descriptor);
+    return { descriptor, bytes, value: parseArtifactManifest(bytes, { subject, maxBytes: this.#options.maxBytes }) };
   }
 
   /** Bytes that a mirror got wrong are asked of the next one. */

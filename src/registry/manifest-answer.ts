@@ -20,12 +20,13 @@ export const MANIFEST_ACCEPT = [
   `${MediaType.dockerSchema1};q=0.1`,
 ].join(', ');
 
-const ARTIFACT_MANIFEST = 'application/vnd.oci.artifact.manifest.v1+json';
-
 /** Whether content of this type lies under `/manifests/`. */
 export function isManifestContent(mediaType: string): boolean {
   return (
-    isManifestType(mediaType) || isIndexType(mediaType) || isSchema1Type(mediaType) || mediaType === ARTIFACT_MANIFEST
+    isManifestType(mediaType) ||
+    isIndexType(mediaType) ||
+    isSchema1Type(mediaType) ||
+    mediaType === MediaType.ociArtifact
   );
 }
 

@@ -2,7 +2,7 @@
 import { RootfsError } from '../errors.js';
 import { findOtherCase } from './field-case.js';
 import type { JsonObject, ParseOptions } from './json-document.js';
-import { bareMediaType, isIndexType, isManifestType, isSchema1Type } from './media-types.js';
+import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from './media-types.js';
 
 /** Options of the readers of manifests and indexes. */
 export interface ParseManifestOptions extends ParseOptions {
@@ -16,7 +16,7 @@ export interface ParseManifestOptions extends ParseOptions {
 }
 
 const OTHER_MANIFESTS: Readonly<Record<string, string>> = {
-  'application/vnd.oci.artifact.manifest.v1+json': 'an OCI artifact',
+  [MediaType.ociArtifact]: 'an OCI artifact',
   'application/vnd.cncf.oras.artifact.manifest.v1+json': 'an ORAS artifact',
 };
 

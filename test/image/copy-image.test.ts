@@ -13,7 +13,15 @@ import { fetchImage } from '../../src/image/fetch-image.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { type Built, image, index, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
+import {
+  type Built,
+  describe,
+  image,
+  index,
+  startRegistry,
+  type TestRegistry,
+  writeLayout,
+} from '../../src/testing/testing.js';
 import { hangingSource } from '../support/hanging-source.js';
 import { memoryWith } from '../support/memory-with.js';
 import { sampleIndex } from '../support/sample-index.js';
@@ -162,6 +170,41 @@ test('an artifact is copied as it is', async () => {
   await checkWhole(store, withConfig);
   await assert.rejects(copyImage(await memoryWith(chart.build()), 'v1', new MemoryStore(), 'v1'), {
     code: 'ERR_MANIFEST_INVALID',
+  });
+});
+
+test('an artifact manifest beside the images of an index comes with its blobs', async (t) => {
+  const app = image()
+    .layer((layer) => layer.file('a', 'b'))
+    .build();
+  const bytes = Buffer.from('an SBOM');
+  const blob = describe('text/plain', bytes);
+  const mediaType = 'application/vnd.oci.artifact.manifest.v1+json';
+  const manifest = (blobs: unknown): Built => {
+    const document = Buffer.from(JSON.stringify({ mediaType, artifactType: 'text/plain', blobs }));
+    const descriptor = describe(mediaType, document);
+    const content = [
+      [descriptor.digest, document],
+      [blob.digest, bytes],
+    ] as const;
+    return { descriptor, blobs: new Map(content), documents: new Map([[descriptor.digest, mediaType]]) };
+  };
+  const built = index()
+    .add(app)
+    .add(manifest([blob]))
+    .build();
+  const from = await registryWith(t, built);
+  const target = createRepository(`${(await registryWith(t)).host}/to/app`);
+  const source = createRepository(`${from.host}/from/app`);
+  const copied = await copyImage(source, 'v1', target, 'v1');
+  assert.deepEqual([copied.manifests, copied.copiedBlobs], [3, 3]);
+  await checkWhole(target, built);
+  from.content.repository('from/app').blobs.delete(blob.digest);
+  await assert.rejects(copyImage(source, 'v1', new MemoryStore(), 'v1'), { code: 'ERR_NOT_FOUND' });
+  const odd = index().add(app).add(manifest({})).build();
+  await assert.rejects(copyImage(await memoryWith(odd), 'v1', new MemoryStore(), 'v1'), {
+    code: 'ERR_MANIFEST_INVALID',
+    message: /blobs of the artifact manifest is wrong/,
   });
 });
 
