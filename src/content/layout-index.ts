@@ -111,6 +111,16 @@ export class LayoutIndex {
     return names.size === 1 ? only : undefined;
   }
 
+  /** Whether an entry is this content, or an index among them lists it; see `resolve`. */
+  async lists(digest: Digest, read: ReadDocument, options: CallOptions): Promise<boolean> {
+    try {
+      return (await this.#byDigest(digest, read, options)).bytes === undefined;
+    } catch (error) {
+      if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return false;
+      throw error;
+    }
+  }
+
   #named(reference: string): readonly Descriptor[] {
     const entries = this.#index.manifests;
     if (reference === '') return entries;

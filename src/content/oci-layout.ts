@@ -36,6 +36,7 @@ import { LayoutIndex } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { isLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
+import { removeImage } from './remove-image.js';
 
 /** Options of `OciLayout.open`. */
 export interface OciLayoutOptions {
@@ -189,15 +190,27 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     return layoutReferrers(() => this.#readIndex(), this, target, artifactType, options);
   }
 
-  /** Removes a blob and the entries that point at it; see `Deleter`. What it refers to stays. */
+  /**
+   * Removes a blob and the entries that point at it; see `Deleter`. What it refers to stays, and so does a manifest with
+   * an entry of its own that an index here lists as well: without it that index would be broken. An index that is made
+   * of several entries goes with these.
+   */
   async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
     const digest = typeof target === 'string' ? target : target.digest;
     requireVerifiable(digest);
+    let gone: readonly Digest[] = [];
     await this.#change((entries) => {
-      const others = entries.filter((entry) => entry.digest !== digest);
-      return others.length === entries.length ? entries : others;
+      const removal = removeImage(entries, digest, this.#made.get(digest));
+      gone = removal.gone;
+      return gone.length === 0 ? entries : removal.left;
     }, options);
-    await this.#blobs.delete(digest);
+    if (gone.length === 0) await this.#blobs.delete(digest);
+    for (const one of gone) {
+      const index = await this.#readIndex();
+      if (!(await index.lists(one, (nested, call) => readVerified(this, nested, call), options))) {
+        await this.#blobs.delete(one);
+      }
+    }
   }
 
   protected override async locate(digest: Digest): Promise<Located | undefined> {

@@ -412,6 +412,42 @@ test('an index that was made of entries of several platforms is found by its dig
   }
 });
 
+test('an image that an index here lists as well loses its names when it is deleted, and the index stays whole', async (t) => {
+  const app = contractImage();
+  const other = image()
+    .layer((layer) => layer.file('a', 'b'))
+    .build();
+  const dir = tempDir(t);
+  await writeLayout(dir, { v1: app, all: index().add(index().add(app).build()).add(other).build(), other });
+  const layout = await OciLayout.open(dir);
+  await layout.delete(await layout.resolve('v1'));
+  await assert.rejects(layout.resolve('v1'), { code: 'ERR_NOT_FOUND' });
+  assert.deepEqual(await readVerified(layout, app.descriptor), app.manifestBytes);
+  assert.deepEqual(await layout.resolve(app.descriptor.digest), { ...app.descriptor, platform: app.platform });
+  // Who asks for it by its digest alone means the bytes.
+  await layout.delete(app.descriptor.digest);
+  assert.equal(await layout.exists(app.descriptor), false);
+  // An index that is gone keeps nothing.
+  await layout.delete(await layout.resolve('all'));
+  await layout.delete(await layout.resolve('other'));
+  assert.equal(await layout.exists(other.descriptor), false);
+});
+
+test('an index that is made of entries goes with these, and what else they are called stays', async (t) => {
+  const amd = contractImage();
+  const arm = image().platform('linux/arm64').build();
+  const dir = tempDir(t);
+  await writeLayout(dir, { v1: amd, v2: arm });
+  const entries = [amd, arm].map(({ descriptor, platform }) => ({ ...descriptor, platform, ...named('v1') }));
+  const manifests = [...entries, { ...arm.descriptor, ...named('arm') }];
+  writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+  const layout = await OciLayout.open(dir);
+  await layout.delete(await layout.resolve('v1'));
+  await assert.rejects(layout.resolve('v1'), { code: 'ERR_NOT_FOUND' });
+  assert.equal((await layout.resolve('')).digest, arm.descriptor.digest);
+  assert.deepEqual([await layout.exists(amd.descriptor), await layout.exists(arm.descriptor)], [false, true]);
+});
+
 test('what is not here is told with what is: names, or digests where there are none', async (t) => {
   const nameless = await withEntries(t, [{ digest: A }, { digest: B }]);
   for (const reference of ['v1', `sha256:${'c'.repeat(64)}`]) {
