@@ -60,7 +60,14 @@ function manifest(content: RegistryContent, request: RegistryRequest, options: R
         options.strictAccept === true ? (headers.accept ?? '') : undefined,
       );
     case 'PUT':
-      return putManifest(content, repository, reference, headers['content-type'], request.body);
+      return putManifest(
+        content,
+        repository,
+        reference,
+        headers['content-type'],
+        request.body,
+        options.referrers !== false,
+      );
     case 'DELETE':
       return deleteManifest(content, repository, reference);
     default:

@@ -83,6 +83,7 @@ export function putManifest(
   reference: string,
   mediaType: string | undefined,
   body: Buffer,
+  keepsReferrers: boolean,
 ): Answer {
   let missing: string[];
   let subject: string | undefined;
@@ -104,7 +105,7 @@ export function putManifest(
   return answer(201, {
     location: `/v2/${repository}/manifests/${digest}`,
     'docker-content-digest': digest,
-    'oci-subject': subject,
+    'oci-subject': keepsReferrers ? subject : undefined,
   });
 }
 

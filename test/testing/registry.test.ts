@@ -138,6 +138,10 @@ test('what real registries do not all have can be switched off', async () => {
     200,
   );
   assert.equal((await fetch(`${registry.url}/v2/app/referrers/${built.descriptor.digest}`)).status, 404);
+  const withSubject = JSON.stringify({ ...built.manifest, subject: built.descriptor });
+  const put = { method: 'PUT', headers: { 'content-type': built.descriptor.mediaType }, body: withSubject };
+  const stored = await fetch(`${registry.url}/v2/app/manifests/artifact`, put);
+  assert.deepEqual([stored.status, stored.headers.get('oci-subject')], [201, null]);
   const mount = `${registry.url}/v2/new/blobs/uploads/?mount=${built.manifest.config.digest}&from=app`;
   assert.equal((await fetch(mount, { method: 'POST' })).status, 202);
 });
