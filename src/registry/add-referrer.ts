@@ -15,8 +15,8 @@ import {
 } from './referrers-index.js';
 
 /**
- * Adds a manifest to the list of its subject's referrers; one that is listed already changes nothing. Two writers at
- * once may lose one of two entries: the tag has no lock.
+ * Adds a manifest to the list of its subject's referrers; one that is listed already changes nothing. Two processes
+ * that write at once may lose one of two entries: the tag has no lock.
  *
  * @throws RootfsError `ERR_MANIFEST_INVALID` where the tag holds anything but an image index: that is left as it is
  */

@@ -160,6 +160,20 @@ test('a list that cannot be changed does not undo the deletion: that is a warnin
   assert.match(warnings[0] ?? '', /is deleted, and may still be listed as a referrer of sha256:.*access denied/);
 });
 
+test('artifacts that are pushed and deleted at the same time are all listed, and none that is gone', async (t) => {
+  const { repository, held } = await serve(t);
+  const all = Array.from({ length: 8 }, (_, n) =>
+    manifest({ artifactType: `application/x.${n}`, subject: subject.descriptor }),
+  );
+  await Promise.all(all.map(({ descriptor, bytes }) => repository.push(descriptor, Readable.from([bytes]))));
+  const digests = (): unknown[] => (listed(held)['manifests'] as Descriptor[]).map(({ digest }) => digest).sort();
+  assert.deepEqual(digests(), all.map(({ descriptor }) => descriptor.digest).sort());
+  const [kept, ...gone] = all;
+  assert.ok(kept);
+  await Promise.all(gone.map(({ descriptor }) => repository.delete(descriptor)));
+  assert.deepEqual(digests(), [kept.descriptor.digest]);
+});
+
 test('the tag has 64 digits of a digest at most', () => {
   assert.equal(referrersTag(`sha256:${'a'.repeat(64)}`), `sha256-${'a'.repeat(64)}`);
   assert.equal(referrersTag(`sha512:${'b'.repeat(128)}`), `sha512-${'b'.repeat(64)}`);
