@@ -28,6 +28,7 @@ export interface Subject {
 interface Refused extends Subject {
   /** A token was good, and not for this: whoever it is for is known, and may not do it. */
   readonly lacksAccess: boolean;
+  readonly method: string;
 }
 
 /** The longest error body that is read, in bytes. */
@@ -79,7 +80,7 @@ export async function answerError(response: WireResponse, method: string, subjec
   const reasons = remark(errors, body, response.headers.get('content-type'));
   return new RegistryError(
     code,
-    wording(code, status, { ...subject, lacksAccess }, reasons, response.url),
+    wording(code, status, { ...subject, lacksAccess, method }, reasons, response.url),
     { status, method, url: shownUrl(response.url), errors },
     { detail: { ...(reasons === '' ? {} : { reasons }), ...(wait === undefined ? {} : { retryAfterMs: wait }) } },
   );
@@ -131,7 +132,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       return `${url.host}: ${TLS_PORT.join('; ')}`;
     case 'ERR_UNAUTHORIZED':
       return shownCredential === undefined
-        ? `${kind === 'upload' ? 'push' : 'pull'} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or run: rootfs login ${registry}`
+        ? nobodyRefused(subject, because)
         : lacksAccess
           ? `${repository}: ${url.host} gives no access with the credentials from ${shownCredential}${because}; check the name and whose they are, or run: rootfs login ${registry}`
           : `${repository}: ${url.host} did not accept the credentials from ${shownCredential}${because}; run: rootfs login ${registry}`;
@@ -166,6 +167,14 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
     default:
       return `${name}: ${url.host} answered with status ${status}${because}; ${status >= 500 ? 'try again later' : 'check that this is a registry'}`;
   }
+}
+
+/** What a registry answers that was shown nobody. Of the registry itself no name can be wrong. */
+function nobodyRefused({ kind, method, repository, registry }: Refused, because: string): string {
+  const advice = `run: rootfs login ${registry}`;
+  if (repository === registry) return `${registry}: it answers only who logs in${because}; ${advice}`;
+  const verb = method === 'DELETE' ? 'delete' : kind === 'upload' ? 'push' : 'pull';
+  return `${verb} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or ${advice}`;
 }
 
 /** The entries of an error body; empty for HTML, cut JSON or anything else. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { fetchVerified } from '../../src/content/fetch-verified.js';
 import { RootfsError } from '../../src/errors.js';
+import { createRegistry } from '../../src/registry/registry.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { big, built } from '../support/fault-case.js';
 import { type ScriptedAnswer, type ScriptedRegistry, scriptedRegistry } from '../support/scripted-registry.js';
@@ -137,3 +138,22 @@ for (const [name, answer, expected] of [
     assert.match((await refusal(open(registry).fetchReference('v1'))).message, expected);
   });
 }
+
+test('who is nobody is told what was refused: the registry itself, a deletion, a pull', async (t) => {
+  const registry = await scriptedRegistry(t, () => ({
+    status: 401,
+    headers: { 'www-authenticate': 'Basic realm="x"' },
+  }));
+  const { host } = registry;
+  const repositories = createRegistry(host, { retry: 0 }).repositories();
+  assert.match(
+    (await refusal(repositories.next())).message,
+    new RegExp(`^${host}: it answers only who logs in; run: `),
+  );
+  const deleted = await refusal(open(registry).delete(`sha256:${'0'.repeat(64)}`));
+  assert.match(deleted.message, new RegExp(`^delete access denied for ${host}/app, `));
+  assert.match(
+    (await refusal(open(registry).resolve('v1'))).message,
+    new RegExp(`^pull access denied for ${host}/app, `),
+  );
+});
