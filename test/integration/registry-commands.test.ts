@@ -98,6 +98,10 @@ test('referrers, which this registry keeps under a tag', { skip }, async (t) => 
     found.map((one: Record<string, unknown>) => [one['digest'], one['size'], one['artifactType']]),
     [[digest, size, 'application/x.signature']],
   );
+  const signed = `sha256:${createHash('sha256').update('signed').digest('hex')}`;
+  for (const name of [`${host}/s@${digest}`, `oci:${join(folder, 'signed')}:v2.sig`]) {
+    assert.equal((await rootfs('blob', name, signed)).toString(), 'signed');
+  }
 });
 
 test("the registry client's verbs, before skopeo", { skip }, async (t) => {

@@ -2,12 +2,13 @@
 import {
   type Descriptor,
   fetchImage,
+  fetchManifest,
   fetchVerified,
   type OpenedSource,
   parseDigest,
   RootfsError,
 } from '../../index.js';
-import type { Command, Context } from '../command.js';
+import type { Arguments, Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 import { required } from '../options.js';
 
@@ -19,13 +20,11 @@ export const blob: Command = {
   run: async (args, context) => {
     const digest = required(args, 'digest', 'DIGEST');
     parseDigest(digest);
-    const platform = platformOf(args);
-    const { signal, onProgress } = context;
+    // A mistyped platform is told before a registry is asked.
+    platformOf(args);
     const opened = await openImageSource(args, context);
     try {
-      const image = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
-      const { config, layers } = image.manifest.value;
-      const target = [config, ...layers].find((one) => one.digest === digest);
+      const target = (await blobsOf(opened, args, context)).find((one) => one.digest === digest);
       if (target === undefined) {
         throw new RootfsError(
           'ERR_NOT_FOUND',
@@ -41,6 +40,22 @@ export const blob: Command = {
     return undefined;
   },
 };
+
+/** Config and layers. What stands beside images, a signature or an SBOM, has its content in such blobs just as well. */
+async function blobsOf(opened: OpenedSource, args: Arguments, context: Context): Promise<readonly Descriptor[]> {
+  const { signal, onProgress } = context;
+  const platform = platformOf(args);
+  const named = ({ config, layers }: { config: Descriptor; layers: readonly Descriptor[] }) => [config, ...layers];
+  try {
+    const { manifest } = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
+    return named(manifest.value);
+  } catch (error) {
+    if (!(error instanceof RootfsError) || error.code !== 'ERR_NOT_AN_IMAGE') throw error;
+    const found = await fetchManifest(opened.source, opened.reference, { signal, onProgress });
+    if (found.kind !== 'manifest') throw error;
+    return named(found.value);
+  }
+}
 
 async function pour(opened: OpenedSource, target: Descriptor, context: Context): Promise<void> {
   const { signal, onProgress } = context;
