@@ -174,6 +174,9 @@ export class Upload {
       body: () => this.#content.slice(start, end),
       accept: [200, 201, 202, 204],
     });
+    if (response.headers.get('location') !== undefined) {
+      this.#location = uploadLocation(response, this.#context.subject);
+    }
     const confirmed = confirmedBytes(response);
     // "0-0" is said of nothing and of one byte, more than was sent by those who count otherwise: the digest decides.
     if (confirmed !== undefined && confirmed > 1 && confirmed < end) {
@@ -182,9 +185,6 @@ export class Upload {
         `${this.#context.subject.name}: ${response.url.host} holds ${confirmed} bytes after ${end} were sent`,
         { detail: { confirmed, sent: end } },
       );
-    }
-    if (response.headers.get('location') !== undefined) {
-      this.#location = uploadLocation(response, this.#context.subject);
     }
     this.#offset = end;
     this.#held = end;
@@ -199,14 +199,14 @@ export class Upload {
       // Only an answer says that the session is gone; silence is the budget's business.
       if (!(error instanceof RegistryError) || isTransient(error)) throw error;
     }
-    const confirmed = status === undefined ? undefined : confirmedBytes(status);
+    const confirmed = status === undefined ? takenBytes(cause) : confirmedBytes(status);
     // Where it says that it is, it would not go on: a registry that counts otherwise.
     const isElsewhere = this.#resumed && cause instanceof RootfsError && cause.code === 'ERR_RANGE_INVALID';
     // "0-0" is said of nothing and of one byte: a new session is certain.
     const isUsable = confirmed !== undefined && confirmed > 1 && confirmed <= this.#target.size && !isElsewhere;
-    if (status !== undefined && isUsable && this.#content.canReadFrom(confirmed)) {
+    if (isUsable && this.#content.canReadFrom(confirmed)) {
       this.#resumed = true;
-      if (status.headers.get('location') !== undefined) {
+      if (status?.headers.get('location') !== undefined) {
         this.#location = uploadLocation(status, this.#context.subject);
       }
       this.#offset = confirmed;
@@ -264,4 +264,10 @@ export class Upload {
     response.body.discard();
     return response;
   }
+}
+
+/** What the answer to a PATCH said that is held of it, for a registry that cannot be asked. */
+function takenBytes(cause: unknown): number | undefined {
+  const confirmed = cause instanceof RootfsError ? cause.detail['confirmed'] : undefined;
+  return typeof confirmed === 'number' ? confirmed : undefined;
 }

@@ -102,6 +102,30 @@ for (const compares of [true, false]) {
   });
 }
 
+for (const status of [204, 405] as const) {
+  test(`a registry that takes a part of each piece gets the rest (asked where it is: ${status})`, async (t) => {
+    let place = 0;
+    const registry = await odd(t, {
+      instead: ({ method, url, body, headers }, _nth, { uploads }) => {
+        if (method === 'GET' && status === 405) return { status };
+        if (method !== 'PATCH') return 'right';
+        const id = url.pathname.split('/').pop() ?? '';
+        const before = uploads.get(id) ?? Buffer.alloc(0);
+        // Where an upload goes on may change with each answer.
+        if (status === 405 && url.search !== (place === 0 ? '' : `?at=${place}`)) return { status: 400 };
+        assert.equal(headers['content-range']?.split('-')[0], String(before.length));
+        const now = Buffer.concat([before, body.subarray(0, 60_000)]);
+        uploads.set(id, now);
+        place += 1;
+        return { status: 202, headers: { location: `${url.pathname}?at=${place}`, range: `0-${now.length - 1}` } };
+      },
+    });
+    await push(registry);
+    assert.ok(registry.held.blobs.has(digest));
+    assert.deepEqual([count(registry, 'POST'), count(registry, 'PATCH')], [1, 5]);
+  });
+}
+
 test('an upload that is lost at its end is sent again, once', async (t) => {
   for (const times of [1, 2]) {
     const registry = await odd(t, {
