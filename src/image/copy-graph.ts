@@ -111,7 +111,7 @@ async function readChild(child: Descriptor, reader: DocumentReader, signal: Abor
   if (read !== undefined) return read;
   throw new RootfsError(
     'ERR_NOT_FOUND',
-    `${reader.name}: its index names ${child.digest}, which the source does not have; copy one platform only, or ask who publishes it`,
+    `${reader.name}: its index names ${child.digest}, which the source does not have; name one platform that is there, or ask who publishes it`,
     { detail: { image: reader.name, digest: child.digest } },
   );
 }

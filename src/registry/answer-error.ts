@@ -29,6 +29,7 @@ interface Refused extends Subject {
   /** A token was good, and not for this: whoever it is for is known, and may not do it. */
   readonly lacksAccess: boolean;
   readonly method: string;
+  readonly entries: readonly RegistryErrorEntry[];
 }
 
 /** The longest error body that is read, in bytes. */
@@ -80,7 +81,7 @@ export async function answerError(response: WireResponse, method: string, subjec
   const reasons = remark(errors, body, response.headers.get('content-type'));
   return new RegistryError(
     code,
-    wording(code, status, { ...subject, lacksAccess, method }, reasons, response.url),
+    wording(code, status, { ...subject, lacksAccess, method, entries: errors }, reasons, response.url),
     { status, method, url: shownUrl(response.url), errors },
     { detail: { ...(reasons === '' ? {} : { reasons }), ...(wait === undefined ? {} : { retryAfterMs: wait }) } },
   );
@@ -144,7 +145,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
     case 'ERR_NOT_FOUND':
       if (kind === 'manifest') return `manifest for ${name} not found${because}; check the name and the tag${orLogin}`;
       if (kind === 'blob') return `blob ${name} not found${because}; the image at the registry is incomplete`;
-      if (kind === 'upload') return `${name}: the upload was not found${because}; push again`;
+      if (kind === 'upload') return uploadNotFound(subject, because, url);
       if (kind === 'tags') return `repository ${repository} not found${because}; check the name${orLogin}`;
       return `${name}: not found at ${url.host}${because}; check the name, and that this is a registry`;
     case 'ERR_UNSUPPORTED':
@@ -175,6 +176,19 @@ function nobodyRefused({ kind, method, repository, registry }: Refused, because:
   if (repository === registry) return `${registry}: it answers only who logs in${because}; ${advice}`;
   const verb = method === 'DELETE' ? 'delete' : kind === 'upload' ? 'push' : 'pull';
   return `${verb} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or ${advice}`;
+}
+
+/** What of a push was not found: what a manifest names, the repository that it goes to, or the upload itself. */
+function uploadNotFound({ name, repository, method, entries }: Refused, because: string, url: URL): string {
+  if (entries.some(({ code }) => code === 'MANIFEST_BLOB_UNKNOWN')) {
+    return `${name}: ${url.host} does not have all that it names${because}; push again`;
+  }
+  // Some registries make no repository by themselves, or none outside of the projects that they know.
+  const isMissing = method === 'POST' || url.pathname.includes('/manifests/');
+  if (isMissing || entries.some(({ code }) => code === 'NAME_UNKNOWN')) {
+    return `repository ${repository} not found${because}; make it at ${url.host} first, or check the name`;
+  }
+  return `${name}: the upload was not found${because}; push again`;
 }
 
 /** The entries of an error body; empty for HTML, cut JSON or anything else. */

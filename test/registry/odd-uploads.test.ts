@@ -225,3 +225,31 @@ test('an upload that is sent on to where nobody listens ends', { timeout: 30_000
   await assert.rejects(push(registry), { code: 'ERR_NETWORK' });
   assert.ok(received(registry) <= bytes.length * 3, registry.asked.join('\n'));
 });
+
+test('a push says what was not found: the repository, or what a manifest names', async (t) => {
+  const refusing = async (code: string, pushed: typeof target): Promise<string> => {
+    const { host } = await scriptedRegistry(t, ({ method }) => ({
+      status: 404,
+      body: method === 'HEAD' ? '' : { errors: [{ code, message: 'so it says' }] },
+    }));
+    const repository = createRepository(`${host}/app`, { retry: 0 });
+    const content = {
+      [Symbol.asyncIterator]: async function* () {
+        yield bytes;
+      },
+    };
+    const failure = await repository.push(pushed, content).then(
+      () => assert.fail('it was not refused'),
+      (error: Error) => error,
+    );
+    return failure.message.replaceAll(host, 'HOST');
+  };
+  const repository = 'repository HOST/app not found (so it says); make it at HOST first, or check the name';
+  assert.equal(await refusing('NAME_UNKNOWN', target), repository);
+  const manifest = { ...target, mediaType: 'application/vnd.oci.image.manifest.v1+json' };
+  assert.equal(await refusing('NAME_UNKNOWN', manifest), repository);
+  assert.equal(
+    await refusing('MANIFEST_BLOB_UNKNOWN', manifest),
+    `HOST/app@${digest}: HOST does not have all that it names (so it says); push again`,
+  );
+});
