@@ -3,8 +3,10 @@
  * nothing; of the file system it only asks what is there as it stands: a path that holds a colon, an archive whose
  * prefix was forgotten.
  */
+
 import { existsSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
+import { checkEntryName } from './content/entry-name.js';
 import { RootfsError } from './errors.js';
 import { isDigest, parseDigest } from './spec/digest.js';
 
@@ -63,7 +65,8 @@ export async function splitPath(text: string): Promise<{ path: string; reference
 /**
  * Splits a place that is written to: `path[:name]`, the path ending at its first colon unless it is there as it stands.
  *
- * @throws RootfsError `ERR_REFERENCE_INVALID`: no path, a digest instead of a name, standard output for a folder
+ * @throws RootfsError `ERR_REFERENCE_INVALID`: no path, a digest instead of a name, what cannot be a name there, standard
+ *   output for a folder
  */
 export async function splitDestination(
   transport: Transport,
@@ -83,6 +86,15 @@ export async function splitDestination(
       { detail: { reference: text } },
     );
   }
+  if (transport === 'dir' && reference !== undefined && reference !== '') {
+    throw new RootfsError(
+      'ERR_REFERENCE_INVALID',
+      `${text}: a folder of this form holds one image without a name; leave out :${reference}`,
+      { detail: { reference: text } },
+    );
+  }
+  // Before anything is brought there.
+  if (reference !== undefined && reference !== '' && transport !== 'docker-archive') checkEntryName(reference);
   return { path, reference: reference ?? '' };
 }
 

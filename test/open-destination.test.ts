@@ -1,5 +1,6 @@
 /** All tags at once: one that does not fit spoils none, and a failure tells what was copied before it. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openSource } from '../src/open.js';
@@ -51,4 +52,20 @@ test('a failure tells of the tags that were copied before it', async () => {
   assert.deepEqual(warnings, [`copied before this failed: ${names}`]);
   await destination.close();
   await close();
+});
+
+test('what cannot be a name there is refused before anything is made', async (t) => {
+  const folder = tempDir(t);
+  const layout = /^"a b": not a name for an entry of a layout; use /;
+  for (const [place, message] of [
+    ['oci:image:a b', layout],
+    ['oci:image:@0', /"@0": an entry by its place/],
+    ['oci-archive:image:a b', layout],
+    ['dir:image:v1', /holds one image without a name; leave out :v1$/],
+  ] as const) {
+    const [transport = '', rest = ''] = place.split(':image');
+    const named = `${transport}:${join(folder, 'image')}${rest}`;
+    await assert.rejects(openDestination(named), { code: 'ERR_REFERENCE_INVALID', message });
+  }
+  assert.deepEqual(readdirSync(folder), []);
 });

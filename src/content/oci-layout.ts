@@ -29,6 +29,7 @@ import type {
   TagLister,
   Target,
 } from './content.js';
+import { checkEntryName } from './entry-name.js';
 import { readVerified } from './fetch-verified.js';
 import { syncFolder } from './folder-sync.js';
 import { readLayoutDocument } from './layout-document.js';
@@ -48,7 +49,6 @@ export interface OciLayoutOptions {
 
 const LAYOUT_FILE = 'oci-layout';
 const EMPTY_INDEX = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
-const NAME = /^[A-Za-z0-9._:@/+-]{1,1024}$/;
 
 /**
  * An OCI image layout on disk. Blobs come in as `BlobDir` promises; `index.json` is replaced as a whole, under a lock
@@ -135,17 +135,11 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
    * Names content that is here; see `Tagger`. An empty reference or a digest gives an entry without a name, so that
    * the content can be found by its digest.
    *
-   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (a name that the specification's grammar refuses)
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (as `checkEntryName`)
    */
   async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
     const name = reference === '' || reference.replace(/^@/, '') === target.digest ? undefined : reference;
-    if (name !== undefined && !NAME.test(name)) {
-      throw new RootfsError(
-        'ERR_REFERENCE_INVALID',
-        `${JSON.stringify(name)}: not a name for an entry of a layout; use letters, digits and . _ : @ / + -`,
-        { detail: { reference: name } },
-      );
-    }
+    if (name !== undefined) checkEntryName(name);
     if (!(await this.exists(target, options))) throw absentBlob(target.digest, this.place);
     await this.#change((entries) => {
       const others = entries.filter((entry) => {

@@ -1,5 +1,6 @@
 /** What images are called inside archives. */
 import type { CallOptions, NameKeeper } from '../content/content.js';
+import { checkEntryName } from '../content/entry-name.js';
 import { canonicalName } from '../content/image-names.js';
 import { isDigest } from '../spec/digest.js';
 import {
@@ -26,7 +27,9 @@ export async function archiveNames(
   { listed = false, signal }: Pick<CallOptions, 'signal'> & { readonly listed?: boolean | undefined } = {},
 ): Promise<readonly ArchiveName[]> {
   if (name !== undefined && name !== '') {
-    return form === 'docker-archive' ? nameOf(wantedName(name)) : [{ refName: name }];
+    if (form === 'docker-archive') return nameOf(wantedName(name));
+    if (form === 'oci-archive') checkEntryName(name);
+    return [{ refName: name }];
   }
   const { registry, repository } = source as { readonly registry?: unknown; readonly repository?: unknown };
   if (isPinned(reference)) return [];
