@@ -5,6 +5,7 @@
  */
 import { lstat, rename, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
@@ -140,6 +141,9 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
     const name = reference === '' || reference.replace(/^@/, '') === target.digest ? undefined : reference;
     if (name !== undefined) checkEntryName(name);
+    const made = this.#made.get(target.digest);
+    // An index that is made of several entries is none of the blobs: a name of its own needs one.
+    if (made !== undefined) await this.push({ ...target, size: made.length }, Readable.from([made]), options);
     if (!(await this.exists(target, options))) throw absentBlob(target.digest, this.place);
     await this.#change((entries) => {
       const others = entries.filter((entry) => {

@@ -433,6 +433,22 @@ test('an image that an index here lists as well loses its names when it is delet
   assert.equal(await layout.exists(other.descriptor), false);
 });
 
+test('an index that is made of entries is a blob once it has a name of its own', async (t) => {
+  const amd = contractImage();
+  const arm = image().platform('linux/arm64').build();
+  const dir = tempDir(t);
+  await writeLayout(dir, { v1: amd, v2: arm });
+  const manifests = [amd, arm].map(({ descriptor, platform }) => ({ ...descriptor, platform, ...named('v1') }));
+  writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+  const layout = await OciLayout.open(dir);
+  const made = await layout.resolve('v1');
+  await layout.tag(made, 'all');
+  const again = await OciLayout.open(dir);
+  const found = await again.resolve('all');
+  assert.equal(found.digest, made.digest);
+  assert.equal(parseIndex(await readVerified(again, found)).manifests.length, 2);
+});
+
 test('an index that is made of entries goes with these, and what else they are called stays', async (t) => {
   const amd = contractImage();
   const arm = image().platform('linux/arm64').build();
