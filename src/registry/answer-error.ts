@@ -178,9 +178,12 @@ function nobodyRefused({ kind, method, repository, registry }: Refused, because:
   return `${verb} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or ${advice}`;
 }
 
+/** With what registries refuse a manifest whose blobs, manifests or subject they do not have. */
+const NOT_THERE: ReadonlySet<string> = new Set(['MANIFEST_BLOB_UNKNOWN', 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN']);
+
 /** What of a push was not found: what a manifest names, the repository that it goes to, or the upload itself. */
 function uploadNotFound({ name, repository, method, entries }: Refused, because: string, url: URL): string {
-  if (entries.some(({ code }) => code === 'MANIFEST_BLOB_UNKNOWN')) {
+  if (entries.some(({ code }) => NOT_THERE.has(code))) {
     return `${name}: ${url.host} does not have all that it names${because}; push again`;
   }
   // Some registries make no repository by themselves, or none outside of the projects that they know.
