@@ -3,11 +3,15 @@ import { printable } from './answer-error.js';
 import { hideSecrets } from './hide-secrets.js';
 import type { WireResponse } from './wire.js';
 
+/** One of the warnings in a header: whoever stands in between may join several headers to one. */
+const WARNING = /(?:^|,\s*)(\d{3}) \S{1,200} "((?:[^"\\]|\\.){1,2000})"/g;
+
 /** The warnings of an answer, ten at most, each as one line that names the host; without what was shown to it. */
 export function responseWarnings({ headers, url }: WireResponse, secrets: readonly string[]): readonly string[] {
   return headers
     .all('warning')
+    .flatMap((line) => [...line.slice(0, 16_384).matchAll(WARNING)])
+    .flatMap(([, code, text = '']) => (code === '299' ? [text] : []))
     .slice(0, 10)
-    .flatMap((line) => /^299 \S{1,200} "((?:[^"\\]|\\.){1,2000})"/.exec(line)?.[1] ?? [])
     .map((text) => `${url.host}: ${printable(hideSecrets(text.replace(/\\(.)/g, '$1'), secrets), 500)}`);
 }

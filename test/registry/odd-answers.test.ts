@@ -6,6 +6,7 @@ import { fetchVerified } from '../../src/content/fetch-verified.js';
 import { RootfsError } from '../../src/errors.js';
 import { createRegistry } from '../../src/registry/registry.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import { collectWarnings } from '../support/collect-warnings.js';
 import { big, built } from '../support/fault-case.js';
 import { type ScriptedAnswer, type ScriptedRegistry, scriptedRegistry } from '../support/scripted-registry.js';
 
@@ -155,5 +156,19 @@ test('who is nobody is told what was refused: the registry itself, a deletion, a
   assert.match(
     (await refusal(open(registry).resolve('v1'))).message,
     new RegExp(`^pull access denied for ${host}/app, `),
+  );
+});
+
+test('warnings that were joined in one header are told one by one, what they quote is no other one', async (t) => {
+  const warning =
+    '110 - "stale", 299 - "first, 299 - \\"no\\"" "Wed, 21 Oct 2015 07:28:00 GMT",299 agent "second", 299 -';
+  const headers = { warning: [warning, '299 - "third"'], 'content-type': built.descriptor.mediaType };
+  const registry = await scriptedRegistry(t, () => ({ status: 200, headers, body: built.manifestBytes }));
+  const { warnings, onProgress } = collectWarnings();
+  await open(registry).fetchReference('v1', { onProgress });
+  const told = ['first, 299 - "no"', 'second', 'third'];
+  assert.deepEqual(
+    warnings,
+    told.map((text) => `${registry.host}: ${text}`),
   );
 });
