@@ -136,7 +136,8 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
    * Names content that is here; see `Tagger`. An empty reference or a digest gives an entry without a name, so that
    * the content can be found by its digest.
    *
-   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (as `checkEntryName`)
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` (a name that the specification's grammar refuses, or
+   *   `@0`, `@1`…)
    */
   async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
     const name = reference === '' || reference.replace(/^@/, '') === target.digest ? undefined : reference;
