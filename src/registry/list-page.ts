@@ -61,9 +61,11 @@ export class NameReader {
    * The names in a page; none where the field is missing or null. What is no tag cannot be asked for: it is left out
    * before anybody reads it as the name of something else, with one warning for the list.
    *
-   * @throws RootfsError `ERR_REGISTRY` where the field is no list
+   * @throws RootfsError `ERR_REGISTRY` where the page is no object, or the field no list
    */
   read({ value, response }: Page): string[] {
+    if (typeof value !== 'object' || Array.isArray(value))
+      throw notAList(response, this.#subject, 'it is no JSON object');
     const list = (value as Record<string, unknown> | null)?.[this.#field];
     if (list === undefined || list === null) {
       const { errors } = (value ?? {}) as { errors?: unknown };

@@ -96,6 +96,16 @@ runCases('Lists in pages', [
     requests: 1,
     message: /something that is no list \(it holds errors instead\)/,
   },
+  ...['[]', '["a"]', '"a"', '7'].map(
+    (body): Case => ({
+      name: `another value is no list of tags: ${body}`,
+      act: listTags,
+      faults: [{ on: 'tags', do: 'answer', status: 200, body }],
+      ends: 'ERR_REGISTRY',
+      requests: 1,
+      message: /something that is no list \(it is no JSON object\)/,
+    }),
+  ),
   {
     name: 'the list is a number',
     act: listTags,
