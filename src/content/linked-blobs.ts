@@ -94,3 +94,18 @@ function invalid(path: string, found: string, cause?: unknown): RootfsError {
     detail: { path },
   });
 }
+
+/**
+ * Refuses a folder that is to be written through and is a link. To read through one is safe, for digests vouch for what
+ * comes; to write would be to write elsewhere.
+ *
+ * @throws RootfsError `ERR_LAYOUT_INVALID`
+ */
+export function refuseLink(path: string): void {
+  if (!isLink(path)) return;
+  throw new RootfsError(
+    'ERR_LAYOUT_INVALID',
+    `${path}: a link to a folder, through which nothing is written; copy the layout with its links followed (cp -rL), and write to the copy`,
+    { detail: { path } },
+  );
+}

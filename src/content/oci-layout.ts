@@ -12,7 +12,6 @@ import { absolutePath } from '../io/absolute-path.js';
 import { closeAfter } from '../io/close-after.js';
 import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
-import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { type ImageLayout, parseImageLayout } from '../spec/image-layout.js';
@@ -36,8 +35,9 @@ import { syncFolder } from './folder-sync.js';
 import { readLayoutDocument } from './layout-document.js';
 import { LayoutIndex } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
-import { isLink } from './linked-blobs.js';
+import { refuseLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
+import { nameEntry } from './name-entry.js';
 import { removeImage } from './remove-image.js';
 
 /** Options of `OciLayout.open`. */
@@ -146,17 +146,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     // An index that is made of several entries is none of the blobs: a name of its own needs one.
     if (made !== undefined) await this.push({ ...target, size: made.length }, Readable.from([made]), options);
     if (!(await this.exists(target, options))) throw absentBlob(target.digest, this.place);
-    await this.#change((entries) => {
-      const others = entries.filter((entry) => {
-        const named = entry.annotations?.[Annotation.refName];
-        return named === undefined ? entry.digest !== target.digest : named !== name;
-      });
-      if (name === undefined && others.some((entry) => entry.digest === target.digest)) return others;
-      const { [Annotation.refName]: _old, ...annotations } = target.annotations ?? {};
-      const all = name === undefined ? annotations : { ...annotations, [Annotation.refName]: name };
-      const { data: _data, annotations: _annotations, ...rest } = target;
-      return [...others, Object.keys(all).length === 0 ? rest : { ...rest, annotations: all }];
-    }, options);
+    await this.#change((entries) => nameEntry(entries, target, name), options);
   }
 
   /** The names of the entries, each once, in their order. */
@@ -277,22 +267,12 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   async #tidy<T>(work: () => Promise<T>): Promise<T> {
     this.#working += 1;
     try {
-      for (const name of ['', 'sha256', 'sha512']) this.#refuseLink(join(this.#places.blobsFolder, name));
+      for (const name of ['', 'sha256', 'sha512']) refuseLink(join(this.#places.blobsFolder, name));
       return await work();
     } finally {
       this.#working -= 1;
       if (this.#working === 0) await this.#sweep();
     }
-  }
-
-  /** Reading through a folder that is a link is safe, for digests vouch for it; writing would be writing elsewhere. */
-  #refuseLink(path: string): void {
-    if (!isLink(path)) return;
-    throw new RootfsError(
-      'ERR_LAYOUT_INVALID',
-      `${path}: a link to a folder, through which nothing is written; copy the layout with its links followed (cp -rL), and write to the copy`,
-      { detail: { path } },
-    );
   }
 
   async #sweep(): Promise<void> {
