@@ -22,7 +22,7 @@ import { type PlannedInode, PlannedInodes } from './erofs-inodes.js';
 import { checkInode, checkName, shownPath, unsupported } from './erofs-limits.js';
 import { encodeXattr, XattrTable } from './erofs-xattrs.js';
 import { isKernelXattr } from './kernel-xattr.js';
-import { LossList } from './plan-unpack.js';
+import { LossList } from './loss-list.js';
 import { skippedXattr } from './skipped-xattr.js';
 
 /** What is to be written, in the order in which it stands in the image. */

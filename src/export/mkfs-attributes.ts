@@ -3,7 +3,7 @@ import { RootfsError } from '../errors.js';
 import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } from '../rootfs/tree.js';
 import { encodeXattr } from './erofs-xattrs.js';
 import { isKernelXattr } from './kernel-xattr.js';
-import { LossList } from './plan-unpack.js';
+import { LossList } from './loss-list.js';
 import { skippedXattr } from './skipped-xattr.js';
 
 /** What a file system holds. */

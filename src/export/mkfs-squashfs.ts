@@ -16,9 +16,9 @@ import { walkTree } from '../rootfs/walk-tree.js';
 import { encodeHeader } from '../tar/write-header.js';
 import { flatten } from './flatten.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
+import type { LossList } from './loss-list.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
 import { type FoundTool, findTool, runTool, type Tool } from './mkfs-tool.js';
-import type { LossList } from './plan-unpack.js';
 import { warnOfSkipped } from './skipped-xattr.js';
 import type { Loss } from './unpack-options.js';
 

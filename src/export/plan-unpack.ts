@@ -5,11 +5,12 @@ import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { mapId } from './id-map.js';
 import { checkDataPlace } from './layer-files.js';
+import { LossList } from './loss-list.js';
 import { OwnershipRecords, ROOTLESS_XATTR, rootlessXattr } from './ownership-file.js';
 import { selectNodes } from './path-filter.js';
 import type { Powers } from './powers.js';
 import { skippedXattr } from './skipped-xattr.js';
-import type { Loss, UnpackLimits, UnpackOptions } from './unpack-options.js';
+import type { UnpackLimits, UnpackOptions } from './unpack-options.js';
 import { BatchBuilder, type EntryDetail, type PlannedEntry, packSegment, type UnpackPlan } from './unpack-plan.js';
 
 /** A plan, and what became clear while it was made. */
@@ -18,30 +19,6 @@ export interface PlannedUnpack {
   readonly records: OwnershipRecords;
   readonly losses: LossList;
   readonly skippedXattrs: ReadonlyMap<string, number>;
-}
-
-/** Counts what cannot be kept, by kind. */
-export class LossList {
-  readonly #losses = new Map<Loss['what'], Loss>();
-
-  /** Notes one entry; the first of a kind is its example. */
-  add(what: Loss['what'], path: string): void {
-    const known = this.#losses.get(what);
-    const example = known?.example ?? Buffer.from(path, 'latin1').toString();
-    this.#losses.set(what, { what, entries: (known?.entries ?? 0) + 1, example });
-  }
-
-  /** Takes in what was counted elsewhere. */
-  merge(losses: readonly Loss[]): void {
-    for (const loss of losses) {
-      const known = this.#losses.get(loss.what);
-      this.#losses.set(loss.what, known === undefined ? loss : { ...known, entries: known.entries + loss.entries });
-    }
-  }
-
-  list(): Loss[] {
-    return [...this.#losses.values()];
-  }
 }
 
 /** What a plan is made from. */
