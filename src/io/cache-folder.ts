@@ -1,6 +1,6 @@
 /** Where this user's caches lie when nobody says otherwise. Knows the environment; touches no file. */
-import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { systemHome } from './system-home.js';
 
 /** The caches there are; a change of format is a new name. */
 export type CacheName = 'layers-v1' | 'images-v1' | 'engine-v1';
@@ -20,16 +20,7 @@ export interface CachePlaceOptions {
  */
 export function cacheFolder(name: CacheName, { env = process.env, home }: CachePlaceOptions = {}): string {
   const set = env['XDG_CACHE_HOME'];
-  const own = home ?? (env['HOME'] || userHome());
+  const own = home ?? (env['HOME'] || systemHome());
   const base = set !== undefined && isAbsolute(set) ? set : join(own, '.cache');
   return join(base, 'rootfs-kit', name);
-}
-
-/** An empty HOME is none; a user that the system does not know has what Node says. */
-function userHome(): string {
-  try {
-    return userInfo().homedir;
-  } catch {
-    return homedir();
-  }
 }

@@ -1,7 +1,7 @@
 /** Where credentials are looked for, in order, and where a login is written. It knows the environment, no content. */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
+import { systemHome } from '../io/system-home.js';
 import { environmentValue } from './settings-file.js';
 
 /** What decides where credentials are kept. All of it is the process's own unless given. */
@@ -58,7 +58,7 @@ export function loginFile(options: CredentialPlaceOptions): string {
 
 /** The home folder these options mean. */
 export function homeFolder(options: Pick<CredentialPlaceOptions, 'env' | 'home'>): string {
-  return options.home ?? environmentValue(options.env ?? process.env, 'HOME') ?? homedir();
+  return options.home ?? environmentValue(options.env ?? process.env, 'HOME') ?? systemHome();
 }
 
 function dockerConfig(env: NodeJS.ProcessEnv, home: string): string {
