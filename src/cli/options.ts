@@ -211,10 +211,15 @@ async function requireReadable(option: string, path: string | undefined, advice:
 
 /** Reads the registry options; the password comes from stdin where that was asked for. */
 export async function registryArguments(args: Arguments): Promise<RegistryArguments> {
+  await requireReadable('authfile', text(args, 'authfile'), 'name an auth file, or leave it out');
+  return unreadRegistryArguments(args);
+}
+
+/** The same where `--authfile` is written to, and need not be there. */
+async function unreadRegistryArguments(args: Arguments): Promise<RegistryArguments> {
   const caFile = text(args, 'ca-file');
   const authFile = text(args, 'authfile');
   await requireReadable('ca-file', caFile, 'name a PEM file');
-  await requireReadable('authfile', authFile, 'name an auth file, or leave it out');
   const timeoutMs = parseDuration('timeout', args['timeout'] ?? '30s');
   if (timeoutMs < 1 || timeoutMs > LONGEST_MS) {
     throw new RootfsError(
@@ -243,4 +248,12 @@ export async function clientOptions(
   { signal, onProgress }: Pick<Context, 'signal' | 'onProgress'>,
 ): Promise<RegistryArguments & Pick<Context, 'signal' | 'onProgress'>> {
   return { ...(await registryArguments(args)), signal, onProgress };
+}
+
+/** The same for a login, which makes the file that `--authfile` names. */
+export async function loginOptions(
+  args: Arguments,
+  { signal, onProgress }: Pick<Context, 'signal' | 'onProgress'>,
+): Promise<RegistryArguments & Pick<Context, 'signal' | 'onProgress'>> {
+  return { ...(await unreadRegistryArguments(args)), signal, onProgress };
 }

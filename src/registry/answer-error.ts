@@ -1,5 +1,6 @@
 /** What a registry's refusal means, in the words that users know. */
 import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
+import { GIVEN_CREDENTIAL } from './credentials.js';
 import { hideSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { withoutEncoding } from './read-document.js';
@@ -127,6 +128,11 @@ function isImmutable({ code, message }: RegistryErrorEntry): boolean {
 function wording(code: ErrorCode, status: number, subject: Refused, reasons: string, url: URL): string {
   const { kind, name, repository, registry, shownCredential, mayNeedLogin, lacksAccess } = subject;
   const because = reasons === '' ? '' : ` (${reasons})`;
+  // Logging in does not help who has just said who they are.
+  const login =
+    shownCredential === GIVEN_CREDENTIAL ? 'check the user name and the password' : `run: rootfs login ${registry}`;
+  // The registry itself is asked at a login.
+  const refused = kind === 'registry' ? url.host : `${repository}: ${url.host}`;
   const orLogin = mayNeedLogin === true ? `, or run: rootfs login ${registry}, where it is private` : '';
   switch (code) {
     case 'ERR_TLS':
@@ -135,8 +141,8 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       return shownCredential === undefined
         ? nobodyRefused(subject, because)
         : lacksAccess
-          ? `${repository}: ${url.host} gives no access with the credentials from ${shownCredential}${because}; check the name and whose they are, or run: rootfs login ${registry}`
-          : `${repository}: ${url.host} did not accept the credentials from ${shownCredential}${because}; run: rootfs login ${registry}`;
+          ? `${refused} gives no access with the credentials from ${shownCredential}${because}; check the name and whose they are, or ${login}`
+          : `${refused} did not accept the credentials from ${shownCredential}${because}; ${login}`;
     case 'ERR_DENIED':
       if (kind === 'upload' && status !== 403 && status !== 404) {
         return `${name}: ${url.host} refuses to change it with status ${status}${because}; its tags may be immutable, push under another one`;

@@ -24,7 +24,13 @@ import {
   checkCredentialPlaces,
   credentialPlaces,
 } from './credential-places.js';
-import type { Credential, CredentialProvider, CredentialScope, FoundCredential } from './credentials.js';
+import {
+  type Credential,
+  type CredentialProvider,
+  type CredentialScope,
+  type FoundCredential,
+  GIVEN_CREDENTIAL,
+} from './credentials.js';
 import { readOptionalFile } from './settings-file.js';
 
 /** A credential that somebody gave for one registry. */
@@ -71,7 +77,7 @@ export function createCredentialSearch(options: CredentialSearchOptions = {}): C
       const host = canonicalHost(scope.host);
       for (const given of options.explicit ?? []) {
         if (canonicalHost(given.host) === host)
-          return { credential: given.credential, source: given.source ?? '--creds' };
+          return { credential: given.credential, source: given.source ?? GIVEN_CREDENTIAL };
       }
       const search = new Search(options, call, told);
       for (const place of credentialPlaces(options)) {

@@ -19,7 +19,10 @@ export interface CredentialScope {
   readonly repository?: string | undefined;
 }
 
-/** A credential, and where it was found (a path, `--creds`, a helper's name): to be told to people, holds no secret. */
+/** The source of a credential that was given, and not found: by `--creds`, on stdin, or as an option of a call. */
+export const GIVEN_CREDENTIAL = 'the options given';
+
+/** A credential, and where it was found (a path, `the options given`, a helper's name): to be told to people, holds no secret. */
 export interface FoundCredential {
   readonly credential: Credential;
   readonly source: string;

@@ -2,7 +2,7 @@
 import type { CallOptions } from '../content/content.js';
 import { parseReference, type Reference, refuseReserved } from '../spec/reference.js';
 import type { ExplicitCredential } from './credential-search.js';
-import type { Credential, CredentialProvider } from './credentials.js';
+import { type Credential, type CredentialProvider, GIVEN_CREDENTIAL } from './credentials.js';
 import type { RegistryOptions } from './registry-options.js';
 import type { RegistryRepository } from './repository.js';
 
@@ -67,6 +67,6 @@ function explicit(host: string, credential: Credential | undefined): ExplicitCre
 
 function explicitOnly(host: string, credential: Credential | undefined): CredentialProvider | undefined {
   if (credential === undefined) return undefined;
-  const found = { credential, source: '--creds' };
+  const found = { credential, source: GIVEN_CREDENTIAL };
   return { credential: async (scope) => (scope.host === host ? found : undefined) };
 }

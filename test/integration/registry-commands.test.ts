@@ -167,6 +167,10 @@ test('login is tried, kept with mode 0600, used, and forgotten', { skip: skip ||
   const wrong = await login('nonsense');
   assert.equal(wrong.code, 4);
   assert.doesNotMatch(wrong.stderr, /nonsense/);
+  // Not "run: rootfs login": that is what was run.
+  const refused = `rootfs: ${host} did not accept the credentials from the options given`;
+  assert.ok(wrong.stderr.startsWith(refused), wrong.stderr);
+  assert.match(wrong.stderr, /; check the user name and the password \[/);
   assert.equal(JSON.parse(readFileSync(authfile, 'utf8')).auths[host], undefined);
   const right = await login('secret\n', '--json');
   assert.equal(right.code, 0, right.stderr);
@@ -182,9 +186,13 @@ test('login is tried, kept with mode 0600, used, and forgotten', { skip: skip ||
   assert.equal(JSON.parse(readFileSync(authfile, 'utf8')).auths[host], undefined);
   const again = await runRootfs(['logout', '-q', host, '--authfile', authfile]);
   assert.equal(again.code, 3);
-  const nobody = await runRootfs(['logout', '-q', host, '--authfile', join(folder, 'absent.json')]);
+  const absent = join(folder, 'absent.json');
+  const nobody = await runRootfs(['logout', '-q', host, '--authfile', absent]);
   assert.equal(nobody.code, 3);
-  assert.equal(existsSync(join(folder, 'absent.json')), false);
+  assert.equal(existsSync(absent), false);
+  const made = await runRootfs(['login', '-q', host, '--creds', 'me:secret', '--authfile', absent]);
+  assert.equal(made.code, 0, made.stderr);
+  assert.equal(lstatSync(absent).mode & 0o777, 0o600);
 });
 
 test('inspect --explain tells endpoints, the source of credentials and never the secret, and what is missing', {
