@@ -1,14 +1,16 @@
 /** Looking at a path that is to be a file before anything is fetched for it. */
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
 
 /**
- * Refuses a path where no file can be made: a folder lies there, or something above it is none. Whoever makes the file
- * looks again: this is no promise.
+ * Refuses a path where no file can be made: a folder lies there, something above it is none or is missing, or its folder
+ * may not be written. Whoever makes the file looks again: this is no promise.
  *
  * @param option How the path was named, for messages: `--output`.
  * @param folderIs `place` where a folder is the place of a file that gets a name of its own.
- * @throws RootfsError `ERR_OPTION_INVALID`; `ERR_PERMISSION`, `ERR_FILESYSTEM` where nobody can look
+ * @throws RootfsError `ERR_OPTION_INVALID`; `ERR_NOT_FOUND`: the folder to make it in; `ERR_PERMISSION`, `ERR_FILESYSTEM`
+ * where nobody can look or write
  */
 export function requireFilePlace(option: string, path: string, folderIs: 'refused' | 'place' = 'refused'): void {
   let isFolder = false;
@@ -24,7 +26,25 @@ export function requireFilePlace(option: string, path: string, folderIs: 'refuse
       );
     }
     if (code !== 'ENOENT') throw wrapSystemError(error, path);
+    requireWritable(option, path);
   }
   if (!isFolder || folderIs === 'place') return;
   throw new RootfsError('ERR_OPTION_INVALID', `${option} ${path}: a folder; name a file`, { detail: { path } });
+}
+
+/** The folder that a new file or folder at `path` is made in. @throws as `requireFilePlace` */
+export function requireWritable(option: string, path: string): void {
+  const parent = dirname(path);
+  try {
+    accessSync(parent, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') {
+      throw wrapSystemError(error, `${option} ${path}`, 'ask for access, or choose another place');
+    }
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${option} ${path}: there is no folder ${parent} to make it in; make that first`,
+      { cause: error, detail: { path } },
+    );
+  }
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -19,7 +20,7 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
-import { ROOTFS_BIN, rootfs } from '../support/rootfs.js';
+import { ROOTFS_BIN, rootfs, run } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const built = image()
@@ -356,6 +357,31 @@ test('a destination that is taken is refused before a registry is asked', async 
       assert.equal(code, 2, stderr);
       assert.match(stderr, found);
     }
+  }
+  for (const command of ['flatten', 'mkfs', 'pull']) {
+    const { code, stderr } = await rootfs([command, '-o', 'nowhere/x.tar', `${registry.host}/app`], { cwd: at });
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /--output .*nowhere\/x\.tar: there is no folder .*nowhere to make it in; make that first/);
+  }
+  assert.deepEqual(registry.log.requests, []);
+});
+
+test('a folder that may not be written is told before a registry is asked', async (t) => {
+  await using registry = await startRegistry();
+  registry.add('app', 'latest', built);
+  const at = tempDir(t);
+  chmodSync(at, 0o755);
+  mkdirSync(join(at, 'shut'), { mode: 0o555 });
+  const somebody =
+    process.getuid?.() === 0 ? ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] : [];
+  for (const words of ['unpack --dst shut/x', 'bundle --dst shut/x', 'flatten -o shut/x', 'mkfs -o shut/x']) {
+    const [file = '', ...line] = [...somebody, process.execPath, ROOTFS_BIN, ...words.split(' ')];
+    const { code, stderr } = await run(file, [...line, `${registry.host}/app`], { cwd: at });
+    assert.equal(code, 1, stderr);
+    assert.match(
+      stderr,
+      /^rootfs: --(dst|output) .*shut\/x: EACCES: .*; ask for access, or choose another place \[ERR_PERM/,
+    );
   }
   assert.deepEqual(registry.log.requests, []);
 });
