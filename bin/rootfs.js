@@ -2,12 +2,13 @@
 'use strict';
 // The version is answered before anything heavy is loaded. This folder is CommonJS: Node starts it sooner.
 const argv = process.argv.slice(2);
-if (argv.length === 1 && ['--version', '-V', 'version'].includes(argv[0])) {
+const words = argv.filter((word) => word !== '--json');
+if (words.length === 1 && ['--version', '-V', 'version'].includes(words[0])) {
   const { version } = require('../package.json');
   process.stdout.on('error', (error) => {
     process.exitCode = error.code === 'EPIPE' ? 141 : 1;
   });
-  process.stdout.write(`${version}\n`);
+  process.stdout.write(`${words.length === argv.length ? version : JSON.stringify(version)}\n`);
 } else {
   const { loadCommand } = require('./load-command.js');
   loadCommand()

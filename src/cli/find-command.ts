@@ -52,8 +52,8 @@ export function findCommand(argv: readonly string[]): CommandLine {
     throw new RootfsError('ERR_OPTION_INVALID', `no command given${hint}; see rootfs --help`);
   }
   if (word === 'help') {
-    const { name } = argv.length > first + 1 ? findCommand(argv.slice(first + 1)) : { name: undefined };
-    return { name, words: ['--help'] };
+    const about = argv.slice(first + 1).filter((one) => !one.startsWith('-'));
+    return { name: about.length > 0 ? findCommand(about).name : undefined, words: ['--help'] };
   }
   // `--dst DIR extract`: the word before the command is an option's value.
   const isValue = !isCommand(word) && /^-[^=]*$/.test(argv[first - 1] ?? '');

@@ -123,7 +123,8 @@ export async function withWorkingFolder<T>(
     return await work(path);
   } catch (error) {
     const told = inPlaceOf(path, parent ?? tmpdir(), error);
-    throw parent === undefined ? roomElsewhere(told) : told;
+    // What is full may be where the result goes: then TMPDIR is not to blame.
+    throw parent === undefined && told !== error ? roomElsewhere(told) : told;
   } finally {
     await remove();
   }

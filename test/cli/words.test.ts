@@ -204,6 +204,47 @@ test('help: as a word and as an option; its examples stand on lines of their own
   assert.match(bundle.stdout, /^ {2}rootfs bundle --dst box alpine && runc run --bundle box box1\b/m);
 });
 
+test('help and the version among options of output', async () => {
+  const { stdout } = await rootfs(['--help']);
+  for (const words of [
+    ['help', '--json'],
+    ['-q', 'help'],
+    ['help', 'help'],
+  ]) {
+    const { code, stdout: shown } = await rootfs(words);
+    assert.deepEqual([code, shown], [0, stdout], words.join(' '));
+  }
+  const version = (await rootfs(['--version'])).stdout.trim();
+  for (const words of [
+    ['--version', '--json'],
+    ['--json', 'version'],
+  ]) {
+    assert.deepEqual(await rootfs(words), { code: 0, stdout: `${JSON.stringify(version)}\n`, stderr: '' });
+  }
+});
+
+test('stdout on a full device is no reason to move TMPDIR', async () => {
+  const full = openSync('/dev/full', 'w');
+  const pull = spawnSync(process.execPath, [ROOTFS_BIN, 'pull', '-q', '-o', '-', 'oci:h'], {
+    cwd: folder,
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8',
+  });
+  closeSync(full);
+  assert.equal(pull.status, 1);
+  assert.match(pull.stderr, /^rootfs: stdout: ENOSPC: .*; free some space or choose another folder \[ERR_NO_SPACE\]/);
+});
+
+test('--json --progress json: every line of stderr is JSON', async () => {
+  const { code, stderr } = await rootfs(['validate', '--json', '--progress', 'json', 'oci:h'], { cwd: folder });
+  assert.equal(code, 0, stderr);
+  const types = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line).type);
+  assert.ok(types.includes('note:written'), stderr);
+});
+
 test('flatten -o: a device is written to, a link followed, a folder refused, and none of them replaced', async (t) => {
   const at = tempDir(t);
   const run = (output: string): ReturnType<typeof rootfs> =>
@@ -384,6 +425,12 @@ test('a folder that may not be written is told before a registry is asked', asyn
     );
   }
   assert.deepEqual(registry.log.requests, []);
+  mkdirSync(join(at, 'closed'), { mode: 0o700 });
+  const cache = [...somebody, process.execPath, ROOTFS_BIN, 'cache', 'ls', '--store', 'closed/store'];
+  if (somebody.length === 0) chmodSync(join(at, 'closed'), 0);
+  const { code, stderr } = await run(cache[0] ?? '', cache.slice(1), { cwd: at });
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /^rootfs: --store .*closed\/store: EACCES/);
 });
 
 test('an image of a registry is named in full', async () => {

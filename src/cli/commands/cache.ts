@@ -1,5 +1,5 @@
 /** `rootfs cache ls | verify | prune`: what the caches hold, whether it is sound, and making room. */
-import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import {
   type CacheListing,
   type CachePlaces,
@@ -9,7 +9,9 @@ import {
   parseReference,
   pruneCache,
   RootfsError,
+  systemErrorCode,
   verifyCache,
+  wrapSystemError,
 } from '../../index.js';
 import type { Arguments, Command, Context } from '../command.js';
 import { ExitCode } from '../exit-code.js';
@@ -27,10 +29,14 @@ async function places(args: Arguments): Promise<CachePlaces> {
   if (layers === undefined) throw new RootfsError('ERR_OPTION_INVALID', '--no-store: name the store that is meant');
   if (args['store'] === undefined) return { layers };
   await requireNoFile('--store', layers);
-  if (existsSync(layers)) return { layers };
-  throw new RootfsError('ERR_NOT_FOUND', `--store ${layers}: there is no such folder; check the path`, {
-    detail: { path: layers },
+  await stat(layers).catch((error: unknown) => {
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, `--store ${layers}`);
+    throw new RootfsError('ERR_NOT_FOUND', `--store ${layers}: there is no such folder; check the path`, {
+      cause: error,
+      detail: { path: layers },
+    });
   });
+  return { layers };
 }
 
 function shown(names: readonly string[]): string {
