@@ -24,18 +24,19 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
   ['$0 digest --platform linux/arm64 alpine', 'the digest of one platform'],
 ];
 
-const EPILOGUE = `IMAGE is a registry reference (debian:12, docker://ghcr.io/org/app@sha256:…) or a local source:
-oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], dir:DIR, docker-daemon:REF.
-Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, 3 not found,
-4 denied, 5 integrity, 6 network, 130 interrupted,
-141 the reader of stdout has gone, 129 SIGHUP, 143 SIGTERM.`;
+const EPILOGUE = `IMAGE is a registry reference (debian:12, docker://ghcr.io/org/app@sha256:…) or
+a local source: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF],
+dir:DIR, docker-daemon:REF. Data goes to stdout, everything else to stderr.
+Exit codes: 0 done, 1 failure, 2 usage, 3 not found, 4 denied, 5 integrity,
+6 network, 130 interrupted, 141 the reader of stdout has gone, 129 SIGHUP,
+143 SIGTERM.`;
 
-/** Examples are not wrapped: each can be copied as it stands. */
-function examples(lines: Command['examples']): string {
+/** Examples are not wrapped, as yargs would: each can be copied as it stands. */
+function examples(lines: Command['examples'], columns: number): string {
   const width = Math.max(...lines.map(([line]) => line.length - 2 + 'rootfs'.length));
   const shown = lines.map(([line, does]) => {
     const words = line.replaceAll('$0', 'rootfs');
-    return width + does.length + 6 <= WIDTH ? `  ${words.padEnd(width)}  # ${does}` : `  # ${does}\n  ${words}`;
+    return width + does.length + 6 <= columns ? `  ${words.padEnd(width)}  # ${does}` : `  # ${does}\n  ${words}`;
   });
   return ['Examples:', ...shown].join('\n');
 }
@@ -46,8 +47,7 @@ function define(parser: Argv, entry: CommandEntry, command: Command): Argv {
   );
   parser.usage(`$0 ${[entry.name, '[options]', ...words].join(' ')}\n\n${entry.summary}.`);
   for (const one of command.positionals) parser.positional(one.name, { type: 'string', describe: one.describe });
-  parser.options(command.options);
-  return parser.epilogue(examples(command.examples));
+  return parser.options(command.options);
 }
 
 /** The words of a command, read; or the help that was asked for. */
@@ -62,16 +62,16 @@ async function parse(argv: readonly string[]): Promise<{ command: Command; args:
 
 async function help(entry: CommandEntry | undefined, command: Command | undefined): Promise<string> {
   const { default: yargs } = await import('yargs');
+  const columns = Math.min(WIDTH, process.stdout.columns ?? WIDTH);
   const parser = yargs([])
     .scriptName('rootfs')
     .usage('$0 COMMAND [options]\n\nContainer images to root file systems, without a daemon and without root.')
     .options(GLOBAL_OPTIONS)
-    .wrap(Math.min(WIDTH, process.stdout.columns ?? WIDTH))
+    .wrap(columns)
     .version(false)
     .help('help')
     .alias('h', 'help')
-    .exitProcess(false)
-    .epilogue(`${examples(EXAMPLES)}\n\n${EPILOGUE}`);
+    .exitProcess(false);
   for (const one of COMMANDS) {
     const isThis = one === entry;
     const positions = isThis ? command?.positionals.map((word) => ` [${word.name}]`).join('') : undefined;
@@ -83,7 +83,9 @@ async function help(entry: CommandEntry | undefined, command: Command | undefine
   await parser.parseAsync(entry === undefined ? ['--help'] : [entry.name, '--help'], {}, (_error, _args, output) => {
     shown = output;
   });
-  return shown;
+  const end =
+    command === undefined ? `${examples(EXAMPLES, columns)}\n\n${EPILOGUE}` : examples(command.examples, columns);
+  return `${shown}\n\n${end}`;
 }
 
 /**

@@ -43,3 +43,10 @@ test('bars have colour where the terminal has', async () => {
   assert.equal(code, 0, stderr);
   assert.match(stderr, /ESC\[36m.*ESC\[39m +\d+% 0\/1 layer/);
 });
+
+test('a terminal that cannot move its cursor gets lines', async () => {
+  const { code, stderr } = await extractOnTerminal({ TERM: 'dumb' });
+  assert.equal(code, 0, stderr);
+  assert.doesNotMatch(stderr, /ESC/);
+  assert.match(stderr, /^rootfs: 1 layer, .*verified/m);
+});

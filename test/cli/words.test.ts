@@ -204,6 +204,19 @@ test('help: as a word and as an option; its examples stand on lines of their own
   assert.match(bundle.stdout, /^ {2}rootfs bundle --dst box alpine && runc run --bundle box box1\b/m);
 });
 
+test('an example of help is one line also on a narrow terminal', async () => {
+  const preload = join(folder, 'narrow.cjs');
+  writeFileSync(preload, 'process.stdout.columns = 40;');
+  const { stdout } = await rootfs(['help', 'extract'], { env: { NODE_OPTIONS: `--require ${preload}` } });
+  const lines = stdout.split('\n');
+  assert.ok(lines.includes('  rootfs extract --dst layers --platform linux/arm64 alpine'), stdout);
+  assert.ok(lines.includes('  # for another processor'), stdout);
+  assert.ok(
+    lines.every((line) => line.length <= 40 || /^ {2}(rootfs|#) /.test(line)),
+    stdout,
+  );
+});
+
 test('help and the version among options of output', async () => {
   const { stdout } = await rootfs(['--help']);
   for (const words of [

@@ -2,9 +2,12 @@
 import { printable } from '../printable.js';
 import type { ProgressDisplay } from './display.js';
 
-/** Makes the display that `--progress` names. Bars need a terminal; without one, and under `--json`, they are lines. */
+/**
+ * Makes the display that `--progress` names. Bars need a terminal that can move its cursor; without one, and under
+ * `--json`, they are lines.
+ */
 export async function createProgress(kind: unknown, quiet: boolean, json: boolean): Promise<ProgressDisplay> {
-  const terminal = process.stderr.isTTY === true;
+  const terminal = process.stderr.isTTY === true && process.env['TERM'] !== 'dumb';
   const wanted = kind === 'auto' || kind === undefined ? (json ? 'plain' : 'bars') : kind;
   const chosen = wanted === 'bars' && !terminal ? 'plain' : wanted;
   if (quiet || chosen === 'none') return silent(quiet);
