@@ -54,9 +54,11 @@ function takeDown(native: Native, path: string, { store, lazy = false }: Unmount
   const record = home === undefined ? undefined : readMountRecord(home, path);
   if (home === undefined || (record === undefined && storeOf(table, top, path) === undefined)) {
     const found = top === undefined ? 'nothing is mounted there' : `a mount of ${top.source} stands there`;
+    // A writable copy that overlay --rw made is such a mount, too.
+    const otherwise = top === undefined ? '' : 'take that down with umount, or ';
     throw new RootfsError(
       'ERR_NOT_FOUND',
-      `${path}: expected a mount of rootfs, found that ${found}; give --store if it was mounted from another store`,
+      `${path}: expected a mount that rootfs mount made, found that ${found}; ${otherwise}give --store if it was mounted from another store`,
     );
   }
   const lower = lowerFolder(home, path);
