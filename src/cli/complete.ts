@@ -19,6 +19,16 @@ function flags(options: Command['options']): string[] {
   );
 }
 
+/** A line's words with `--name=value` as two. bash gives it as three, and as two where nothing follows yet. */
+function apart(words: readonly string[]): { readonly before: readonly string[]; readonly last: string } {
+  const all = words.flatMap((word, at) => {
+    if (word === '=' && words[at - 1]?.startsWith('--') === true) return at === words.length - 1 ? [''] : [];
+    const [, name, value] = /^(--[^=]+)=(.*)$/.exec(word) ?? [];
+    return name === undefined || value === undefined ? [word] : [name, value];
+  });
+  return { before: all.slice(0, -1), last: all.at(-1) ?? '' };
+}
+
 /**
  * Says what may complete the last word.
  *
@@ -26,10 +36,15 @@ function flags(options: Command['options']): string[] {
  * @returns the candidates; none means that the shell should offer files.
  */
 export async function complete(words: readonly string[]): Promise<string[]> {
-  const last = words.at(-1) ?? '';
-  const before = words.slice(0, -1);
+  const { before, last } = apart(words);
+  // What the shell takes for one word is completed as one.
+  const start = /^--[^=]+=/.exec(words.at(-1) ?? '')?.[0] ?? '';
   const entry = COMMANDS.find((one) => before.includes(one.name));
-  const starts = (candidates: readonly string[]): string[] => candidates.filter((one) => one.startsWith(last)).sort();
+  const starts = (candidates: readonly string[]): string[] =>
+    candidates
+      .filter((one) => one.startsWith(last))
+      .map((one) => start + one)
+      .sort();
   if (entry === undefined) {
     if (last.startsWith('-')) return starts(['--help', '--version', ...flags(GLOBAL_OPTIONS)]);
     return starts(COMMANDS.map((one) => one.name));

@@ -27,11 +27,12 @@ export function printError(error: unknown, options: PrintErrorOptions): number {
     new RootfsError('ERR_INTERNAL', `internal error: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
-  if (options.json) options.write(`${JSON.stringify({ error: shown.toJSON() })}\n`);
+  const stack = options.debug ? inspect(error, { depth: 4 }) : undefined;
+  if (options.json) options.write(`${JSON.stringify({ error: { ...shown.toJSON(), stack } })}\n`);
   else {
     const hint = known !== undefined ? '' : '; this is a defect of rootfs, --debug shows where';
     options.write(`rootfs: ${printable(shown.message)}${hint} [${shown.code}]\n`);
+    if (stack !== undefined) options.write(`${stack.split('\n').map(printable).join('\n')}\n`);
   }
-  if (options.debug) options.write(`${inspect(error, { depth: 4 }).split('\n').map(printable).join('\n')}\n`);
   return known !== undefined ? exitCodeOf(shown.code) : ExitCode.failure;
 }

@@ -52,6 +52,13 @@ test('the stack comes with --debug, the cause with it', () => {
   assert.match(text, /reset by peer/);
 });
 
+test('as JSON the stack is part of the one value', () => {
+  const { text } = told(new RootfsError('ERR_NETWORK', 'no answer'), { json: true, debug: true });
+  const { error } = JSON.parse(text);
+  assert.equal(error.message, 'no answer');
+  assert.match(error.stack, /\n {4}at /);
+});
+
 test('what is no error of ours is called a defect', () => {
   const { text, code } = told(new TypeError('x is undefined'));
   assert.equal(code, 1);

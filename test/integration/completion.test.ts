@@ -27,6 +27,8 @@ test('bash', { skip: needs('bash') }, async (t) => {
   assert.deepEqual(await words('rootfs ex'), ['extract']);
   assert.deepEqual(await words('rootfs extract --dst x --platf'), ['--platform']);
   assert.deepEqual(await words('rootfs extract --progress b'), ['bars']);
+  assert.deepEqual(await words('rootfs extract --progress = b'), ['bars']);
+  assert.deepEqual(await words('rootfs extract --fsync ='), ['layer', 'none']);
   assert.deepEqual(await words('rootfs extract "oci:"'), []);
 });
 
@@ -35,6 +37,8 @@ test('fish', { skip: needs('fish') }, async (t) => {
     inShell(t, 'fish', `rootfs completion fish | source; complete -C '${line}'`);
   assert.deepEqual(await words('rootfs ex'), ['extract']);
   assert.deepEqual(await words('rootfs digest --plat'), ['--platform']);
+  // fish offers files besides.
+  assert.equal((await words('rootfs digest --progress=b'))[0], '--progress=bars');
 });
 
 test('zsh', { skip: needs('zsh') }, async (t) => {
