@@ -88,7 +88,7 @@ export async function writeSquashfs(
       // The tar's times are final; for sqfstar this is the image's own time.
       const env = { SOURCE_DATE_EPOCH: tool.name === 'sqfstar' ? String(latestSecond(fitted.tree)) : undefined };
       const { args, input } = commandOf(tool, compression, file.path, fitted.tree.root.inode, tar);
-      await runTool(tool, args, { input, signal, env });
+      await runTool(tool, args, { input, signal, env, output: file.path });
       return statSync(file.path).size;
     });
     const skippedXattrs = Object.fromEntries(fitted.skippedXattrs);

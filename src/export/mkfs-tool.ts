@@ -5,6 +5,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RootfsError, systemErrorCode } from '../errors.js';
+import { hasRoom } from './has-room.js';
 
 /** A tool, and the Debian package that has it. */
 export interface Tool {
@@ -72,6 +73,8 @@ export async function runTool(
     readonly input?: Readable | undefined;
     /** What differs from this process's environment; `undefined` takes a variable away. */
     readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+    /** The file it writes: some tools do not say that its file system is full. */
+    readonly output?: string | undefined;
     readonly signal?: AbortSignal | undefined;
   } = {},
 ): Promise<ToolOutput> {
@@ -115,19 +118,21 @@ export async function runTool(
       throw broken;
     }
     if (code === 0) return { stdout: Buffer.concat(stdout), stderr };
-    throw toolFailed(tool, `exit ${code}`, stderr);
+    throw toolFailed(tool, `exit ${code}`, stderr, options.output);
   } finally {
     signal?.removeEventListener('abort', stop);
   }
 }
 
 /** A tool's failure as an error: what it said last. */
-export function toolFailed(tool: FoundTool, how: string, stderr: string): RootfsError {
+export function toolFailed(tool: FoundTool, how: string, stderr: string, output?: string): RootfsError {
   const said = stderr.trim().split('\n').slice(-3).join('; ').slice(0, 1000);
-  const full = /no space left|could not allocate|disk full/i.test(stderr);
+  const full = output !== undefined && !hasRoom(output);
+  const small = /no space left|could not allocate|disk full|inodes_count \(\d+\) too big/i.test(stderr);
+  const advice = full ? 'free some space or choose another folder' : small ? 'give it more space' : 'see what it says';
   return new RootfsError(
-    full ? 'ERR_NO_SPACE' : 'ERR_FILESYSTEM',
-    `${tool.name}: ${how}${said === '' ? '' : `: ${said}`}; ${full ? 'give it more space' : 'see what it says'}`,
+    full || small ? 'ERR_NO_SPACE' : 'ERR_FILESYSTEM',
+    `${tool.name}: ${how}${said === '' ? '' : `: ${said}`}; ${advice}`,
     { detail: { tool: tool.path } },
   );
 }

@@ -38,6 +38,14 @@ test('what a tool fails with is told; a full disk has its own code', async () =>
     message: /^sh: exit 3: broken/,
   });
   await assert.rejects(runTool(shell(), ['-c', 'echo No space left on device >&2; exit 1']), { code: 'ERR_NO_SPACE' });
+  // mke2fs, where --size is too small for so many files
+  const small = 'echo "inode_size (256) * inodes_count (10144) too big for a" >&2; exit 1';
+  await assert.rejects(runTool(shell(), ['-c', small]), { code: 'ERR_NO_SPACE' });
+  // tar2sqfs says "I/O error" only; the file system of /proc has no room
+  await assert.rejects(runTool(shell(), ['-c', 'echo I/O error >&2; exit 1'], { output: '/proc/version' }), {
+    code: 'ERR_NO_SPACE',
+    message: /I\/O error; free some space or choose another folder$/,
+  });
   // ends without reading: its own words count, not the broken pipe
   const input = Readable.from(Array.from({ length: 64 }, () => Buffer.alloc(65_536)));
   await assert.rejects(runTool(shell(), ['-c', 'echo no >&2; exit 1'], { input }), { message: /sh: exit 1: no/ });
