@@ -132,7 +132,10 @@ export class BlobTrust {
         detail: { path },
       });
     }
-    report(options.onProgress, { type: 'warning:raised', message: `${path}: ${reason}; it is removed and made again` });
+    report(options.onProgress, {
+      type: 'warning:raised',
+      message: `${path}: ${reason}; it is removed, to be made again`,
+    });
     try {
       await makeFolder(this.#places.ingestFolder, false);
       await withLock(this.#places.ingest(digest, 'commit.lock'), async () => {

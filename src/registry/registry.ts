@@ -61,9 +61,11 @@ function checkedHost(host: string): string {
   } catch {
     // told below, in words that fit a host
   }
+  // A URL may hold a password.
+  const shown = String(host).replace(/^(.*\/\/)?[^/]*@/, '$1…@');
   throw new RootfsError(
     'ERR_REFERENCE_INVALID',
-    `${JSON.stringify(String(host).slice(0, 200))} is not a registry; expected a host with an optional port, as in localhost:5000 or ghcr.io`,
-    { detail: { host: String(host).slice(0, 200) } },
+    `${JSON.stringify(shown.slice(0, 200))} is not a registry; expected a host with an optional port, as in localhost:5000 or ghcr.io`,
+    { detail: { host: shown.slice(0, 200) } },
   );
 }

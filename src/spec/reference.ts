@@ -44,6 +44,9 @@ const HOST = new RegExp(`^(?:${LABEL}(?:\\.${LABEL})*|\\[[a-fA-F0-9:]+\\])(?::([
 const COMPONENT = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 const IMAGE_ID = /^[a-f0-9]{64}$/;
+const BARE_DIGEST = /^sha(?:256:[a-f0-9]{64}|512:[a-f0-9]{128})$/;
+/** `user:password@host/…`, as URLs have it, with a scheme or without. No digest holds a slash. */
+const USER_INFO = /^(?:[a-z][a-z0-9+.-]*:\/\/[^@/]*|[^@/]*:[^@/]*)@(?!sha(?:256|512):)[^@]*\//i;
 
 /** Whether text is a tag, by the grammar of the distribution specification. */
 export function isTag(text: string): boolean {
@@ -55,8 +58,8 @@ export function isTag(text: string): boolean {
  * `docker.io/user/x:latest`, `index.docker.io` is `docker.io`. The part before the first `/` is a host when it is
  * `localhost`, holds a `.` or `:`, or has an upper-case letter; without a `/` there is no host.
  *
- * Two things that Docker's grammar lets through and no connection could use are refused here: a port over 65535 and
- * a bracketed host that is no IPv6 address.
+ * Three things that Docker's grammar lets through and nobody could use are refused here: a port over 65535, a bracketed
+ * host that is no IPv6 address, and a digest alone, which is a repository `sha256` there.
  *
  * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` (neither sha256 nor sha512)
  */
@@ -192,6 +195,13 @@ function checkText(text: string): void {
   if (IMAGE_ID.test(text)) {
     throw invalid(text, 'that is an image ID, which no registry knows; give a name, or name@sha256:<digest>');
   }
+  if (BARE_DIGEST.test(text)) throw invalid(text, 'that is a digest without a name; give name@sha256:<digest>');
+  if (USER_INFO.test(text)) {
+    throw invalid(
+      `…${text.slice(text.indexOf('@'))}`,
+      'nobody is named in a reference; leave out what stands before @, and log in or give the credentials apart',
+    );
+  }
   const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*):\/\//.exec(text)?.[1];
   if (scheme !== undefined) throw invalid(text, `leave out ${scheme}://; a reference starts with the host or the name`);
   if (/\s/.test(text)) throw invalid(text, 'it holds white space; leave that out');
@@ -213,7 +223,7 @@ function checkHost(text: string, host: string): void {
 
 function checkRepository(text: string, given: string, repository: string): void {
   if (given === '') throw invalid(text, 'the repository name is missing');
-  if (/[A-Z]/.test(given)) {
+  if (/[A-Z]/.test(given) && given.split('/').every((component) => COMPONENT.test(component.toLowerCase()))) {
     throw invalid(
       text,
       `repository names are lower case; try ${quote(text.replace(given, () => given.toLowerCase()))}`,

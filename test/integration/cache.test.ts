@@ -219,6 +219,8 @@ test('cache ls, verify and prune from the command line', async (t) => {
   const damaged = await rootfs(cache, 'cache', 'verify');
   assert.equal(damaged.status, 5);
   assert.equal(damaged.stdout, `layer\t${app.layers[1]?.diffId}\t${path}\n`);
+  // Nothing is fetched by this command.
+  assert.match(damaged.stderr, /its bytes hash to .*; it is removed, to be made again$/m);
   const dry = await rootfs(cache, 'cache', 'prune', '--max-size', '0', '--dry-run', '--json');
   const planned = JSON.parse(dry.stdout) as { removed: { kind: string }[] };
   assert.deepEqual(planned.removed.map(({ kind }) => kind).sort(), ['image', 'layer', 'layer']);

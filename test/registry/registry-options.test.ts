@@ -51,6 +51,12 @@ for (const name of ['', 'UPPER', 'http://x/y', 'a/../b', 'x'.repeat(300)]) {
 for (const host of ['', 'a b', 'localhost:5000/x', 'x'.repeat(10), 'http://x', 'localhost:99999']) {
   test(`the registry ${JSON.stringify(host)} is refused`, () => {
     assert.throws(() => createRegistry(host), { code: 'ERR_REFERENCE_INVALID', message: /is not a registry/ });
+    const withPassword = host.replace(/^(https?:\/\/)?/, '$1me:hunter2@');
+    assert.throws(
+      () => createRegistry(withPassword),
+      (error) => !JSON.stringify(error).includes('hunter2'),
+      withPassword,
+    );
   });
 }
 
