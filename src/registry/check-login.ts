@@ -1,18 +1,24 @@
 /** Whether a registry takes a credential: asked before it is kept. */
 import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
 import { parseLoginKey } from './credential-key.js';
 import type { Credential } from './credentials.js';
+import { isHtml } from './manifest-answer.js';
 import { machineOptions, type OpenRegistryOptions } from './open-repository.js';
 import { registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 
+/** More than a registry says at its root: quay.io says `true`, and calls it a page. */
+const MAX_ROOT_BODY = 1024 * 1024;
+
 /**
  * Asks a registry whether it takes a credential: one request to the API's root, answered with a token where it wants
- * one. A registry that asks nobody who they are takes every credential.
+ * one. A registry that asks nobody who they are takes every credential; a web page is no registry.
  *
  * @param registry `host[:port]`, or `host[:port]/namespace`.
  * @throws RegistryError `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_RATE_LIMITED`, `ERR_REGISTRY`
- * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`; the signal's own reason
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`, `ERR_REGISTRY` (a web page); the
+ *   signal's own reason
  */
 export async function checkLogin(
   registry: string,
@@ -34,7 +40,15 @@ export async function checkLogin(
         { method: 'GET', path: '', scopes: [], subject, accept: [200] },
         options,
       );
-      response.body.discard();
+      if (!isHtml(response.headers.get('content-type'))) return response.body.discard();
+      const body = await response.body.bytes({ bytes: MAX_ROOT_BODY, withinMs: response.timeoutMs }, host);
+      if (body.toString('latin1').trimStart().startsWith('<')) {
+        throw new RootfsError(
+          'ERR_REGISTRY',
+          `${host}: a web page answered, no registry; check the host, and whether a portal or proxy is in between`,
+          { detail: { host: response.url.host } },
+        );
+      }
     },
     { registryFirst: true },
   );

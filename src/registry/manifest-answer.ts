@@ -78,6 +78,11 @@ export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
   return createHash(algorithm).update(bytes).digest('hex') === encoded;
 }
 
+/** Whether an answer calls itself a page. That some registries do for anything they say. */
+export function isHtml(contentType: string | undefined): boolean {
+  return contentTypeOf(contentType) === 'text/html';
+}
+
 /** The error for a page, or nothing, that a portal or proxy put in a manifest's place; `undefined` for anything else. */
 export function noManifest(
   bytes: Uint8Array,
@@ -86,7 +91,7 @@ export function noManifest(
   host: string,
 ): RootfsError | undefined {
   const first = bytes.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
-  const isPage = contentTypeOf(contentType) === 'text/html' && first === 0x3c;
+  const isPage = isHtml(contentType) && first === 0x3c;
   if (!isPage && first !== undefined) return undefined;
   return new RootfsError(
     'ERR_REGISTRY',

@@ -4,6 +4,7 @@ import { RootfsError } from '../errors.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
+import { isHtml } from './manifest-answer.js';
 import { headerUrl, redirectTarget } from './redirect.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
@@ -80,10 +81,20 @@ export function confirmedBytes(response: WireResponse): number | undefined {
 /**
  * Checks what the registry says that it stored, where it says so.
  *
- * @throws RootfsError `ERR_DIGEST_MISMATCH` for another digest of the same algorithm
+ * @throws RootfsError `ERR_DIGEST_MISMATCH` for another digest of the same algorithm; `ERR_REGISTRY` where a portal or
+ * a site has answered, which takes whatever is sent and keeps nothing
  */
 export function checkStored(response: WireResponse, sent: Digest, { name }: Subject): void {
-  const stored = response.headers.get('docker-content-digest');
+  const { headers } = response;
+  const stored = headers.get('docker-content-digest');
+  // Registries that call every answer a page say where it lies.
+  if (stored === undefined && headers.get('location') === undefined && isHtml(headers.get('content-type'))) {
+    throw new RootfsError(
+      'ERR_REGISTRY',
+      `${name}: ${response.url.host} answered with a web page instead of storing it; check the host, and whether a portal or proxy is in between`,
+      { detail: { host: response.url.host } },
+    );
+  }
   if (stored === undefined || !isDigest(stored) || stored === sent || !sameAlgorithm(stored, sent)) return;
   throw new RootfsError(
     'ERR_DIGEST_MISMATCH',
