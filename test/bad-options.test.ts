@@ -101,6 +101,74 @@ const VALUES: readonly (readonly [option: string, value: unknown, call: Call])[]
   ),
 ];
 
+/** Calls that take parts: each is refused by name where it is missing, or a promise that nobody awaited. */
+const PARTS: readonly (readonly [part: string, call: Call])[] = [
+  ['tree', (given, folder) => kit.unpack(given, layers, join(folder, 'x'))],
+  ['tree', (given) => kit.flatten(given, layers).toArray()],
+  ['tree', (given, folder) => kit.flattenFile(given, layers, join(folder, 'x'))],
+  ['tree', (given, folder) => kit.writeErofs(given, layers, join(folder, 'x'))],
+  ['tree', (given, folder) => kit.writeExt4(given, layers, join(folder, 'x'))],
+  ['tree', (given, folder) => kit.writeSquashfs(given, layers, join(folder, 'x'))],
+  ['tree', (given, folder) => kit.writeBundle(image, given, layers, join(folder, 'x'))],
+  ['tree', (given) => kit.resolveProcess(image, given, layers, { args: ['sh'] })],
+  ['tree', (given) => kit.findNode(given, '/')],
+  ['tree', (given) => [...kit.walkTree(given)]],
+  ['path', (given) => kit.findNode(tree, given)],
+  ['layers', (given) => kit.mergeLayers(given)],
+  ['layers', (given, folder) => kit.unpack(tree, given, join(folder, 'x'))],
+  ['layers', (given) => kit.flatten(tree, given).toArray()],
+  ['layers', (given, folder) => kit.writeOverlay(given, join(folder, 'x'))],
+  ['layers', (given, folder) => kit.writeErofs(tree, given, join(folder, 'x'))],
+  ['layers', (given, folder) => kit.extractLayers(source, given, folder)],
+  ['layers[0]', (given) => kit.mergeLayers([given])],
+  ['layers[0].descriptor', (given, folder) => kit.extractLayer(source, given, folder)],
+  ['image', (given, folder) => kit.openRootFS(source, given, folder)],
+  ['image', (given, folder) => kit.explainLayers(given, folder)],
+  ['image', (given, folder) => kit.writeBundle(given, tree, layers, join(folder, 'x'))],
+  ['layer', (given) => kit.fetchLayer(source, given)],
+  ['target', (given) => kit.fetchVerified(source, given)],
+  ['target', (given) => kit.readVerified(source, given)],
+  ['source', (given) => kit.fetchVerified(given, image.config.descriptor)],
+  ['source', (given) => kit.readVerified(given, image.config.descriptor)],
+  ['source', (given, folder) => kit.extractLayers(given, image.layers, folder)],
+  ['source', (given, folder) => kit.openRootFS(given, image, folder)],
+  ['source', (given) => kit.listInstances(given)],
+  ['source', (given) => kit.validateImage(given, '')],
+  ['source', (given) => kit.listPlatforms(given, '')],
+  ['source', (given) => kit.fetchDescriptor(given, '')],
+  ['source', (given) => kit.copyImage(given, '', new kit.MemoryStore(), '')],
+  ['source', (given) => kit.allTags(given)],
+  ['source', (given) => kit.readTarStream(given).next()],
+  ['reference', (given) => kit.validateImage(source, given)],
+  ['reference', (given) => kit.listPlatforms(source, given)],
+  ['reference', (given) => kit.fetchDescriptor(source, given)],
+  ['destination', (given) => kit.copyImage(source, '', given, '')],
+  ['destinationReference', (given) => kit.copyImage(source, '', new kit.MemoryStore(), given)],
+];
+
+/** Calls that take a signal. */
+const SIGNALS: Readonly<Record<string, Call>> = {
+  fetchImage: (signal) => kit.fetchImage(source, reference, { platform: 'linux/amd64', signal }),
+  fetchDescriptor: (signal) => kit.fetchDescriptor(source, reference, { signal }),
+  fetchVerified: (signal) => kit.fetchVerified(source, image.config.descriptor, { signal }),
+  fetchLayer: (signal) => kit.fetchLayer(source, image.layers[0]?.descriptor as kit.Descriptor, { signal }),
+  'source.fetch': (signal) => source.fetch(image.config.descriptor, { signal }),
+  copyImage: (signal) => kit.copyImage(source, reference, new kit.MemoryStore(), 'x', { signal }),
+  listInstances: (signal) => kit.listInstances(source, { signal }),
+  extractLayers: (signal, folder) => kit.extractLayers(source, image.layers, folder, { signal }),
+  openRootFS: (signal, folder) => kit.openRootFS(source, image, folder, { signal }),
+  mergeLayers: (signal) => kit.mergeLayers(layers, { signal }),
+  unpack: (signal, folder) => kit.unpack(tree, layers, join(folder, 'x'), { signal }),
+  flatten: (signal) => kit.flatten(tree, layers, { signal }).toArray(),
+  writeOverlay: (signal, folder) => kit.writeOverlay(layers, join(folder, 'x'), { signal }),
+  writeErofs: (signal, folder) => kit.writeErofs(tree, layers, join(folder, 'x'), { signal }),
+  // It asks a port where nobody listens: what a request fails with must come out of the call.
+  openDockerDaemon: (signal) => kit.openDockerDaemon('x', { host: 'tcp://127.0.0.1:1', signal }),
+  getToken: (signal) => kit.getToken('localhost:1/x', { signal }),
+  storeCredential: (signal, folder) =>
+    kit.storeCredential('localhost:1', { username: 'a', password: 'b' }, { authFile: join(folder, 'x'), signal }),
+};
+
 /** Options of which the type is told, not the value. */
 const TYPES: ReadonlySet<string> = new Set(['source', 'reference']);
 
@@ -138,6 +206,46 @@ for (const [option, value, call] of VALUES) {
     assert.deepEqual(readdirSync(folder), []);
   });
 }
+
+for (const [part, call] of PARTS) {
+  test(`${part} of ${/kit\.(\w+)/.exec(String(call))?.[1]}: what is missing or was not awaited is refused by name`, async (t) => {
+    for (const value of [undefined, null, 5, {}, Promise.resolve()]) {
+      const folder = tempDir(t);
+      await assert.rejects(async () => call(value as never, folder), refused(part, value === 5 ? '' : value));
+      assert.deepEqual(readdirSync(folder), []);
+    }
+  });
+}
+
+for (const [name, call] of Object.entries(SIGNALS)) {
+  test(`${name}: a controller is no signal`, async (t) => {
+    for (const value of [new AbortController(), {}, null, 5]) {
+      const folder = tempDir(t);
+      await assert.rejects(async () => call(value as never, folder), refused('signal', ''));
+      assert.deepEqual(readdirSync(folder), []);
+    }
+  });
+}
+
+test('text where bytes are expected is refused, and never taken for nothing', async (t) => {
+  const store = await kit.ContentStore.open(tempDir(t));
+  const writer = await store.ingest('text');
+  await assert.rejects(writer.write('hello' as never), { code: 'ERR_OPTION_INVALID' });
+  await writer.write(Buffer.from('hello'));
+  assert.equal((await store.info(await writer.commit())).size, 5);
+  const layout = await kit.OciLayout.open(join(tempDir(t), 'layout'), { create: true });
+  const { descriptor, bytes } = image.config;
+  for (const target of [new kit.MemoryStore(), layout]) {
+    const text = (async function* () {
+      yield Buffer.from(bytes).toString() as never;
+    })();
+    await assert.rejects(target.push(descriptor, text), { code: 'ERR_INTERNAL', message: /chunk of type string/ });
+  }
+  const tar = (async function* () {
+    yield 'text' as never;
+  })();
+  await assert.rejects(kit.readTarStream(tar).next(), { code: 'ERR_INTERNAL' });
+});
 
 test('errands at registries without a name, or without a digest', async () => {
   const client = kit.createRegistryClient({ findCredentials: false, findEndpoints: false });

@@ -2,6 +2,8 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Image } from '../image/image.js';
+import { requireImage } from '../image/require-image.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { layerCompression } from '../spec/media-types.js';
 
@@ -30,13 +32,15 @@ const USUAL_RATIO = 3;
 /**
  * Compares an image with a store's folder, which need not exist.
  *
- * @throws RootfsError `ERR_DIGEST_UNSUPPORTED`
+ * @throws RootfsError `ERR_DIGEST_UNSUPPORTED`, `ERR_OPTION_INVALID`
  */
 export async function explainLayers(image: Image, store: string): Promise<LayersExplanation> {
+  requireImage(image);
+  const folder = absolutePath(store, 'store');
   const layers: ExplainedLayer[] = [];
   for (const { descriptor, diffId } of image.layers) {
     const { digest, size: compressedBytes } = descriptor;
-    const tarBytes = diffId === undefined ? undefined : await fileBytes(store, diffId);
+    const tarBytes = diffId === undefined ? undefined : await fileBytes(folder, diffId);
     const present = tarBytes !== undefined;
     layers.push({ digest, diffId, compressedBytes, present, ...(present ? { tarBytes } : {}) });
   }

@@ -2,6 +2,7 @@
 import type { CallOptions, EntryLister, HeldEntry, ReadOnlyTarget, TagLister } from '../content/content.js';
 import { listNames } from '../content/image-names.js';
 import { checkJobs } from '../image/copy-image.js';
+import { requireSource } from '../image/require-source.js';
 import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { report } from '../progress.js';
@@ -35,6 +36,7 @@ export async function listInstances(
   options: ListInstancesOptions = {},
 ): Promise<ReadonlyMap<Digest, Instance>> {
   const jobs = checkJobs(options.jobs);
+  requireSource(source, '');
   const { signal, onProgress } = options;
   const call = { signal, onProgress };
   const listed = new Map<Digest, Instance>();

@@ -10,6 +10,7 @@ import { DocumentReader } from '../image/document-reader.js';
 import type { ImageDocument } from '../image/image.js';
 import { imageFailure } from '../image/image-failure.js';
 import { imageName } from '../image/image-name.js';
+import { requireSource } from '../image/require-source.js';
 import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
@@ -58,6 +59,7 @@ export async function validateImage(
   const jobs = checkJobs(options.jobs);
   checkForeignLayers(options.foreignLayers);
   const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
+  requireSource(source, reference);
   throwIfAborted(signal);
   try {
     const reader = new DocumentReader(source, reference, { signal, onProgress, maxBytes });

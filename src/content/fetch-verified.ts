@@ -11,6 +11,7 @@ import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
 import type { CallOptions, Distruster, Fetcher } from './content.js';
+import { requireDescriptor, requireFetcher } from './require-fetcher.js';
 
 /** How often a source that says it can do better is asked again. */
 const MAX_DISTRUSTS = 8;
@@ -32,6 +33,8 @@ export interface ReadVerifiedOptions extends CallOptions {
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#properties
  */
 export async function fetchVerified(source: Fetcher, target: Descriptor, options: CallOptions = {}): Promise<Readable> {
+  requireFetcher(source);
+  requireDescriptor(target, 'target');
   requireVerifiable(target.digest);
   throwIfAborted(options.signal);
   const embedded = embeddedContent(target);
@@ -53,6 +56,8 @@ export async function readVerified(
   options: ReadVerifiedOptions = {},
 ): Promise<Buffer> {
   const maxBytes = checkByteLimit('maxBytes', options.maxBytes ?? MAX_DOCUMENT_BYTES);
+  requireFetcher(source);
+  requireDescriptor(target, 'target');
   requireVerifiable(target.digest);
   if (target.size > maxBytes) throw limitError(`${target.digest} (${target.size} bytes)`, maxBytes);
   for (let attempt = 0; ; attempt += 1) {

@@ -7,6 +7,7 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { checkByteLimit } from '../io/limit.js';
 import { type ReleaseLock, tryLock } from '../io/lock.js';
+import { partError } from '../io/part-error.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import type { BlobDir } from './blob-dir.js';
 import { makeFolder } from './blob-file.js';
@@ -93,11 +94,14 @@ export class IngestWriter implements AsyncDisposable {
   /**
    * Appends bytes.
    *
-   * @throws RootfsError `ERR_SIZE_MISMATCH` (more than expected; nothing of this chunk is written), `ERR_NO_SPACE`,
+   * @throws RootfsError `ERR_OPTION_INVALID` (text, or anything else that is no bytes), `ERR_SIZE_MISMATCH` (more than expected; nothing of this chunk is written), `ERR_NO_SPACE`,
    *   `ERR_FILESYSTEM`, `ERR_INTERNAL` (the writer is closed)
    */
   write(chunk: Uint8Array): Promise<void> {
     return this.#next(async () => {
+      // Text has no length in bytes: it would be taken for nothing, and lost.
+      if (!(chunk instanceof Uint8Array))
+        throw partError('chunk', 'bytes', chunk, 'give a Buffer or another Uint8Array');
       const { ref, offset, expected } = this.#status;
       if (expected?.size !== undefined && offset + chunk.byteLength > expected.size) {
         throw sizeError(ref, expected.size, `more than that was written`, offset + chunk.byteLength);

@@ -1,6 +1,7 @@
 /** Calls into parts that others wrote: what they throw is named, and those that never answer are not waited for. */
 import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 
 /** How long a part may take to answer: one minute, in milliseconds. */
 export const PART_TIMEOUT_MS = 60_000;
@@ -30,7 +31,7 @@ export async function callPart<T>(
   work: (signal: AbortSignal, alive: () => void) => T | Promise<T>,
   { signal, timeoutMs }: CallPartOptions,
 ): Promise<T> {
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let giveUp: (reason: unknown, graceMs: number) => void = () => {};

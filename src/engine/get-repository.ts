@@ -1,6 +1,7 @@
 /** A repository as an engine works with it: one endpoint that answered, and its manifests, blobs and tags. */
 import type { CallOptions, FetchOptions } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { Endpoint } from '../registry/endpoint.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -53,7 +54,7 @@ export interface OpenedRepository {
  */
 export async function getRepository(reference: string, config: RegistryConfig = {}): Promise<OpenedRepository> {
   const { signal, onProgress } = config;
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const parsed = parseReference(reference);
   const { info, options } = await engineRepository(parsed, config, 'pull');
   const [{ pingEndpoint }, { createRepository }] = await Promise.all([

@@ -3,6 +3,7 @@ import type { CallOptions, Pusher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { fetchImage } from '../image/fetch-image.js';
 import type { Image } from '../image/image.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { LayerSource } from '../layer/layer-input.js';
 import { type ProgressListener, report } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
@@ -54,7 +55,7 @@ export interface PullResult {
 export async function pull(reference: string, config: PullConfig): Promise<PullResult> {
   const { signal, onProgress } = config;
   const timeoutMs = partTimeout(config);
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const parsed = parseReference(reference);
   const { info, options } = await engineRepository(parsed, config, 'pull');
   const { createRepository } = await import('../registry/repository.js');

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { type ProgressListener, report } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -56,7 +57,7 @@ export interface PushResult {
 export async function push(reference: string, config: PushConfig): Promise<PushResult> {
   const { signal, onProgress } = config;
   const timeoutMs = partTimeout(config);
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const parsed = parseReference(reference);
   if (parsed.digest !== undefined) {
     throw new RootfsError('ERR_REFERENCE_INVALID', `${reference}: a digest comes out of a push; give a tag`, {

@@ -3,6 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { Image } from '../image/image.js';
+import { requireImage } from '../image/require-image.js';
+import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
@@ -60,7 +62,8 @@ export async function writeBundle(
   dst: string,
   given: BundleOptions = {},
 ): Promise<BundleResult> {
-  given.signal?.throwIfAborted();
+  throwIfAborted(given.signal);
+  requireImage(image);
   refuseForeign(image);
   const powers = readPowers();
   const rootless = given.rootless ?? !powers.root;

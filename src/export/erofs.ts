@@ -11,8 +11,10 @@
 
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import type { Digest } from '../spec/digest.js';
 import { planErofs } from './erofs-plan.js';
@@ -85,7 +87,9 @@ export async function writeErofs(
   if (!Number.isSafeInteger(maxSparseBytes) || maxSparseBytes < 0) {
     throw new RootfsError('ERR_OPTION_INVALID', `maxSparseBytes: expected a number of bytes, found ${maxSparseBytes}`);
   }
-  signal?.throwIfAborted();
+  requireTree(tree);
+  requireLayers(layers);
+  throwIfAborted(signal);
   const path = absolutePath(out, 'out');
   requireReplaceable(path);
   const plan = await planErofs({

@@ -1,7 +1,9 @@
 /** What of a tree is flattened, and how: the options of `flatten` and what follows from them. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type PathPatterns, selectNodes, warnOfNothing } from './path-filter.js';
 import type { TarMembersInput } from './tar-members.js';
@@ -22,9 +24,11 @@ export function chooseMembers(
   options: FlattenOptions,
 ): Omit<TarMembersInput, 'open'> {
   const latest = latestTime(options.sourceDateEpoch);
+  requireTree(tree);
+  requireLayers(layers);
   const selected = selectNodes(tree, options);
   if (selected !== undefined) warnOfNothing(selected.size - 1, options);
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   return { tree, layers, selected, latest };
 }
 

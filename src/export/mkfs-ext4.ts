@@ -9,8 +9,10 @@ import type { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
 import { makeWorkingFolder, type WorkingFolder } from '../content/output-place.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { deviceNumber } from './erofs-format.js';
@@ -72,7 +74,9 @@ export async function writeExt4(
   if (size !== undefined && !(Number.isSafeInteger(size) && size >= 1024 * 1024)) {
     throw new RootfsError('ERR_OPTION_INVALID', `size: expected at least 1 MiB in bytes, found ${size}`);
   }
-  signal?.throwIfAborted();
+  requireTree(tree);
+  requireLayers(layers);
+  throwIfAborted(signal);
   const path = absolutePath(out, 'out');
   let scratch: WorkingFolder | undefined;
   let content: string | undefined;

@@ -9,8 +9,10 @@ import { availableParallelism } from 'node:os';
 import { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { encodeHeader } from '../tar/write-header.js';
@@ -76,7 +78,9 @@ export async function writeSquashfs(
       `compression: expected one of ${COMPRESSIONS.join(', ')}, found ${String(compression)}`,
     );
   }
-  signal?.throwIfAborted();
+  requireTree(tree);
+  requireLayers(layers);
+  throwIfAborted(signal);
   const path = absolutePath(out, 'out');
   try {
     requireReplaceable(path);

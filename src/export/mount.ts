@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
@@ -75,7 +76,7 @@ export async function mountRootFS(
 ): Promise<MountResult> {
   const { signal } = options;
   const native = requireMounting();
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   try {
     const place = absolutePath(store, 'store');
     makeRecordsFolder(place);
@@ -143,7 +144,7 @@ class Mounting {
     const opened = await openMetadataImage(this.#rootfs, this.#store, this.#options);
     const { path: metadata, devices, reused, losses, skippedXattrs } = opened;
     await this.#checkLayers(devices);
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const lower = upper === undefined ? undefined : lowerFolder(this.#store, this.#mountpoint);
     const changes = upper === undefined ? undefined : this.#prepareUpper(upper);
     const { image, layers } = this.#rootfs;

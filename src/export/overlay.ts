@@ -2,9 +2,11 @@
 import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers } from '../rootfs/require-merged.js';
 import { type Inode, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { openDestination } from './destination.js';
 import { withFinalNames } from './final-names.js';
@@ -56,7 +58,8 @@ export async function writeOverlay(
   const origin = overlayOrigin(options);
   const { userXattr, whiteouts } = origin;
   const { maxEntries, maxDataBytes } = checkUnpackOptions(options);
-  signal?.throwIfAborted();
+  requireLayers(layers);
+  throwIfAborted(signal);
   const facts: OverlayFacts = { ...mountFacts(layers.length, userXattr), origin };
   const lost = new LossList();
   const skipped = new Map<string, number>();

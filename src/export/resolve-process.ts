@@ -3,6 +3,7 @@ import { posix } from 'node:path';
 import { RootfsError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { readTreeFile } from './read-file.js';
 import { resolveUser } from './resolve-user.js';
@@ -54,6 +55,8 @@ export function resolveProcess(
   options: ProcessOptions = {},
 ): ResolvedProcess {
   checkTexts(options);
+  requireTree(tree);
+  requireLayers(layers);
   const config = image.config.value.config ?? {};
   const entrypoint = options.entrypoint ?? config.Entrypoint ?? [];
   const args = options.args ?? (options.entrypoint === undefined ? (config.Cmd ?? []) : []);

@@ -3,6 +3,7 @@ import { rmdirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { cacheFolder } from '../io/cache-folder.js';
 import { freeLoop, loopBacking } from '../io/loop-device.js';
 import { type MountEntry, readMountTable } from '../io/mount-table.js';
@@ -37,7 +38,7 @@ export interface UnmountResult {
  */
 export async function unmountRootFS(mountpoint: string, options: UnmountOptions = {}): Promise<UnmountResult> {
   const native = requireMounting('umount');
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   try {
     const path = realPlace(mountpoint);
     return takeDown(native, path, options);

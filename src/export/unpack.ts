@@ -7,10 +7,12 @@
 import { closeSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { countEntries } from './count-entries.js';
 import { type Destination, openDestination } from './destination.js';
@@ -68,8 +70,10 @@ export async function unpackMarked(
   options: UnpackOptions,
   marks: Marks | undefined,
 ): Promise<UnpackResult> {
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   const limits = checkUnpackOptions(options);
+  requireTree(tree);
+  requireLayers(layers);
   const workers = options.workers ?? availableParallelism();
   warmUnpackWorkers(tree, workers);
   const powers = readPowers();
@@ -115,7 +119,7 @@ async function fill(
   });
   for (const record of run.records) records.add(record);
   for (const { what, path } of run.losses) losses.add(what, path);
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   const sideFile = powers.root ? undefined : writeOwnership(destination.path, records, powers, options);
   try {
     destination.commit();

@@ -17,6 +17,7 @@ import { DocumentReader, type ReadDocument } from './document-reader.js';
 import { fetchImage } from './fetch-image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
+import { requireDestination, requireSource } from './require-source.js';
 
 /** Where an image can be copied to: a registry's repository, an OCI layout, a store in memory. */
 export type CopyDestination = ReadOnlyStorage & Pusher & Tagger;
@@ -86,6 +87,8 @@ export async function copyImage(
   const jobs = checkJobs(options.jobs);
   const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
   checkForeignLayers(options.foreignLayers);
+  requireSource(source, reference);
+  requireDestination(destination, destinationReference);
   throwIfAborted(signal);
   const call = { signal, onProgress };
   try {

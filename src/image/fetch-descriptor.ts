@@ -1,13 +1,14 @@
 /** What a reference points at, by its bytes. */
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
-import { untilAborted } from '../io/abort.js';
+import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { canFetchReference } from './document-reader.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
+import { requireSource } from './require-source.js';
 
 /**
  * Says what a reference points at. `resolve` believes what a registry says of its manifest; this reads the manifest,
@@ -23,6 +24,8 @@ export async function fetchDescriptor(
 ): Promise<Descriptor> {
   const { signal, onProgress } = options;
   const call = { signal, onProgress };
+  requireSource(source, reference);
+  throwIfAborted(signal);
   try {
     if (!canFetchReference(source)) return await untilAborted(source.resolve(reference, call), signal);
     const { descriptor, content } = await untilAborted(source.fetchReference(reference, call), signal, (late) =>

@@ -10,6 +10,7 @@ import { DocumentReader } from './document-reader.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
 import { allEntries } from './index-entries.js';
+import { requireSource } from './require-source.js';
 
 /** One manifest behind a reference. */
 export interface OfferedPlatform {
@@ -43,6 +44,7 @@ export async function listPlatforms(
 ): Promise<readonly OfferedPlatform[]> {
   const { signal, onProgress } = options;
   const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
+  requireSource(source, reference);
   throwIfAborted(signal);
   try {
     const reader = new DocumentReader(source, reference, { signal, onProgress, maxBytes });

@@ -84,6 +84,7 @@ export async function allTags(
   source: ReadOnlyTarget & Partial<TagLister>,
   options: Pick<WriteArchiveOptions, 'signal' | 'onProgress'> = {},
 ): Promise<readonly WantedImage[]> {
+  requireSource(source, '');
   if (source.tags === undefined) {
     throw new RootfsError('ERR_UNSUPPORTED', `${imageName(source, '')}: it has no tags; name one image`);
   }

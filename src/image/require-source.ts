@@ -1,5 +1,5 @@
-/** What callers without a type checker hand in where an image is to be read. */
-import { RootfsError } from '../errors.js';
+/** What callers without a type checker hand in where an image is to be read, or to be put. */
+import { partError } from '../io/part-error.js';
 
 /**
  * Checks that there is a source to ask, and text to ask it for; an empty reference is one.
@@ -9,16 +9,20 @@ import { RootfsError } from '../errors.js';
 export function requireSource(source: unknown, reference: unknown): void {
   const { resolve } = (source ?? {}) as { readonly resolve?: unknown };
   if (typeof resolve !== 'function') {
-    throw invalid('source', 'expected something to read images from', source, 'open one with openSource');
+    throw partError('source', 'something to read images from', source, 'open one with openSource');
   }
   if (typeof reference !== 'string') {
-    throw invalid('reference', 'expected text', reference, 'give a tag, a digest, or an empty text for the only image');
+    throw partError('reference', 'text', reference, 'give a tag, a digest, or an empty text for the only image');
   }
 }
 
-function invalid(option: string, expected: string, value: unknown, advice: string): RootfsError {
-  const found = value === null ? 'null' : typeof value;
-  return new RootfsError('ERR_OPTION_INVALID', `${option}: ${expected}, found ${found}; ${advice}`, {
-    detail: { option, value: found },
-  });
+/** Checks that there is a store to put an image into, and its name there. @throws RootfsError `ERR_OPTION_INVALID` */
+export function requireDestination(destination: unknown, reference: unknown): void {
+  const { push } = (destination ?? {}) as { readonly push?: unknown };
+  if (typeof push !== 'function') {
+    throw partError('destination', 'a store that takes content', destination, 'open one with OciLayout.open');
+  }
+  if (typeof reference !== 'string') {
+    throw partError('destinationReference', 'text', reference, 'give a tag, or an empty text for no name');
+  }
 }

@@ -1,5 +1,6 @@
 /** What an abort looks like in this house: the caller's own reason, unchanged. */
 import type { Readable } from 'node:stream';
+import { RootfsError } from '../errors.js';
 import { discard } from './discard.js';
 
 // Kept from when this was loaded: another process does not go by the fake clock of somebody's tests.
@@ -8,9 +9,29 @@ const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
 /** How long what was told to end may take for it before it is left to itself, in milliseconds. */
 export const CLOSE_GRACE_MS = 500;
 
-/** Throws the signal's reason if it is aborted. */
+/**
+ * Throws the signal's reason if it is aborted. What is no signal is refused here, by name: a controller that was given
+ * in place of its signal would never be heard.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID`; the abort's reason
+ */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw signal.reason;
+  if (signal === undefined) return;
+  const refused = noSignal(signal);
+  if (refused !== undefined) throw refused;
+  if (signal.aborted) throw signal.reason;
+}
+
+/** What is wrong with a signal that is none. Those of other realms and of polyfills are signals, too. */
+function noSignal(signal: AbortSignal): RootfsError | undefined {
+  const given = signal as Partial<AbortSignal> | null;
+  if (typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function') return undefined;
+  const found = given === null ? 'null' : typeof given;
+  return new RootfsError(
+    'ERR_OPTION_INVALID',
+    `signal: expected an AbortSignal, found ${found}; give the signal of an AbortController, or leave it out`,
+    { detail: { option: 'signal', value: found } },
+  );
 }
 
 /**
@@ -24,6 +45,11 @@ export function streamReason(signal: AbortSignal): Error {
 /** Destroys `stream` with the signal's own reason when it aborts, at once if it already has. Returns the stream. */
 export function abortStream<T extends Readable>(stream: T, signal: AbortSignal | undefined): T {
   if (signal === undefined) return stream;
+  const refused = noSignal(signal);
+  if (refused !== undefined) {
+    stream.destroy();
+    throw refused;
+  }
   const abort = (): void => {
     stream.destroy(streamReason(signal));
   };
@@ -49,6 +75,11 @@ export async function untilAborted<T>(
 ): Promise<T> {
   if (signal === undefined) return work;
   const working = Promise.resolve(work);
+  const refused = noSignal(signal);
+  if (refused !== undefined) {
+    working.then(late, () => {});
+    throw refused;
+  }
   let abort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     abort = (): void => reject(signal.reason);

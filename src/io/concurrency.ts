@@ -6,6 +6,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from './abort.js';
 
 /** Options of `mapConcurrently`. */
 export interface MapOptions {
@@ -31,7 +32,7 @@ export async function mapConcurrently<T, R>(
   if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
     throw new RootfsError('ERR_OPTION_INVALID', `concurrency must be a whole number of 1 or more, not ${concurrency}`);
   }
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const { default: pMap } = await import('p-map');
   const controller = new AbortController();
   // Every mapper may listen to it, in several places.
@@ -88,7 +89,7 @@ export class Semaphore {
    * @returns a function that gives it back; a second call does nothing
    */
   async acquire(signal?: AbortSignal, priority = 0): Promise<() => void> {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     if (this.#free > 0) this.#free--;
     else await this.#queue(signal, priority);
     return this.#giveBack();

@@ -1,6 +1,7 @@
 /** One call for many callers: whoever asks while it runs waits for the same result. */
 
 import { type ProgressListener, report } from '../progress.js';
+import { throwIfAborted } from './abort.js';
 
 /** How a caller takes part. */
 export interface JoinOptions {
@@ -31,7 +32,7 @@ export class SharedCalls<T> {
   /** Joins the call that runs under `key`, or starts it. @throws the call's failure, or the signal's reason */
   async join(key: string, options: JoinOptions, start: (call: SharedCall) => Promise<T>): Promise<T> {
     const { signal } = options;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     let call = this.#running.get(key);
     // One of its own for each caller: two may come with the same options.
     const caller = { onProgress: options.onProgress };

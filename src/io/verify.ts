@@ -55,9 +55,11 @@ export class Verifier {
    * Takes the next bytes. The array may be reused after the call.
    *
    * @throws RootfsError as soon as more than the promised number arrived: `ERR_SIZE_MISMATCH` where the promised
-   *   number of bytes was right and something follows, `ERR_DIGEST_MISMATCH` where they were wrong as well.
+   *   number of bytes was right and something follows, `ERR_DIGEST_MISMATCH` where they were wrong as well;
+   *   `ERR_INTERNAL` for what is no bytes: the text of a stream with an encoding
    */
   update(chunk: Uint8Array): void {
+    requireBytes(chunk, this.#subject);
     const room = this.#expected.size - this.#received;
     if (chunk.byteLength <= room) {
       this.#received += chunk.byteLength;
@@ -133,8 +135,7 @@ export function verifyStream(source: Readable, expected: ExpectedContent, subjec
     writableHighWaterMark: 1,
     transform(chunk: unknown, _encoding, callback) {
       try {
-        requireBytes(chunk, subject ?? expected.digest);
-        verifier.update(chunk);
+        verifier.update(chunk as Uint8Array);
         callback(null, chunk);
       } catch (error) {
         callback(error as Error);

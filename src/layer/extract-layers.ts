@@ -2,10 +2,12 @@
 
 import { requireLayerType } from '../codec/detect-compression.js';
 import { takeLease } from '../content/lease.js';
+import { requireDescriptor, requireFetcher } from '../content/require-fetcher.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import { partError } from '../io/part-error.js';
 import { Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import { requireVerifiable } from '../spec/digest.js';
@@ -50,6 +52,8 @@ export async function extractLayers(
 ): Promise<LayerHandle[]> {
   absolutePath(dst, 'dst');
   const settings = extractSettings(options);
+  requireFetcher(source);
+  requireImageLayers(layers);
   throwIfAborted(settings.signal);
   const wanted = distinct(layers);
   const run = await openRun(source, dst, settings);
@@ -70,6 +74,13 @@ export async function extractLayers(
     await run.store.sweep().catch(() => []);
     await lease.release();
   }
+}
+
+/** What a caller without a type checker gives, a promise above all, is refused by name. */
+function requireImageLayers(layers: readonly ImageLayer[]): void {
+  const given: unknown = layers;
+  if (!Array.isArray(given)) throw partError('layers', 'a list', given, 'give the layers of an image');
+  for (const [at, layer] of given.entries()) requireDescriptor(layer?.descriptor, `layers[${at}].descriptor`);
 }
 
 function keyOf(layer: ImageLayer): string {

@@ -5,6 +5,7 @@ import type { InflateOutput, Inflater } from '../codec/inflater.js';
 import { openInflater } from '../codec/open-inflater.js';
 import type { CallOptions, Fetcher } from '../content/content.js';
 import { fetchVerified } from '../content/fetch-verified.js';
+import { requireDescriptor, requireFetcher } from '../content/require-fetcher.js';
 import { RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -37,6 +38,8 @@ export async function fetchLayer(
   options: FetchLayerOptions = {},
 ): Promise<Readable> {
   const limits = layerLimits(options);
+  requireFetcher(source);
+  requireDescriptor(layer, 'layer');
   requireLayerType(layer.mediaType, layer.digest);
   requirePossibleSize(layer, limits.maxLayerSize);
   const compressed = await fetchVerified(source, layer, options);

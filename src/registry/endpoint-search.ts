@@ -5,6 +5,7 @@
  * Files are read at each question; one that has not changed is not parsed again.
  */
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { type ProgressListener, report } from '../progress.js';
 import { apiHost, isLoopbackHost } from '../spec/reference.js';
 import { type CertsFolder, findCerts, readAuthority, readCertsFolder } from './certs-d.js';
@@ -64,11 +65,11 @@ export function createEndpointSearch(options: EndpointSearchOptions = {}): Endpo
   checkOptions(options);
   return {
     async endpoints(host: string, repository: string, call: EndpointOptions = {}): Promise<readonly Endpoint[]> {
-      call.signal?.throwIfAborted();
+      throwIfAborted(call.signal);
       if (!HOST.test(host))
         throw invalid('host', host, 'a registry; expected host[:port], as in registry.example:5000');
       const found = await new EndpointSearch(options, call).run(host, repository);
-      call.signal?.throwIfAborted();
+      throwIfAborted(call.signal);
       return found;
     },
   };

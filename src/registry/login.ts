@@ -5,6 +5,7 @@
  */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import { credentialKey } from '../spec/reference.js';
 import { type AuthFile, findAuthEntry, findHelper, readAuthDocument, spellings } from './auth-file.js';
@@ -111,7 +112,7 @@ export async function eraseCredential(
 function checkedPath(options: LoginOptions): string {
   checkCredentialPlaces(options);
   checkHelperTimeout(options.helperTimeoutMs);
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   return loginFile(options);
 }
 

@@ -5,6 +5,7 @@
  */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Endpoint } from './endpoint.js';
 import { RetryBudget } from './retry-budget.js';
@@ -47,7 +48,7 @@ export async function mountBlob(
   try {
     return await session.onEndpoints('push', subject.name, call, mount, { budget });
   } catch (error) {
-    call.signal?.throwIfAborted();
+    throwIfAborted(call.signal);
     if (error instanceof RootfsError) return false;
     throw error;
   }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import { Patience } from './patience.js';
 
@@ -97,7 +98,7 @@ export class RetryBudget {
    * signal's reason
    */
   async next(error: unknown, hurry = false): Promise<void> {
-    this.#call.signal?.throwIfAborted();
+    throwIfAborted(this.#call.signal);
     if (!(error instanceof RootfsError) || !isTransient(error)) throw error;
     if (!this.#everWorked && HOPELESS.test(String(error.detail['errno']))) throw error;
     this.#failures += hurry ? 0 : 1;
@@ -154,7 +155,7 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
   try {
     await sleep(ms, undefined, signal === undefined ? {} : { signal });
   } catch (error) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     throw error;
   }
 }

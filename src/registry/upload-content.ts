@@ -1,7 +1,7 @@
 /** Content on its way up: read once, checked as it is read, and replayed where an upload has to go back. */
 import { RootfsError } from '../errors.js';
 import { eachUntilAborted } from '../io/abort.js';
-import { type ExpectedContent, Verifier } from '../io/verify.js';
+import { type ExpectedContent, requireBytes, Verifier } from '../io/verify.js';
 
 /** How many bytes behind the reading position are kept for going back. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
@@ -149,6 +149,7 @@ export class UploadContent {
       this.#ended = true;
       return false;
     }
+    requireBytes(value, this.#subject);
     if (value.byteLength === 0) return true;
     const end = this.#position + value.byteLength;
     if (end > this.#verified) {

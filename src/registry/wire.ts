@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { Connections } from './connections.js';
 import type { TlsSettings } from './endpoint.js';
 import { networkError, shownUrl } from './network-error.js';
@@ -69,12 +70,12 @@ export async function sendOverWire(
 ): Promise<WireResponse> {
   const { signal, url, method } = request;
   const answerMs = answerTimeout(timeoutMs, bodyLength(request.body, request.headers));
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const dispatcher = await connections.dispatcher(url, request.tls, request.atOnce === true);
   // undici takes a connection back one turn of the event loop after its answer; without this wait a request that
   // follows at once would open another one.
   await nextTurn();
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
     let body: WireBody | undefined;

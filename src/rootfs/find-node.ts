@@ -1,5 +1,7 @@
 /** Finds what a path names in a merged tree, links resolved inside the root as a chroot would. */
 import { oneOf } from '../io/one-of.js';
+import { partError } from '../io/part-error.js';
+import { requireTree } from './require-merged.js';
 import { resolvePath } from './resolve-path.js';
 import type { MergedTree, TreeNode } from './tree.js';
 
@@ -24,6 +26,8 @@ export function findNode(
   { links = 'parents' }: FindNodeOptions = {},
 ): TreeNode | undefined {
   oneOf('links', links, ['all', 'parents', 'none']);
+  requireTree(tree);
+  if (typeof path !== 'string') throw partError('path', 'text', path, 'give a path inside the tree');
   const components = path.split('/').filter((part) => part !== '' && part !== '.');
   const root: TreeNode = tree.root;
   if (links === 'none') return literal(root, components);

@@ -7,12 +7,14 @@
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md
  */
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { Turns } from '../io/turns.js';
 import { LayerApplication } from './merge-apply.js';
 import { type MergeLimits, mergeLimits } from './merge-limits.js';
 import { LayerPlan } from './merge-plan.js';
 import { MergeTree } from './merge-tree.js';
 import { readPlan } from './read-plan.js';
+import { requireLayers } from './require-merged.js';
 import type { MergedTree } from './tree.js';
 
 /** An uncompressed layer tar in a file. A `LayerHandle` is one. */
@@ -53,7 +55,8 @@ export async function mergeLayers(layers: readonly LayerTar[], options: MergeOpt
   if (typeof keepDirlinks !== 'boolean') {
     throw new RootfsError('ERR_OPTION_INVALID', `keepDirlinks: expected true or false, found ${String(keepDirlinks)}`);
   }
-  signal?.throwIfAborted();
+  requireLayers(layers);
+  throwIfAborted(signal);
   const tree = new MergeTree(limits, hidden);
   const turns = new Turns(signal);
   let heldBytes = 0;

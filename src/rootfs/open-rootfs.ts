@@ -2,6 +2,7 @@
 
 import { type Lease, takeLease } from '../content/lease.js';
 import type { Image } from '../image/image.js';
+import { requireImage } from '../image/require-image.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { extractLayers } from '../layer/extract-layers.js';
 import type { ExtractOptions } from '../layer/extract-options.js';
@@ -25,6 +26,7 @@ export async function openRootFS(
   options: ExtractOptions = {},
 ): Promise<RootFS> {
   absolutePath(dst, 'dst');
+  requireImage(image);
   const digests = image.layers.flatMap(({ diffId }) => diffId ?? []);
   const lease = await takeLease(dst, { purpose: 'root file system', digests, signal: options.signal });
   try {

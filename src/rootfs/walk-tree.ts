@@ -1,4 +1,5 @@
 /** Walks a merged tree in the one order that all outputs share. */
+import { requireTree } from './require-merged.js';
 import { compareNames, type MergedTree, type TreeNode } from './tree.js';
 
 /** A node and its path from the root without a leading slash; the root's is empty. Bytes as latin1. */
@@ -12,6 +13,7 @@ export interface WalkedNode {
  * bytes. Costs memory for the directories on the way down, not for the tree.
  */
 export function* walkTree(tree: MergedTree): Generator<WalkedNode, void, void> {
+  requireTree(tree);
   yield { path: '', node: tree.root };
   const stack = [sorted(tree.root, '')];
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {

@@ -1,5 +1,5 @@
 /** Reads a tar that arrives as a stream: members in order, the data of each on request. */
-
+import { RootfsError } from '../errors.js';
 import type { TarEntry } from './tar-entry.js';
 import { type TarLimits, tarLimits } from './tar-limits.js';
 import { TarParser } from './tar-parser.js';
@@ -21,7 +21,8 @@ export interface StreamedTarEntry {
  * mark too, so that what counts or hashes it sees every byte; it is left early only when the caller leaves or an
  * error is thrown. Its own errors come through as they are.
  *
- * @throws RootfsError `ERR_TAR_INVALID` (`detail.offset` says where), `ERR_LIMIT_EXCEEDED`, `ERR_OPTION_INVALID`
+ * @throws RootfsError `ERR_TAR_INVALID` (`detail.offset` says where), `ERR_LIMIT_EXCEEDED`, `ERR_OPTION_INVALID`,
+ *   `ERR_INTERNAL` (chunks that are no bytes)
  */
 export async function* readTarStream(
   source: AsyncIterable<Uint8Array>,
@@ -66,6 +67,10 @@ class StreamCursor {
   #ended = false;
 
   constructor(source: AsyncIterable<Uint8Array>) {
+    const given = source as Partial<AsyncIterable<Uint8Array>> | null | undefined;
+    if (typeof given?.[Symbol.asyncIterator] !== 'function') {
+      throw new RootfsError('ERR_OPTION_INVALID', `source: expected a stream of a tar, found ${typeof source}`);
+    }
     this.#source = source[Symbol.asyncIterator]();
   }
 
@@ -75,7 +80,13 @@ class StreamCursor {
       if (this.#ended) return undefined;
       const { done, value } = await this.#source.next();
       if (done === true) this.#ended = true;
-      else this.#rest = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      else {
+        if (!(value instanceof Uint8Array)) {
+          const found = `a chunk of type ${typeof value}`;
+          throw new RootfsError('ERR_INTERNAL', `tar: the source gave ${found} where bytes were expected`);
+        }
+        this.#rest = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      }
     }
     const chunk = this.#rest.subarray(0, Math.min(length, this.#rest.length));
     this.#rest = this.#rest.subarray(chunk.length);
