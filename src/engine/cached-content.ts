@@ -121,6 +121,11 @@ export class CachedContent {
     return this.#store.blobPath?.(target, options);
   }
 
+  /** Waits until transfers that were aborted have let go of their files and locks. */
+  settled(): Promise<void> {
+    return this.#bringing.abandonedEnded();
+  }
+
   /** Hears that content from here was wrong: it is fetched anew the next time. @returns false when told twice */
   distrust(target: Descriptor): boolean {
     if (this.#distrusted.has(target.digest)) return false;

@@ -137,8 +137,12 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     return this.#content?.distrust(target) ?? false;
   }
 
-  /** Tells that what was resolved here is not used any more. Needed only for a cache that others may prune. */
+  /**
+   * Tells that what was resolved here is not used any more, and waits until aborted transfers have let go of their
+   * files. Needed only for a cache that others may prune, or a folder that is to be removed.
+   */
   async close(): Promise<void> {
+    await this.#content?.settled();
     await this.#keeper?.close();
   }
 

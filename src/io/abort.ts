@@ -137,12 +137,18 @@ async function ended(
 ): Promise<void> {
   const ending = (async () => iterator.return?.())().catch(() => {});
   if (signal?.aborted !== true) return void (await untilAborted(ending, signal).catch(() => {}));
+  await endedSoon(ending);
+}
+
+/** Waits until work that was told to end has ended, in whatever way. Work that hangs is left to itself after half a second. */
+export async function endedSoon(work: Promise<unknown>): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = startTimer(resolve, CLOSE_GRACE_MS);
-    void ending.then(() => {
+    const end = (): void => {
       stopTimer(timer);
       resolve();
-    });
+    };
+    work.then(end, end);
   });
 }
 

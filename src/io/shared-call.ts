@@ -1,7 +1,7 @@
 /** One call for many callers: whoever asks while it runs waits for the same result. */
 
 import { type ProgressListener, report } from '../progress.js';
-import { throwIfAborted } from './abort.js';
+import { endedSoon, throwIfAborted } from './abort.js';
 
 /** How a caller takes part. */
 export interface JoinOptions {
@@ -23,11 +23,14 @@ interface Running<T> {
 }
 
 /**
- * Joins equal calls. A caller's abort ends only its own waiting; the call itself is aborted when nobody waits. Every
- * caller hears the call's progress, from when it joins until its own waiting ends.
+ * Joins equal calls. A caller's abort ends only its own waiting; the call itself is aborted when nobody waits. The last
+ * caller hears of its abort once the call has ended, so that no file and no lock outlives it; half a second later at
+ * most. Every caller hears the call's progress, from when it joins until its own waiting ends.
  */
 export class SharedCalls<T> {
   readonly #running = new Map<string, Running<T>>();
+  /** Calls that nobody waits for any more. */
+  readonly #abandoned = new Set<Promise<unknown>>();
 
   /** Joins the call that runs under `key`, or starts it. @throws the call's failure, or the signal's reason */
   async join(key: string, options: JoinOptions, start: (call: SharedCall) => Promise<T>): Promise<T> {
@@ -59,8 +62,16 @@ export class SharedCalls<T> {
       if (call.callers.size === 0 && this.#running.get(key) === call) {
         this.#running.delete(key);
         call.controller.abort(new Error('nobody waits for it any more'));
+        const ending = call.promise.catch(() => {}).finally(() => this.#abandoned.delete(ending));
+        this.#abandoned.add(ending);
+        await endedSoon(ending);
       }
     }
+  }
+
+  /** Waits for the end of calls that were aborted, half a second at most: a caller may itself have been left alone. */
+  async abandonedEnded(): Promise<void> {
+    if (this.#abandoned.size > 0) await endedSoon(Promise.all(this.#abandoned));
   }
 }
 

@@ -1,13 +1,15 @@
 /** The image cache: names and content from the store where it has them, from a real registry where it has not. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import type { CallOptions, FetchOptions, ReadOnlyTarget } from '../../src/content/content.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { CachedRepository } from '../../src/engine/cached-repository.js';
+import { LayerDownloadManager } from '../../src/engine/download-manager.js';
 import { ImageCache } from '../../src/engine/image-cache.js';
 import { openImageCache } from '../../src/engine/open-image-cache.js';
 import { RootfsError } from '../../src/errors.js';
@@ -368,4 +370,52 @@ test('the cache as one repository is asked by tags and digests, and is named lik
   }
   assert.equal(await repository.exists(app.layers[0]?.descriptor as Descriptor), true);
   assert.equal(await repository.blobPath(app.layers[0]?.descriptor as Descriptor), undefined);
+});
+
+/** A source of images whose blobs begin to come, and go on for ever. */
+function endless(target: ReadOnlyTarget, begun: () => void): ReadOnlyTarget {
+  return {
+    resolve: (reference, options) => target.resolve(reference, options),
+    exists: (wanted, options) => target.exists(wanted, options),
+    async fetch(wanted, options) {
+      if (!wanted.mediaType.includes('layer')) return target.fetch(wanted, options);
+      return Readable.from(
+        (async function* () {
+          yield Buffer.alloc(1);
+          begun();
+          await new Promise((_, reject) => {
+            options?.signal?.addEventListener('abort', () => setTimeout(reject, 20, options.signal?.reason));
+          });
+        })(),
+      );
+    },
+  };
+}
+
+test('an aborted transfer holds no lock and no file any more when the cache is closed, or the pull has ended', async (t) => {
+  const registry = await served(t);
+  registry.add('team/app', 'v1', built());
+  const remote = createRepository(`${registry.host}/team/app`);
+  const reason = new Error('enough');
+  const held = (folder: string): string[] =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+      (name) => name.endsWith('.lock') || (/ingest\/./.test(name) && !name.endsWith('.partial')),
+    );
+
+  const folder = tempDir(t);
+  const first = new AbortController();
+  const source = endless(remote, () => setImmediate(() => first.abort(reason)));
+  const cache = await openImageCache({ folder, remoteRepository: () => source });
+  const fetched = fetchImage(cache, `${registry.host}/team/app:v1`, { signal: first.signal });
+  await assert.rejects(fetched, (error) => error === reason);
+  await cache.close();
+  assert.deepEqual(held(folder), []);
+
+  const store = tempDir(t);
+  const { layers } = await fetchImage(remote, 'v1');
+  const second = new AbortController();
+  const layerSource = endless(remote, () => setImmediate(() => second.abort(reason)));
+  const downloaded = new LayerDownloadManager(store).download(layerSource, layers, { signal: second.signal });
+  await assert.rejects(downloaded, (error) => error === reason);
+  assert.deepEqual(held(store), []);
 });

@@ -48,3 +48,30 @@ test('two callers with the same options each count: the call goes on while one w
   assert.deepEqual(await Promise.all(both), ['done', 'done']);
   assert.equal(aborted?.aborted, false);
 });
+
+test('the last caller hears of its abort when the call has let go of what it held; one that hangs is not waited for', async () => {
+  const calls = new SharedCalls<string>();
+  const reason = new Error('enough');
+  let released = false;
+  const start = async ({ signal }: { signal: AbortSignal }): Promise<string> => {
+    await new Promise((done) => signal.addEventListener('abort', done));
+    await new Promise((done) => setTimeout(done, 20));
+    released = true;
+    throw new Error('ended');
+  };
+  const controllers = [new AbortController(), new AbortController()];
+  const waiting = controllers.map(({ signal }) => calls.join('key', { signal }, start));
+  controllers[0]?.abort(reason);
+  await assert.rejects(waiting[0] as Promise<string>, (error) => error === reason);
+  assert.equal(released, false);
+  controllers[1]?.abort(reason);
+  await assert.rejects(waiting[1] as Promise<string>, (error) => error === reason);
+  assert.equal(released, true);
+
+  const hanging = new AbortController();
+  const stuck = calls.join('stuck', { signal: hanging.signal }, () => new Promise(() => {}));
+  hanging.abort(reason);
+  const started = Date.now();
+  await assert.rejects(stuck, (error) => error === reason);
+  assert.ok(Date.now() - started < 2000);
+});
