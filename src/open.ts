@@ -68,14 +68,8 @@ async function openRegistry(text: string, options: OpenOptions): Promise<OpenedS
  *   the sources' own `open` throws
  */
 export async function openSource(text: string, options: OpenOptions = {}): Promise<OpenedSource> {
-  if (typeof text !== 'string') {
-    throw new RootfsError(
-      'ERR_REFERENCE_INVALID',
-      `reference: expected text, as in alpine or oci:DIR, found ${typeof text}`,
-    );
-  }
-  throwIfAborted(options.signal);
   const { transport, rest } = splitTransport(text);
+  throwIfAborted(options.signal);
   if (transport === 'docker') return openRegistry(rest, options);
   if (rest === '') {
     throw new RootfsError(

@@ -24,6 +24,9 @@ const TRANSPORTS: ReadonlySet<string> = new Set([
 
 /** Splits `transport:rest`; text without a known transport is a registry reference. */
 export function splitTransport(text: string): { readonly transport: Transport; readonly rest: string } {
+  if (typeof text !== 'string') {
+    throw invalid(`reference: expected text, as in alpine or oci:DIR, found ${typeof text}`);
+  }
   const colon = text.indexOf(':');
   const transport = text.slice(0, colon);
   if (colon < 1 || !TRANSPORTS.has(transport)) return { transport: 'docker', rest: text };

@@ -1,6 +1,7 @@
 /** In which repositories a layer was seen, and as which blob: so that it need not be uploaded where it already is. */
 import { join } from 'node:path';
 import type { CallOptions } from '../content/content.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { changeJsonFile, readJsonFile } from './json-file.js';
 
@@ -34,7 +35,7 @@ export class FileMetadataStore implements MetadataStore {
 
   /** @param folder Made when the first sighting comes. */
   constructor(folder: string) {
-    this.#folder = folder;
+    this.#folder = absolutePath(folder, 'folder');
   }
 
   /** See `MetadataStore`. @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_FILESYSTEM`, `ERR_PERMISSION` */

@@ -4,6 +4,7 @@ import type { CallOptions } from '../content/content.js';
 import { ContentStore } from '../content/content-store.js';
 import { type Lease, takeLease } from '../content/lease.js';
 import { RootfsError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
 import type { Digest } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
 import { chainIdOf, readChain, recordChain } from './layer-chain.js';
@@ -40,7 +41,7 @@ export class LayerStoreProvider implements PushLayerProvider {
   readonly store: string;
 
   constructor(store: string) {
-    this.store = store;
+    this.store = absolutePath(store, 'store');
   }
 
   /** Notes which layers stand on which, base first: `LayerDownloadManager` does that for what it brings. */

@@ -1,6 +1,7 @@
 /** Which names an engine's images have. */
 import { join } from 'node:path';
 import type { CallOptions } from '../content/content.js';
+import { absolutePath } from '../io/absolute-path.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { changeJsonFile, readJsonFile } from './json-file.js';
 
@@ -22,7 +23,7 @@ export class FileReferenceStore implements ReferenceStore {
 
   /** @param folder Made when the first name comes. */
   constructor(folder: string) {
-    this.#path = join(folder, 'references.json');
+    this.#path = join(absolutePath(folder, 'folder'), 'references.json');
   }
 
   /** See `ReferenceStore`. @throws RootfsError `ERR_FILESYSTEM`, `ERR_PERMISSION` */

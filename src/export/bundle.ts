@@ -11,7 +11,7 @@ import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
 import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
-import type { IdMap } from './id-map.js';
+import { checkIdMaps, type IdMap } from './id-map.js';
 import { readPowers } from './powers.js';
 import { type ProcessOptions, type ResolvedProcess, resolveProcess } from './resolve-process.js';
 import { runtimeConfig } from './runtime-config.js';
@@ -64,6 +64,8 @@ export async function writeBundle(
 ): Promise<BundleResult> {
   throwIfAborted(given.signal);
   requireImage(image);
+  checkIdMaps('uidMap', given.uidMap ?? []);
+  checkIdMaps('gidMap', given.gidMap ?? []);
   refuseForeign(image);
   const powers = readPowers();
   const rootless = given.rootless ?? !powers.root;

@@ -1,5 +1,6 @@
 /** Which id an owner inside the image has outside: `--uid-map` and `--gid-map`. */
 import { RootfsError } from '../errors.js';
+import { partError } from '../io/part-error.js';
 
 /** A run of ids: `size` of them from `containerId` inside the image are those from `hostId` on this machine. */
 export interface IdMap {
@@ -36,6 +37,8 @@ export function parseIdMap(text: string): IdMap {
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function checkIdMaps(option: string, maps: readonly IdMap[]): void {
+  const given: unknown = maps;
+  if (!Array.isArray(given)) throw partError(option, 'a list of id maps', given, 'parseIdMap makes one of text');
   const sorted = [...maps].sort((a, b) => a.containerId - b.containerId);
   for (const [index, map] of sorted.entries()) {
     const { containerId, hostId, size } = map;

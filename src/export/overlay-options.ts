@@ -1,7 +1,7 @@
 /** What an overlay is written with, and what of that its `overlay.json` keeps, so that one is not taken for another. */
 import { RootfsError } from '../errors.js';
 import type { Digest } from '../spec/digest.js';
-import type { IdMap } from './id-map.js';
+import { checkIdMaps, type IdMap } from './id-map.js';
 import type { OverlayOrigin } from './overlay-facts.js';
 import { readPowers } from './powers.js';
 import type { UnpackOptions } from './unpack-options.js';
@@ -29,6 +29,8 @@ export function overlayOrigin(options: OverlayOptions): OverlayOrigin {
   if (whiteouts !== 'device' && whiteouts !== 'xattr') {
     throw new RootfsError('ERR_OPTION_INVALID', `whiteouts: expected device or xattr, found ${String(whiteouts)}`);
   }
+  checkIdMaps('uidMap', options.uidMap ?? []);
+  checkIdMaps('gidMap', options.gidMap ?? []);
   return {
     image,
     writer,

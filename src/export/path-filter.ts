@@ -1,6 +1,7 @@
 /** Which paths of a tree are wanted: `--include` and `--exclude` globs. Linear in pattern and path, no regexes. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { partError } from '../io/part-error.js';
 import { report } from '../progress.js';
 import type { MergedTree, TreeNode } from '../rootfs/tree.js';
 
@@ -96,6 +97,10 @@ const MANY = 1;
 type Pattern = readonly (readonly Token[] | undefined)[];
 
 function compile(option: string, texts: readonly string[]): Pattern[] {
+  const given: unknown = texts;
+  if (!Array.isArray(given) || given.some((text) => typeof text !== 'string')) {
+    throw partError(option, 'a list of path patterns', given, "give one as ['usr/**']");
+  }
   if (texts.length > MAX_PATTERNS) {
     throw new RootfsError('ERR_OPTION_INVALID', `${option}: at most ${MAX_PATTERNS} patterns, found ${texts.length}`);
   }
