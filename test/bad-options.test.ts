@@ -256,6 +256,24 @@ test('text where bytes are expected is refused, and never taken for nothing', as
   await assert.rejects(kit.readTarStream(tar).next(), { code: 'ERR_INTERNAL' });
 });
 
+test('what is no text is no digest, and no name of an ingest', async (t) => {
+  const blobs = await kit.BlobDir.open(tempDir(t));
+  const store = await kit.ContentStore.open(tempDir(t));
+  const provider = new kit.LayerStoreProvider(tempDir(t));
+  for (const value of [undefined, null, 5, {}, [image.config.descriptor.digest]] as never[]) {
+    assert.equal(kit.isDigest(value), false);
+    const calls: readonly (() => unknown)[] = [
+      () => kit.parseDigest(value),
+      () => blobs.find(value),
+      () => blobs.path(value),
+      () => store.info(value),
+      () => provider.get(value),
+    ];
+    for (const call of calls) await assert.rejects(async () => call(), { code: 'ERR_DIGEST_INVALID' });
+    await assert.rejects(store.ingest(value), { code: 'ERR_OPTION_INVALID' });
+  }
+});
+
 test('errands at registries without a name, or without a digest', async () => {
   const client = kit.createRegistryClient({ findCredentials: false, findEndpoints: false });
   for (const value of [undefined, null, 5] as never[]) {

@@ -31,10 +31,10 @@ export interface IngestStatus {
 
 /** The folder of an ingest. @throws RootfsError `ERR_OPTION_INVALID` for a ref that is empty or too long */
 export function ingestPath(ingestFolder: string, ref: string): string {
-  if (ref === '' || ref.length > MAX_REF_LENGTH) {
+  if (typeof ref !== 'string' || ref === '' || ref.length > MAX_REF_LENGTH) {
     throw new RootfsError(
       'ERR_OPTION_INVALID',
-      `ref: ${JSON.stringify(ref.slice(0, 100))} is no name for an ingest; give 1 to ${MAX_REF_LENGTH} characters`,
+      `ref: ${JSON.stringify(String(ref).slice(0, 100))} is no name for an ingest; give 1 to ${MAX_REF_LENGTH} characters`,
     );
   }
   return join(ingestFolder, `ref-${createHash('sha256').update(ref).digest('hex').slice(0, 32)}`);

@@ -37,10 +37,12 @@ export function isDigest(text: string): text is Digest {
  */
 export function parseDigest(text: string): ParsedDigest {
   if (!isDigest(text)) {
+    // What is no text at all is told by its type.
+    const found = typeof text === 'string' ? (text as string).slice(0, 200) : `a value of type ${typeof text}`;
     throw new RootfsError(
       'ERR_DIGEST_INVALID',
-      `${JSON.stringify(text.slice(0, 200))} is not a digest; expected algorithm:encoded, as in sha256:<64 lower-case hex digits>`,
-      { detail: { found: text.slice(0, 200) } },
+      `${JSON.stringify(found)} is not a digest; expected algorithm:encoded, as in sha256:<64 lower-case hex digits>`,
+      { detail: { found } },
     );
   }
   const colon = text.indexOf(':');
