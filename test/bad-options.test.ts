@@ -117,6 +117,7 @@ const PARTS: readonly (readonly [part: string, call: Call])[] = [
   ['tree', (given) => kit.findNode(given, '/')],
   ['tree', (given) => [...kit.walkTree(given)]],
   ['path', (given) => kit.findNode(tree, given)],
+  ['content', (given) => new kit.MemoryStore().push(image.config.descriptor, given ?? 5)],
   ['image', (given) => kit.resolveProcess(given, tree, layers, { args: ['sh'] })],
   ['include', (given) => kit.pathFilter({ include: given ?? 5 })],
   ['exclude', (given) => kit.flatten(tree, layers, { exclude: given ?? 5 }).toArray()],

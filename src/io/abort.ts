@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
 import { discard } from './discard.js';
+import { partError } from './part-error.js';
 
 // Kept from when this was loaded: another process does not go by the fake clock of somebody's tests.
 const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
@@ -105,7 +106,11 @@ export async function* eachUntilAborted<T>(
   source: AsyncIterable<T> | Iterable<T>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
-  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const given = source as Partial<AsyncIterable<T> & Iterable<T>> | null | undefined;
+  const iterator = given?.[Symbol.asyncIterator]?.() ?? given?.[Symbol.iterator]?.();
+  if (iterator === undefined) {
+    throw partError('content', 'a stream or a list', source, 'give an async iterable of bytes');
+  }
   let isOver = false;
   try {
     for (;;) {
