@@ -1,5 +1,4 @@
 /** Every byte of an image checked, and what its layers unpack to; nothing kept. */
-import { Readable } from 'node:stream';
 import { requireLayerType } from '../codec/detect-compression.js';
 import type { CallOptions, Fetcher, ReadOnlyTarget } from '../content/content.js';
 import { fetchVerified } from '../content/fetch-verified.js';
@@ -12,6 +11,7 @@ import { imageFailure } from '../image/image-failure.js';
 import { imageName } from '../image/image-name.js';
 import { requireSource } from '../image/require-source.js';
 import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
+import { readableOver } from '../io/as-readable.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { LayerLimits } from '../layer/extract-options.js';
@@ -140,9 +140,7 @@ function counting(source: Fetcher, onProgress: CallOptions['onProgress']): Fetch
   return {
     fetch: async (target, options) => {
       const content = await source.fetch(target, options);
-      return Readable.from(counted(eachUntilAborted(content, options?.signal), target, onProgress), {
-        objectMode: false,
-      });
+      return readableOver(content, counted(eachUntilAborted(content, options?.signal), target, onProgress));
     },
   };
 }

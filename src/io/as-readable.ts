@@ -1,6 +1,7 @@
 /** What a source gave, as Node's stream: sources are also written by others. */
 import { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
+import { discard } from './discard.js';
 
 /**
  * A stream of Node as it is; any other async iterable, a web stream too, read through one.
@@ -18,4 +19,14 @@ export function asReadable(given: unknown): Readable {
     'ERR_INTERNAL',
     `the source gave ${found} where a stream of bytes was expected; look where the source is made`,
   );
+}
+
+/**
+ * A stream of what a generator makes of `source`, in pieces of any length. It ends its source itself when it is
+ * destroyed before it was read: a generator that never ran cannot.
+ */
+export function readableOver(source: AsyncIterable<Uint8Array>, made: AsyncIterable<Uint8Array>): Readable {
+  const stream = Readable.from(made, { objectMode: false, highWaterMark: 256 * 1024 });
+  stream.once('close', () => discard(source));
+  return stream;
 }

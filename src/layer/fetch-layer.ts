@@ -1,5 +1,5 @@
 /** One layer as a stream of its uncompressed tar, without a store. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { requireLayerType } from '../codec/detect-compression.js';
 import type { InflateOutput, Inflater } from '../codec/inflater.js';
 import { openInflater } from '../codec/open-inflater.js';
@@ -8,6 +8,7 @@ import { fetchVerified } from '../content/fetch-verified.js';
 import { requireDescriptor, requireFetcher } from '../content/require-fetcher.js';
 import { RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
+import { readableOver } from '../io/as-readable.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requirePossibleSize } from './compressed-limit.js';
 import { type LayerLimits, layerLimits } from './extract-options.js';
@@ -43,11 +44,7 @@ export async function fetchLayer(
   requireLayerType(layer.mediaType, layer.digest);
   requirePossibleSize(layer, limits.maxLayerSize);
   const compressed = await fetchVerified(source, layer, options);
-  const tar = Readable.from(inflateChunks(compressed, layer, limits), {
-    objectMode: false,
-    highWaterMark: 256 * 1024,
-  });
-  return abortStream(tar, options.signal);
+  return abortStream(readableOver(compressed, inflateChunks(compressed, layer, limits)), options.signal);
 }
 
 async function* inflateChunks(

@@ -1,6 +1,9 @@
 /** Streaming one layer: what comes out, and that nothing is kept open. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import type { Readable } from 'node:stream';
 import { test } from 'node:test';
+import type { Fetcher } from '../../src/content/content.js';
 import { fetchLayer } from '../../src/layer/fetch-layer.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { zstdFrame } from '../../src/testing/testing.js';
@@ -61,4 +64,29 @@ test("an abort ends the stream with the caller's reason", async () => {
     }
   }, reason);
   await assert.rejects(fetchLayer(blobSource([made]), made.layer.descriptor, { signal: controller.signal }), reason);
+});
+
+test('a stream that is destroyed before it is read ends its source, and listens to the signal no longer', async () => {
+  const made = gzipLayer(seededTar(6, 5_000_000));
+  const inner = blobSource([made]);
+  for (const end of [undefined, new Error('mine')]) {
+    const opened: Readable[] = [];
+    const source: Fetcher = {
+      async fetch(target, options) {
+        const stream = await inner.fetch(target, options);
+        opened.push(stream);
+        return stream;
+      },
+    };
+    const { signal } = new AbortController();
+    const stream = await fetchLayer(source, made.layer.descriptor, { signal });
+    stream.on('error', (error) => assert.equal(error, end));
+    stream.destroy(end);
+    await new Promise((done) => setTimeout(done, 50));
+    assert.deepEqual(
+      opened.map(({ destroyed }) => destroyed),
+      [true],
+    );
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+  }
 });
