@@ -14,8 +14,8 @@ import { requireSource } from './require-source.js';
  * Says what a reference points at. `resolve` believes what a registry says of its manifest; this reads the manifest,
  * of whatever kind, and computes: one request more for the registry's count of pulls, and no digest that is a lie.
  *
- * @throws RootfsError `ERR_NOT_FOUND`, `ERR_DIGEST_MISMATCH`, `ERR_LIMIT_EXCEEDED` (over 4 MiB), what the source
- *   throws; or the signal's own reason
+ * @throws RootfsError `ERR_NOT_FOUND`, `ERR_DIGEST_MISMATCH`, `ERR_LIMIT_EXCEEDED` (over 4 MiB), `ERR_OPTION_INVALID`,
+ *   what the source throws; or the signal's own reason
  */
 export async function fetchDescriptor(
   source: ReadOnlyTarget,

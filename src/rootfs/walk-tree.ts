@@ -11,6 +11,8 @@ export interface WalkedNode {
 /**
  * Walks a tree: the root first, each directory before what it holds, the names of one directory in the order of their
  * bytes. Costs memory for the directories on the way down, not for the tree.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID` for what is no tree
  */
 export function* walkTree(tree: MergedTree): Generator<WalkedNode, void, void> {
   requireTree(tree);
