@@ -8,9 +8,9 @@ export function requireFetcher(source: unknown): void {
   throw partError('source', 'something to fetch content from', source, 'open one with openSource');
 }
 
-/** Checks that a descriptor has what each must have. @throws RootfsError `ERR_OPTION_INVALID` */
+/** Checks that a descriptor says which bytes are meant. @throws RootfsError `ERR_OPTION_INVALID` */
 export function requireDescriptor(descriptor: unknown, option: string): void {
-  const { digest, size, mediaType } = (descriptor ?? {}) as Readonly<Record<string, unknown>>;
-  if (typeof digest === 'string' && typeof size === 'number' && typeof mediaType === 'string') return;
-  throw partError(option, 'a descriptor with mediaType, digest and size', descriptor, 'take it from a manifest');
+  const { digest, size } = (descriptor ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof digest === 'string' && typeof size === 'number') return;
+  throw partError(option, 'a descriptor with digest and size', descriptor, 'take it from a manifest');
 }
