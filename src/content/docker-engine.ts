@@ -63,6 +63,7 @@ export async function pingEngine(place: string, options: EngineOptions): Promise
  */
 export async function askEngine(request: EngineRequest, options: EngineOptions): Promise<IncomingMessage> {
   const { name, where } = engineAddress(options.host ?? defaultHost());
+  if (options.host === undefined && 'host' in where) refuseWantedTls(name);
   const timeoutMs = checkTimeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   throwIfAborted(options.signal);
   const answer = await send(request, name, where, timeoutMs, options.signal);
@@ -184,6 +185,17 @@ export function unreachable(error: unknown, host: string | undefined, place: str
   );
 }
 
+/** Docker's own command speaks TLS when one of these says anything: an image must not go in the clear then. */
+function refuseWantedTls(host: string): void {
+  const name = ['DOCKER_TLS_VERIFY', 'DOCKER_TLS'].find((one) => (process.env[one] ?? '') !== '');
+  if (name === undefined) return;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `DOCKER_HOST: ${name} wants TLS with ${host}, which is not spoken here; give unix:///path/of/socket (ssh -L makes one of a distant engine), or unset ${name} to go without TLS`,
+    { detail: { host, variable: name } },
+  );
+}
+
 /** An empty DOCKER_HOST is none, as for Docker's own command. */
 function defaultHost(): string {
   return process.env['DOCKER_HOST'] || DEFAULT_HOST;
@@ -198,12 +210,15 @@ function engineAddress(host: string): EngineAddress {
   const socket = /^unix:\/\/(\/.+)$/.exec(host)?.[1];
   if (socket !== undefined) return { name: host, where: { socketPath: socket } };
   const tcp = /^(?:tcp|http):\/\/(\[[0-9a-fA-F:]+\]|[^:/@\s]+)(?::(\d{1,5}))?\/?$/.exec(host);
-  if (tcp?.[1] !== undefined) {
-    return { name: host, where: { host: tcp[1].replace(/^\[|\]$/g, ''), port: Number(tcp[2] ?? 2375) } };
+  const port = Number(tcp?.[2] ?? 2375);
+  if (tcp?.[1] !== undefined && port >= 1 && port <= 65_535) {
+    return { name: host, where: { host: tcp[1].replace(/^\[|\]$/g, ''), port } };
   }
+  // A password may stand in it.
+  const shown = host.replace(/\/\/.*@/s, '//…@');
   throw new RootfsError(
     'ERR_OPTION_INVALID',
-    `DOCKER_HOST: ${JSON.stringify(host.slice(0, 200))} cannot be used; give unix:///path/of/socket, or tcp://host:port without TLS`,
-    { detail: { host } },
+    `DOCKER_HOST: ${JSON.stringify(shown.slice(0, 200))} cannot be used; give unix:///path/of/socket, or tcp://host:port without TLS`,
+    { detail: { host: shown } },
   );
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openDockerDaemon } from '../../src/content/docker-daemon.js';
+import type { RootfsError } from '../../src/errors.js';
 import { openDestination } from '../../src/open-destination.js';
 import { closedPort, writeLayout } from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
@@ -155,7 +156,8 @@ test('no engine there, and hosts of another kind', async (t) => {
   await assert.rejects(openDockerDaemon('x', { host: `tcp://127.0.0.1:${await closedPort()}` }), {
     code: 'ERR_NETWORK',
   });
-  for (const host of ['ssh://me@there', 'unix://relative', 'npipe:////./pipe/docker', '']) {
+  const ports = ['tcp://there:0', 'tcp://there:65536', 'tcp://there:99999'];
+  for (const host of ['ssh://me@there', 'unix://relative', 'npipe:////./pipe/docker', '', ...ports]) {
     await assert.rejects(
       openDockerDaemon('x', { host }),
       { code: 'ERR_OPTION_INVALID', message: /^DOCKER_HOST: / },
@@ -163,6 +165,39 @@ test('no engine there, and hosts of another kind', async (t) => {
     );
   }
   await assert.rejects(openDockerDaemon(''), { code: 'ERR_REFERENCE_INVALID' });
+});
+
+test('a password in DOCKER_HOST is not shown', async () => {
+  for (const host of ['ssh://me:pass@word@there', 'tcp://me:pass@word@there:2375']) {
+    await assert.rejects(openDockerDaemon('x', { host }), (error: RootfsError) => {
+      assert.equal(error.code, 'ERR_OPTION_INVALID');
+      assert.doesNotMatch(JSON.stringify([error.message, error.detail]), /pass|word/);
+      return true;
+    });
+  }
+});
+
+test('an engine that wants TLS is not spoken to in the clear', async (t) => {
+  const before = { ...process.env };
+  const clear = (): void => {
+    for (const name of ['DOCKER_HOST', 'DOCKER_TLS_VERIFY', 'DOCKER_TLS']) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+  };
+  t.after(clear);
+  for (const name of ['DOCKER_TLS_VERIFY', 'DOCKER_TLS']) {
+    clear();
+    process.env['DOCKER_HOST'] = `tcp://127.0.0.1:${await closedPort()}`;
+    process.env[name] = '1';
+    await assert.rejects(openDockerDaemon('x'), {
+      code: 'ERR_OPTION_INVALID',
+      message: new RegExp(`${name} wants TLS`),
+    });
+    // A socket has no TLS, and Docker's own command speaks none there.
+    process.env['DOCKER_HOST'] = `unix://${tempDir(t)}/none.sock`;
+    await assert.rejects(openDockerDaemon('x'), { code: 'ERR_NETWORK' });
+  }
 });
 
 test("an abort ends the wait and the copying with the caller's own reason", async (t) => {
