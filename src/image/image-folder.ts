@@ -16,6 +16,8 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import type { Descriptor } from '../spec/descriptor.js';
+import { parseManifestOrIndex } from '../spec/image-document.js';
 import { parseIndex } from '../spec/image-index.js';
 import { packFolder } from '../tar/pack-folder.js';
 import { archiveMembers, blobName } from './archive-members.js';
@@ -24,7 +26,7 @@ import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
 import type { PullOptions } from './pull.js';
 import { requireSource } from './require-source.js';
-import { findRoots, planBlobs } from './write-archive.js';
+import { findRoots, gzipLevel, planBlobs } from './write-archive.js';
 
 /** Options of `downloadImage`. */
 export interface DownloadImageOptions extends PullOptions {
@@ -70,12 +72,12 @@ export async function downloadImage(
 
 /**
  * Packs a folder that `downloadImage` made into an archive, which appears under its name when it is whole. The same
- * folder gives the same bytes. Its blobs are not verified again.
+ * folder gives the same bytes, those that `pull` writes. Its blobs are not verified again.
  *
  * @param path A file whose name ends in `.tar` or `.tar.gz`.
  * @returns the archive's absolute path
  * @throws RootfsError `ERR_OPTION_INVALID` (another suffix), `ERR_LAYOUT_INVALID` (no such folder of an image),
- *   `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's own reason
+ *   `ERR_MANIFEST_INVALID`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's own reason
  */
 export async function packageImage(
   folder: string,
@@ -91,11 +93,12 @@ export async function packageImage(
   throwIfAborted(signal);
   const output = await outputPlace(path);
   const from = absolutePath(folder, 'folder');
-  const names = await imageFiles(from);
+  const { names, images } = await imageFiles(from);
   const all = [...memberFolders(names.map((name) => ({ name, content: new Uint8Array() }))), ...names];
   try {
+    const level = path.endsWith('.gz') ? gzipLevel(await blobsOf(from, images)) : undefined;
     const pack = async (open: () => Writable | Promise<Writable>): Promise<void> => {
-      const packed = await packFolder(from, all, { gzipLevel: path.endsWith('.gz') ? 0 : undefined });
+      const packed = await packFolder(from, all, { gzipLevel: level });
       await pipeline(packed, await open(), signal === undefined ? {} : { signal });
     };
     if (output.kind === 'stream') await pack(() => openOutputStream(output.path, signal));
@@ -134,11 +137,13 @@ export async function removeImageDir(folder: string): Promise<void> {
 }
 
 /** The files of an image's folder in the order of an archive: manifests, config, layers; then what else is there. */
-async function imageFiles(folder: string): Promise<readonly string[]> {
+async function imageFiles(
+  folder: string,
+): Promise<{ readonly names: readonly string[]; readonly images: ReadonlySet<string> }> {
   const [, index, list] = await Promise.all(HEAD.map((name) => readSmall(folder, name)));
   const { manifests } = parseIndex(index as Buffer, { subject: `${folder}: index.json` });
-  const names = new Set(HEAD);
-  for (const { digest } of manifests) names.add(blobName(digest));
+  const images = new Set(manifests.map(({ digest }) => blobName(digest)));
+  const names = new Set([...HEAD, ...images]);
   for (const { config, layers } of readImageList(list as Buffer, folder)) {
     for (const name of [config, ...layers]) names.add(name);
   }
@@ -147,7 +152,17 @@ async function imageFiles(folder: string): Promise<readonly string[]> {
     const inside = HEAD.includes(name) || /^blobs\/[a-z0-9]+\/[0-9a-f]+$/.test(name);
     if (!inside || found?.isFile() !== true) throw incomplete(folder, name);
   }
-  return [...names];
+  return { names: [...names], images };
+}
+
+/** Configs and layers of the images whose manifests these files are. */
+async function blobsOf(folder: string, images: ReadonlySet<string>): Promise<readonly Descriptor[]> {
+  const blobs: Descriptor[] = [];
+  for (const name of images) {
+    const document = parseManifestOrIndex(await readSmall(folder, name), { subject: `${folder}: ${name}` });
+    if (document.kind === 'manifest') blobs.push(document.value.config, ...document.value.layers);
+  }
+  return blobs;
 }
 
 async function readSmall(folder: string, name: string): Promise<Buffer> {

@@ -93,7 +93,7 @@ export async function writeArchive(
     const members = place.form === 'dir' ? dirMembers(found) : archiveMembers(roots);
     const { blobs, bytes } = planBlobs(members, onProgress);
     const write = { jobs, signal, onProgress };
-    await writeMembers(source, members, place, options, write, gzipLevel(roots));
+    await writeMembers(source, members, place, options, write, gzipLevel(roots.flatMap(({ blobs }) => blobs)));
     throwIfAborted(signal);
     return {
       descriptor: named(found.root.descriptor),
@@ -265,11 +265,15 @@ function writeStdout(chunk: Uint8Array): Promise<void> {
   });
 }
 
-/** Layers that are compressed gain nothing from being compressed again: then gzip only frames. */
-function gzipLevel(roots: readonly ArchiveRoot[]): number {
+/**
+ * Layers that are compressed gain nothing from being compressed again: then gzip only frames.
+ *
+ * @param blobs Those of all images, as `ArchiveRoot` has them.
+ */
+export function gzipLevel(blobs: readonly Descriptor[]): number {
   let plain = 0;
   let all = 0;
-  for (const { size, mediaType } of roots.flatMap(({ blobs }) => blobs)) {
+  for (const { size, mediaType } of blobs) {
     all += size;
     if (layerCompression(mediaType) === 'none') plain += size;
   }

@@ -211,6 +211,25 @@ test('the stages of a pull give what the pull gives, and leave nothing', async (
   await assert.rejects(client.execute({ image: `${app}:v1`, tag: 'v2' }), { code: 'ERR_OPTION_INVALID' });
 });
 
+test('the stages give the bytes of the pull, whatever its layers are compressed with', async (t) => {
+  const folder = tempDir(t);
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  const client = createRegistryClient({ findCredentials: false, findEndpoints: false });
+  for (const compression of ['none', 'gzip', 'zstd'] as const) {
+    const built = image().compression(compression);
+    for (const name of ['base', 'top']) built.layer((layer) => layer.file(name, Buffer.alloc(50_000, name)));
+    registry.add('team/app', compression, built.build());
+    const name = `${registry.host}/team/app:${compression}`;
+    const files = await client.downloadImage(name, { parent: folder });
+    for (const suffix of ['.tar', '.tar.gz']) {
+      const staged = await client.packageImage(files, join(folder, `staged${suffix}`));
+      const whole = await client.execute({ image: name, path: join(folder, `whole${suffix}`) });
+      assert.ok(readFileSync(staged).equals(readFileSync(whole)), `${compression} ${suffix}`);
+    }
+  }
+});
+
 test('a folder that is no image is neither packed nor removed', async (t) => {
   const { client, app } = await start(t);
   const folder = tempDir(t);
