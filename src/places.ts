@@ -155,7 +155,9 @@ export function refuseNoImage(text: string): void {
     throw invalid(`${text}: a registry without an image; name one there, as in ${text}/app:v1`);
   }
   const archive = /\.(?:tar|tgz|tar\.gz)$/.test(text) && (!text.includes('/') || PATH.test(text) || existsSync(text));
-  if (!archive && !PATH.test(text)) return;
+  // No name ends in a slash. With a host before it, it is a registry's that was not written to its end.
+  const folder = /^[^/.:]+\/(?:[^/:]+\/)*$/.test(text) && !text.startsWith('localhost/');
+  if (!archive && !folder && !PATH.test(text)) return;
   const kinds: readonly Transport[] = archive ? ['docker-archive', 'oci-archive'] : ['oci', 'dir'];
   throw invalid(
     `${JSON.stringify(text)} is not an image reference but a path; say what it holds: ${kinds.map((kind) => `${kind}:${text}`).join(' or ')}`,

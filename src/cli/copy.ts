@@ -1,6 +1,14 @@
 /** What `copy` and `push` share: two places opened, one image copied, one line told. */
 import type { Options } from 'yargs';
-import { type CopiedTag, type CopyResult, isStream, openDestination, openSource, RootfsError } from '../index.js';
+import {
+  type CopiedTag,
+  type CopyResult,
+  isStream,
+  openDestination,
+  openSource,
+  RootfsError,
+  splitTransport,
+} from '../index.js';
 import { refuseCached, refuseTagged, untagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
@@ -55,6 +63,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
     throw new RootfsError('ERR_OPTION_INVALID', `--upload-chunk ${piece}: give a size of 64KiB or more, below 2GiB`);
   }
   if (isStream(to)) refuseTerminal(to);
+  refuseRegistryOptions(args, to);
   if (all) {
     for (const text of [from, to]) refuseTagged(text);
     refuseCached(args);
@@ -104,6 +113,13 @@ function describe(
 ): object {
   const { digest, mediaType, size } = descriptor;
   return { source, sourceDigest: target.digest, destination, digest, mediaType, size, ...rest };
+}
+
+/** What is said of uploads would be without effect where nothing is uploaded. @throws RootfsError `ERR_OPTION_INVALID` */
+function refuseRegistryOptions(args: Arguments, to: string): void {
+  const name = ['upload-chunk', 'mount-from'].find((one) => args[one] !== undefined);
+  if (name === undefined || splitTransport(to).transport === 'docker') return;
+  throw new RootfsError('ERR_OPTION_INVALID', `--${name} speaks of a registry, and ${to} is none; leave it out`);
 }
 
 /** An archive on a terminal helps nobody. @throws RootfsError `ERR_OPTION_INVALID` */
