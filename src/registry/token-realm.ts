@@ -4,12 +4,14 @@ import { isLoopbackHost } from '../spec/reference.js';
 import { shownUrl } from './network-error.js';
 
 /**
- * Reads the realm of a challenge: http or https, and not http where the registry speaks https.
+ * Reads the realm of a challenge: http or https, and not http where the registry speaks https. A path alone is one of
+ * the registry's own.
  *
  * @param registry The origin that named it.
  * @throws RootfsError `ERR_REGISTRY` for a realm that must not be asked
  */
-export function checkedRealm(text: string, registry: URL): URL {
+export function checkedRealm(named: string, registry: URL): URL {
+  const text = /^\/(?![/\\])/.test(named) ? `${registry.origin}${named}` : named;
   const refuse = (problem: string): RootfsError =>
     new RootfsError('ERR_REGISTRY', `${registry.host}: token realm refused: ${problem}; ask who runs it`, {
       detail: { host: registry.host, ...(URL.canParse(text) ? { realm: shownUrl(new URL(text)) } : {}) },

@@ -121,11 +121,28 @@ test('what a token server says is told with its status', async (t) => {
   assert.match(message, /^token realm \S+: it answered with status 400 \(no such scope\); .*, ask who runs that$/);
 });
 
+test('a realm that is a path is the own one of the registry, and one that names a host by slashes is none', async (t) => {
+  const asked: string[] = [];
+  let realm = '/token?x=1';
+  const registry = await scriptedRegistry(t, ({ url }) => {
+    asked.push(url.pathname + url.search);
+    return url.pathname === '/token'
+      ? { status: 400, body: { error: 'invalid_scope' } }
+      : { status: 401, headers: { 'www-authenticate': `Bearer realm="${realm}",service="s"` } };
+  });
+  await refusal(open(registry).fetchReference('v1'));
+  assert.match(asked.find((path) => path.startsWith('/token')) ?? '', /^\/token\?x=1&service=s/);
+  for (realm of ['//elsewhere.example/token', '/\\\\elsewhere.example/token']) {
+    const { message } = await refusal(open(registry).fetchReference('v1'));
+    assert.match(message, /token realm refused: .* no absolute URL/);
+  }
+});
+
 for (const [name, answer, expected] of [
   ['a redirect that leads nowhere', { status: 307 }, /redirect refused: .*\(no Location header\); .* ask who runs it$/],
   [
     'a realm that is no URL',
-    { status: 401, headers: { 'www-authenticate': 'Bearer realm="/token"' } },
+    { status: 401, headers: { 'www-authenticate': 'Bearer realm="token"' } },
     /token realm refused: .* no absolute URL; ask who runs it$/,
   ],
   [
