@@ -27,7 +27,7 @@ export interface DockerDaemonOptions extends ArchiveOptions, EngineOptions {
  * @param reference A name with or without a tag (`latest`), or an image id: twelve digits of it, or more.
  * @throws RootfsError `ERR_REFERENCE_INVALID` (no name, or `scratch`, which no engine has), `ERR_NOT_FOUND` (the
  *   engine has no such image), `ERR_NETWORK` (no engine there), `ERR_TIMEOUT` (it is silent), `ERR_PERMISSION`,
- *   `ERR_OPTION_INVALID` (a host of another kind, no time), `ERR_REGISTRY` (any other answer, or no engine's), and as
+ *   `ERR_DENIED`, `ERR_OPTION_INVALID` (a host of another kind, no time), `ERR_REGISTRY` (any other answer, or no engine's), and as
  *   `DockerArchive.open`; the abort's reason
  */
 export async function openDockerDaemon(reference: string, options: DockerDaemonOptions = {}): Promise<DockerArchive> {

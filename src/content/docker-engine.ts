@@ -58,8 +58,8 @@ export async function pingEngine(place: string, options: EngineOptions): Promise
  * on its way; whoever called ends it. Silence in the middle of the answer destroys it with `ERR_TIMEOUT`.
  *
  * @throws RootfsError `ERR_NETWORK` (no engine there), `ERR_TIMEOUT`, `ERR_PERMISSION`, `ERR_OPTION_INVALID` (a host of
- *   another kind, no time), `ERR_NOT_FOUND` (it has no such image), `ERR_REGISTRY` (any other status, or an answer that
- *   no engine gives); what the body fails with; the abort's reason
+ *   another kind, no time), `ERR_NOT_FOUND` (it has no such image), `ERR_DENIED` (status 401 or 403), `ERR_REGISTRY` (any
+ *   other status, or an answer that no engine gives); what the body fails with; the abort's reason
  */
 export async function askEngine(request: EngineRequest, options: EngineOptions): Promise<IncomingMessage> {
   const { name, where } = engineAddress(options.host ?? defaultHost());
@@ -143,6 +143,14 @@ async function refusal(
     return new RootfsError('ERR_NOT_FOUND', `${place}: the engine has no such image${reason}; pull it there first`, {
       detail,
     });
+  }
+  if (status === 401 || status === 403) {
+    // A plugin of the engine, or what stands before its socket and lets some requests through only.
+    return new RootfsError(
+      'ERR_DENIED',
+      `${place}: ${host} does not allow ${method} ${path.replace(/\?.*/, '')}: status ${status}${reason}; ask who runs the engine`,
+      { detail },
+    );
   }
   return new RootfsError(
     'ERR_REGISTRY',

@@ -19,7 +19,7 @@ const MAX_REPORT_BYTES = 1024 * 1024;
  * @param place What errors name.
  * @param make Writes a whole docker-archive; what it returns comes back.
  * @throws RootfsError `ERR_NETWORK` (no engine there, or it hung up), `ERR_TIMEOUT` (it is silent), `ERR_PERMISSION`,
- *   `ERR_OPTION_INVALID`, `ERR_REGISTRY` (it did not take the archive, or is no engine); what `make` throws; the abort's reason
+ *   `ERR_DENIED`, `ERR_OPTION_INVALID`, `ERR_REGISTRY` (it did not take the archive, or is no engine); what `make` throws; the abort's reason
  */
 export async function loadIntoEngine<T>(
   place: string,
@@ -33,17 +33,19 @@ export async function loadIntoEngine<T>(
   let loading: Promise<void> | undefined;
   let refused: { readonly error: unknown } | undefined;
   const write = async (chunk: Uint8Array): Promise<void> => {
-    loading ??= load(body, place, options).catch((error: unknown) => {
-      refused = { error };
-      body.destroy();
-    });
+    loading ??= load(body, place, options)
+      .catch((error: unknown) => {
+        refused = { error };
+      })
+      // Whatever it said: it takes no more, and what is still to be written must not wait for it.
+      .finally(() => body.destroy());
     await new Promise<void>((written, failed) => {
       // A stream that is destroyed while it waits to be read never tells that of what was written last.
-      const closed = (): void => failed(new Error('the engine takes no more'));
+      const closed = (): void => failed(endedEarly(place));
       body.once('close', closed);
       body.write(chunk, (error) => {
         body.removeListener('close', closed);
-        if (error) failed(error);
+        if (error) failed(body.destroyed ? endedEarly(place) : error);
         else written();
       });
     });
@@ -81,15 +83,32 @@ async function load(body: PassThrough, place: string, options: EngineOptions): P
   }
 }
 
-/** What went wrong, in a stream of JSON documents with status 200. */
+function endedEarly(place: string): RootfsError {
+  return new RootfsError(
+    'ERR_REGISTRY',
+    `${place}: the engine ended its answer before it had taken the whole archive; look into its log`,
+    { detail: { place } },
+  );
+}
+
+/** What went wrong, in a stream of JSON documents with status 200: `error` is the old form of `errorDetail`. */
 function failureIn(text: string): string | undefined {
-  for (const line of text.split(/\r?\n/)) {
-    try {
-      const { error } = JSON.parse(line) as { error?: unknown };
-      if (typeof error === 'string' && error !== '') return error.slice(0, 500);
-    } catch {
-      // Engines also say what is no JSON.
-    }
+  for (const document of text.split(/\r?\n/).flatMap(documentsIn)) {
+    const { error, errorDetail } = (document ?? {}) as { error?: unknown; errorDetail?: unknown };
+    const { message } = (errorDetail ?? {}) as { message?: unknown };
+    const said = [error, message].find((one) => typeof one === 'string' && one !== '');
+    if (said !== undefined) return String(said).slice(0, 500);
+    if (typeof errorDetail === 'object' && errorDetail !== null) return 'it does not say why';
   }
   return undefined;
+}
+
+/** The documents of a line: one, or several without anything between them. Engines also say what is no JSON. */
+function documentsIn(line: string): readonly unknown[] {
+  try {
+    return [JSON.parse(line)];
+  } catch {
+    const parts = line.split(/(?<=\})\s*(?=\{)/);
+    return parts.length === 1 ? [] : parts.flatMap(documentsIn);
+  }
 }

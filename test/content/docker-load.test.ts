@@ -44,10 +44,31 @@ const REFUSALS: readonly (readonly [what: string, load: RequestListener, code: s
   ],
   [
     'a status before it has read anything',
-    (_, response) => response.writeHead(403).end('{"message":"not you"}'),
+    (_, response) => response.writeHead(409).end('{"message":"not now"}'),
     'ERR_REGISTRY',
-    /status 403 \(not you\)/,
+    /status 409 \(not now\)/,
   ],
+  [
+    'words of a plugin or a proxy that allows no images',
+    (_, response) => response.writeHead(403).end('<html>Forbidden'),
+    'ERR_DENIED',
+    /^docker-daemon:example\/app:v1: unix:.* does not allow POST \/images\/load: status 403; ask/,
+  ],
+  ...(
+    [
+      ['{"errorDetail":{"code":5,"message":"bad layer"}}\n', /did not load it \(bad layer\)/],
+      ['{"stream":"a}"}{"errorDetail":{"message":"x"},"error":"bad layer"}', /did not load it \(bad layer\)/],
+      ['{"errorDetail":{}}\n', /did not load it \(it does not say why\)/],
+    ] as const
+  ).map(
+    ([text, message]) =>
+      [
+        `an error in its other forms: ${text.trim()}`,
+        (request, response) => void request.resume().on('end', () => response.end(text)),
+        'ERR_REGISTRY',
+        message,
+      ] satisfies (typeof REFUSALS)[number],
+  ),
   [
     'an error under status 200',
     (request, response) =>
@@ -77,6 +98,24 @@ for (const [what, load, code, message] of REFUSALS) {
     await assert.rejects(loadIntoEngine(PLACE, writeArchive, { host }), { code, message });
   });
 }
+
+test('an engine that ends its answer before it has taken all is no success, and nothing waits for it', async (t) => {
+  const endless = async (write: (chunk: Uint8Array) => Promise<void>): Promise<never> => {
+    for (;;) await write(Buffer.alloc(100_000));
+  };
+  for (const hangsUp of [true, false]) {
+    const host = await fakeEngine(t, ({ socket }) => {
+      const words = '{"stream":"Loaded"}\n';
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${words.length}\r\nconnection: close\r\n\r\n${words}`, () => {
+        if (hangsUp) socket.destroy();
+      });
+    });
+    await assert.rejects(loadIntoEngine(PLACE, endless, { host }), {
+      code: 'ERR_REGISTRY',
+      message: /ended its answer before it had taken the whole archive/,
+    });
+  }
+});
 
 test('nothing is made where no engine answers', async (t) => {
   const never = (): Promise<never> => assert.fail('it was asked to make an archive');
