@@ -181,12 +181,12 @@ async function copyTags(
   nameOf: (tag: string) => string,
   options: CopyImageOptions = {},
 ): Promise<readonly CopiedTag[]> {
-  const { copyImage } = await import('./image/copy-image.js');
+  const { copyTag } = await import('./image/copy-tag.js');
   const { platform } = options;
   return copyEach(source, options, platform !== undefined && platform !== 'all', async (tag, from) => ({
     tag,
     destination: nameOf(tag),
-    ...(await copyImage(source, from, destination, tag, options)),
+    ...(await copyTag(source, from, destination, tag, options)),
   }));
 }
 

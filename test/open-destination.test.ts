@@ -3,9 +3,14 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { copyImage } from '../src/image/copy-image.js';
+import { fetchManifest } from '../src/image/fetch-manifest.js';
 import { openSource } from '../src/open.js';
 import { openDestination } from '../src/open-destination.js';
-import { image, startRegistry } from '../src/testing/testing.js';
+import { referrersTag } from '../src/registry/referrers-index.js';
+import { createRepository, type RegistryRepository } from '../src/registry/repository.js';
+import type { ImageIndex } from '../src/spec/image-index.js';
+import { type BuiltImage, image, startRegistry, type TestRegistry } from '../src/testing/testing.js';
 import { collectWarnings } from './support/collect-warnings.js';
 import { sampleIndex } from './support/sample-index.js';
 import { tempDir } from './support/temp-dir.js';
@@ -52,6 +57,48 @@ test('a failure tells of the tags that were copied before it', async () => {
   assert.deepEqual(warnings, [`copied before this failed: ${names}`]);
   await destination.close();
   await close();
+});
+
+test('a list of referrers under its tag is added to: what others attached there stays', async () => {
+  const app = image()
+    .layer((layer) => layer.file('a', 'a'))
+    .build();
+  const [ours, theirs, more] = ['ours', 'theirs', 'more'].map((name) =>
+    image().config({ User: name }).subject(app.descriptor, 'application/x').build(),
+  ) as [BuiltImage, BuiltImage, BuiltImage];
+  await using from = await startRegistry({ referrers: false });
+  await using to = await startRegistry({ referrers: false });
+  const attach = async (registry: TestRegistry, name: string, built: BuiltImage): Promise<RegistryRepository> => {
+    // The blobs, and a tag that is not asked for.
+    registry.add('elsewhere', 'x', built);
+    registry.add(name, 'v1', app);
+    const repository = createRepository(`${registry.host}/${name}`, { retry: 0 });
+    await copyImage(createRepository(`${registry.host}/elsewhere`), 'x', repository, built.descriptor.digest);
+    return repository;
+  };
+  const source = await attach(from, 'app', ours);
+  const kept = await attach(to, 'copy', theirs);
+  const list = referrersTag(app.descriptor.digest);
+  const listed = async (): Promise<readonly string[]> => {
+    const { value } = await fetchManifest(kept, list);
+    return (value as ImageIndex).manifests.map(({ digest }) => digest).sort();
+  };
+  const all = [theirs, ours].map(({ descriptor }) => descriptor.digest).sort();
+  const destination = await openDestination(`${to.host}/copy`);
+  for (let round = 0; round < 2; round += 1) {
+    const copied = await destination.copyAllFrom(source);
+    assert.deepEqual(await listed(), all);
+    const at = copied.find(({ tag }) => tag === list);
+    assert.equal(at?.descriptor.digest, (await kept.resolve(list)).digest);
+    assert.equal(at?.source.digest, (await source.resolve(list)).digest);
+  }
+  // Where nothing else is listed, the list is the source's own, byte for byte.
+  await attach(from, 'app', more);
+  const empty = await openDestination(`${to.host}/empty`);
+  const copied = await empty.copyAllFrom(source);
+  assert.equal(copied.find(({ tag }) => tag === list)?.descriptor.digest, (await source.resolve(list)).digest);
+  await destination.close();
+  await empty.close();
 });
 
 test('what cannot be a name there is refused before anything is made', async (t) => {
