@@ -9,7 +9,7 @@ import { type Member, memberFolders } from '../content/member.js';
 import { openOutputStream } from '../content/open-output-stream.js';
 import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-place.js';
 import { type WriteMembersOptions, writeFolder, writeTar } from '../content/write-members.js';
-import { RootfsError } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
@@ -249,7 +249,13 @@ async function writeMembers(
     await writeFolder(folder, members, source, write);
     const packed = await pack(folder);
     if (output !== undefined) {
-      return pipeline(packed, await openOutputStream(output.path, options.signal), abortable);
+      try {
+        return await pipeline(packed, await openOutputStream(output.path, options.signal), abortable);
+      } catch (error) {
+        throwIfAborted(options.signal);
+        // Else it would be told of the source.
+        throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, output.path);
+      }
     }
     const take = options.write ?? writeStdout;
     for await (const chunk of packed) {

@@ -315,6 +315,19 @@ test('a failure leaves what was there, and nothing else', async (t) => {
   assert.deepEqual(readdirSync(folder).sort(), ['.rootfs-kit-00000000-1-1-abc', 'x.tar']);
 });
 
+test('a device that is full is told by its own name', {
+  skip: existsSync('/dev/full') ? false : 'no /dev/full',
+}, async (t) => {
+  const registry = await registryWith(t, { v1: sampleIndex().built });
+  const source = createRepository(`${registry.host}/team/app`);
+  for (const form of ['oci-archive', 'docker-archive'] as const) {
+    await assert.rejects(writeArchive(source, [{ reference: 'v1', name: 'x' }], { form, path: '/dev/full' }, AMD64), {
+      code: 'ERR_NO_SPACE',
+      message: /^\/dev\/full: ENOSPC/,
+    });
+  }
+});
+
 test('links are followed to the file, pipes are written to and not replaced, folders are refused', async (t) => {
   const { amd64 } = sampleIndex();
   const folder = tempDir(t);
