@@ -70,13 +70,13 @@ export class Upload {
   /** Sends the blob, the other way round where the registry does not take the first one. */
   async send(whole: boolean, piece: number, budget: RetryBudget): Promise<void> {
     try {
-      await (whole ? this.#putWhole() : this.#stream(piece, budget));
+      await (whole ? this.#putWhole(budget) : this.#stream(piece, budget));
     } catch (error) {
       const other = error instanceof RegistryError && OTHER_WAY.has(error.status) && this.#content.canReadFrom(0);
       if (!other || this.#location === undefined || this.#held > 0) throw error;
       await this.cancel();
       try {
-        await (whole ? this.#stream(piece, budget) : this.#putWhole());
+        await (whole ? this.#stream(piece, budget) : this.#putWhole(budget));
       } catch (again) {
         throw again instanceof RegistryError && OTHER_WAY.has(again.status) ? error : again;
       }
@@ -84,9 +84,16 @@ export class Upload {
   }
 
   /** One POST, one PUT with everything. */
-  async #putWhole(): Promise<void> {
+  async #putWhole(budget: RetryBudget): Promise<void> {
     await this.#start();
-    await this.#commit(this.#target.size);
+    for (;;) {
+      try {
+        return await this.#commit(this.#target.size);
+      } catch (error) {
+        if (!isRateLimited(error)) throw error;
+        await budget.next(error);
+      }
+    }
   }
 
   /**
@@ -106,7 +113,7 @@ export class Upload {
         failure = undefined;
         if (isTransient(error)) {
           await budget.next(error);
-          failure = { error };
+          if (!isRateLimited(error)) failure = { error };
           continue;
         }
         const isLost = error instanceof RegistryError && error.status === 404;
@@ -132,7 +139,7 @@ export class Upload {
         if (this.#offset < size) await this.#patch(Math.min(size, this.#offset + piece), piece < size);
       } catch (error) {
         this.#content.throwIfFailed();
-        failure = { error };
+        if (!isRateLimited(error) || !this.#content.canReadFrom(this.#offset)) failure = { error };
         const lost = error instanceof RegistryError && (error.status === 404 || error.status === 416);
         const again = lost && this.#content.canReadFrom(0) ? retryable(error) : error;
         await budget.next(again).catch((spent: unknown) => {
@@ -234,7 +241,7 @@ export class Upload {
       this.#content.throwIfFailed();
       // The answer may be what got lost.
       const refused = error instanceof RegistryError && error.code !== 'ERR_DIGEST_MISMATCH';
-      const unclear = isTransient(error) || (refused && MAY_BE_THERE.has(error.status));
+      const unclear = (isTransient(error) && !isRateLimited(error)) || (refused && MAY_BE_THERE.has(error.status));
       if (!unclear || !(await this.#isThere())) throw error;
     }
   }
@@ -264,6 +271,14 @@ export class Upload {
     response.body.discard();
     return response;
   }
+}
+
+/**
+ * Too many requests is said before anything is taken: the same request is sent again, alone. One for another purpose
+ * right before it would use up what is allowed each time.
+ */
+function isRateLimited(error: unknown): boolean {
+  return error instanceof RegistryError && error.status === 429;
 }
 
 /** What the answer to a PATCH said that is held of it, for a registry that cannot be asked. */

@@ -201,10 +201,29 @@ for (const [ends, answer] of [
       });
       await assert.rejects(push(registry), { code: ends });
       assert.equal(count(registry, 'PUT'), 3);
-      assert.equal(received(registry), bytes.length * (forgets ? 3 : 1));
+      // That there are too many requests says nothing of the upload: only its end is sent again.
+      assert.equal(received(registry), bytes.length * (forgets && ends !== 'ERR_RATE_LIMITED' ? 3 : 1));
       assert.ok(count(registry, 'POST') <= 4, registry.asked.join('\n'));
     });
   }
+}
+
+for (const piece of [100_000, 400_000]) {
+  test(`a registry that takes no two requests at once is waited for (pieces of ${piece})`, async (t) => {
+    let free = 0;
+    const registry = await odd(t, {
+      instead: () => {
+        if (performance.now() < free) return { status: 429 };
+        free = performance.now() + 60;
+        return 'right';
+      },
+    });
+    await push(registry, piece);
+    assert.ok(registry.held.blobs.has(digest));
+    // Nothing is begun anew, and nobody asks how far it got.
+    assert.equal(count(registry, 'GET'), 0);
+    assert.equal(registry.held.uploads.size, 1);
+  });
 }
 
 test('the end of an upload fails for a while: it is sent again, and no byte twice', async (t) => {
