@@ -158,8 +158,13 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       return kind === 'upload'
         ? `${name}: ${url.host} takes no uploads${because}; it may be read-only or a mirror`
         : `${name}: ${url.host} does not support this operation${because}; ask who runs it`;
-    case 'ERR_LIMIT_EXCEEDED':
-      return `${name}: ${url.host} refuses content of this size with status ${status}${because}; raise the limit there, or upload in pieces (--upload-chunk, uploadChunkBytes)`;
+    case 'ERR_LIMIT_EXCEEDED': {
+      // A manifest goes in one request, however blobs are sent.
+      const pieces = url.pathname.includes('/manifests/')
+        ? ''
+        : ', or upload in pieces (--upload-chunk, uploadChunkBytes)';
+      return `${name}: ${url.host} refuses content of this size with status ${status}${because}; raise the limit there${pieces}`;
+    }
     case 'ERR_RATE_LIMITED':
       return `${name}: ${url.host} limits the rate of requests (status ${status})${because}; log in for a higher limit, or come back later`;
     case 'ERR_RANGE_INVALID':

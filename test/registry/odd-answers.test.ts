@@ -1,5 +1,6 @@
 /** Answers in the forms that others than registries give them: URLs in UTF-8, reasons in XML, what a proxy compressed. */
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { fetchVerified } from '../../src/content/fetch-verified.js';
@@ -156,6 +157,13 @@ for (const [name, answer, expected] of [
     assert.match((await refusal(open(registry).fetchReference('v1'))).message, expected);
   });
 }
+
+test('a manifest that is too large cannot be sent in pieces', async (t) => {
+  const registry = await scriptedRegistry(t, () => ({ status: 413 }));
+  const pushing = open(registry).push(built.descriptor, Readable.from([built.manifestBytes]));
+  const { message, code } = await refusal(pushing);
+  assert.deepEqual([code, /; raise the limit there$/.test(message)], ['ERR_LIMIT_EXCEEDED', true], message);
+});
 
 test('who is nobody is told what was refused: the registry itself, a deletion, a pull', async (t) => {
   const registry = await scriptedRegistry(t, () => ({
