@@ -24,7 +24,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import type { ImageConfig } from '../spec/image-config.js';
 import { hostPlatform, type Platform } from '../spec/platform.js';
-import { parseReference, type Reference, splitImage } from '../spec/reference.js';
+import { formatReference, parseReference, type Reference, splitImage } from '../spec/reference.js';
 import { type ListInstancesOptions, listInstances } from './list-instances.js';
 import { type ValidateImageOptions, type ValidImage, validateImage } from './validate-image.js';
 
@@ -105,6 +105,8 @@ export function createRegistryClient(options: OpenRegistryOptions = {}): Registr
 interface Named {
   readonly repository: RegistryRepository;
   readonly reference: string;
+  /** In full, where it has a tag and a digest: the digest is asked for, and archives have the tag. */
+  readonly called: string | undefined;
 }
 
 class Client implements RegistryClient {
@@ -194,8 +196,8 @@ class Client implements RegistryClient {
   }
 
   async downloadImage(image: string, options: DownloadImageOptions = {}): Promise<string> {
-    const { repository, reference } = await this.#open(image);
-    return downloadImage(repository, reference, options);
+    const { repository, reference, called } = await this.#open(image);
+    return downloadImage(repository, reference, { ...options, name: options.name ?? called });
   }
 
   packageImage(folder: string, path: string, options?: Pick<CallOptions, 'signal'>): Promise<string> {
@@ -208,11 +210,12 @@ class Client implements RegistryClient {
 
   async execute(given: ExecuteOptions): Promise<string> {
     const { image, tag, arch, os, path, ...options } = required(given);
-    const { repository, reference } = await this.#open(withTag(image, tag));
+    const { repository, reference, called } = await this.#open(withTag(image, tag));
     const host = hostPlatform();
     const platform =
       arch === undefined && os === undefined ? undefined : `${os ?? host.os}/${arch ?? host.architecture}`;
-    return (await pull(repository, reference, path, { ...options, platform })).path;
+    const name = options.name ?? called;
+    return (await pull(repository, reference, path, { ...options, name, platform })).path;
   }
 
   async #open(image: string): Promise<Named> {
@@ -220,6 +223,7 @@ class Client implements RegistryClient {
     return {
       repository: await this.#repository(reference, image),
       reference: reference.digest ?? reference.tag ?? 'latest',
+      called: reference.digest === undefined || reference.tag === undefined ? undefined : formatReference(reference),
     };
   }
 

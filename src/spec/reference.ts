@@ -50,7 +50,8 @@ const USER_INFO = /^(?:[a-z][a-z0-9+.-]*:\/\/[^@/]*|[^@/]*:[^@/]*)@(?!sha(?:256|
 
 /** Whether text is a tag, by the grammar of the distribution specification. */
 export function isTag(text: string): boolean {
-  return TAG.test(text);
+  // A pattern takes undefined for the word: without this a tag of that name would be made.
+  return typeof text === 'string' && TAG.test(text);
 }
 
 /**

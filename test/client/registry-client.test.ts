@@ -230,6 +230,27 @@ test('the stages give the bytes of the pull, whatever its layers are compressed 
   }
 });
 
+test('of a tag with a digest, an archive has the tag', async (t) => {
+  const { client, app } = await start(t);
+  const folder = tempDir(t);
+  const both = `${app}:v1@${built.descriptor.digest}`;
+  const whole = await client.execute({ image: both, arch: 'amd64', path: folder });
+  assert.equal(whole, join(folder, 'team_app_v1_amd64_linux.tar.gz'));
+  const files = await client.downloadImage(both, { platform: 'linux/amd64', parent: folder });
+  const [{ RepoTags }] = JSON.parse(readFileSync(join(files, 'manifest.json'), 'utf8')) as [{ RepoTags: unknown }];
+  assert.deepEqual(RepoTags, [`${app}:v1`]);
+  const other = await client.execute({ image: both, name: 'other:1', path: folder });
+  assert.equal(other, join(folder, 'other_1_amd64_linux.tar.gz'));
+});
+
+test('what is no text is no tag: none of that name is made', async (t) => {
+  const { client, app } = await start(t);
+  for (const value of [undefined, null, 5, true] as unknown as string[]) {
+    await assert.rejects(client.setTag(`${app}:v1`, value), { code: 'ERR_REFERENCE_INVALID' });
+  }
+  assert.deepEqual(await all(client.listTags(app)), ['amd', 'v1']);
+});
+
 test('a folder that is no image is neither packed nor removed', async (t) => {
   const { client, app } = await start(t);
   const folder = tempDir(t);
