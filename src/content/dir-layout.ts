@@ -19,6 +19,7 @@ import { lookAt, requireFolder } from './blob-file.js';
 import type { CallOptions, ReadOnlyTarget } from './content.js';
 import { LocalSource, type Located } from './local-source.js';
 import { readSmallFile } from './read-small-file.js';
+import { requireReference } from './require-reference.js';
 
 /** The longest `version` file that is looked at, in bytes. */
 const MAX_VERSION_BYTES = 1024;
@@ -66,6 +67,7 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
    */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
+    requireReference(reference, this.place);
     const top = await this.#manifest();
     const text = reference.startsWith('@') ? reference.slice(1) : reference;
     if (text === '' || text === top.descriptor.digest) return top.descriptor;

@@ -31,6 +31,7 @@ import { canonicalName, listNames } from './image-names.js';
 import type { LayoutIndex } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
 import { archivedBlob, readArchivedIndex } from './oci-archive.js';
+import { requireReference } from './require-reference.js';
 
 /** What is wrong with one image of an archive, and with none of the others. */
 const NO_IMAGE: ReadonlySet<string> = new Set(['ERR_ARCHIVE_INVALID', 'ERR_CONFIG_INVALID', 'ERR_LIMIT_EXCEEDED']);
@@ -111,6 +112,7 @@ export class DockerArchive
    */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
+    requireReference(reference, this.place);
     const pinned = pinnedDigest(reference);
     if (pinned !== undefined) {
       let broken: RootfsError | undefined;
@@ -139,6 +141,7 @@ export class DockerArchive
   /** The full name of an image; see `NameKeeper`. @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` */
   async keptName(reference: string, options: CallOptions = {}): Promise<KeptName | undefined> {
     throwIfAborted(options.signal);
+    requireReference(reference, this.place);
     if (pinnedDigest(reference) !== undefined) return undefined;
     const names = new Set(pickImage(this.#images, reference, this.place).tags.map(canonicalName));
     const asked = canonicalName(reference);

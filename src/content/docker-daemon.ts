@@ -10,6 +10,7 @@ import { parseReference, type Reference, refuseReserved, splitImage } from '../s
 import { type ArchiveOptions, spoolArchive } from './archive-file.js';
 import { DockerArchive } from './docker-archive.js';
 import { askEngine, type EngineOptions, pingEngine, unreachable } from './docker-engine.js';
+import { requireReference } from './require-reference.js';
 
 /** Options of `openDockerDaemon`. */
 export interface DockerDaemonOptions extends ArchiveOptions, EngineOptions {
@@ -31,6 +32,7 @@ export interface DockerDaemonOptions extends ArchiveOptions, EngineOptions {
  *   `DockerArchive.open`; the abort's reason
  */
 export async function openDockerDaemon(reference: string, options: DockerDaemonOptions = {}): Promise<DockerArchive> {
+  requireReference(reference, 'docker-daemon');
   if (reference === '' || reference.length > 4096) {
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',

@@ -9,6 +9,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { absentBlob, resolveRange } from './blob-file.js';
 import type { CallOptions, Deleter, FetchOptions, TagLister, Target } from './content.js';
+import { requireReference } from './require-reference.js';
 
 /** A store in memory. It has no bound of its own: whoever pushes decides what fits. */
 export class MemoryStore implements Target, TagLister, Deleter {
@@ -18,6 +19,7 @@ export class MemoryStore implements Target, TagLister, Deleter {
   /** @throws RootfsError `ERR_NOT_FOUND`: the reference is no tag and no digest of content here */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
+    requireReference(reference, 'memory');
     const found =
       this.#tags.get(reference) ?? (isDigest(reference) ? this.#blobs.get(reference)?.descriptor : undefined);
     if (found !== undefined) return found;
@@ -58,6 +60,7 @@ export class MemoryStore implements Target, TagLister, Deleter {
 
   /** Names content that is here; see `Tagger`. @throws RootfsError `ERR_NOT_FOUND` */
   async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
+    requireReference(reference, 'memory');
     if (!(await this.exists(target, options))) throw absentBlob(target.digest, 'memory');
     this.#tags.set(reference, target);
   }

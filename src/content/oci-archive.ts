@@ -21,6 +21,7 @@ import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { LocalSource, type Located } from './local-source.js';
 import { isPromised } from './promised-blob.js';
+import { requireReference } from './require-reference.js';
 
 /** An OCI archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
 export class OciArchive
@@ -62,6 +63,7 @@ export class OciArchive
   /** Finds an image; see `OciLayout.resolve` for what a reference may be. */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
+    requireReference(reference, this.place);
     const { descriptor, bytes } = await this.#index.resolve(
       reference,
       (nested, nestedOptions) => readVerified(this, nested, nestedOptions),

@@ -39,6 +39,7 @@ import { refuseLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
 import { nameEntry } from './name-entry.js';
 import { removeImage } from './remove-image.js';
+import { requireReference } from './require-reference.js';
 
 /** Options of `OciLayout.open`. */
 export interface OciLayoutOptions {
@@ -117,6 +118,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
    */
   async resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
     throwIfAborted(options.signal);
+    requireReference(reference, this.place);
     const index = await this.#readIndex();
     const { descriptor, bytes } = await index.resolve(
       reference,
@@ -140,6 +142,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
    *   `@0`, `@1`…)
    */
   async tag(target: Descriptor, reference: string, options: CallOptions = {}): Promise<void> {
+    requireReference(reference, this.place);
     const name = reference === '' || reference.replace(/^@/, '') === target.digest ? undefined : reference;
     if (name !== undefined) checkEntryName(name);
     const made = this.#made.get(target.digest);

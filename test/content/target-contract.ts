@@ -112,6 +112,9 @@ export function readContract(name: string, make: (t: TestContext, built: BuiltIm
       return error.code === 'ERR_NOT_FOUND' && error.message.includes(UNKNOWN.digest);
     });
     await assert.rejects(target.resolve('no-such-tag'), { code: 'ERR_NOT_FOUND' });
+    for (const odd of [undefined, null, 5] as unknown as string[]) {
+      await assert.rejects(target.resolve(odd), { code: 'ERR_REFERENCE_INVALID' });
+    }
     await assert.rejects(target.resolve(UNKNOWN.digest), { code: 'ERR_NOT_FOUND' });
   });
 
@@ -257,6 +260,9 @@ export function writeContract(
       assert.equal(await target.exists(descriptor), true);
       assert.deepEqual(await readVerified(target, descriptor), bytes);
     }
+    await assert.rejects(target.tag(built.descriptor, undefined as unknown as string), {
+      code: 'ERR_REFERENCE_INVALID',
+    });
     assert.equal((await target.resolve('v1')).digest, built.descriptor.digest);
     assert.equal((await target.resolve('v1')).mediaType, built.descriptor.mediaType);
   });
