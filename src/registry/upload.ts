@@ -90,7 +90,7 @@ export class Upload {
       try {
         return await this.#commit(this.#target.size);
       } catch (error) {
-        if (!isRateLimited(error)) throw error;
+        if (!isRateLimited(error) || !this.#content.canReadFrom(0)) throw error;
         await budget.next(error);
       }
     }
