@@ -4,7 +4,7 @@
  * This form knows stores, the kernel's mounts and what both need to be undone; it must not know registries. It needs
  * Linux and root.
  */
-import { rmdirSync, statSync } from 'node:fs';
+import { rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import type { CallOptions } from '../content/content.js';
@@ -22,13 +22,13 @@ import { openMetadataImage } from './mount-image.js';
 import { explainMount, requireMounting } from './mount-powers.js';
 import {
   bootId,
-  listMounts,
   type MountRecord,
   mountId,
   mountsFolder,
   removeMountRecord,
   writeMountRecord,
 } from './mount-record.js';
+import { findUpper, makeUpper } from './mount-upper.js';
 import { lowerFolder, realPlace, refuseBusy } from './mountpoint.js';
 import { escapeOption, MAX_MOUNT_OPTIONS } from './overlay-facts.js';
 import type { Loss } from './unpack-options.js';
@@ -146,7 +146,7 @@ class Mounting {
     await this.#checkLayers(devices);
     throwIfAborted(signal);
     const lower = upper === undefined ? undefined : lowerFolder(this.#store, this.#mountpoint);
-    const changes = upper === undefined ? undefined : this.#prepareUpper(upper);
+    const changes = upper === undefined ? undefined : findUpper(this.#store, this.#mountpoint, upper);
     const { image, layers } = this.#rootfs;
     const record: MountRecord = {
       version: 1,
@@ -164,7 +164,10 @@ class Mounting {
     writeMountRecord(this.#store, record);
     this.#undo.push(() => removeMountRecord(this.#store, this.#mountpoint));
     const loops = this.#mountImage(metadata, devices, lower ?? this.#mountpoint, lower !== undefined);
-    if (lower !== undefined && changes !== undefined) this.#mountOverlay(lower, changes);
+    if (lower !== undefined && changes !== undefined) {
+      makeUpper(changes, lower, this.#undo);
+      this.#mountOverlay(lower, changes);
+    }
     if (loops.length > 0) writeMountRecord(this.#store, { ...record, loops });
     return { ...record, loops, reused, losses, skippedXattrs };
   }
@@ -193,36 +196,6 @@ class Mounting {
         { detail: { diffId, path } },
       );
     }
-  }
-
-  #prepareUpper(upper: string): string {
-    const folder = realPlace(upper);
-    if (`${folder}/`.startsWith(`${this.#mountpoint}/`)) {
-      throw new RootfsError(
-        'ERR_OPTION_INVALID',
-        `${folder}: the folder for changes lies under the mountpoint, which would hide it; choose another`,
-      );
-    }
-    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
-      throw new RootfsError(
-        'ERR_OPTION_INVALID',
-        `${folder}: expected a folder for changes, found something else; name another folder`,
-      );
-    }
-    const user = listMounts(this.#store).find(({ mounted, writable }) => mounted && writable?.upper === folder);
-    if (user !== undefined) {
-      throw new RootfsError(
-        'ERR_BUSY',
-        `${folder}: the mount on ${user.mountpoint} writes its changes here; take it down with rootfs umount, or name another folder`,
-        { detail: { upper: folder, mountpoint: user.mountpoint } },
-      );
-    }
-    try {
-      for (const name of ['upper', 'work']) makeFolders(join(folder, name));
-    } catch (error) {
-      throw wrapSystemError(error, folder, 'name a folder for changes that can be made and written');
-    }
-    return folder;
   }
 
   #mountImage(metadata: string, devices: readonly ErofsLayer[], at: string, isLower: boolean): readonly string[] {
@@ -254,6 +227,7 @@ class Mounting {
     }
     try {
       this.#native.mount('rootfs-kit', this.#mountpoint, 'overlay', 0, data);
+      this.#undo.push(() => this.#native.unmount(this.#mountpoint));
     } catch (error) {
       if (systemErrorCode(error) !== 'EINVAL' && systemErrorCode(error) !== 'ENODEV') throw error;
       throw new RootfsError(

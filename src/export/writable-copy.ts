@@ -1,5 +1,5 @@
 /** A writable copy of a root file system for one run, in milliseconds: overlayfs above something that many share. */
-import { chmodSync, chownSync, lstatSync, mkdirSync, realpathSync, statSync, utimesSync } from 'node:fs';
+import { lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
@@ -8,9 +8,9 @@ import { readMountTable } from '../io/mount-table.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
 import { openDestination } from './destination.js';
+import { likeRoot } from './like-root.js';
 import { escapeOption, MAX_MOUNT_OPTIONS, type OverlayFacts, readOverlayFacts, shellQuote } from './overlay-facts.js';
 import { readPowers } from './powers.js';
-import { skippedXattr } from './skipped-xattr.js';
 
 /** Options of `createWritableCopy`. */
 export interface WritableCopyOptions {
@@ -172,32 +172,6 @@ function openBase(base: string): { readonly path: string; readonly facts: Overla
       cause: error,
     });
   }
-}
-
-/** The upper directory is what the root of the mount looks like: it takes the attributes of the root below. */
-function likeRoot(upper: string, top: string): void {
-  const native = loadNative();
-  const root = realpathSync(top);
-  const { uid, gid, mode, mtimeNs } = lstatSync(root, { bigint: true });
-  try {
-    chownSync(upper, Number(uid), Number(gid));
-  } catch (error) {
-    if (systemErrorCode(error) !== 'EPERM' && systemErrorCode(error) !== 'EINVAL') throw error;
-  }
-  for (const name of native?.listXattrs(root) ?? []) {
-    const value =
-      skippedXattr(name.toString('latin1'), 'directory') === undefined ? native?.getXattr(root, name) : undefined;
-    try {
-      if (value !== undefined) native?.setXattr(upper, name, value);
-    } catch (error) {
-      if (!['EPERM', 'ENOTSUP', 'EINVAL'].includes(systemErrorCode(error) ?? '')) throw error;
-    }
-  }
-  chmodSync(upper, Number(mode) & 0o7777);
-  const seconds = Number(mtimeNs / 1_000_000_000n) - (mtimeNs % 1_000_000_000n < 0n ? 1 : 0);
-  const nanoseconds = Number(((mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n);
-  if (native === undefined) utimesSync(upper, Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
-  else native.setTimes(upper, { seconds, nanoseconds });
 }
 
 /** Mounts, and answers why not where that is not possible. Paths are those of open directories: nothing can move. */

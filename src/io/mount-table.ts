@@ -8,7 +8,11 @@ export interface MountEntry {
   readonly type: string;
   /** What was mounted: a path, or a word. */
   readonly source: string;
+  /** Of an overlay: the folder of its changes, as the option was given, with its escapes. */
+  readonly upper?: string | undefined;
 }
+
+const UPPER = 'upperdir=';
 
 /** All mounts this process sees, in the order they were made: of several at one place, the last one shows. */
 export function readMountTable(path = '/proc/self/mountinfo'): MountEntry[] {
@@ -22,9 +26,12 @@ export function readMountTable(path = '/proc/self/mountinfo'): MountEntry[] {
   for (const line of text.split('\n')) {
     const [before, after] = line.split(' - ');
     const mountpoint = before?.split(' ')[4];
-    const [type, source] = after?.split(' ') ?? [];
+    const [type, source, options] = after?.split(' ') ?? [];
     if (mountpoint === undefined || type === undefined || source === undefined) continue;
-    entries.push({ mountpoint: plainPath(mountpoint), type, source: plainPath(source) });
+    const entry = { mountpoint: plainPath(mountpoint), type, source: plainPath(source) };
+    // A comma in a path is written as digits, too.
+    const upper = type === 'overlay' ? options?.split(',').find((one) => one.startsWith(UPPER)) : undefined;
+    entries.push(upper === undefined ? entry : { ...entry, upper: plainPath(upper.slice(UPPER.length)) });
   }
   return entries;
 }

@@ -36,12 +36,14 @@ test('the table of mounts is read with its escapes, whatever stands between', (t
       '22 1 254:0 / / rw,relatime - ext4 /dev/vda rw',
       '40 22 0:30 / /a\\040b\\134c rw shared:1 master:2 - erofs /store/erofs/x\\040y.erofs ro',
       '41 22 0:31 / /short rw',
+      '42 22 0:32 / /c rw - overlay overlay rw,lowerdir=/l,upperdir=/with\\054comma/upper,workdir=/w',
       '',
     ].join('\n'),
   );
   assert.deepEqual(readMountTable(path), [
     { mountpoint: '/', type: 'ext4', source: '/dev/vda' },
     { mountpoint: '/a b\\c', type: 'erofs', source: '/store/erofs/x y.erofs' },
+    { mountpoint: '/c', type: 'overlay', source: 'overlay', upper: '/with,comma/upper' },
   ]);
   assert.deepEqual(readMountTable(join(path, 'none')), []);
 });

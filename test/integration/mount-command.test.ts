@@ -87,6 +87,35 @@ test('--rw: what is written lands in the folder for changes, and is there again 
   }
 });
 
+test('--rw: the root looks as the image has it, whatever the mask, and keeps what is changed of it', {
+  skip,
+}, async (t) => {
+  const folder = mountFolder(t);
+  const layer = new LayerBuilder().dir('./', { mode: 0o1777, uid: 7, gid: 8, xattrs: { 'user.of': 'root' } });
+  await writeLayout(join(folder, 'layout'), { latest: image().layer(layer.file('f', 'x').tar()).build() });
+  const root = join(folder, 'root');
+  const looks = (): unknown => {
+    const { mode, uid, gid, mtimeMs } = statSync(root);
+    return { mode: mode & 0o7777, uid, gid, mtimeMs };
+  };
+  const mask = process.umask(0o077);
+  t.after(() => process.umask(mask));
+  await withLayers(`oci:${join(folder, 'layout')}:latest`, join(folder, 'store'), async (rootfs) => {
+    const mount = (upper?: string): Promise<MountResult> => mountRootFS(rootfs, root, join(folder, 'store'), { upper });
+    await mount();
+    const expected = looks();
+    await unmountRootFS(root);
+    await mount(join(folder, 'changes'));
+    assert.deepEqual(looks(), expected);
+    assert.deepEqual(readdirSync(join(folder, 'changes')).sort(), ['upper', 'work']);
+    chmodSync(root, 0o711);
+    await unmountRootFS(root);
+    await mount(join(folder, 'changes'));
+    assert.equal(statSync(root).mode & 0o7777, 0o711);
+    await unmountRootFS(root);
+  });
+});
+
 test('128 layers are mounted, and 1,000, which are all a manifest may have; 300 through loop devices', {
   skip,
 }, async (t) => {

@@ -133,9 +133,38 @@ test('a mount that fails half way leaves nothing', { skip }, async (t) => {
     assert.match(failed.stderr, /overlayfs does not take this folder.*\[ERR_UNSUPPORTED\]/);
     assert.deepEqual(readdirSync(join(store, 'mounts')), []);
     assert.ok(!existsSync(join(folder, 'root')));
+    assert.deepEqual(readdirSync(changes), ['work']);
   } finally {
     native.unmount(join(changes, 'work'));
   }
+  assert.deepEqual(leftovers(), []);
+});
+
+test('a folder for changes that another store, a hand or a writable copy mounts is refused', { skip }, async (t) => {
+  const folder = mountFolder(t);
+  const native = loadNative() ?? assert.fail('koffi');
+  const store = join(folder, 'store');
+  const source = await busyboxLayout(folder);
+  const root = join(folder, 'root');
+  const mount = (place: string, changes: string, on: string): ReturnType<typeof runRootfs> =>
+    runRootfs(['mount', '--store', place, '--rw', join(folder, changes), source, join(folder, on)]);
+  assert.equal((await mount(join(folder, 'another store'), 'from, another', 'there')).code, 0);
+  const copied = await runRootfs(['overlay', '--store', store, '--rw', join(folder, 'copy'), source]);
+  assert.equal(copied.code, 0, copied.stderr);
+  const cases = [
+    ['from, another', join(folder, 'there')],
+    ['copy', join(folder, 'copy/merged')],
+  ] as const;
+  for (const [changes, user] of cases) {
+    const refused = await mount(store, changes, 'root');
+    assert.match(refused.stderr, /writes its changes here.*\[ERR_BUSY\]/);
+    assert.ok(refused.stderr.includes(user), refused.stderr);
+    assert.ok(!existsSync(root));
+    native.unmount(user);
+    assert.equal((await mount(store, changes, 'root')).code, 0);
+    await unmountRootFS(root, { store });
+  }
+  await unmountRootFS(join(folder, 'there'), { store: join(folder, 'another store') });
   assert.deepEqual(leftovers(), []);
 });
 
