@@ -13,6 +13,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
+import { readMountTable } from '../io/mount-table.js';
 import type { Native } from '../io/native.js';
 import type { RootFS } from '../rootfs/rootfs.js';
 import type { ErofsLayer } from './erofs.js';
@@ -25,6 +26,7 @@ import {
   type MountRecord,
   mountId,
   mountsFolder,
+  readMountRecord,
   removeMountRecord,
   writeMountRecord,
 } from './mount-record.js';
@@ -140,7 +142,7 @@ class Mounting {
 
   async #mount(): Promise<MountResult> {
     const { upper, signal } = this.#options;
-    const made = this.#prepareMountpoint();
+    refuseBusy(this.#mountpoint);
     const opened = await openMetadataImage(this.#rootfs, this.#store, this.#options);
     const { path: metadata, devices, reused, losses, skippedXattrs } = opened;
     await this.#checkLayers(devices);
@@ -148,6 +150,9 @@ class Mounting {
     const lower = upper === undefined ? undefined : lowerFolder(this.#store, this.#mountpoint);
     const changes = upper === undefined ? undefined : findUpper(this.#store, this.#mountpoint, upper);
     const { image, layers } = this.#rootfs;
+    // Not before it can be recorded: of a run that is killed nobody would know that the folder goes with the mount.
+    const left = readMountRecord(this.#store, this.#mountpoint);
+    const made = this.#prepareMountpoint() || left?.madeMountpoint === true;
     const record: MountRecord = {
       version: 1,
       mountpoint: this.#mountpoint,
@@ -175,7 +180,6 @@ class Mounting {
   /** @returns whether it was made */
   #prepareMountpoint(): boolean {
     const path = this.#mountpoint;
-    refuseBusy(path);
     try {
       return makeFolders(path, { made: (folder) => this.#undo.push(() => rmdirSync(folder)) }) > 0;
     } catch (error) {
@@ -200,6 +204,8 @@ class Mounting {
 
   #mountImage(metadata: string, devices: readonly ErofsLayer[], at: string, isLower: boolean): readonly string[] {
     if (isLower) {
+      // Of a run that was killed, or whose overlay was taken down by hand.
+      for (const { mountpoint } of readMountTable()) if (mountpoint === at) this.#native.unmount(at);
       makeFolders(at, { made: () => this.#undo.push(() => rmdirSync(at)) });
     }
     const files = openLayers(devices);

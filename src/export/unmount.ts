@@ -68,7 +68,7 @@ function takeDown(native: Native, path: string, { store, lazy = false }: Unmount
     (top.type === 'erofs' || (top.type === 'overlay' && table.some(({ mountpoint }) => mountpoint === lower)));
   const loops = new Map((record?.loops ?? []).map((loop) => [loop, loopBacking(loop)]));
   if (isOurs) unmountOne(native, path, lazy);
-  if (table.some(({ mountpoint }) => mountpoint === lower)) unmountOne(native, lower, lazy);
+  for (const { mountpoint } of table) if (mountpoint === lower) unmountOne(native, lower, lazy);
   removeFolder(lower);
   if (!lazy) freeLoops(native, loops, record);
   removeMountRecord(home, path);

@@ -140,6 +140,24 @@ test('a mount that fails half way leaves nothing', { skip }, async (t) => {
   assert.deepEqual(leftovers(), []);
 });
 
+test('where an overlay was taken down by hand, the next mount and umount leave nothing of it', { skip }, async (t) => {
+  const folder = mountFolder(t);
+  const native = loadNative() ?? assert.fail('koffi');
+  const store = join(folder, 'store');
+  const root = join(folder, 'root');
+  await withLayers(await busyboxLayout(folder), store, async (rootfs) => {
+    for (const upper of [join(folder, 'changes'), undefined]) {
+      await mountRootFS(rootfs, root, store, { upper });
+      native.unmount(root);
+      await mountRootFS(rootfs, root, store, { upper });
+      await unmountRootFS(root, { store });
+      assert.deepEqual(leftovers(), []);
+      assert.deepEqual(readdirSync(join(store, 'mounts')), []);
+      assert.ok(!existsSync(root), 'the folder that the first one made');
+    }
+  });
+});
+
 test('a folder for changes that another store, a hand or a writable copy mounts is refused', { skip }, async (t) => {
   const folder = mountFolder(t);
   const native = loadNative() ?? assert.fail('koffi');
