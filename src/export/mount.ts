@@ -4,7 +4,7 @@
  * This form knows stores, the kernel's mounts and what both need to be undone; it must not know registries. It needs
  * Linux and root.
  */
-import { rmdirSync } from 'node:fs';
+import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import type { CallOptions } from '../content/content.js';
@@ -150,9 +150,9 @@ class Mounting {
     const lower = upper === undefined ? undefined : lowerFolder(this.#store, this.#mountpoint);
     const changes = upper === undefined ? undefined : findUpper(this.#store, this.#mountpoint, upper);
     const { image, layers } = this.#rootfs;
-    // Not before it can be recorded: of a run that is killed nobody would know that the folder goes with the mount.
+    // A run that was killed recorded that it would make the folder.
     const left = readMountRecord(this.#store, this.#mountpoint);
-    const made = this.#prepareMountpoint() || left?.madeMountpoint === true;
+    const made = !existsSync(this.#mountpoint) || left?.madeMountpoint === true;
     const record: MountRecord = {
       version: 1,
       mountpoint: this.#mountpoint,
@@ -165,9 +165,10 @@ class Mounting {
       boot: bootId(),
       ...(lower === undefined || changes === undefined ? {} : { writable: { lower, upper: changes } }),
     };
-    // Before the mount, so that nobody takes the layers away in between.
+    // Before the mount, so that nobody takes the layers away in between, and before the folder that goes with it.
     writeMountRecord(this.#store, record);
     this.#undo.push(() => removeMountRecord(this.#store, this.#mountpoint));
+    this.#prepareMountpoint();
     const loops = this.#mountImage(metadata, devices, lower ?? this.#mountpoint, lower !== undefined);
     if (lower !== undefined && changes !== undefined) {
       makeUpper(changes, lower, this.#undo);
@@ -177,11 +178,10 @@ class Mounting {
     return { ...record, loops, reused, losses, skippedXattrs };
   }
 
-  /** @returns whether it was made */
-  #prepareMountpoint(): boolean {
+  #prepareMountpoint(): void {
     const path = this.#mountpoint;
     try {
-      return makeFolders(path, { made: (folder) => this.#undo.push(() => rmdirSync(folder)) }) > 0;
+      makeFolders(path, { made: (folder) => this.#undo.push(() => rmdirSync(folder)) });
     } catch (error) {
       throw wrapSystemError(error, path, 'name a folder that is there or can be made');
     }

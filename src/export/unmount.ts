@@ -1,15 +1,16 @@
 /** Taking a mounted root file system down, with everything that was made for it. */
-import { rmdirSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { accessSync, constants, rmdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { cacheFolder } from '../io/cache-folder.js';
+import { withLock } from '../io/lock.js';
 import { freeLoop, loopBacking } from '../io/loop-device.js';
 import { type MountEntry, readMountTable } from '../io/mount-table.js';
 import type { Native } from '../io/native.js';
 import { requireMounting } from './mount-powers.js';
-import { type MountRecord, mountId, readMountRecord, removeMountRecord } from './mount-record.js';
+import { type MountRecord, mountId, mountsFolder, readMountRecord, removeMountRecord } from './mount-record.js';
 import { lowerFolder, realPlace } from './mountpoint.js';
 
 /** Options of `unmountRootFS`. */
@@ -41,17 +42,41 @@ export async function unmountRootFS(mountpoint: string, options: UnmountOptions 
   throwIfAborted(options.signal);
   try {
     const path = realPlace(mountpoint);
-    return takeDown(native, path, options);
+    const work = async (): Promise<UnmountResult> => takeDown(native, path, options);
+    // Whoever mounts there, or takes it down, at the same time is waited for; a store that became read-only has no lock.
+    const folder = mountsFolder(findHome(readMountTable(), path, options.store) ?? '/');
+    const isLockable = mayWrite(folder);
+    return await (isLockable ? withLock(join(folder, `${mountId(path)}.lock`), work, options) : work());
   } catch (error) {
+    if (options.signal?.aborted === true) throw options.signal.reason;
     throw wrapSystemError(error, mountpoint);
   }
 }
 
+function mayWrite(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The store that a mount belongs to: one that has its record, before one that only might have it. */
+function findHome(table: readonly MountEntry[], path: string, store: string | undefined): string | undefined {
+  const stores = [storeOf(table, topOf(table, path), path), store, cacheFolder('layers-v1')];
+  const named = stores.filter((one) => one !== undefined);
+  return named.find((one) => readMountRecord(one, path) !== undefined) ?? named[0];
+}
+
+function topOf(table: readonly MountEntry[], path: string): MountEntry | undefined {
+  return table.findLast(({ mountpoint }) => mountpoint === path);
+}
+
 function takeDown(native: Native, path: string, { store, lazy = false }: UnmountOptions): UnmountResult {
   const table = readMountTable();
-  const top = table.findLast(({ mountpoint }) => mountpoint === path);
-  const stores = [storeOf(table, top, path), store, cacheFolder('layers-v1')].filter((one) => one !== undefined);
-  const home = stores.find((one) => readMountRecord(one, path) !== undefined) ?? stores[0];
+  const top = topOf(table, path);
+  const home = findHome(table, path, store);
   const record = home === undefined ? undefined : readMountRecord(home, path);
   if (home === undefined || (record === undefined && storeOf(table, top, path) === undefined)) {
     const found = top === undefined ? 'nothing is mounted there' : `a mount of ${top.source} stands there`;

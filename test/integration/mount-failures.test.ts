@@ -158,6 +158,19 @@ test('where an overlay was taken down by hand, the next mount and umount leave n
   });
 });
 
+test('of several that take one mount down at once, one does and the others find nothing', { skip }, async (t) => {
+  const folder = mountFolder(t);
+  const store = join(folder, 'store');
+  const root = join(folder, 'root');
+  await withLayers(await busyboxLayout(folder), store, async (rootfs) => {
+    await mountRootFS(rootfs, root, store, { upper: join(folder, 'changes') });
+  });
+  const runs = await Promise.all([0, 1, 2, 3].map(() => runRootfs(['umount', root])));
+  const ends = runs.map(({ code, stderr }) => `${code}${/ERR_\w+/.exec(stderr)?.[0] ?? ''}`).sort();
+  assert.deepEqual(ends, ['0', '3ERR_NOT_FOUND', '3ERR_NOT_FOUND', '3ERR_NOT_FOUND']);
+  assert.deepEqual(readdirSync(join(store, 'mounts')), []);
+});
+
 test('a folder for changes that another store, a hand or a writable copy mounts is refused', { skip }, async (t) => {
   const folder = mountFolder(t);
   const native = loadNative() ?? assert.fail('koffi');
