@@ -59,18 +59,22 @@ function attach(native: Native, fd: number): LoopDevice {
 }
 
 function mountFrom(native: Native, image: string, devices: readonly string[], mountpoint: string): void {
-  const fd = Buffer.byteLength(image) > MAX_OPTION ? openSync(image, constants.O_RDONLY) : undefined;
+  const options = devices.map((path) => ['device', path] as const);
+  const text = options.map(([name, value]) => `${name}=${value}`).join(',');
+  const isLong = Buffer.byteLength(image) > MAX_OPTION;
+  // The older call takes longer names: by its name umount finds the store that the mount belongs to.
+  if (isLong && text.length <= MAX_OPTIONS) {
+    native.mount(image, mountpoint, 'erofs', MountFlag.readOnly, text);
+    return;
+  }
+  const fd = isLong ? openSync(image, constants.O_RDONLY) : undefined;
   const source = fd === undefined ? image : `/proc/self/fd/${fd}`;
   try {
-    const options = devices.map((path) => ['device', path] as const);
-    try {
-      native.mountReadOnly(source, mountpoint, 'erofs', options);
-    } catch (error) {
-      if (systemErrorCode(error) !== 'ENOSYS') throw error;
-      const text = options.map(([name, value]) => `${name}=${value}`).join(',');
-      if (text.length > MAX_OPTIONS) throw tooMany(devices.length);
-      native.mount(source, mountpoint, 'erofs', MountFlag.readOnly, text);
-    }
+    native.mountReadOnly(source, mountpoint, 'erofs', options);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOSYS') throw error;
+    if (text.length > MAX_OPTIONS) throw tooMany(devices.length);
+    native.mount(source, mountpoint, 'erofs', MountFlag.readOnly, text);
   } finally {
     if (fd !== undefined) closeSync(fd);
   }

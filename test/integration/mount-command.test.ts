@@ -116,6 +116,18 @@ test('--rw: the root looks as the image has it, whatever the mask, and keeps wha
   });
 });
 
+test('umount finds the store of a mount by itself, however long its name is', { skip }, async (t) => {
+  const folder = mountFolder(t);
+  const source = await busyboxLayout(folder);
+  const store = join(folder, ...Array.from({ length: 5 }, () => 'long'.repeat(40)), 'store');
+  const dir = join(folder, 'root');
+  await run('mount', '--store', store, source, dir);
+  assert.equal(readFileSync(join(dir, 'etc/motd'), 'utf8'), 'inside\n');
+  await run('umount', dir);
+  assert.deepEqual(readdirSync(join(store, 'mounts')), []);
+  assert.ok(!existsSync(dir));
+});
+
 test('128 layers are mounted, and 1,000, which are all a manifest may have; 300 through loop devices', {
   skip,
 }, async (t) => {
