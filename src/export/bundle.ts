@@ -27,7 +27,7 @@ export interface BundleOptions extends UnpackOptions {
   /** The root file system is mounted read-only. Default false. */
   readonly readOnly?: boolean | undefined;
   readonly hostname?: string | undefined;
-  /** The process gets a terminal. Default false. */
+  /** The process gets a terminal, and `TERM=xterm` where no other type is said. Default false. */
   readonly terminal?: boolean | undefined;
 }
 
@@ -70,7 +70,8 @@ export async function writeBundle(
   const powers = readPowers();
   const rootless = given.rootless ?? !powers.root;
   const options = rootless ? given : withBothMaps(given);
-  const process = withinMaps(resolveProcess(image, tree, layers, withCommand(image, options)), rootless, options);
+  const resolved = withTerminal(resolveProcess(image, tree, layers, withCommand(image, options)), options);
+  const process = withinMaps(resolved, rootless, options);
   const own = (id: number): IdMap[] => [{ containerId: 0, hostId: id, size: 1 }];
   const config = runtimeConfig(image, process, {
     rootless,
@@ -121,6 +122,12 @@ function withCommand(image: Image, options: BundleOptions): ProcessOptions | und
   if (entrypoint !== undefined || args !== undefined || Entrypoint.length + Cmd.length > 0) return options.process;
   report(options.onProgress, { type: 'warning:raised', message: 'the image names no command; the bundle runs sh' });
   return { ...options.process, args: ['sh'] };
+}
+
+/** A terminal has a type: what engines and runtimes' own templates say, unless the image or the options say more. */
+function withTerminal(process: ResolvedProcess, options: BundleOptions): ResolvedProcess {
+  const isSaid = process.env.some((entry) => entry.startsWith('TERM=')) || options.process?.env?.includes('TERM');
+  return options.terminal !== true || isSaid === true ? process : { ...process, env: [...process.env, 'TERM=xterm'] };
 }
 
 /** Without root only mapped ids exist; any other user becomes root of the namespace. */

@@ -23,6 +23,7 @@ interface Written {
       capabilities: Record<string, string[]>;
       noNewPrivileges: boolean;
       args?: readonly string[];
+      env: readonly string[];
     };
     readonly linux: Record<string, { type: string; containerID: number; hostID: number; size: number }[] & string[]>;
     readonly mounts: { destination: string; options: string[] }[];
@@ -159,6 +160,15 @@ test('an image that names no command gets a shell, and that is said', async (t) 
   const { config, warnings } = await bundle(t, { Cmd: [] });
   assert.deepEqual(config.process.args, ['sh']);
   assert.equal(warnings.filter((text) => text.includes('names no command')).length, 1);
+});
+
+test('a terminal has a type, where neither the image nor the options say one', async (t) => {
+  const terms = async (config: Readonly<Record<string, unknown>>, options: BundleOptions): Promise<string[]> =>
+    (await bundle(t, config, options)).config.process.env.filter((entry) => entry.startsWith('TERM'));
+  assert.deepEqual(await terms({}, { terminal: true }), ['TERM=xterm']);
+  assert.deepEqual(await terms({}, {}), []);
+  assert.deepEqual(await terms({ Env: ['TERM=linux'] }, { terminal: true }), ['TERM=linux']);
+  assert.deepEqual(await terms({}, { terminal: true, process: { env: ['TERM'] } }), []);
 });
 
 test('an image for another system than Linux is refused: its config would say nothing to any runtime', async (t) => {
