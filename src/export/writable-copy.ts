@@ -9,6 +9,7 @@ import { loadNative, nativeMissing } from '../io/native.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
 import { openDestination } from './destination.js';
 import { likeRoot } from './like-root.js';
+import { realPlace } from './mountpoint.js';
 import { escapeOption, MAX_MOUNT_OPTIONS, type OverlayFacts, readOverlayFacts, shellQuote } from './overlay-facts.js';
 import { readPowers } from './powers.js';
 
@@ -65,8 +66,7 @@ export function createWritableCopy(base: string, run: string, options: WritableC
   }
   const tail = userXattr ? ',userxattr' : '';
   const commandFor = (path: string): string => mountCommand(lower, path, facts, tail);
-  refuseEarlierCopy(place, commandFor);
-  const wasThere = statSync(place, { throwIfNoEntry: false }) !== undefined;
+  const wasThere = lookAt(place, facts === undefined ? lower : join(lower, 'layers'), commandFor);
   const destination = openDestination(place);
   try {
     for (const name of ['upper', 'work', 'merged']) mkdirSync(destination.root.at(name), 0o700);
@@ -122,6 +122,24 @@ function mountCommand(lower: string, run: string, facts: OverlayFacts | undefine
   const shown = `lowerdir=${facts?.lowerdir ?? '.'},upperdir=${escapeOption(upper)},workdir=${escapeOption(work)}${tail}`;
   const merged = shellQuote(join(run, 'merged'));
   return `cd ${shellQuote(lower)} && mount -t overlay overlay -o ${shellQuote(shown)} ${merged}`;
+}
+
+/** Refuses a place for a copy. @returns whether something is there */
+function lookAt(run: string, shared: string, commandFor: (path: string) => string): boolean {
+  try {
+    refuseEarlierCopy(run, commandFor);
+    const path = realPlace(run);
+    if (path.startsWith(`${shared}/`)) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `${path}: lies in ${shared}, which all copies share and which must stay as it is; choose another path`,
+        { detail: { path } },
+      );
+    }
+    return statSync(run, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    throw wrapSystemError(error, run, 'name a folder that is empty, or that can be made');
+  }
 }
 
 /** After a restart of the machine the changes of a run are there and its mount is not: say how to have it back. */
@@ -209,7 +227,8 @@ function mountHere(
     const errno = systemErrorCode(error);
     if (errno === 'EPERM' || errno === 'EACCES') return 'the system does not let this process mount';
     if (errno === 'ENODEV') return 'the kernel has no overlayfs';
-    if (errno === 'EINVAL') return 'the file system cannot carry an upper directory of overlayfs';
+    if (errno === 'EINVAL')
+      return 'the file system cannot carry an upper directory of overlayfs, or the base is a copy of a copy';
     throw wrapSystemError(error, join(run, 'merged'), `look whether ${lower} is whole, or write it again`);
   } finally {
     for (const directory of open) directory.close();

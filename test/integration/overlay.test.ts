@@ -278,6 +278,24 @@ test('a base that is not there, not a directory, or not whole is refused', async
   assert.deepEqual(readdirSync(folder).sort(), ['file', 'odd']);
 });
 
+test('a copy lies in no file, and not in what all copies share', async (t) => {
+  const folder = tempDir(t);
+  const base = join(folder, 'base');
+  mkdirSync(join(base, 'srv'), { recursive: true });
+  writeFileSync(join(folder, 'file'), '');
+  const { path } = await writeOverlay(writeLayers(folder, new LayerBuilder().dir('srv')), join(folder, 'overlay'));
+  for (const run of ['file', 'file/below']) {
+    assert.throws(() => createWritableCopy(base, join(folder, run)), { name: 'RootfsError', message: /file/ });
+  }
+  for (const [shared, run] of [
+    [base, join(base, 'srv/run')],
+    [path, join(path, 'layers/0/srv/run')],
+  ] as const) {
+    assert.throws(() => createWritableCopy(shared, run), { code: 'ERR_OPTION_INVALID', message: /all copies share/ });
+    assert.deepEqual(readdirSync(join(run, '..')), []);
+  }
+});
+
 test('a failed overlay leaves nothing', async (t) => {
   const folder = tempDir(t);
   const { layers } = await mergeBuilt(folder, ...corners());
