@@ -2,7 +2,6 @@
 import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
-import { Semaphore } from '../io/concurrency.js';
 import { readLimited } from '../io/limit.js';
 import { verifyBytes } from '../io/verify.js';
 import { report } from '../progress.js';
@@ -15,6 +14,7 @@ import type { ApiRequest } from './api-request.js';
 import { deleteContent } from './delete-content.js';
 import type { Endpoint } from './endpoint.js';
 import { hasReferrersApi } from './list-referrers.js';
+import { inListTurn } from './list-turn.js';
 import {
   descriptorFromBytes,
   descriptorFromHead,
@@ -55,8 +55,6 @@ export class ManifestClient {
   readonly #repository: string;
   readonly #name: string;
   readonly #pushed = new Map<Digest, Buffer>();
-  /** Lists of referrers under a tag are read and written back: one at a time, or one entry of two is lost. */
-  readonly #listTurns = new Semaphore(1);
 
   constructor(session: RegistrySession, registry: string, repository: string) {
     this.#session = session;
@@ -162,7 +160,8 @@ export class ManifestClient {
     verifyBytes(bytes, target, name);
     const kept = await putManifest(target, bytes, target.digest, this.#upload(name), call);
     const subject = kept ? undefined : subjectOf(bytes);
-    if (subject !== undefined) await this.#changeList(call, (place) => addReferrer(place, subject, target, bytes));
+    if (subject !== undefined)
+      await this.#changeList(subject, call, (place) => addReferrer(place, subject, target, bytes));
     this.#pushed.set(target.digest, bytes);
     for (const oldest of this.#pushed.keys()) {
       if (this.#pushed.size <= REMEMBERED_MANIFESTS) break;
@@ -199,7 +198,7 @@ export class ManifestClient {
     try {
       const list = this.#subject('referrers', `${this.#name}@${subject}`);
       if (!(await hasReferrersApi(this.#session, subject, list, call))) {
-        await this.#changeList(call, (place) => removeReferrer(place, subject, digest));
+        await this.#changeList(subject, call, (place) => removeReferrer(place, subject, digest));
       }
     } catch (error) {
       throwIfAborted(call.signal);
@@ -237,13 +236,8 @@ export class ManifestClient {
     return { session: this.#session, subject: this.#subject('upload', name) };
   }
 
-  async #changeList(call: CallOptions, change: (place: ReferrersPlace) => Promise<void>): Promise<void> {
-    const endTurn = await this.#listTurns.acquire(call.signal);
-    try {
-      await change(this.#referrers(call));
-    } finally {
-      endTurn();
-    }
+  #changeList(subject: Digest, call: CallOptions, change: (place: ReferrersPlace) => Promise<void>): Promise<void> {
+    return inListTurn(`${this.#name}@${subject}`, call.signal, () => change(this.#referrers(call)));
   }
 
   #referrers(call: CallOptions): ReferrersPlace {
