@@ -1,6 +1,7 @@
 /** The keys that credentials are kept under: hosts, compared exactly, and longer names below them. Pure. */
 import { RootfsError } from '../errors.js';
 import { credentialKey } from '../spec/reference.js';
+import { withoutUser } from '../spec/without-user.js';
 import type { CredentialScope } from './credentials.js';
 
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{1,5})?$/;
@@ -45,7 +46,7 @@ export function parseLoginKey(text: string): string {
   const host = slash < 0 ? key : key.slice(0, slash);
   const path = slash < 0 ? '' : key.slice(slash);
   if (key.length > 512 || !HOST.test(host) || !PATH.test(path)) {
-    const found = text.replace(/\/\/[^/]*@/, '//…@').slice(0, 200);
+    const found = withoutUser(text).slice(0, 200);
     throw new RootfsError(
       'ERR_OPTION_INVALID',
       `${JSON.stringify(found)} is not a registry; expected host[:port], as in registry.example:5000`,

@@ -2,6 +2,7 @@
 import type { CallOptions, Catalog } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { parseReference } from '../spec/reference.js';
+import { withoutUser } from '../spec/without-user.js';
 import { listNames } from './paged-list.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
@@ -61,11 +62,10 @@ function checkedHost(host: string): string {
   } catch {
     // told below, in words that fit a host
   }
-  // A URL may hold a password.
-  const shown = String(host).replace(/^(.*\/\/)?[^/]*@/, '$1…@');
+  const shown = withoutUser(String(host)).slice(0, 200);
   throw new RootfsError(
     'ERR_REFERENCE_INVALID',
-    `${JSON.stringify(shown.slice(0, 200))} is not a registry; expected a host with an optional port, as in localhost:5000 or ghcr.io`,
-    { detail: { host: shown.slice(0, 200) } },
+    `${JSON.stringify(shown)} is not a registry; expected a host with an optional port, as in localhost:5000 or ghcr.io`,
+    { detail: { host: shown } },
   );
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { printable } from '../../src/registry/answer-error.js';
+import { parseLoginKey } from '../../src/registry/credential-key.js';
 import { redirectTarget } from '../../src/registry/redirect.js';
 import { createRegistry } from '../../src/registry/registry.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
@@ -57,6 +58,14 @@ for (const host of ['', 'a b', 'localhost:5000/x', 'x'.repeat(10), 'http://x', '
       (error) => !JSON.stringify(error).includes('hunter2'),
       withPassword,
     );
+    // A login is asked for in the same words.
+    for (const text of [withPassword, withPassword.replace('hunter2', 'pass/hunter2@')]) {
+      assert.throws(
+        () => parseLoginKey(text),
+        (error) => !JSON.stringify(error).includes('hunter2'),
+        text,
+      );
+    }
   });
 }
 
