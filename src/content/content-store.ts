@@ -3,12 +3,13 @@
  *
  * It knows blobs, their labels and unfinished writes; it must not know what a blob is for.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { Closable } from '../io/close-after.js';
 import { tryLock } from '../io/lock.js';
+import { removeTree } from '../io/remove-tree.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { BlobDir, type BlobDirOptions } from './blob-dir.js';
 import { absentBlob, isAbsent, lookAt, openRegularFile } from './blob-file.js';
@@ -92,7 +93,7 @@ export class ContentStore {
       throw new RootfsError('ERR_BUSY', `${ref}: somebody writes this ingest; abort it there`, { detail: { ref } });
     }
     try {
-      await guarded(path, () => rm(path, { recursive: true, force: true }));
+      await guarded(path, async () => removeTree(path));
     } finally {
       await release();
     }

@@ -1,10 +1,10 @@
 /** Making a folder of files: a new one, or an empty one that is there and stays what it is. */
-import { readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { readdir, realpath, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { syncFolder } from './folder-sync.js';
-import { inPlaceOf, makeWorkingFolder, outputPlace, writeBeside } from './output-place.js';
+import { inPlaceOf, makeWorkingFolder, outputPlace, removeWhatCanBe, writeBeside } from './output-place.js';
 
 /** How a folder is filled. */
 export interface FillFolderOptions {
@@ -74,7 +74,7 @@ async function bringOut(from: string, to: string, last: string): Promise<void> {
       await rename(join(from, name), join(to, name));
     }
   } catch (error) {
-    for (const path of placed) await rm(path, { recursive: true, force: true }).catch(() => {});
+    for (const path of placed) removeWhatCanBe(path);
     throw error;
   }
 }

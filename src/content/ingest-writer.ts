@@ -1,13 +1,14 @@
 /** Writes one blob over as many processes as it takes: bytes are kept under a name of the caller's until they are whole. */
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { checkByteLimit } from '../io/limit.js';
 import { type ReleaseLock, tryLock } from '../io/lock.js';
 import { partError } from '../io/part-error.js';
+import { removeTree } from '../io/remove-tree.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import type { BlobDir } from './blob-dir.js';
 import { makeFolder } from './blob-file.js';
@@ -189,7 +190,7 @@ export class IngestWriter implements AsyncDisposable {
     this.#open = false;
     try {
       await this.#file.close();
-      if (remove) await rm(this.#path, { recursive: true, force: true });
+      if (remove) removeTree(this.#path);
     } catch (error) {
       throw wrapSystemError(error, this.#path);
     } finally {

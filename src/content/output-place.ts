@@ -1,12 +1,12 @@
 /** Where a file that is made goes: beside its place until it is whole, then into it. */
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, rename, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
+import { removeTree } from '../io/remove-tree.js';
 import { syncFolder } from './folder-sync.js';
 
 /** What an output path means. */
@@ -71,7 +71,7 @@ export async function writeBeside<T>(
     if (sync) await inSystem(folder, () => syncFolder(folder));
     return result;
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+    removeWhatCanBe(temporary);
     throw inPlaceOf(temporary, path, error);
   } finally {
     kept();
@@ -99,7 +99,7 @@ export async function makeWorkingFolder(parent?: string, advice?: string): Promi
   const path = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)), advice);
   const kept = keepTidy(path);
   const remove = async (): Promise<void> => {
-    await rm(path, { recursive: true, force: true }).catch(() => {});
+    removeWhatCanBe(path);
     kept();
   };
   return { path, remove };
@@ -149,7 +149,7 @@ function roomElsewhere(error: unknown): unknown {
 const unfinished = new Set<string>();
 
 function removeUnfinished(): void {
-  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
+  for (const path of unfinished) removeWhatCanBe(path);
 }
 
 /** @returns a function that says that nothing temporary is at `path` any more */
@@ -167,7 +167,16 @@ async function sweep(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     if (!name.startsWith(PREFIX)) continue;
     const mark = name.slice(PREFIX.length).split('-').slice(0, 3).join('-');
-    if (isMarkAlive(mark) === false) await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
+    if (isMarkAlive(mark) === false) removeWhatCanBe(join(folder, name));
+  }
+}
+
+/** Removes what a run that has failed anyway leaves: what stays costs space and nothing else. */
+export function removeWhatCanBe(path: string): void {
+  try {
+    removeTree(path);
+  } catch {
+    // The failure itself is what is told.
   }
 }
 

@@ -1,9 +1,10 @@
 /** Cleaning `ingest/`: what dead processes left there, and what nobody will continue. */
-import { lstat, readdir, rm } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { removeIfDead, tryLock } from '../io/lock.js';
 import { isMarkAlive } from '../io/process-mark.js';
+import { removeTree } from '../io/remove-tree.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { readRecord } from './blob-record.js';
 import { INGEST_DATA } from './ingest-state.js';
@@ -55,7 +56,7 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
     } else {
       const mark = TEMPORARY.exec(name)?.[1];
       const alive = mark === undefined ? undefined : isMarkAlive(mark);
-      if (alive === false || (alive === undefined && (await isOld(path)))) gone = await remove(path);
+      if (alive === false || (alive === undefined && (await isOld(path)))) gone = remove(path);
     }
     if (gone) removed.push(name);
   }
@@ -67,17 +68,19 @@ async function removeHeld(path: string, lock: string): Promise<boolean> {
   const release = await tryLock(lock).catch(() => undefined);
   if (release === undefined) return false;
   try {
-    return await remove(path);
+    return remove(path);
   } finally {
     await release();
   }
 }
 
-async function remove(path: string): Promise<boolean> {
-  return rm(path, { recursive: true, force: true }).then(
-    () => true,
-    () => false,
-  );
+function remove(path: string): boolean {
+  try {
+    removeTree(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the first of these that is there was last written seven days ago. */

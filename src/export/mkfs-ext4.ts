@@ -3,7 +3,7 @@
  *
  * This form knows the tree and two tools of e2fsprogs; it must not know the format beyond what it costs.
  */
-import { mkdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { mkdirSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import type { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
@@ -11,6 +11,7 @@ import { makeWorkingFolder, type WorkingFolder } from '../content/output-place.j
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { removeTree } from '../io/remove-tree.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
@@ -119,7 +120,7 @@ export async function writeExt4(
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, path);
   } finally {
-    if (content !== undefined) rmSync(content, { recursive: true, force: true });
+    if (content !== undefined) removeTree(content);
     await scratch?.remove();
   }
 }

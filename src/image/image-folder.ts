@@ -1,7 +1,7 @@
 /** The stages of a pull, one by one: an image into a folder, the folder into an archive, the folder away. */
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile, rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -16,6 +16,7 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import { removeTree } from '../io/remove-tree.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
 import { parseIndex } from '../spec/image-index.js';
@@ -131,9 +132,11 @@ export async function removeImageDir(folder: string): Promise<void> {
       detail: { path },
     });
   }
-  await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
+  try {
+    removeTree(path);
+  } catch (error) {
     throw wrapSystemError(error, path);
-  });
+  }
 }
 
 /** The files of an image's folder in the order of an archive: manifests, config, layers; then what else is there. */

@@ -1,6 +1,7 @@
 /** Removing what a failed run wrote, without ever leaving the directory that was asked for. */
-import { chmodSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import type { Directory } from './directory.js';
+import { chmodSync, readdirSync, realpathSync, rmdirSync, unlinkSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { Directory } from './directory.js';
 
 const MAX_TRIES = 20;
 
@@ -37,6 +38,28 @@ export function removeEntry(parent: Directory, name: string): void {
     if (changed === undefined) return;
   }
   throw changed;
+}
+
+/**
+ * Removes what has a path and everything below it, as `emptyDirectory` does. What is not there is success. Node's own
+ * `rm` goes by paths all the way down, and whoever may write there can lead it elsewhere: into what others own, where
+ * root cleans up in `/tmp`.
+ *
+ * @throws the system's error when something stays.
+ */
+export function removeTree(path: string): void {
+  let parent: Directory;
+  try {
+    parent = Directory.open(realpathSync(dirname(path)));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  try {
+    removeEntry(parent, Buffer.from(basename(path)).toString('latin1'));
+  } finally {
+    parent.close();
+  }
 }
 
 /** Removes what is no directory. Returns the system's refusal where it is one. */

@@ -1,0 +1,59 @@
+/** What dead processes left is removed, and nothing else: who may write beside it leads nobody elsewhere. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { makeWorkingFolder } from '../../src/content/output-place.js';
+import { canPinDirectories } from '../../src/io/directory.js';
+import { processMark } from '../../src/io/process-mark.js';
+import { tempDir } from '../support/temp-dir.js';
+
+/** Leftovers that are removed while the other process is at it; going by paths, the first few are enough to lose. */
+const ROUNDS = 8;
+
+/** As of a process that is no more: numbers end at 2^22. */
+function leftoverName(at: number): string {
+  return `.rootfs-kit-${processMark().split('-')[0]}-9999999-1-left${at}`;
+}
+
+test('leftovers are removed while their folders are swapped for links: nothing outside goes', {
+  skip: canPinDirectories() ? false : 'directories cannot be pinned here',
+}, async (t) => {
+  const folder = tempDir(t, 'swap');
+  const outside = join(folder, 'outside');
+  mkdirSync(outside);
+  const names = Array.from({ length: 20 }, (_, at) => `file${at}`);
+  for (const name of names) writeFileSync(join(outside, name), 'theirs');
+  const prepared = join(folder, 'prepared');
+  const swapper = fileURLToPath(new URL('../support/swapper.js', import.meta.url));
+  const child = spawn(process.execPath, [swapper, folder, outside]);
+  t.after(() => child.kill());
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  assert.equal((await lines.next()).value, 'ready');
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (let at = 0; at < 8; at += 1) {
+      mkdirSync(join(prepared, `d${at}`), { recursive: true });
+      for (const name of names) writeFileSync(join(prepared, `d${at}`, name), 'ours');
+    }
+    renameSync(prepared, join(folder, leftoverName(round)));
+    await (await makeWorkingFolder(folder)).remove();
+    assert.deepEqual(readdirSync(outside).sort(), [...names].sort(), `round ${round}`);
+  }
+  child.stdin.write('stop\n');
+  const swaps = Number((await lines.next()).value);
+  assert.ok(swaps >= ROUNDS, `only ${swaps} swaps`);
+});
+
+test('what a dead process left is gone, also where nobody may look into it', async (t) => {
+  const folder = tempDir(t);
+  const leftover = join(folder, leftoverName(0));
+  mkdirSync(join(leftover, 'closed'), { recursive: true });
+  writeFileSync(join(leftover, 'closed', 'file'), 'x');
+  mkdirSync(join(folder, '.rootfs-kit-somebody'));
+  await (await makeWorkingFolder(folder)).remove();
+  assert.equal(existsSync(leftover), false);
+  assert.deepEqual(readdirSync(folder), ['.rootfs-kit-somebody']);
+});
