@@ -4,6 +4,7 @@ import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
+import { REPLACE_OWN } from '../io/own-file.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 
 /** The file of an ingest that holds its bytes. */
@@ -51,7 +52,7 @@ export async function startIngest(
     const now = Date.now();
     makeFolders(path);
     await rm(join(path, INGEST_DATA), { force: true });
-    await writeFile(join(path, STATE), JSON.stringify({ ref, startedAt: now, expected }));
+    await writeFile(join(path, STATE), JSON.stringify({ ref, startedAt: now, expected }), { flag: REPLACE_OWN });
     return { ref, offset: 0, expected, startedAt: now, updatedAt: now };
   }
   const before = found.expected;

@@ -1,5 +1,5 @@
 /** What a store remembers of its mounts: `mounts/<id>.json`, one a mountpoint, so that nobody prunes layers in use. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
@@ -60,8 +60,8 @@ export function writeMountRecord(store: string, record: MountRecord): void {
   const folder = mountsFolder(store);
   makeFolders(folder);
   const path = join(folder, `${mountId(record.mountpoint)}.json`);
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, `${JSON.stringify(record)}\n`);
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  writeFileSync(temporary, `${JSON.stringify(record)}\n`, { flag: 'wx' });
   renameSync(temporary, path);
 }
 

@@ -10,6 +10,7 @@ import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
+import { REPLACE_OWN } from '../io/own-file.js';
 import { readChunks } from '../io/read-chunks.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -246,7 +247,9 @@ class FileSpool implements Spool {
   }
 
   async #noteGapless(bytes: number): Promise<void> {
-    if (this.#place.partial) await writeFile(gaplessPath(this.#place.path), `${bytes}\n`);
+    if (this.#place.partial) {
+      await writeFile(gaplessPath(this.#place.path), `${bytes}\n`, { flag: REPLACE_OWN });
+    }
   }
 
   async end(keep: boolean): Promise<void> {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type ContentInfo, ContentStore } from '../../src/content/content-store.js';
 import { readVerified } from '../../src/content/fetch-verified.js';
-import type { IngestStatus } from '../../src/content/ingest-state.js';
+import { type IngestStatus, ingestPath } from '../../src/content/ingest-state.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { describe } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -44,6 +44,17 @@ test('an ingest becomes a blob, and leaves nothing else', async (t) => {
   assert.deepEqual((await store.info(blob.digest)).labels, { from: 'here' });
   assert.deepEqual(readdirSync(store.blobs.ingestFolder), []);
   await assert.rejects(writer.write(head), { code: 'ERR_INTERNAL' });
+});
+
+test('a link that somebody planted where an ingest keeps its state is not written through', async (t) => {
+  const store = await opened(t);
+  const theirs = join(store.blobs.root, 'theirs');
+  writeFileSync(theirs, 'theirs');
+  const path = ingestPath(store.blobs.ingestFolder, 'layer-1');
+  mkdirSync(path, { recursive: true });
+  symlinkSync(theirs, join(path, 'state.json'));
+  await assert.rejects(store.ingest('layer-1', { expected: blob }), { code: 'ERR_FILESYSTEM' });
+  assert.equal(readFileSync(theirs, 'utf8'), 'theirs');
 });
 
 test('an ingest is resumed where it stopped, in this process and in another', async (t) => {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   bootId,
   listMounts,
   type MountRecord,
+  mountId,
   readMountRecord,
   removeMountRecord,
   writeMountRecord,
@@ -72,6 +73,17 @@ test('records are written, replaced, listed and forgotten; what cannot be read i
   removeMountRecord(store, '/nowhere');
   assert.equal(readMountRecord(store, '/nowhere'), undefined);
   assert.equal(readdirSync(join(store, 'mounts')).length, 4);
+});
+
+test('a link that somebody planted beside a record is not written through', (t) => {
+  const store = tempDir(t);
+  const theirs = join(store, 'theirs');
+  writeFileSync(theirs, 'theirs');
+  mkdirSync(join(store, 'mounts'));
+  symlinkSync(theirs, join(store, 'mounts', `${mountId('/a')}.json.${process.pid}.tmp`));
+  writeMountRecord(store, record('/a'));
+  assert.equal(readMountRecord(store, '/a')?.mountpoint, '/a');
+  assert.equal(readFileSync(theirs, 'utf8'), 'theirs');
 });
 
 test('a record of an earlier boot is no mount', (t) => {
