@@ -1,5 +1,5 @@
 /** Looking at a path that is to be a file before anything is fetched for it. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
 
@@ -32,12 +32,22 @@ export function requireFilePlace(option: string, path: string, folderIs: 'refuse
   throw new RootfsError('ERR_OPTION_INVALID', `${option} ${path}: a folder; name a file`, { detail: { path } });
 }
 
+/** Whether the system's answer is no last word: it is about users, and leaves out what capabilities allow others than root. */
+function mayMore(): boolean {
+  try {
+    return process.getuid?.() !== 0 && !/^CapEff:\s*0+$/m.test(readFileSync('/proc/self/status', 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
 /** The folder that a new file or folder at `path` is made in. @throws as `requireFilePlace` */
 export function requireWritable(option: string, path: string): void {
   const parent = dirname(path);
   try {
     accessSync(parent, constants.W_OK | constants.X_OK);
   } catch (error) {
+    if (systemErrorCode(error) === 'EACCES' && mayMore()) return;
     if (systemErrorCode(error) !== 'ENOENT') {
       throw wrapSystemError(error, `${option} ${path}`, 'ask for access, or choose another place');
     }

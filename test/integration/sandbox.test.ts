@@ -1,7 +1,7 @@
 /** The root file system runs: in a sandbox, as root and as an ordinary user. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeBundle } from '../../src/export/bundle.js';
@@ -114,6 +114,23 @@ test('root of a user namespace that /proc does not tell of: what cannot be kept 
     /owner 5:6 cannot be set here \(EINVAL\); a user namespace.*needs \/proc.*\[ERR_WOULD_LOSE\]/,
   );
   assert.equal(existsSync(join(folder, 'root')), false);
+});
+
+test('a user who may write anywhere by a capability is not refused beforehand', {
+  skip: outermost ? needs('setpriv') : 'needs root to hand on a capability',
+}, async (t) => {
+  const folder = tempDir(t);
+  chmodSync(folder, 0o755);
+  mkdirSync(join(folder, 'shut'), { mode: 0o755 });
+  await writeLayout(join(folder, 'layout'), { latest: image().build() });
+  const who = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
+  const may = ['--inh-caps', '+dac_override', '--ambient-caps', '+dac_override'];
+  const words = ['flatten', '-o', join(folder, 'shut', 'x.tar'), '--store', join(folder, 'shut', 'store')];
+  const run = spawnSync('setpriv', [...who, ...may, process.execPath, ROOTFS_BIN, ...words, `oci:${folder}/layout`], {
+    encoding: 'utf8',
+  });
+  assert.equal(run.status, 0, run.stderr);
+  assert.ok(existsSync(join(folder, 'shut', 'x.tar')));
 });
 
 test('root of a container, who lacks a capability, is told which', {
