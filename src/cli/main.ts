@@ -8,6 +8,7 @@ import { ExitCode, exitCodeOfSignal } from './exit-code.js';
 import { findCommand } from './find-command.js';
 import { GLOBAL_OPTIONS } from './options.js';
 import { printError } from './print-error.js';
+import { printableJson } from './printable.js';
 import { createProgress } from './progress/progress.js';
 import { readWords } from './read-words.js';
 import { writeStdout } from './write-stdout.js';
@@ -129,7 +130,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const context: Context = {
       signal: interrupt.signal,
       onProgress: progress.listen,
-      write: writeStdout,
+      write: json ? writeJson : writeStdout,
       endProgress,
       note: (line) => {
         if (!quiet) progress.note(line);
@@ -149,6 +150,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     for (const signal of STOPPING) process.removeListener(signal, stop);
     await stderrTaken();
   }
+}
+
+function writeJson(data: string | Uint8Array): Promise<void> {
+  return writeStdout(typeof data === 'string' ? printableJson(data) : data);
 }
 
 /** Resolves when the system has taken what was written to stderr: of a pipe that is full, Node keeps the rest, and loses it at the exit. */

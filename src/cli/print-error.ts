@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import { RootfsError } from '../index.js';
 import { ExitCode, exitCodeOf } from './exit-code.js';
-import { printable } from './printable.js';
+import { printable, printableJson } from './printable.js';
 
 /** How to tell it. */
 export interface PrintErrorOptions {
@@ -28,7 +28,7 @@ export function printError(error: unknown, options: PrintErrorOptions): number {
       cause: error,
     });
   const stack = options.debug ? inspect(error, { depth: 4 }) : undefined;
-  if (options.json) options.write(`${JSON.stringify({ error: { ...shown.toJSON(), stack } })}\n`);
+  if (options.json) options.write(`${printableJson(JSON.stringify({ error: { ...shown.toJSON(), stack } }))}\n`);
   else {
     const hint = known !== undefined ? '' : '; this is a defect of rootfs, --debug shows where';
     options.write(`rootfs: ${printable(shown.message)}${hint} [${shown.code}]\n`);

@@ -44,6 +44,13 @@ test('as JSON it is one value with code, message, detail and cause', () => {
   });
 });
 
+test('a terminal does not obey what an image put into JSON either', () => {
+  const message = 'layer \u009b2J\u202e\u2028 not found';
+  const { text } = told(new RootfsError('ERR_NOT_FOUND', message), { json: true });
+  assert.match(text, /layer \\u009b2J\\u202e\\u2028 not found/);
+  assert.equal(JSON.parse(text).error.message, message);
+});
+
 test('the stack comes with --debug, the cause with it', () => {
   const { text } = told(new RootfsError('ERR_NETWORK', 'no answer', { cause: new Error('reset by peer') }), {
     debug: true,

@@ -482,6 +482,9 @@ test('what an image says is not obeyed by a terminal', async () => {
   assert.equal(shown.code, 0);
   assert.match(shown.stdout, /Author {2,}\S+red/);
   assert.doesNotMatch(shown.stdout + shown.stderr, /[^\P{Cc}\n]|\u202e/u);
+  const json = await rootfs(['inspect', '--json', 'oci:evil'], { cwd: folder });
+  assert.doesNotMatch(json.stdout, /[^\P{Cc}\n]|\u202e/u);
+  assert.match(JSON.stringify(JSON.parse(json.stdout)), /\u009b.*\u202ered|\u202ered.*\u009b/);
 });
 
 test('a home that cannot be written: the way out is named', async (t) => {
