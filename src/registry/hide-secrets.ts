@@ -19,20 +19,80 @@ export function secretsOf(credential: Credential | undefined, shown?: string | u
   return secrets.filter((secret) => secret !== undefined && secret.length >= SHORTEST_SECRET) as string[];
 }
 
-/** A text without the secrets: as they are, as JSON writes them, as a form or a query does. */
+/** A text without the secrets, however they are written: as they are, with escapes of JSON, of URLs and forms, of HTML. */
 export function hideSecrets(text: string, secrets: readonly string[]): string {
-  const written = new Set(
-    secrets.flatMap((secret) => {
-      const form = new URLSearchParams({ x: secret }).toString().slice(2);
-      // An answer in JSON may quote JSON.
-      return [secret, inJson(secret), inJson(inJson(secret)), form, form.replaceAll('+', '%20')];
-    }),
-  );
   // The longest first: one may be a part of another.
-  const longestFirst = [...written].sort((a, b) => b.length - a.length);
-  return longestFirst.reduce((left, secret) => left.replaceAll(secret, '…'), text);
+  const longestFirst = [...new Set(secrets)].sort((a, b) => b.length - a.length);
+  return longestFirst.reduce((left, secret) => hideOne(left.replaceAll(secret, '…'), plain(secret).text), text);
 }
 
-function inJson(text: string): string {
-  return JSON.stringify(text).slice(1, -1);
+/** A text without its escapes, and where each of its characters stands in what it was made of. */
+interface PlainText {
+  readonly text: string;
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+}
+
+/** Escapes of all kinds. Encoders of JSON differ in what they escape (Go `&`, .NET `+`, PHP `/`); JSON may quote JSON. */
+const ESCAPE =
+  /\\+(?:u([0-9a-f]{4})|([bfnrt]))?|((?:%[0-9a-f]{2})+)|&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(amp|lt|gt|quot|apos));|\+/gi;
+const SHORT: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
+/** Hides what reads like a secret once both are without escapes: what a secret has of them goes as well. */
+function hideOne(text: string, secret: string): string {
+  if (secret.length < SHORTEST_SECRET) return text;
+  const read = plain(text);
+  let left = '';
+  let done = 0;
+  for (let at = read.text.indexOf(secret); at >= 0; at = read.text.indexOf(secret, at + secret.length)) {
+    left += `${text.slice(done, read.starts[at])}…`;
+    done = read.ends[at + secret.length - 1] ?? text.length;
+  }
+  return left + text.slice(done);
+}
+
+/** Twice: JSON may hold HTML. */
+function plain(text: string): PlainText {
+  const places = Array.from({ length: text.length }, (_, at) => at);
+  return unescaped(unescaped({ text, starts: places, ends: places.map((at) => at + 1) }));
+}
+
+function unescaped(given: PlainText): PlainText {
+  const starts: number[] = [];
+  const ends: number[] = [];
+  let text = '';
+  let start: number | undefined;
+  const add = (chars: string, from: number, to: number): void => {
+    // Backslashes alone say nothing: they belong to what follows.
+    start ??= given.starts[from] ?? 0;
+    for (let at = 0; at < chars.length; at += 1) {
+      starts.push(start);
+      ends.push(given.ends[to - 1] ?? 0);
+    }
+    text += chars;
+    if (chars !== '') start = undefined;
+  };
+  let done = 0;
+  const copyUntil = (end: number): void => {
+    for (; done < end; done += 1) add(given.text.charAt(done), done, done + 1);
+  };
+  for (const match of given.text.matchAll(ESCAPE)) {
+    copyUntil(match.index);
+    done = match.index + match[0].length;
+    add(meaningOf(match), match.index, done);
+  }
+  copyUntil(given.text.length);
+  return { text, starts, ends };
+}
+
+function meaningOf([whole, unit, short, url, decimal, hex, name]: RegExpMatchArray): string {
+  if (unit !== undefined) return String.fromCharCode(Number.parseInt(unit, 16));
+  if (short !== undefined) return SHORT[short.toLowerCase()] ?? '';
+  if (url !== undefined) return Buffer.from(url.replaceAll('%', ''), 'hex').toString();
+  const code = decimal ?? (hex === undefined ? undefined : `0x${hex}`);
+  if (code !== undefined) return Number(code) <= 0x10ffff ? String.fromCodePoint(Number(code)) : '';
+  if (name !== undefined) return NAMED[name.toLowerCase()] ?? '';
+  // In forms it is a blank.
+  return whole === '+' ? ' ' : '';
 }

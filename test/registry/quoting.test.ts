@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import { hideSecrets } from '../../src/registry/hide-secrets.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { parseJson } from '../../src/spec/parse-json.js';
 
@@ -70,6 +71,39 @@ for (const [name, ask, answer, code] of CASES) {
     });
   });
 }
+
+test('a secret is hidden however the other side writes it', () => {
+  const secret = `a&b<c>"d'/e+f\\g=h ü\tz`;
+  const go = JSON.stringify(secret).replace(/[&<>]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
+  const net = JSON.stringify(secret).replace(
+    /[&<>'+ü]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`,
+  );
+  const html = secret.replace(
+    /[&<>"']/g,
+    (char) => `&${{ '&': 'amp', '<': 'lt', '>': 'gt', '"': '#34', "'": '#x27' }[char]};`,
+  );
+  const form = `${new URLSearchParams({ x: secret })}`.slice(2);
+  for (const written of [
+    secret,
+    JSON.stringify(secret).slice(1, -1),
+    JSON.stringify(JSON.stringify(secret)).slice(3, -3),
+    go.slice(1, -1),
+    net.slice(1, -1),
+    JSON.stringify(secret).replaceAll('/', '\\/').slice(1, -1),
+    html,
+    form,
+    form.toLowerCase(),
+    form.replaceAll('+', '%20'),
+    encodeURIComponent(secret),
+  ]) {
+    assert.equal(hideSecrets(`"is ${written} wrong"`, [secret, 'other']), '"is … wrong"');
+  }
+  assert.equal(hideSecrets('tok/en and tok', ['tok', 'tok/en']), '… and …');
+  assert.equal(hideSecrets('nothing', []), 'nothing');
+  const large = 'x/'.repeat(20_000);
+  assert.equal(hideSecrets(`-${large}-`, [large]), '-…-');
+});
 
 test('an error of parseJson says where, and quotes nothing', () => {
   assert.deepEqual(parseJson('{"a":[1]}'), { a: [1] });
