@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher, Target } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
 import { type ErrorCode, RootfsError } from '../errors.js';
-import { eachUntilAborted, untilAborted } from '../io/abort.js';
+import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
 import { Semaphore } from '../io/concurrency.js';
 import { discard } from '../io/discard.js';
 import { withLock } from '../io/lock.js';
@@ -172,7 +172,7 @@ export class CachedContent {
         { signal },
       );
     } catch (error) {
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
       if (begun) throw error;
       return work();
     }

@@ -9,7 +9,7 @@ import { createGzip } from 'node:zlib';
 import type { CallOptions } from '../content/content.js';
 import { makeWorkingFolder } from '../content/output-place.js';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
-import { untilAborted } from '../io/abort.js';
+import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { verifyStream } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -60,7 +60,7 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
     await pipeline([source, ...through, sink], { signal });
   } catch (error) {
     await folder.remove();
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     throw systemErrorCode(error)?.startsWith('E') === true ? wrapSystemError(error, path) : error;
   }
   return {

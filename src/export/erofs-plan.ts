@@ -1,6 +1,7 @@
 /** The plan of an EROFS image: which inode stands where, and how its data is found. Reads no data, writes nothing. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } from '../rootfs/tree.js';
 import { cost, divideFile, type FileChunks } from './erofs-chunks.js';
@@ -72,7 +73,7 @@ export async function planErofs(input: PlanErofsInput): Promise<ErofsPlan> {
   for (const step of [planner.collect(), planner.place()]) {
     for (const _ of step) {
       await nextTurn();
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
     }
   }
   return planner.finish();

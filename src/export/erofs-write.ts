@@ -1,6 +1,7 @@
 /** Writes a planned EROFS image: inodes, then what they share, then data. */
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { throwIfAborted } from '../io/abort.js';
 import { type ProgressListener, report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
@@ -49,7 +50,6 @@ const PIECE_BYTES = 256 * 1024;
 
 /**
  * Writes the image to an open, empty file. @returns its length in bytes and its UUID
- *
  * @throws RootfsError `ERR_LAYER_INVALID`, what writing throws; the signal's reason
  */
 export async function writePlannedErofs(
@@ -118,7 +118,7 @@ class ErofsWriter {
   async #turn(inodes: number): Promise<void> {
     this.#turnBytes = 0;
     await nextTurn();
-    this.#input.signal?.throwIfAborted();
+    throwIfAborted(this.#input.signal);
     const { entries, dataBytes } = this.#input.tree;
     report(this.#input.onProgress, {
       type: 'entries:written',

@@ -1,6 +1,7 @@
 /** A tar that becomes a file: this thread writes what is small, while another one moves the large runs. */
 import { ftruncateSync, statfsSync, writeSync } from 'node:fs';
 import { uptime } from 'node:process';
+import { throwIfAborted } from '../io/abort.js';
 import { loadNative } from '../io/native.js';
 import { sendRangeAside } from '../io/send-range.js';
 import { readLayer } from './layer-files.js';
@@ -133,7 +134,7 @@ export class FileOutput implements TarOutput {
     for (let run = this.#runs.shift(); run !== undefined; run = this.#runs.shift()) {
       const { layer, position, length, into } = run;
       for (let done = 0; done < length; ) {
-        this.#signal?.throwIfAborted();
+        throwIfAborted(this.#signal);
         const atOnce = Math.min(length - done, this.#atOnce);
         const started = uptime();
         const moved = await this.#move(layer, position + done, atOnce, into + done);

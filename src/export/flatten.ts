@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
-import { streamReason } from '../io/abort.js';
+import { streamReason, throwIfAborted } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
@@ -79,7 +79,7 @@ async function* chunk(
         next = new TarChunk(Buffer.allocUnsafeSlow(CHUNK_BYTES));
         chunks += 1;
         if (chunks % CHUNKS_A_TURN === 0) await setImmediate();
-        signal?.throwIfAborted();
+        throwIfAborted(signal);
       }
     }
     if (next.length > 0) yield next.fill().subarray(0, next.length);

@@ -1,6 +1,7 @@
 /** A tree on disk for `mke2fs -d`: names, content and links; everything else is set in the image afterwards. */
 import { closeSync, ftruncateSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { throwIfAborted } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, MergedTree, TreeNode } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
@@ -23,7 +24,7 @@ export async function writeContentTree(
 ): Promise<void> {
   const files = openLayers(layers);
   try {
-    const copier = new DataCopier(files, () => signal?.throwIfAborted());
+    const copier = new DataCopier(files, () => throwIfAborted(signal));
     const first = new Map<Inode, Buffer>();
     const added = addedNames(tree);
     let count = 0;
@@ -37,7 +38,7 @@ export async function writeContentTree(
       count += 1;
       if (count % TURN !== 0) continue;
       await nextTurn();
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
     }
   } finally {
     closeLayers(files);

@@ -5,6 +5,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RootfsError, systemErrorCode } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { hasRoom } from './has-room.js';
 
 /** A tool, and the Debian package that has it. */
@@ -79,7 +80,7 @@ export async function runTool(
   } = {},
 ): Promise<ToolOutput> {
   const { input, signal } = options;
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   const child = spawn(tool.path, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C', ...options.env },
@@ -113,7 +114,7 @@ export async function runTool(
   try {
     const code = await ended;
     await feeding;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     if (broken !== undefined && !['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(systemErrorCode(broken) ?? '')) {
       throw broken;
     }

@@ -1,6 +1,7 @@
 /** Carries out a plan phase by phase, in worker threads where that pays. */
 import { setImmediate } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
+import { throwIfAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { workerEntry } from '../io/worker-entry.js';
 import { WorkerPool } from '../io/worker-pool.js';
@@ -41,7 +42,7 @@ export async function runPlan(plan: UnpackPlan, options: RunPlanOptions): Promis
       for (const batch of batches) {
         // One turn of the loop for each batch, so that an abort is heard and timers run.
         await setImmediate();
-        signal?.throwIfAborted();
+        throwIfAborted(signal);
         done(
           batch,
           writeBatch(batch, write, () => undefined),

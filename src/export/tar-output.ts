@@ -1,6 +1,7 @@
 /** Where a tar goes: an open file, pipe or socket that is written in order. `FileOutput` is the other output. */
 import { writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
+import { throwIfAborted } from '../io/abort.js';
 import { type Patience, patiently } from '../io/patiently.js';
 import { SEND_BYTES, sendRange } from '../io/send-range.js';
 import { readLayer } from './layer-files.js';
@@ -53,7 +54,7 @@ export class DirectOutput implements TarOutput {
       done += moved;
       if (moved > 0) {
         await setImmediate();
-        this.#patience.signal?.throwIfAborted();
+        throwIfAborted(this.#patience.signal);
         continue;
       }
       const piece = Math.min(length - done, CHUNK_BYTES);

@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 
 /** What checking an image needs to know. */
 export interface VerityRoot {
@@ -88,7 +89,7 @@ async function hashBlocks(
       out += digest.copy(digests, out);
     }
     await nextTurn();
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
   }
   return digests;
 }

@@ -1,5 +1,6 @@
 /** From the members of a tar to where the tar goes: small parts gathered, large ones copied from file to file. */
 import { setImmediate } from 'node:timers/promises';
+import { throwIfAborted } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { chooseMembers, type FlattenOptions } from './flatten-options.js';
@@ -38,7 +39,7 @@ export async function writeMembers(
         if (writer.written - turn < A_TURN_BYTES) continue;
         turn = writer.written;
         await setImmediate();
-        signal?.throwIfAborted();
+        throwIfAborted(signal);
       }
     }
     await writer.flush();

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readlink, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
 import { parseAuthDocument } from './auth-file.js';
 import { readOptionalFile } from './settings-file.js';
@@ -35,7 +36,7 @@ export async function updateAuthFile(
     for (let empty = folder; made !== undefined && empty.length >= made.length; empty = dirname(empty)) {
       await rmdir(empty).catch(() => {});
     }
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     throw wrapSystemError(error, path);
   }
 }

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
 import type { Subject } from './answer-error.js';
@@ -95,7 +96,7 @@ export class Authorizer {
       try {
         return await this.#answerBearer(target, place, bearer, shown, call);
       } catch (error) {
-        call.signal?.throwIfAborted();
+        throwIfAborted(call.signal);
         // A token server that is broken is no loss where the registry takes the password itself.
         const refused = error instanceof RegistryError && [401, 403, 429].includes(error.status);
         if (!canLogin || refused) throw error;
@@ -143,7 +144,7 @@ export class Authorizer {
     try {
       return (await this.credential(target, call)) === undefined;
     } catch {
-      call.signal?.throwIfAborted();
+      throwIfAborted(call.signal);
       return false;
     }
   }

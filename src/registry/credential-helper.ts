@@ -4,6 +4,7 @@
  * @see https://github.com/docker/docker-credential-helpers#development
  */
 import { RootfsError, systemErrorCode } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { Credential } from './credentials.js';
 
 /** How long a helper may take, in milliseconds; it may have to ask somebody. */
@@ -115,7 +116,7 @@ async function runHelper(name: string, action: string, input: string, options: H
   const { signal, timeoutMs = HELPER_TIMEOUT_MS } = options;
   // Most runs ask no helper; this part of Node is loaded for those that do.
   const { spawn } = await import('node:child_process');
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   return new Promise((resolve, reject) => {
     const child = spawn(`docker-credential-${name}`, [action], { stdio: ['pipe', 'pipe', 'ignore'], env: options.env });
     const chunks: Buffer[] = [];

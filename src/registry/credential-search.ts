@@ -6,6 +6,7 @@
  */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { type ProgressListener, report } from '../progress.js';
 import { credentialKey } from '../spec/reference.js';
 import {
@@ -73,7 +74,7 @@ export function createCredentialSearch(options: CredentialSearchOptions = {}): C
   const told = new Set<string>();
   return {
     async credential(scope: CredentialScope, call: CallOptions = {}): Promise<FoundCredential | undefined> {
-      call.signal?.throwIfAborted();
+      throwIfAborted(call.signal);
       const host = canonicalHost(scope.host);
       for (const given of options.explicit ?? []) {
         if (canonicalHost(given.host) === host)

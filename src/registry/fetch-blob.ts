@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { resolveRange } from '../content/blob-file.js';
 import type { FetchOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
-import { abortStream } from '../io/abort.js';
+import { abortStream, throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
@@ -67,7 +67,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   const { signal } = options;
   const own = new AbortController();
   const onAbort = (): void => own.abort(signal?.reason);
-  signal?.throwIfAborted();
+  throwIfAborted(signal);
   signal?.addEventListener('abort', onAbort, { once: true });
   const closed = (): void => {
     signal?.removeEventListener('abort', onAbort);

@@ -6,6 +6,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { CallOptions } from '../content/content.js';
 import { RegistryError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { checkStored, pushScopes, type UploadContext } from './upload-place.js';
 
@@ -30,7 +31,7 @@ export async function putManifest(
       if (!(error instanceof RegistryError) || !error.errors.some(({ code }) => code === 'MANIFEST_BLOB_UNKNOWN'))
         throw error;
       // A registry may need a moment to see blobs that somebody else pushes at the same time.
-      await setTimeout(pauseMs, undefined, { signal: call.signal }).catch(() => call.signal?.throwIfAborted());
+      await setTimeout(pauseMs, undefined, { signal: call.signal }).catch(() => throwIfAborted(call.signal));
     }
   }
   return putOnce(target, bytes, key, context, call);

@@ -4,6 +4,7 @@
  */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import { answerError, readRefusal } from './answer-error.js';
 import { type ApiRequest, apiUrl, type EndpointChoice, requestHeaders } from './api-request.js';
@@ -27,7 +28,6 @@ import { sendOverWire, type WireResponse } from './wire.js';
 
 /** What a certificate is refused with: its host speaks TLS. */
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO/;
-
 /** What plain http fails with at a port that hangs up on it. */
 const HUNG_UP = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
@@ -108,7 +108,7 @@ export class RegistrySession {
       try {
         return await attempt(endpoint);
       } catch (error) {
-        call.signal?.throwIfAborted();
+        throwIfAborted(call.signal);
         if (!(error instanceof RootfsError)) throw error;
         failures.push({ endpoint, error });
         if (error.code === 'ERR_TLS' && CERTIFICATE.test(String(error.detail['errno']))) {
@@ -241,7 +241,7 @@ export class RegistrySession {
       const root = await this.#roots.of(endpoint, call);
       return root === undefined ? undefined : await this.#authorizer.answer(target, root, shown, call);
     } catch (error) {
-      call.signal?.throwIfAborted();
+      throwIfAborted(call.signal);
       // Who has nobody to show loses nothing by the realm's refusal: what the registry said first is the answer.
       if (endpoint === undefined || refusal.status === 401 || !(await this.#authorizer.isNobody(target, call)))
         throw error;
