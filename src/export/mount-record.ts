@@ -6,6 +6,7 @@ import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { makeFolders } from '../io/make-folders.js';
 import { readMountTable } from '../io/mount-table.js';
+import { readOwn } from '../io/own-file.js';
 import type { Digest } from '../spec/digest.js';
 
 /** One mount of an image. */
@@ -104,7 +105,7 @@ export function listMounts(store: string): ListedMount[] {
 
 function readRecord(path: string): MountRecord | undefined {
   try {
-    const record = JSON.parse(readFileSync(path, 'utf8')) as MountRecord;
+    const record = JSON.parse(readOwn(path)) as MountRecord;
     const sound =
       record.version === 1 &&
       typeof record.mountpoint === 'string' &&

@@ -6,10 +6,11 @@
  * does not tell of threads (macOS), a thread that ended in a living process is told by its silence too, of five minutes.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { lstat, lutimes, unlink } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay } from './abort.js';
+import { readOwn } from './own-file.js';
 import { isMarkAlive, isThreadAlive, processMark, threadMark } from './process-mark.js';
 
 /** Gives a lock back; a second call does nothing, and a lock that was taken over meanwhile stays its new holder's. */
@@ -163,7 +164,7 @@ function readHolder(path: string): string | undefined {
     if (errno !== 'EINVAL') throw error;
   }
   try {
-    return readFileSync(path, 'utf8');
+    return readOwn(path);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -5,12 +5,12 @@
  * Network and work are apart: a transfer only fills the file, a worker never holds a connection. The file is also
  * what a later run continues from.
  */
-import { constants, fstatSync, ftruncateSync, readFileSync, unlinkSync } from 'node:fs';
+import { constants, fstatSync, ftruncateSync, unlinkSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
-import { REPLACE_OWN } from '../io/own-file.js';
+import { REPLACE_OWN, readOwn } from '../io/own-file.js';
 import { readChunks } from '../io/read-chunks.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -127,7 +127,7 @@ function usableBytes(fd: number, path: string, size: number): number {
 
 function readNote(path: string): string | undefined {
   try {
-    return readFileSync(gaplessPath(path), 'latin1');
+    return readOwn(gaplessPath(path));
   } catch {
     return undefined;
   }

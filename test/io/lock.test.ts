@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { tryLock, withLock } from '../../src/io/lock.js';
 import { isMarkAlive, isThreadAlive, processMark, threadMark } from '../../src/io/process-mark.js';
 import { doomedThread } from '../support/doomed-thread.js';
@@ -174,4 +175,14 @@ test('a lock is waited for by the real clock, also where tests have put a fake o
   await new Promise((turn) => setImmediate(turn));
   await release();
   assert.equal(await waiting, 'mine');
+});
+
+test('a pipe in the place of a lock holds nobody up', (t) => {
+  const path = join(tempDir(t), 'lock');
+  execFileSync('mkfifo', [path]);
+  const module = fileURLToPath(new URL('../../src/io/lock.js', import.meta.url));
+  const script = `const { tryLock } = await import(${JSON.stringify(module)}); console.log(await tryLock(${JSON.stringify(path)}));`;
+  const options = { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' } as const;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options);
+  assert.equal(stdout, 'undefined\n');
 });
