@@ -221,7 +221,9 @@ interface ReadLease {
 async function readLease(path: string, name: string): Promise<ReadLease | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return undefined;
-  const text = found.size > MAX_LEASE_BYTES ? '' : await readFile(path, 'utf8').catch(() => '');
+  // A pipe would be waited for.
+  const isRead = found.isFile() && found.size <= MAX_LEASE_BYTES;
+  const text = isRead ? await readFile(path, 'utf8').catch(() => '') : '';
   const id = name.replace(/\.json$/, '');
   const unknown: ReadLease = {
     info: {

@@ -1,7 +1,16 @@
 /** Leases: who uses what, and what becomes of those whose holder is gone. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LEASE_MS, listLeases, releaseLease, takeLease, withoutNewLeases } from '../../src/content/lease.js';
@@ -224,4 +233,22 @@ test('a mount is a lease on its layers as long as its machine runs', async (t) =
     found.map(({ id, purpose, digests, open }) => [id, purpose, digests, open]),
     [['mount-one', 'mount /mnt/app', [digest('a')], false]],
   );
+});
+
+test('a pipe among the leases is one of somebody unknown, and is not waited for', async (t) => {
+  const root = tempDir(t);
+  mkdirSync(join(root, 'leases'));
+  const pipe = join(root, 'leases', '0-0-0.json');
+  execFileSync('mkfifo', [pipe]);
+  let isWaitedFor = false;
+  const late = setTimeout(() => {
+    isWaitedFor = true;
+    closeSync(openSync(pipe, 'r+'));
+  }, 5_000);
+  assert.deepEqual(
+    (await listLeases(root)).map(({ purpose }) => purpose),
+    ['unknown'],
+  );
+  clearTimeout(late);
+  assert.equal(isWaitedFor, false);
 });
