@@ -15,6 +15,7 @@ import { type Digest, isDigest } from '../spec/digest.js';
 import { type ImageIndex, parseIndex } from '../spec/image-index.js';
 import { isConfigType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { CallOptions, HeldEntry, KeptName } from './content.js';
+import { choicesOf, nameOf, namesOf } from './entry-names.js';
 import { canonicalName, listNames } from './image-names.js';
 
 /** The most bytes of `index.json` that are read: 16 MiB, as many entries as an index may have. */
@@ -249,30 +250,6 @@ function isImage(entry: Descriptor): boolean {
   return artifactType === '' || isConfigType(artifactType);
 }
 
-/** What each entry can be asked for by: a name that several have says nothing. */
-function choicesOf(entries: readonly Descriptor[]): readonly string[] {
-  const names = namesOf(entries);
-  return entries.map((entry, at) => {
-    const name = names[at];
-    return name === undefined || isShared(names, name) ? `@${entry.digest}` : name;
-  });
-}
-
-/** Docker and containerd save `a:latest` and `b:latest` as two entries called `latest`: then their full names count. */
-function namesOf(entries: readonly Descriptor[]): readonly (string | undefined)[] {
-  const names = entries.map(nameOf);
-  const full = entries.map((entry) => entry.annotations?.[Annotation.containerdImageName]);
-  return names.map((name, at) => {
-    const whole = full[at];
-    if (name === undefined || whole === undefined || !isShared(names, name)) return name;
-    return names.every((other, index) => other !== name || full[index] === whole) ? name : whole;
-  });
-}
-
-function isShared(names: readonly (string | undefined)[], name: string): boolean {
-  return names.indexOf(name) !== names.lastIndexOf(name);
-}
-
 /** A name in full. A bare tag is none: `v1` must not be found as docker.io/library/v1. */
 function fullName(text: string): string | undefined {
   return /[/:@]/.test(text) ? canonicalName(text) : undefined;
@@ -285,8 +262,4 @@ function keptNameOf({ annotations = {} }: Descriptor): KeptName | undefined {
     if (full !== undefined) return { full, refName };
   }
   return undefined;
-}
-
-function nameOf(entry: Descriptor): string | undefined {
-  return entry.annotations?.[Annotation.refName] ?? entry.annotations?.[Annotation.containerdImageName];
 }
