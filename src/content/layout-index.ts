@@ -112,14 +112,14 @@ export class LayoutIndex {
     return names.size === 1 ? only : undefined;
   }
 
-  /** Whether an entry is this content, or an index among them lists it; see `resolve`. */
-  async lists(digest: Digest, read: ReadDocument, options: CallOptions): Promise<boolean> {
-    try {
-      return (await this.#byDigest(digest, read, options)).bytes === undefined;
-    } catch (error) {
-      if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return false;
-      throw error;
+  /** Which of this content is an entry, or listed by an index among them; see `resolve`. */
+  async listed(digests: ReadonlySet<Digest>, read: ReadDocument, options: CallOptions): Promise<ReadonlySet<Digest>> {
+    const found = new Set<Digest>();
+    for await (const entries of this.#lists(read, options)) {
+      for (const { digest } of entries) if (digests.has(digest)) found.add(digest);
+      if (found.size === digests.size) break;
     }
+    return found;
   }
 
   #named(reference: string): readonly Descriptor[] {
@@ -163,9 +163,18 @@ export class LayoutIndex {
   }
 
   async #byDigest(digest: Digest, read: ReadDocument, options: CallOptions): Promise<ResolvedEntry> {
-    const here = (entry: Descriptor): boolean => entry.digest === digest;
-    const own = this.#index.manifests.find(here);
-    if (own !== undefined) return { descriptor: own };
+    for await (const entries of this.#lists(read, options)) {
+      const found = entries.find((entry) => entry.digest === digest);
+      if (found !== undefined) return { descriptor: found };
+    }
+    const made = this.#madeIndex(digest);
+    if (made === undefined) throw this.#notFound(digest);
+    return made;
+  }
+
+  /** The entries, then what each index among them lists, and those below. */
+  async *#lists(read: ReadDocument, options: CallOptions): AsyncGenerator<readonly Descriptor[], void, undefined> {
+    yield this.#index.manifests;
     let level = this.#index.manifests.filter(isIndexEntry);
     const seen = new Set<Digest>();
     for (let depth = 0; depth < MAX_INDEX_DEPTH && level.length > 0; depth++) {
@@ -176,8 +185,7 @@ export class LayoutIndex {
         seen.add(entry.digest);
         try {
           const { manifests } = parseIndex(await read(entry, options), { subject: entry.digest });
-          const found = manifests.find(here);
-          if (found !== undefined) return { descriptor: found };
+          yield manifests;
           // Of a list of thousands, what may lead further is kept.
           const further = manifests.filter((one) => isIndexEntry(one) && !seen.has(one.digest));
           next.push(...distinctOf(further).slice(0, MAX_INDEXES - next.length));
@@ -191,9 +199,6 @@ export class LayoutIndex {
       }
       level = next;
     }
-    const made = this.#madeIndex(digest);
-    if (made === undefined) throw this.#notFound(digest);
-    return made;
   }
 
   /** An index that is made of the entries of one name: whoever was given its digest may ask by it. */

@@ -38,7 +38,7 @@ import { layoutReferrers } from './layout-referrers.js';
 import { refuseLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
 import { nameEntry } from './name-entry.js';
-import { removeImage } from './remove-image.js';
+import { removeImages } from './remove-image.js';
 import { requireReference } from './require-reference.js';
 
 /** Options of `OciLayout.open`. */
@@ -188,21 +188,25 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
    * of several entries goes with these.
    */
   async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
-    const digest = typeof target === 'string' ? target : target.digest;
-    requireVerifiable(digest);
+    await this.deleteAll([typeof target === 'string' ? target : target.digest], options);
+  }
+
+  /** Removes several, as `delete` does each; `index.json` is read and written once for all of them. */
+  async deleteAll(digests: readonly Digest[], options: CallOptions = {}): Promise<void> {
+    for (const digest of digests) requireVerifiable(digest);
     let gone: readonly Digest[] = [];
     await this.#change((entries) => {
-      const removal = removeImage(entries, digest, this.#made.get(digest));
+      const made = digests.flatMap((digest) => this.#made.get(digest) ?? []);
+      const removal = removeImages(entries, new Set(digests), made);
       gone = removal.gone;
       return gone.length === 0 ? entries : removal.left;
     }, options);
-    if (gone.length === 0) await this.#blobs.delete(digest);
-    for (const one of gone) {
-      const index = await this.#readIndex();
-      if (!(await index.lists(one, (nested, call) => readVerified(this, nested, call), options))) {
-        await this.#blobs.delete(one);
-      }
-    }
+    const named = new Set(gone);
+    for (const digest of digests) if (!named.has(digest)) await this.#blobs.delete(digest);
+    if (named.size === 0) return;
+    const index = await this.#readIndex();
+    const listed = await index.listed(named, (nested, call) => readVerified(this, nested, call), options);
+    for (const digest of gone) if (!listed.has(digest)) await this.#blobs.delete(digest);
   }
 
   protected override async locate(digest: Digest): Promise<Located | undefined> {

@@ -1,4 +1,4 @@
-/** What leaves the `index.json` of a layout with an image. */
+/** What leaves the `index.json` of a layout with images. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -11,16 +11,20 @@ export interface Removal {
 }
 
 /**
- * Takes an image out of the entries of a layout.
+ * Takes images out of the entries of a layout.
  *
- * @param made The index of that digest, where it is none of the layout's blobs but made of several entries: these go,
+ * @param made The indexes of those digests that are none of the layout's blobs but made of several entries: these go,
  *   and whatever else is called otherwise stays.
  * @throws RootfsError `ERR_MANIFEST_INVALID` for a `made` that is no index
  */
-export function removeImage(entries: readonly Descriptor[], digest: Digest, made: Uint8Array | undefined): Removal {
-  const members = made === undefined ? [] : parseIndex(made, { place: 'index', maxBytes: made.byteLength }).manifests;
+export function removeImages(
+  entries: readonly Descriptor[],
+  digests: ReadonlySet<Digest>,
+  made: readonly Uint8Array[],
+): Removal {
+  const members = made.flatMap((bytes) => parseIndex(bytes, { place: 'index', maxBytes: bytes.byteLength }).manifests);
   const goes = (entry: Descriptor): boolean =>
-    entry.digest === digest || members.some((member) => isDeepStrictEqual(member, entry));
+    digests.has(entry.digest) || members.some((member) => isDeepStrictEqual(member, entry));
   return {
     left: entries.filter((entry) => !goes(entry)),
     gone: [...new Set(entries.filter(goes).map((entry) => entry.digest))],

@@ -95,12 +95,14 @@ interface Candidate {
   isNeeded(): boolean;
   /** Bytes that go when it goes, as things stand. */
   bytes(): number;
-  remove(dryRun: boolean): Promise<void>;
+  /** Counts it as gone, and notes what is to be removed. */
+  give(): void;
 }
 
 class Room {
   readonly #options: PruneOptions;
   readonly #candidates: Candidate[] = [];
+  readonly #removals: ((call: CallOptions) => Promise<void>)[] = [];
   #total = 0;
 
   constructor(options: PruneOptions) {
@@ -109,6 +111,11 @@ class Room {
 
   add(candidate: Candidate): void {
     this.#candidates.push(candidate);
+  }
+
+  /** @param remove Removes, together, what candidates have given. */
+  onRemove(remove: (call: CallOptions) => Promise<void>): void {
+    this.#removals.push(remove);
   }
 
   count(bytes: number): void {
@@ -129,12 +136,13 @@ class Room {
         if (kind !== 'blob') protectedItems += 1;
         continue;
       }
-      throwIfAborted(signal);
       const bytes = candidate.bytes();
-      await candidate.remove(dryRun);
+      candidate.give();
       this.#total -= bytes;
       removed.push({ kind, digest, names, bytes });
     }
+    throwIfAborted(signal);
+    if (!dryRun) for (const remove of this.#removals) await remove({ signal });
     const freedBytes = removed.reduce((sum, { bytes }) => sum + bytes, 0);
     return { removed, freedBytes, keptBytes: this.#total, protectedItems };
   }
@@ -163,6 +171,13 @@ async function addImages(room: Room, folder: BlobFolder, leases: readonly LeaseI
   }
   const leaves = ({ present }: ImageContents): Digest[] =>
     [...present.keys()].filter((digest) => uses.get(digest) === 1 && !kept.has(digest));
+  const roots: Digest[] = [];
+  const blobs: Digest[] = [];
+  room.onRemove(async (call) => {
+    // One change of the layout's index: one for each image would cost their number squared.
+    if (roots.length > 0) await layout.deleteAll(roots, call);
+    await deleteBlobs(folder, blobs, call);
+  });
   for (const image of images) {
     room.add({
       kind: 'image',
@@ -172,12 +187,10 @@ async function addImages(room: Room, folder: BlobFolder, leases: readonly LeaseI
       isProtected: kept.has(image.digest),
       isNeeded: () => (uses.get(image.digest) ?? 0) > 1,
       bytes: () => leaves(image).reduce((sum, digest) => sum + (sizes.get(digest) ?? 0), 0),
-      async remove(dryRun) {
-        const going = leaves(image);
+      give() {
+        roots.push(image.digest);
+        for (const digest of leaves(image)) if (digest !== image.digest) blobs.push(digest);
         for (const digest of image.present.keys()) uses.set(digest, (uses.get(digest) ?? 1) - 1);
-        if (dryRun) return;
-        await layout.delete(image.digest);
-        for (const digest of going) if (digest !== image.digest) await folder.blobs.delete(digest);
       },
     });
   }
@@ -191,7 +204,7 @@ async function addImages(room: Room, folder: BlobFolder, leases: readonly LeaseI
       isProtected: kept.has(digest),
       isNeeded: () => false,
       bytes: () => size,
-      remove: async (dryRun) => (dryRun ? undefined : folder.blobs.delete(digest)),
+      give: () => void blobs.push(digest),
     });
   }
 }
@@ -199,6 +212,8 @@ async function addImages(room: Room, folder: BlobFolder, leases: readonly LeaseI
 async function addLayers(room: Room, folder: BlobFolder, leases: readonly LeaseInfo[]): Promise<void> {
   const since = oldest(leases);
   const kept = new Set(leases.flatMap(({ digests }) => digests));
+  const blobs: Digest[] = [];
+  room.onRemove((call) => deleteBlobs(folder, blobs, call));
   for await (const { digest, size, createdAt } of folder.walk()) {
     room.count(size);
     room.add({
@@ -209,9 +224,13 @@ async function addLayers(room: Room, folder: BlobFolder, leases: readonly LeaseI
       isProtected: kept.has(digest) || createdAt >= since,
       isNeeded: () => false,
       bytes: () => size,
-      remove: async (dryRun) => (dryRun ? undefined : folder.blobs.delete(digest)),
+      give: () => void blobs.push(digest),
     });
   }
+}
+
+async function deleteBlobs({ blobs }: BlobFolder, digests: readonly Digest[], call: CallOptions): Promise<void> {
+  for (const digest of digests) await blobs.delete(digest, call);
 }
 
 /** What came in from then on may belong to somebody who cannot name it yet. */

@@ -412,6 +412,24 @@ test('an index that was made of entries of several platforms is found by its dig
   }
 });
 
+test('several are deleted together: what an index that stays lists is kept, absent ones are no error', async (t) => {
+  const dir = tempDir(t);
+  const [one, other, third] = [
+    contractImage(),
+    image().configFields({ author: 'other' }).build(),
+    image().configFields({ author: 'third' }).build(),
+  ];
+  await writeLayout(dir, { list: index().add(one).build(), one, other, third });
+  const layout = await OciLayout.open(dir);
+  const digests = [one, other].map(({ descriptor }) => descriptor.digest);
+  await layout.deleteAll([...digests, A]);
+  const kept = await Promise.all([one, other, third].map(({ descriptor }) => layout.exists(descriptor)));
+  assert.deepEqual(kept, [true, false, true]);
+  const left: string[] = [];
+  for await (const tag of layout.tags()) left.push(tag);
+  assert.deepEqual(left, ['list', 'third']);
+});
+
 test('an image that an index here lists as well loses its names when it is deleted, and the index stays whole', async (t) => {
   const app = contractImage();
   const other = image()

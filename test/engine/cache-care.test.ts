@@ -164,6 +164,26 @@ test('prune --max-size: until it fits; 0 empties both, but for what is in use', 
   assert.deepEqual([left.images, left.imageBytes, left.layerBytes], [[], 0, 0]);
 });
 
+test('prune changes the index of the image cache once, however many images go', async (t) => {
+  const places = await filled(t, { first, second, third: app('third') });
+  const changes = [
+    t.mock.method(OciLayout.prototype, 'delete').mock,
+    t.mock.method(OciLayout.prototype, 'deleteAll').mock,
+  ];
+  await pruneCache({ ...places, maxSize: 0, dryRun: true });
+  assert.deepEqual(
+    changes.map((mock) => mock.callCount()),
+    [0, 0],
+  );
+  const { removed } = await pruneCache({ ...places, maxSize: 0 });
+  assert.equal(removed.filter(({ kind }) => kind === 'image').length, 3);
+  assert.deepEqual(
+    changes.map((mock) => mock.callCount()),
+    [0, 1],
+  );
+  assert.deepEqual(readdirSync(join(places.images, 'blobs', 'sha256')), []);
+});
+
 test('an open root file system keeps its layers; when it is closed they can go', async (t) => {
   const places = await filled(t, { first });
   const cache = await openImageCache({ folder: places.images });
