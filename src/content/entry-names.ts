@@ -1,6 +1,8 @@
 /** By which names the entries of a layout's `index.json` are found: pure, and in one pass, however many there are. */
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
+import type { KeptName } from './content.js';
+import { canonicalName } from './image-names.js';
 
 /** What an entry is called: `org.opencontainers.image.ref.name`, else containerd's full name. */
 export function nameOf(entry: Descriptor): string | undefined {
@@ -37,4 +39,19 @@ export function choicesOf(entries: readonly Descriptor[]): readonly string[] {
 
 function fullNameOf(entry: Descriptor): string | undefined {
   return entry.annotations?.[Annotation.containerdImageName];
+}
+
+/** A name in full. A bare tag is none: `v1` must not be found as docker.io/library/v1. */
+export function fullName(text: string): string | undefined {
+  return /[/:@]/.test(text) ? canonicalName(text) : undefined;
+}
+
+/** The full name that an entry states, its tag beside it. */
+export function keptNameOf({ annotations = {} }: Descriptor): KeptName | undefined {
+  const refName = annotations[Annotation.refName];
+  for (const name of [annotations[Annotation.containerdImageName], refName]) {
+    const full = name === undefined ? undefined : fullName(name);
+    if (full !== undefined) return { full, refName };
+  }
+  return undefined;
 }

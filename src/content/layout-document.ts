@@ -1,4 +1,6 @@
 /** The documents of a layout that no digest vouches for: `oci-layout` and `index.json`. */
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
 import { MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { followLink, isLink } from './linked-blobs.js';
@@ -31,4 +33,13 @@ export async function readLayoutDocument<T>(path: string, parse: (bytes: Buffer)
     `${path}: a link to a file that is no such document of a layout; build the layout again, or put the file itself there`,
     { detail: { path } },
   );
+}
+
+/** What a folder may be that is no layout: skopeo's form keeps a `version` beside its manifest. */
+export async function adviceFor(root: string, folder: string): Promise<string> {
+  const here = async (name: string): Promise<boolean> =>
+    (await lstat(join(root, name)).catch(() => undefined)) !== undefined;
+  return (await here('manifest.json')) && (await here('version'))
+    ? `try dir:${folder}`
+    : 'give a folder that holds one';
 }

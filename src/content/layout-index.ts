@@ -12,10 +12,10 @@ import { Annotation } from '../spec/annotations.js';
 import { isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
-import { type ImageIndex, parseIndex } from '../spec/image-index.js';
+import { type ImageIndex, MAX_INDEX_ENTRIES, parseIndex } from '../spec/image-index.js';
 import { isConfigType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { CallOptions, HeldEntry, KeptName } from './content.js';
-import { choicesOf, nameOf, namesOf } from './entry-names.js';
+import { choicesOf, fullName, keptNameOf, nameOf, namesOf } from './entry-names.js';
 import { canonicalName, listNames } from './image-names.js';
 
 /** The most bytes of `index.json` that are read: 16 MiB, as many entries as an index may have. */
@@ -43,16 +43,40 @@ export class LayoutIndex {
 
   /**
    * @param place What errors name: the layout's folder or archive.
+   * @param known What the bytes say, where that was checked already.
    * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LIMIT_EXCEEDED`
    */
-  constructor(bytes: Buffer, place: string) {
+  constructor(bytes: Buffer, place: string, known?: ImageIndex) {
     this.#bytes = bytes;
     this.#place = place;
-    this.#index = parseIndex(bytes, {
-      subject: `${place}: index.json`,
-      place: 'index',
-      maxBytes: MAX_LAYOUT_INDEX_BYTES,
-    });
+    this.#index = known ?? readIndex(bytes, place);
+  }
+
+  /** Whether these bytes are the ones that were read. */
+  isOf(bytes: Buffer): boolean {
+    return this.#bytes.equals(bytes);
+  }
+
+  /** The bytes that say it. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /**
+   * The same index with other entries. Those that it has are not read again: whoever names thousands of images one after
+   * the other has as many long lists.
+   *
+   * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LIMIT_EXCEEDED` (it would be too long to be read)
+   */
+  withEntries(entries: readonly Descriptor[]): LayoutIndex {
+    const held = new Set(this.#index.manifests);
+    const others = entries.filter((entry) => !held.has(entry));
+    const read = readIndex(bytesOf({ ...this.#index, manifests: others }), this.#place).manifests;
+    const checked = new Map(others.map((entry, at) => [entry, read[at] ?? entry]));
+    const index = { ...this.#index, manifests: entries.map((entry) => checked.get(entry) ?? entry) };
+    const bytes = bytesOf(index);
+    const fits = entries.length <= MAX_INDEX_ENTRIES && bytes.length <= MAX_LAYOUT_INDEX_BYTES;
+    return new LayoutIndex(bytes, this.#place, fits ? index : undefined);
   }
 
   /** The index as it was read. */
@@ -223,7 +247,7 @@ export class LayoutIndex {
   #asIndex(entries: readonly Descriptor[]): ResolvedEntry {
     const whole = entries.length === this.#index.manifests.length;
     const made = { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: entries };
-    const bytes = whole ? this.#bytes : Buffer.from(JSON.stringify(made));
+    const bytes = whole ? this.#bytes : bytesOf(made);
     const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     return { descriptor: { mediaType: MediaType.ociIndex, digest, size: bytes.length }, bytes };
   }
@@ -240,6 +264,14 @@ export class LayoutIndex {
   }
 }
 
+function readIndex(bytes: Buffer, place: string): ImageIndex {
+  return parseIndex(bytes, { subject: `${place}: index.json`, place: 'index', maxBytes: MAX_LAYOUT_INDEX_BYTES });
+}
+
+function bytesOf(index: object): Buffer {
+  return Buffer.from(JSON.stringify(index));
+}
+
 function distinctOf(entries: readonly Descriptor[]): readonly Descriptor[] {
   return [...new Map(entries.map((entry) => [entry.digest, entry])).values()];
 }
@@ -253,18 +285,4 @@ function isImage(entry: Descriptor): boolean {
   const { artifactType = '', mediaType } = entry;
   if (isAttestation(entry) || !(isManifestType(mediaType) || isIndexType(mediaType))) return false;
   return artifactType === '' || isConfigType(artifactType);
-}
-
-/** A name in full. A bare tag is none: `v1` must not be found as docker.io/library/v1. */
-function fullName(text: string): string | undefined {
-  return /[/:@]/.test(text) ? canonicalName(text) : undefined;
-}
-
-function keptNameOf({ annotations = {} }: Descriptor): KeptName | undefined {
-  const refName = annotations[Annotation.refName];
-  for (const name of [annotations[Annotation.containerdImageName], refName]) {
-    const full = name === undefined ? undefined : fullName(name);
-    if (full !== undefined) return { full, refName };
-  }
-  return undefined;
 }

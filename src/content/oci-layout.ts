@@ -32,7 +32,7 @@ import type {
 import { checkEntryName } from './entry-name.js';
 import { readVerified } from './fetch-verified.js';
 import { syncFolder } from './folder-sync.js';
-import { readLayoutDocument } from './layout-document.js';
+import { adviceFor, readLayoutDocument } from './layout-document.js';
 import { LayoutIndex } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { refuseLink } from './linked-blobs.js';
@@ -63,6 +63,8 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   readonly #places: BlobPlaces;
   readonly #sync: boolean;
   readonly #made = new Map<Digest, Buffer>();
+  /** The last reading of `index.json`: the same bytes are not parsed again. */
+  #last: LayoutIndex | undefined;
   /** Works that go on: see `#tidy`. */
   #working = 0;
 
@@ -220,8 +222,13 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
 
   async #readIndex(): Promise<LayoutIndex> {
     const path = join(this.place, 'index.json');
-    const index = await readLayoutDocument(path, (bytes) => new LayoutIndex(bytes, this.place));
-    if (index !== undefined) return index;
+    const index = await readLayoutDocument(path, (bytes) =>
+      this.#last?.isOf(bytes) === true ? this.#last : new LayoutIndex(bytes, this.place),
+    );
+    if (index !== undefined) {
+      this.#last = index;
+      return index;
+    }
     throw new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: index.json is missing; copy the image there again`, {
       detail: { path },
     });
@@ -231,8 +238,9 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   async #create(): Promise<void> {
     await this.#locked(async () => {
       const index = join(this.place, 'index.json');
-      if ((await lstat(index).catch(() => undefined)) === undefined) await this.#replace(index, EMPTY_INDEX);
-      await this.#replace(join(this.place, LAYOUT_FILE), { imageLayoutVersion: '1.0.0' });
+      if ((await lstat(index).catch(() => undefined)) === undefined)
+        await this.#replace(index, JSON.stringify(EMPTY_INDEX));
+      await this.#replace(join(this.place, LAYOUT_FILE), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
     }, {});
   }
 
@@ -241,9 +249,12 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     options: CallOptions,
   ): Promise<void> {
     await this.#locked(async () => {
-      const { value } = await this.#readIndex();
-      const manifests = change(value.manifests);
-      if (manifests !== value.manifests) await this.#replace(join(this.place, 'index.json'), { ...value, manifests });
+      const index = await this.#readIndex();
+      const entries = change(index.value.manifests);
+      if (entries === index.value.manifests) return;
+      const changed = index.withEntries(entries);
+      await this.#replace(join(this.place, 'index.json'), changed.bytes);
+      this.#last = changed;
     }, options);
   }
 
@@ -251,11 +262,11 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     await this.#tidy(() => withLock(join(this.place, 'index.json.lock'), work, options));
   }
 
-  async #replace(path: string, value: object): Promise<void> {
+  async #replace(path: string, content: string | Buffer): Promise<void> {
     const temporary = await this.#places.createTemporary();
     try {
       await closeAfter(temporary.file, async () => {
-        await temporary.file.writeFile(JSON.stringify(value));
+        await temporary.file.writeFile(content);
         await temporary.file.chmod(0o644);
         if (this.#sync) await temporary.file.sync();
       });
@@ -288,13 +299,4 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
       await rmdir(this.#blobs.ingestFolder).catch(() => {});
     });
   }
-}
-
-/** What a folder may be that is no layout: skopeo's form keeps a `version` beside its manifest. */
-async function adviceFor(root: string, folder: string): Promise<string> {
-  const here = async (name: string): Promise<boolean> =>
-    (await lstat(join(root, name)).catch(() => undefined)) !== undefined;
-  return (await here('manifest.json')) && (await here('version'))
-    ? `try dir:${folder}`
-    : 'give a folder that holds one';
 }

@@ -8,7 +8,7 @@ import { MAX_INDEXES } from '../../src/content/layout-index.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { writeArchive } from '../../src/image/write-archive.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { parseIndex } from '../../src/spec/image-index.js';
+import { MAX_INDEX_ENTRIES, parseIndex } from '../../src/spec/image-index.js';
 import { type BuiltImage, describe, image, index, writeLayout } from '../../src/testing/testing.js';
 import { collectWarnings } from '../support/collect-warnings.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -410,6 +410,34 @@ test('an index that was made of entries of several platforms is found by its dig
       assert.equal(copied.source.digest, digest, form);
     }
   }
+});
+
+test('index.json is parsed once, however many names are asked for and given, until its bytes are others', async (t) => {
+  const layout = await withEntries(t, [{ digest: A, ...named('first') }, named('second')]);
+  const target = contractImage().descriptor;
+  const parse = t.mock.method(JSON, 'parse').mock;
+  const indexes = (): number => parse.calls.filter(({ arguments: [text] }) => String(text).includes('"first"')).length;
+  for (let at = 0; at < 10; at++) {
+    await layout.tag(target, `v${at}`);
+    assert.equal((await layout.resolve(`v${at}`)).digest, target.digest);
+  }
+  assert.equal((await layout.resolve('first')).digest, A);
+  assert.equal(indexes(), 1);
+  const path = join(layout.place, 'index.json');
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(A, B));
+  assert.equal((await layout.resolve('first')).digest, B);
+  assert.equal(indexes(), 2);
+});
+
+test('an index that would have too many entries to be read again is not written', async (t) => {
+  const layout = await withEntries(
+    t,
+    Array.from({ length: MAX_INDEX_ENTRIES }, (_, at) => named(`v${at}`)),
+  );
+  const target = contractImage().descriptor;
+  await assert.rejects(layout.tag(target, 'more'), { code: 'ERR_LIMIT_EXCEEDED' });
+  await layout.tag(target, 'v7');
+  assert.equal((await (await OciLayout.open(layout.place)).resolve('v7')).digest, target.digest);
 });
 
 test('several are deleted together: what an index that stays lists is kept, absent ones are no error', async (t) => {
