@@ -36,6 +36,7 @@ export class Connections {
   readonly #settings: ConnectionSettings;
   readonly #known = new Map<string, Promise<Dispatcher>>();
   readonly #tlsNumbers = new Map<TlsSettings | undefined, number>();
+  readonly #tlsShapes = new Map<string | undefined, number>();
 
   constructor(settings: ConnectionSettings) {
     this.#settings = settings;
@@ -51,9 +52,7 @@ export class Connections {
     const { dispatcher } = this.#settings;
     if (dispatcher !== undefined) return dispatcher as Dispatcher;
     const proxy = proxyFor(url);
-    const number = this.#tlsNumbers.get(tls) ?? this.#tlsNumbers.size;
-    this.#tlsNumbers.set(tls, number);
-    const name = `${number} ${atOnce} ${url.protocol} ${proxy?.href ?? ''}`;
+    const name = `${this.#numberOf(tls)} ${atOnce} ${url.protocol} ${proxy?.href ?? ''}`;
     const known = await this.#known.get(name);
     if (known !== undefined && !isDestroyed(known)) return known;
     const limit = atOnce ? null : this.#settings.maxConnectionsPerHost;
@@ -61,6 +60,17 @@ export class Connections {
     this.#known.set(name, opened);
     opened.catch(() => this.#known.delete(name));
     return opened;
+  }
+
+  /** The same for equal settings: each of a thousand mirrors has its own, and all authorities are read for each number. */
+  #numberOf(tls: TlsSettings | undefined): number {
+    const known = this.#tlsNumbers.get(tls);
+    if (known !== undefined) return known;
+    const shape = JSON.stringify(tls);
+    const number = this.#tlsShapes.get(shape) ?? this.#tlsShapes.size;
+    this.#tlsShapes.set(shape, number);
+    this.#tlsNumbers.set(tls, number);
+    return number;
   }
 }
 
