@@ -1,7 +1,6 @@
 /** The plan of an EROFS image: which inode stands where, and how its data is found. Reads no data, writes nothing. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError } from '../errors.js';
-import { throwIfAborted } from '../io/abort.js';
+import { Turns } from '../io/turns.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } from '../rootfs/tree.js';
 import { cost, divideFile, type FileChunks } from './erofs-chunks.js';
@@ -59,8 +58,6 @@ export interface PlanErofsInput {
 /** Block size of an image that holds its files: what every kernel and every tool reads. */
 export const IMAGE_BLOCK = 4096;
 
-const TURN = 4096;
-
 /**
  * Plans an image.
  *
@@ -69,12 +66,9 @@ const TURN = 4096;
  */
 export async function planErofs(input: PlanErofsInput): Promise<ErofsPlan> {
   const planner = new Planner(input);
-  const { signal } = input;
+  const turns = new Turns(input.signal);
   for (const step of [planner.collect(), planner.place()]) {
-    for (const _ of step) {
-      await nextTurn();
-      throwIfAborted(signal);
-    }
+    for (const _ of step) if (turns.due()) await turns.take();
   }
   return planner.finish();
 }
@@ -103,7 +97,7 @@ class Planner {
     this.#blockSize = input.layersAsDevices ? TAR_BLOCK : IMAGE_BLOCK;
   }
 
-  /** Every inode once, a directory's entries side by side; yields now and then. */
+  /** Every inode once, a directory's entries side by side; yields after each entry: a directory may have a million. */
   *collect(): Generator<void, void, void> {
     const { root } = this.#input.tree;
     if (root.children === undefined) {
@@ -112,13 +106,12 @@ class Planner {
     this.#add(root, 0);
     for (let at = 0; at < this.#inodes.length; at += 1) {
       const { children } = this.#inodes.node(at);
-      if (children !== undefined) this.#enter(at, children);
-      if (at % TURN === TURN - 1) yield;
+      if (children !== undefined) yield* this.#enter(at, children);
     }
     this.#epoch = this.#times.commonest;
   }
 
-  #enter(directory: number, nodes: ReadonlyMap<string, TreeNode>): void {
+  *#enter(directory: number, nodes: ReadonlyMap<string, TreeNode>): Generator<void, void, void> {
     const names = directoryNames(nodes.keys());
     const children: number[] = [];
     let links = 2;
@@ -133,6 +126,7 @@ class Planner {
       if (known !== undefined) this.#inodes.addName(known);
       if (node.inode.type === 'directory') links += 1;
       children.push(known ?? this.#add(node, directory));
+      yield;
     }
     this.#inodes.setDirectory(directory, { ...packDirectory(names, this.#blockSize), children, links });
   }
@@ -174,7 +168,7 @@ class Planner {
     this.#losses.add('xattrs', nodePath(node));
   }
 
-  /** Gives each inode its place, in order; yields now and then. */
+  /** Gives each inode its place, in order; yields after each. */
   *place(): Generator<void, void, void> {
     if (this.#input.layersAsDevices) this.#devices = assignDevices(this.#inodes, this.#input.layers);
     this.#offset = SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES + DEVICE_SLOT_BYTES * this.#devices.layers.length;
@@ -182,7 +176,7 @@ class Planner {
       const planned = this.#inodes.at(at);
       this.#placeInode(planned, this.#attributes.get(at));
       this.#inodes.place(at, planned);
-      if (at % TURN === TURN - 1) yield;
+      yield;
     }
   }
 

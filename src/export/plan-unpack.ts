@@ -1,6 +1,7 @@
 /** Turns a merged tree into the plan of an unpack: who is written, with which owner and attributes, and what is lost. */
 import { RootfsError } from '../errors.js';
 import { isEntryName } from '../io/directory.js';
+import { Turns } from '../io/turns.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { mapId } from './id-map.js';
@@ -41,11 +42,17 @@ export type Marks = ReadonlyMap<TreeNode, readonly (readonly [name: string, valu
  * Plans an unpack. Reads no data and writes nothing.
  *
  * @throws RootfsError `ERR_LIMIT_EXCEEDED`, `ERR_LAYER_INVALID` (a name or a place in a tar that cannot be),
- *   `ERR_OPTION_INVALID` (an owner outside the id maps)
+ *   `ERR_OPTION_INVALID` (an owner outside the id maps); the signal's reason
  */
-export function planUnpack(input: PlanInput): PlannedUnpack {
-  return new Planner(input).plan();
+export async function planUnpack(input: PlanInput): Promise<PlannedUnpack> {
+  const planner = new Planner(input);
+  const turns = new Turns(input.options.signal);
+  for (const _ of planner.walk()) if (turns.due(true)) await turns.take();
+  return planner.finish();
 }
+
+/** Entries of one directory between two looks at the clock. */
+const TURN_ENTRIES = 1024;
 
 class Planner {
   readonly #input: PlanInput;
@@ -65,13 +72,18 @@ class Planner {
     this.#selected = selectNodes(input.tree, input.options);
   }
 
-  plan(): PlannedUnpack {
+  /** Plans all that is below the root; yields now and then. */
+  *walk(): Generator<void, void, void> {
     const { root } = this.#input.tree;
     if (root.inode.type !== 'directory' || root.children === undefined) {
       throw new RootfsError('ERR_LAYER_INVALID', `the root is a ${root.inode.type}; expected a directory`);
     }
-    this.#walk(root, [], 0);
-    const rootSegment = packSegment([], [this.#entry(root)]);
+    yield* this.#walk(root, [], 0);
+  }
+
+  /** The plan, once all was walked. */
+  finish(): PlannedUnpack {
+    const rootSegment = packSegment([], [this.#entry(this.#input.tree.root)]);
     for (const builder of [this.#contents, this.#links, this.#directories]) builder.flush();
     // Whoever gets a large batch last is waited for: the largest go first.
     const contents = this.#contents.batches.sort((a, b) => b.dataBytes - a.dataBytes);
@@ -91,7 +103,7 @@ class Planner {
   }
 
   /** Plans what is in a directory. */
-  #walk(node: TreeNode, path: readonly string[], pathBytes: number): void {
+  *#walk(node: TreeNode, path: readonly string[], pathBytes: number): Generator<void, void, void> {
     const contents: PlannedEntry[] = [];
     const links: PlannedEntry[] = [];
     const directories: PlannedEntry[] = [];
@@ -100,12 +112,13 @@ class Planner {
       const childBytes = pathBytes + (path.length === 0 ? 0 : 1) + child.name.length;
       this.#checkName(child, path.length, childBytes);
       if (child.inode.type === 'directory') {
-        this.#walk(child, [...path, child.name], childBytes);
+        yield* this.#walk(child, [...path, child.name], childBytes);
         directories.push(this.#entry(child));
       } else {
         const entry = this.#nonDirectory(child, path);
         (entry.type === 'link' ? links : contents).push(entry);
       }
+      if (this.#entries % TURN_ENTRIES === 0) yield;
     }
     contents.sort((a, b) => a.layer - b.layer || a.tarOffset - b.tarOffset);
     this.#contents.add(path, contents);

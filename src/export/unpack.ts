@@ -78,7 +78,7 @@ export async function unpackMarked(
   warmUnpackWorkers(tree, workers);
   const powers = readPowers();
   const native = loadNative() !== undefined;
-  const planned = planUnpack({ tree, layers, options, limits, powers, native, marks });
+  const planned = await planUnpack({ tree, layers, options, limits, powers, native, marks });
   refuseLosses(planned, powers, options);
   const open = openLayers(layers);
   try {

@@ -6,6 +6,7 @@ import { deviceTag, type ErofsOptions, writeErofs } from '../../src/export/erofs
 import { crc32c } from '../../src/export/erofs-crc32c.js';
 import { directoryNames, packDirectory } from '../../src/export/erofs-directory.js';
 import { readSuperblock } from '../../src/export/erofs-format.js';
+import { planErofs } from '../../src/export/erofs-plan.js';
 import { encodeXattr, XattrTable } from '../../src/export/erofs-xattrs.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import type { MergedTree } from '../../src/rootfs/tree.js';
@@ -13,6 +14,7 @@ import { digestOf } from '../../src/testing/built.js';
 import { randomImage } from '../../src/testing/testing.js';
 import { type HandEntry, handTree } from '../support/hand-tree.js';
 import { tempDir } from '../support/temp-dir.js';
+import { turnsDuring } from '../support/turns-during.js';
 
 test('the checksum is CRC-32C as EROFS has it: not inverted in the end', () => {
   assert.equal((crc32c(Buffer.from('123456789')) ^ 0xffffffff) >>> 0, 0xe3069283);
@@ -198,4 +200,17 @@ test('an empty tree and a tree of no layers are images too', async (t) => {
     assert.equal(readSuperblock(readFileSync(join(folder, data)))?.imageBytes, imageBytes);
   }
   assert.equal(deviceTag(digestOf(Buffer.from('x'), 'sha512')).length, 64);
+});
+
+test('others have their turn while one directory of many names is planned', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(
+    folder,
+    Array.from({ length: 3000 }, (_, at) => ({ path: `d/${at}`, xattrs: { 'user.a': String(at) } })),
+  );
+  const turns = await turnsDuring(t, () =>
+    planErofs({ tree, layers, layersAsDevices: false, allowLoss: false, maxSparseBytes: 0, signal: undefined }),
+  );
+  // Each inode is entered and placed.
+  assert.ok(turns >= 300, `${turns} turns`);
 });

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { planUnpack } from '../../src/export/plan-unpack.js';
+import { readPowers } from '../../src/export/powers.js';
+import { checkUnpackOptions } from '../../src/export/unpack-options.js';
+import { handTree } from '../support/hand-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+import { turnsDuring } from '../support/turns-during.js';
+
+test('others have their turn while many entries are planned, and an abort is heard', async (t) => {
+  const entries = Array.from({ length: 8000 }, (_, at) => ({ path: `d/${at}` }));
+  const { tree, layers } = handTree(tempDir(t), entries);
+  const limits = checkUnpackOptions({});
+  const input = { tree, layers, limits, powers: readPowers(), native: true, marks: undefined };
+  const turns = await turnsDuring(t, async () => {
+    const { plan } = await planUnpack({ ...input, options: {} });
+    assert.equal(plan.entries, 8001);
+  });
+  assert.ok(turns >= 7, `${turns} turns`);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  setImmediate(() => controller.abort(reason));
+  await turnsDuring(t, () =>
+    assert.rejects(planUnpack({ ...input, options: { signal: controller.signal } }), (error) => error === reason),
+  );
+});
