@@ -54,8 +54,8 @@ const EMPTY_INDEX = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.in
 
 /**
  * An OCI image layout on disk. Blobs come in as `BlobDir` promises; `index.json` is replaced as a whole, under a lock
- * that other programs do not know. Links are followed where something is read; nothing is written
- * through a folder that is one. Nothing is kept open between calls.
+ * that other programs do not know. Links are followed where something is read; nothing is written through a folder that
+ * is one. Nothing is kept open between calls.
  */
 export class OciLayout extends LocalSource implements Target, TagLister, EntryLister, NameKeeper, Referrers, Deleter {
   override readonly place: string;
@@ -206,8 +206,11 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     const named = new Set(gone);
     for (const digest of digests) if (!named.has(digest)) await this.#blobs.delete(digest);
     if (named.size === 0) return;
-    const index = await this.#readIndex();
-    const listed = await index.listed(named, (nested, call) => readVerified(this, nested, call), options);
+    const listed = await (await this.#readIndex()).listed(
+      named,
+      (nested, call) => readVerified(this, nested, call),
+      options,
+    );
     for (const digest of gone) if (!listed.has(digest)) await this.#blobs.delete(digest);
   }
 
@@ -222,13 +225,12 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
 
   async #readIndex(): Promise<LayoutIndex> {
     const path = join(this.place, 'index.json');
-    const index = await readLayoutDocument(path, (bytes) =>
-      this.#last?.isOf(bytes) === true ? this.#last : new LayoutIndex(bytes, this.place),
-    );
-    if (index !== undefined) {
-      this.#last = index;
-      return index;
-    }
+    const index = await readLayoutDocument(path, (bytes) => {
+      const known = this.#last?.isOf(bytes) === true ? this.#last : new LayoutIndex(bytes, this.place);
+      this.#last = known;
+      return known;
+    });
+    if (index !== undefined) return index;
     throw new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: index.json is missing; copy the image there again`, {
       detail: { path },
     });

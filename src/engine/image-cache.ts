@@ -281,15 +281,11 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     const place = (this.localStore as { readonly place?: unknown } | null)?.place;
     const where = typeof place === 'string' ? `the cache ${place}` : 'the cache';
     const detail = { ...(name === undefined ? {} : { reference: name }), subject };
-    return this.#pull === 'never'
-      ? new RootfsError('ERR_NOT_FOUND', `${subject}: not in ${where}; run once without --offline to fetch it`, {
-          detail,
-        })
-      : new RootfsError(
-          'ERR_NOT_FOUND',
-          `${subject}: not in ${where}, and nobody said which repository has it; resolve its image first`,
-          { detail },
-        );
+    const advice =
+      this.#pull === 'never'
+        ? '; run once without --offline to fetch it'
+        : ', and nobody said which repository has it; resolve its image first';
+    return new RootfsError('ERR_NOT_FOUND', `${subject}: not in ${where}${advice}`, { detail });
   }
 }
 
