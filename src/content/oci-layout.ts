@@ -33,7 +33,7 @@ import { checkEntryName } from './entry-name.js';
 import { readVerified } from './fetch-verified.js';
 import { syncFolder } from './folder-sync.js';
 import { adviceFor, readLayoutDocument } from './layout-document.js';
-import { LayoutIndex } from './layout-index.js';
+import { LayoutIndex, type ReadDocument } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { refuseLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
@@ -67,6 +67,8 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   #last: LayoutIndex | undefined;
   /** Works that go on: see `#tidy`. */
   #working = 0;
+
+  readonly #readDocument: ReadDocument = (target, call) => readVerified(this, target, call);
 
   private constructor(blobs: BlobDir, sync: boolean) {
     super();
@@ -122,11 +124,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     throwIfAborted(options.signal);
     requireReference(reference, this.place);
     const index = await this.#readIndex();
-    const { descriptor, bytes } = await index.resolve(
-      reference,
-      (nested, nestedOptions) => readVerified(this, nested, nestedOptions),
-      options,
-    );
+    const { descriptor, bytes } = await index.resolve(reference, this.#readDocument, options);
     if (bytes !== undefined) this.#made.set(descriptor.digest, bytes);
     return descriptor;
   }
@@ -206,11 +204,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     const named = new Set(gone);
     for (const digest of digests) if (!named.has(digest)) await this.#blobs.delete(digest);
     if (named.size === 0) return;
-    const listed = await (await this.#readIndex()).listed(
-      named,
-      (nested, call) => readVerified(this, nested, call),
-      options,
-    );
+    const listed = await (await this.#readIndex()).listed(named, this.#readDocument, options);
     for (const digest of gone) if (!listed.has(digest)) await this.#blobs.delete(digest);
   }
 
