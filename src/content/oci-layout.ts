@@ -148,8 +148,10 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     const made = this.#made.get(target.digest);
     // An index that is made of several entries is none of the blobs: a name of its own needs one.
     if (made !== undefined) await this.push({ ...target, size: made.length }, Readable.from([made]), options);
-    if (!(await this.exists(target, options))) throw absentBlob(target.digest, this.place);
-    await this.#change((entries) => nameEntry(entries, target, name), options);
+    await this.#change(async (index, replace) => {
+      if (!(await this.exists(target, options))) throw absentBlob(target.digest, this.place);
+      await replace(nameEntry(index.value.manifests, target, name));
+    }, options);
   }
 
   /** The names of the entries, each once, in their order. */
@@ -194,18 +196,13 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   /** Removes several, as `delete` does each; `index.json` is read and written once for all of them. */
   async deleteAll(digests: readonly Digest[], options: CallOptions = {}): Promise<void> {
     for (const digest of digests) requireVerifiable(digest);
-    let gone: readonly Digest[] = [];
-    await this.#change((entries) => {
+    await this.#change(async (index, replace) => {
       const made = digests.flatMap((digest) => this.#made.get(digest) ?? []);
-      const removal = removeImages(entries, new Set(digests), made);
-      gone = removal.gone;
-      return gone.length === 0 ? entries : removal.left;
+      const { left, gone } = removeImages(index.value.manifests, new Set(digests), made);
+      const changed = gone.length === 0 ? index : await replace(left);
+      const listed = await changed.listed(new Set(gone), this.#readDocument, options);
+      for (const digest of new Set([...digests, ...gone])) if (!listed.has(digest)) await this.#blobs.delete(digest);
     }, options);
-    const named = new Set(gone);
-    for (const digest of digests) if (!named.has(digest)) await this.#blobs.delete(digest);
-    if (named.size === 0) return;
-    const listed = await (await this.#readIndex()).listed(named, this.#readDocument, options);
-    for (const digest of gone) if (!listed.has(digest)) await this.#blobs.delete(digest);
   }
 
   protected override async locate(digest: Digest): Promise<Located | undefined> {
@@ -240,17 +237,19 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     }, {});
   }
 
+  /** Changes the entries while nobody else does. Blobs that go with them go meanwhile: else somebody could name one. */
   async #change(
-    change: (entries: readonly Descriptor[]) => readonly Descriptor[],
+    change: (index: LayoutIndex, replace: (entries: readonly Descriptor[]) => Promise<LayoutIndex>) => Promise<unknown>,
     options: CallOptions,
   ): Promise<void> {
     await this.#locked(async () => {
       const index = await this.#readIndex();
-      const entries = change(index.value.manifests);
-      if (entries === index.value.manifests) return;
-      const changed = index.withEntries(entries);
-      await this.#replace(join(this.place, 'index.json'), changed.bytes);
-      this.#last = changed;
+      await change(index, async (entries) => {
+        const changed = index.withEntries(entries);
+        await this.#replace(join(this.place, 'index.json'), changed.bytes);
+        this.#last = changed;
+        return changed;
+      });
     }, options);
   }
 
