@@ -3,7 +3,6 @@
  * nothing; of the file system it only asks what is there as it stands: a path that holds a colon, an archive whose
  * prefix was forgotten.
  */
-
 import { existsSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { checkEntryName } from './content/entry-name.js';

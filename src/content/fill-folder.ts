@@ -3,8 +3,9 @@ import { readdir, realpath, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import { syncFolder } from './folder-sync.js';
-import { inPlaceOf, makeWorkingFolder, outputPlace, removeWhatCanBe, writeBeside } from './output-place.js';
+import { inPlaceOf, makeWorkingFolder, outputPlace, writeBeside } from './output-place.js';
 
 /** How a folder is filled. */
 export interface FillFolderOptions {

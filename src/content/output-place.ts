@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
-import { removeTree } from '../io/remove-tree.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import { syncFolder } from './folder-sync.js';
 
 /** What an output path means. */
@@ -168,15 +168,6 @@ async function sweep(folder: string): Promise<void> {
     if (!name.startsWith(PREFIX)) continue;
     const mark = name.slice(PREFIX.length).split('-').slice(0, 3).join('-');
     if (isMarkAlive(mark) === false) removeWhatCanBe(join(folder, name));
-  }
-}
-
-/** Removes what a run that has failed anyway leaves: what stays costs space and nothing else. */
-export function removeWhatCanBe(path: string): void {
-  try {
-    removeTree(path);
-  } catch {
-    // The failure itself is what is told.
   }
 }
 

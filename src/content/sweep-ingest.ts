@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { removeIfDead, tryLock } from '../io/lock.js';
 import { isMarkAlive } from '../io/process-mark.js';
-import { removeTree } from '../io/remove-tree.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { readRecord } from './blob-record.js';
 import { INGEST_DATA } from './ingest-state.js';
@@ -56,7 +56,7 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
     } else {
       const mark = TEMPORARY.exec(name)?.[1];
       const alive = mark === undefined ? undefined : isMarkAlive(mark);
-      if (alive === false || (alive === undefined && (await isOld(path)))) gone = remove(path);
+      if (alive === false || (alive === undefined && (await isOld(path)))) gone = removeWhatCanBe(path);
     }
     if (gone) removed.push(name);
   }
@@ -68,18 +68,9 @@ async function removeHeld(path: string, lock: string): Promise<boolean> {
   const release = await tryLock(lock).catch(() => undefined);
   if (release === undefined) return false;
   try {
-    return remove(path);
+    return removeWhatCanBe(path);
   } finally {
     await release();
-  }
-}
-
-function remove(path: string): boolean {
-  try {
-    removeTree(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

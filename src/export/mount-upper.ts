@@ -1,9 +1,10 @@
 /** The folder for the changes of a writable mount: whether nobody else writes there, and making it. */
-import { mkdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
 import { readMountTable } from '../io/mount-table.js';
+import { removeTree } from '../io/remove-tree.js';
 import { likeRoot } from './like-root.js';
 import { listMounts } from './mount-record.js';
 import { realPlace } from './mountpoint.js';
@@ -63,13 +64,12 @@ function otherUser(folder: string): string | undefined {
 export function makeUpper(folder: string, root: string, undo: (() => void)[]): void {
   const [upper, work, fresh] = [join(folder, 'upper'), join(folder, 'work'), join(folder, 'upper.new')];
   // Overlayfs leaves a folder in `work`; what somebody else put into the others meanwhile is not ours to remove.
-  const made = (path: string): unknown =>
-    undo.push(() => (path === work ? rmSync(path, { recursive: true }) : rmdirSync(path)));
+  const made = (path: string): unknown => undo.push(() => (path === work ? removeTree(path) : rmdirSync(path)));
   try {
     makeFolders(work, { made });
     if (statSync(upper, { throwIfNoEntry: false })?.isDirectory() === true) return;
     // A run that was killed left it.
-    rmSync(fresh, { recursive: true, force: true });
+    removeTree(fresh);
     mkdirSync(fresh, { mode: 0o700 });
     made(fresh);
     likeRoot(fresh, root);

@@ -1,6 +1,6 @@
 /** What an abort looks like in this house: the caller's own reason, unchanged. */
 import type { Readable } from 'node:stream';
-import { RootfsError } from '../errors.js';
+import type { RootfsError } from '../errors.js';
 import { discard } from './discard.js';
 import { partError } from './part-error.js';
 
@@ -27,12 +27,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 function noSignal(signal: AbortSignal): RootfsError | undefined {
   const given = signal as Partial<AbortSignal> | null;
   if (typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function') return undefined;
-  const found = given === null ? 'null' : typeof given;
-  return new RootfsError(
-    'ERR_OPTION_INVALID',
-    `signal: expected an AbortSignal, found ${found}; give the signal of an AbortController, or leave it out`,
-    { detail: { option: 'signal', value: found } },
-  );
+  return partError('signal', 'an AbortSignal', signal, 'give the signal of an AbortController, or leave it out');
 }
 
 /**

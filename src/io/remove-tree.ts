@@ -62,6 +62,16 @@ export function removeTree(path: string): void {
   }
 }
 
+/** The same for what costs space and nothing else where it stays: nobody is told why. @returns whether it is gone */
+export function removeWhatCanBe(path: string): boolean {
+  try {
+    removeTree(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Removes what is no directory. Returns the system's refusal where it is one. */
 function unlink(parent: Directory, name: string): unknown {
   try {

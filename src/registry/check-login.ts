@@ -3,7 +3,7 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { parseLoginKey } from './credential-key.js';
 import type { Credential } from './credentials.js';
-import { isHtml } from './manifest-answer.js';
+import { isHtml, isPage } from './manifest-answer.js';
 import { machineOptions, type OpenRegistryOptions } from './open-repository.js';
 import { registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
@@ -40,9 +40,10 @@ export async function checkLogin(
         { method: 'GET', path: '', scopes: [], subject, accept: [200] },
         options,
       );
-      if (!isHtml(response.headers.get('content-type'))) return response.body.discard();
+      const type = response.headers.get('content-type');
+      if (!isHtml(type)) return response.body.discard();
       const body = await response.body.bytes({ bytes: MAX_ROOT_BODY, withinMs: response.timeoutMs }, host);
-      if (body.toString('latin1').trimStart().startsWith('<')) {
+      if (isPage(body, type)) {
         throw new RootfsError(
           'ERR_REGISTRY',
           `${host}: a web page answered, no registry; check the host, and whether a portal or proxy is in between`,

@@ -83,6 +83,15 @@ export function isHtml(contentType: string | undefined): boolean {
   return contentTypeOf(contentType) === 'text/html';
 }
 
+/** Whether an answer is a page, and not only called one. */
+export function isPage(bytes: Uint8Array, contentType: string | undefined): boolean {
+  return isHtml(contentType) && firstSign(bytes) === 0x3c;
+}
+
+function firstSign(bytes: Uint8Array): number | undefined {
+  return bytes.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
+}
+
 /** The error for a page, or nothing, that a portal or proxy put in a manifest's place; `undefined` for anything else. */
 export function noManifest(
   bytes: Uint8Array,
@@ -90,12 +99,11 @@ export function noManifest(
   name: string,
   host: string,
 ): RootfsError | undefined {
-  const first = bytes.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
-  const isPage = isHtml(contentType) && first === 0x3c;
-  if (!isPage && first !== undefined) return undefined;
+  const page = isPage(bytes, contentType);
+  if (!page && firstSign(bytes) !== undefined) return undefined;
   return new RootfsError(
     'ERR_REGISTRY',
-    `${name}: ${host} answered with ${isPage ? 'a web page' : 'nothing'} instead of a manifest; check the host, and whether a portal or proxy is in between`,
+    `${name}: ${host} answered with ${page ? 'a web page' : 'nothing'} instead of a manifest; check the host, and whether a portal or proxy is in between`,
     { detail: { host } },
   );
 }

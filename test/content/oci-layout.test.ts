@@ -479,23 +479,8 @@ test('an image that an index here lists as well loses its names when it is delet
   assert.equal(await layout.exists(other.descriptor), false);
 });
 
-test('an index that is made of entries is a blob once it has a name of its own', async (t) => {
-  const amd = contractImage();
-  const arm = image().platform('linux/arm64').build();
-  const dir = tempDir(t);
-  await writeLayout(dir, { v1: amd, v2: arm });
-  const manifests = [amd, arm].map(({ descriptor, platform }) => ({ ...descriptor, platform, ...named('v1') }));
-  writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
-  const layout = await OciLayout.open(dir);
-  const made = await layout.resolve('v1');
-  await layout.tag(made, 'all');
-  const again = await OciLayout.open(dir);
-  const found = await again.resolve('all');
-  assert.equal(found.digest, made.digest);
-  assert.equal(parseIndex(await readVerified(again, found)).manifests.length, 2);
-});
-
-test('an index that is made of entries goes with these, and what else they are called stays', async (t) => {
+/** A layout whose `v1` are two images for two platforms; the second is called `arm` as well. */
+async function twoOfOneName(t: TestContext) {
   const amd = contractImage();
   const arm = image().platform('linux/arm64').build();
   const dir = tempDir(t);
@@ -503,7 +488,42 @@ test('an index that is made of entries goes with these, and what else they are c
   const entries = [amd, arm].map(({ descriptor, platform }) => ({ ...descriptor, platform, ...named('v1') }));
   const manifests = [...entries, { ...arm.descriptor, ...named('arm') }];
   writeFileSync(join(dir, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
-  const layout = await OciLayout.open(dir);
+  return { layout: await OciLayout.open(dir), amd, arm };
+}
+
+test('what is deleted while it is named elsewhere has no name afterwards', async (t) => {
+  const app = contractImage();
+  const dir = tempDir(t);
+  for (let round = 0; round < 20; round++) {
+    await writeLayout(dir, { v1: app });
+    const [one, other] = [await OciLayout.open(dir), await OciLayout.open(dir)];
+    const naming = other.tag(app.descriptor, 'v2').then(
+      () => true,
+      (error) => {
+        assert.equal(error.code, 'ERR_NOT_FOUND');
+        return false;
+      },
+    );
+    const [isNamed] = await Promise.all([naming, one.delete(app.descriptor)]);
+    const left: string[] = [];
+    for await (const tag of other.tags()) left.push(tag);
+    // Whoever came first: a name without what it stands for is what must not be.
+    assert.ok(left.length === 0 || (await other.exists(app.descriptor)), `round ${round}: ${left}, ${isNamed}`);
+  }
+});
+
+test('an index that is made of entries is a blob once it has a name of its own', async (t) => {
+  const { layout } = await twoOfOneName(t);
+  const made = await layout.resolve('v1');
+  await layout.tag(made, 'all');
+  const again = await OciLayout.open(layout.place);
+  const found = await again.resolve('all');
+  assert.equal(found.digest, made.digest);
+  assert.equal(parseIndex(await readVerified(again, found)).manifests.length, 2);
+});
+
+test('an index that is made of entries goes with these, and what else they are called stays', async (t) => {
+  const { layout, amd, arm } = await twoOfOneName(t);
   await layout.delete(await layout.resolve('v1'));
   await assert.rejects(layout.resolve('v1'), { code: 'ERR_NOT_FOUND' });
   assert.equal((await layout.resolve('')).digest, arm.descriptor.digest);

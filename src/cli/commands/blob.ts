@@ -5,10 +5,11 @@ import {
   fetchManifest,
   fetchVerified,
   type OpenedSource,
+  type Platform,
   parseDigest,
   RootfsError,
 } from '../../index.js';
-import type { Arguments, Command, Context } from '../command.js';
+import type { Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 import { required } from '../options.js';
 
@@ -20,11 +21,10 @@ export const blob: Command = {
   run: async (args, context) => {
     const digest = required(args, 'digest', 'DIGEST');
     parseDigest(digest);
-    // A mistyped platform is told before a registry is asked.
-    platformOf(args);
+    const platform = platformOf(args);
     const opened = await openImageSource(args, context);
     try {
-      const target = (await blobsOf(opened, args, context)).find((one) => one.digest === digest);
+      const target = (await blobsOf(opened, platform, context)).find((one) => one.digest === digest);
       if (target === undefined) {
         throw new RootfsError(
           'ERR_NOT_FOUND',
@@ -42,9 +42,12 @@ export const blob: Command = {
 };
 
 /** Config and layers. What stands beside images, a signature or an SBOM, has its content in such blobs just as well. */
-async function blobsOf(opened: OpenedSource, args: Arguments, context: Context): Promise<readonly Descriptor[]> {
+async function blobsOf(
+  opened: OpenedSource,
+  platform: Platform | undefined,
+  context: Context,
+): Promise<readonly Descriptor[]> {
   const { signal, onProgress } = context;
-  const platform = platformOf(args);
   const named = ({ config, layers }: { config: Descriptor; layers: readonly Descriptor[] }) => [config, ...layers];
   try {
     const { manifest } = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
