@@ -14,7 +14,7 @@ export const MAX_INDEX_DEPTH = 8;
 /** The most indexes that are read inside one. */
 export const MAX_NESTED_INDEXES = 64;
 
-/** An entry of an index that is no index itself. */
+/** An entry of an index; an index itself only where it was not followed. */
 export interface IndexEntry {
   readonly descriptor: Descriptor;
   /** What the entry says it is for; absent where it does not say. */
@@ -35,7 +35,8 @@ export function ownEntries(index: ImageIndex): readonly IndexEntry[] {
 
 /**
  * The entries of an index, those of the indexes inside it in their place. Indexes inside that say a platform which
- * cannot serve `wanted` are not read; those that are missing from the source (a partial mirror) are passed over.
+ * cannot serve `wanted` are not read and stand for themselves; those that are missing from the source (a partial
+ * mirror) are passed over.
  *
  * @throws RootfsError `ERR_LIMIT_EXCEEDED` (`MAX_INDEX_DEPTH`, `MAX_NESTED_INDEXES`), and what reading throws
  */
@@ -49,11 +50,11 @@ export async function allEntries(
     const entries: IndexEntry[] = [];
     for (const entry of ownEntries(inner)) {
       const { descriptor, platform } = entry;
-      if (entry.attestation || !isIndexType(descriptor.mediaType)) {
+      const unfit = wanted !== undefined && platform !== undefined && rankPlatform(wanted, platform) === undefined;
+      if (entry.attestation || unfit || !isIndexType(descriptor.mediaType)) {
         entries.push(entry);
         continue;
       }
-      if (wanted !== undefined && platform !== undefined && rankPlatform(wanted, platform) === undefined) continue;
       if (seen.has(descriptor.digest)) continue;
       seen.add(descriptor.digest);
       if (depth > MAX_INDEX_DEPTH) throw limit(reader, `indexes lie over ${MAX_INDEX_DEPTH} deep in each other`);

@@ -5,7 +5,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import type { ImageConfig } from '../spec/image-config.js';
 import type { ImageIndex } from '../spec/image-index.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
-import { isConfigType, isManifestType, isSchema1Type } from '../spec/media-types.js';
+import { isConfigType, isIndexType, isManifestType, isSchema1Type } from '../spec/media-types.js';
 import { formatPlatform, isUnknownPlatform, type Platform, platformOf } from '../spec/platform.js';
 import { isExactRank, rankPlatform } from '../spec/rank-platform.js';
 import type { DocumentReader } from './document-reader.js';
@@ -129,7 +129,9 @@ function nothingFound(
   entries: readonly IndexEntry[],
   { platforms, artifacts }: Probed,
 ): RootfsError {
-  const told = entries.filter(isImage).flatMap(({ platform }) => (platform === undefined ? [] : [platform]));
+  const told = entries
+    .filter((entry) => isImage(entry) || (!entry.attestation && isIndexType(entry.descriptor.mediaType)))
+    .flatMap(({ platform }) => platform ?? []);
   const offered = [...new Set([...told, ...platforms].map(formatPlatform))];
   const want = formatPlatform(wanted);
   const detail = { image: name, platform: want, platforms: offered };

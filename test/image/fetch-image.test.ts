@@ -126,6 +126,13 @@ test('what does not match is an error that lists what there is', async () => {
     /^app: no image for linux\/s390x; the index offers linux\/amd64, linux\/arm64, windows\(10\.0\.17763\.1\)\/amd64; /,
   );
   assert.deepEqual(error.detail['platforms'], ['linux/amd64', 'linux/arm64', 'windows(10.0.17763.1)/amd64']);
+  const inner = new DocumentSource();
+  const labelled = { ...inner.index([inner.image(AMD64, 1, { platform: AMD64 })]), platform: AMD64 };
+  await fails(
+    fetchImage(inner.name('x', inner.index([labelled])), 'x', { platform: 'linux/s390x' }),
+    'ERR_PLATFORM_NOT_FOUND',
+    /^x: no image for linux\/s390x; the index offers linux\/amd64; /,
+  );
   const empty = new DocumentSource();
   await fails(fetchImage(empty.name('x', empty.index([])), 'x'), 'ERR_PLATFORM_NOT_FOUND', /the index is empty; ask/);
 });
