@@ -57,6 +57,11 @@ export class EndpointList {
     return [...usable.filter((endpoint) => !isDown(endpoint)), ...usable.filter(isDown)];
   }
 
+  /** Of the endpoints that `usable` told last: the one that comes last in the files, whichever is down. */
+  last(capability: EndpointCapability, reference?: string | undefined): Endpoint | undefined {
+    return this.#known.get(reference)?.findLast(({ capabilities }) => capabilities.includes(capability));
+  }
+
   /** Notes that an endpoint could not be reached: for a while it is asked last. */
   unreachable({ baseUrl }: Endpoint): void {
     this.#downUntil.set(baseUrl, Date.now() + DOWN_MS);

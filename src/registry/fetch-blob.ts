@@ -54,7 +54,7 @@ const MAX_WRONG_RANGES = 1;
 const RANGE_REFUSALS = new Set([400, 403, 405, 416, 501]);
 
 /**
- * Opens a blob, or the range of it that `options` ask for. Where no endpoint has it, the descriptor's own `urls` are
+ * Opens a blob, or the range of it that `options` ask for. Where no endpoint gives it, the descriptor's own `urls` are
  * asked, as nobody. Where ranges are refused, a range without an end is read out of the whole blob.
  *
  * @throws RootfsError `ERR_RANGE_INVALID` for a range outside the blob, and where other ranges come than asked; else as
@@ -140,11 +140,13 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
           refusesRange = true;
           continue;
         }
-        const urls = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND' ? foreignUrls(target) : [];
+        const isAbsent = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
+        const isRefused = error instanceof RegistryError && !(ranged && isRangeRefusal(error));
+        const urls = isAbsent || isRefused ? foreignUrls(target) : [];
         if (urls.length === 0) throw error;
         const found = await firstOf(urls, (url) => openAt(foreignEndpoint(url), offset, url));
         if ('body' in found) return found;
-        await budget.next(found.error);
+        await budget.next(isAbsent ? found.error : error);
       }
     }
   };

@@ -124,7 +124,7 @@ export class RegistrySession {
         }
       }
     }
-    throw combineFailures(failures);
+    throw combineFailures(failures, this.#endpoints.last(capability, reference));
   }
 
   /** Whether plain http would go to a host that has shown that it speaks TLS: whoever breaks that must not gain by it. */

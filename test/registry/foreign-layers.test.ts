@@ -69,6 +69,23 @@ test('the registry is asked first, then the URLs in order, as nobody', async (t)
   assert.equal(seen[0]?.headers['x-key'], undefined);
 });
 
+test('a registry that gives nothing but refusals is one that does not have it; where the URLs fail too, it has the word', async (t) => {
+  const { url, seen } = await serveLayer(t, false);
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  const repository = createRepository(`${registry.host}/app`, { retry: 0, timeoutMs: 500 });
+  for (const [status, code] of [
+    [403, 'ERR_DENIED'],
+    [500, 'ERR_REGISTRY'],
+  ] as const) {
+    registry.clearFaults();
+    registry.fault({ on: 'blob', do: 'answer', status });
+    assert.deepEqual(await read(repository, { ...big.descriptor, urls: [url] }), big.blob);
+    await assert.rejects(read(repository, { ...big.descriptor, urls: ['http://127.0.0.1:1/'] }), { code });
+  }
+  assert.equal(seen.length, 2);
+});
+
 test('a broken connection goes on there by Range', async (t) => {
   const { repository, url, seen } = await serve(t, true);
   assert.deepEqual(await read(repository, { ...big.descriptor, urls: [url] }), big.blob);

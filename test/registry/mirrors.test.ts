@@ -143,6 +143,25 @@ test('when all fail, the registry has the last word and the mirrors stand in the
   });
 });
 
+test('where the registry itself has another host, what the files name last has the last word, also behind one that is down', async (t) => {
+  const { mirror, registry } = await pair(
+    t,
+    { faults: [{ on: 'any', do: 'answer', status: 500 }] },
+    {},
+    { faults: [{ on: 'blob', do: 'answer', status: 404 }] },
+  );
+  registry.add('cache/app', 'v1', built);
+  const repository = createRepository('registry.example/app', {
+    endpoints: {
+      endpoints: async () => [mirror, registry].map(({ url }) => endpointOf(url, 'cache/app', 'registry.example')),
+    },
+    retry: 1,
+  });
+  await repository.resolve('v1');
+  await assert.rejects(repository.fetch(big.descriptor), { code: 'ERR_NOT_FOUND' });
+  assert.equal(registry.log.of('blob').length, 1, 'the registry said so: nobody is asked again');
+});
+
 test('each endpoint gets its own credentials and headers, never another one', async (t) => {
   const asked: string[] = [];
   const credentials: CredentialProvider = {
