@@ -45,7 +45,12 @@ export function checkImageCacheOptions(options: ImageCacheOptions): void {
   oneOf('pull', pull, ['missing', 'always', 'never']);
   oneOf('fill', fill, ['image', 'content']);
   if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64) throw invalid('jobs', jobs, 'a whole number from 1 to 64');
-  if (localStore === undefined) throw invalid('localStore', localStore, 'a store, or null to keep nothing');
+  if (localStore === undefined)
+    throw invalid(
+      'localStore',
+      localStore,
+      'a store, null to keep nothing, or open the default one with openImageCache',
+    );
 }
 
 function oneOf(name: string, value: string, allowed: readonly string[]): void {

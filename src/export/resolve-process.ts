@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { RootfsError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { partError } from '../io/part-error.js';
-import type { LayerTar } from '../rootfs/merge.js';
+import { type LayerTar, layersOf } from '../rootfs/merge.js';
 import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { readTreeFile } from './read-file.js';
@@ -44,7 +44,7 @@ const MAX_ACCOUNTS_BYTES = 8 * 1024 * 1024;
  * Works out what a container of the image runs. Users and groups are looked up in the image's own `/etc/passwd` and
  * `/etc/group`, read through the tree: symbolic links never lead out of it.
  *
- * @param layers What the tree was made from, base first.
+ * @param layers What the tree was made from, base first; absent: what `mergeLayers` was given.
  * @throws RootfsError `ERR_CONFIG_INVALID` (no command; a user id out of range), `ERR_NOT_FOUND` (a user or group that
  *   the image does not know), `ERR_OPTION_INVALID`, `ERR_LIMIT_EXCEEDED` (accounts of more than 8 MiB)
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/conversion.md
@@ -52,13 +52,14 @@ const MAX_ACCOUNTS_BYTES = 8 * 1024 * 1024;
 export function resolveProcess(
   image: Pick<Image, 'config'>,
   tree: MergedTree,
-  layers: readonly LayerTar[],
+  layers?: readonly LayerTar[] | undefined,
   options: ProcessOptions = {},
 ): ResolvedProcess {
   checkTexts(options);
   if (image?.config?.value === undefined) throw partError('image', 'an image', image, 'await fetchImage for one');
   requireTree(tree);
-  requireLayers(layers);
+  const tars = (layers ?? layersOf(tree)) as readonly LayerTar[];
+  requireLayers(tars);
   const config = image.config.value.config ?? {};
   const entrypoint = options.entrypoint ?? config.Entrypoint ?? [];
   const args = options.args ?? (options.entrypoint === undefined ? (config.Cmd ?? []) : []);
@@ -67,7 +68,7 @@ export function resolveProcess(
     throw new RootfsError('ERR_CONFIG_INVALID', 'no command specified: the image names none; give one (args)');
   }
   const accounts = (name: string): string | undefined =>
-    readTreeFile(tree, layers, `etc/${name}`, MAX_ACCOUNTS_BYTES)?.toString();
+    readTreeFile(tree, tars, `etc/${name}`, MAX_ACCOUNTS_BYTES)?.toString();
   const spec = options.user ?? config.User ?? '';
   const { uid, gid, additionalGids, home } = resolveUser(spec, accounts('passwd'), accounts('group'));
   const env = mergeEnv([`PATH=${DEFAULT_PATH}`, `HOME=${home}`], config.Env ?? [], options.env ?? []);

@@ -24,6 +24,13 @@ export interface LayerTar {
   readonly tarBytes: number;
 }
 
+const mergedFrom = new WeakMap<MergedTree, readonly LayerTar[]>();
+
+/** What `mergeLayers` made a tree from; `undefined` for one that came about otherwise. */
+export function layersOf(tree: MergedTree): readonly LayerTar[] | undefined {
+  return mergedFrom.get(tree);
+}
+
 /** What `mergeLayers` takes besides the layers. */
 export interface MergeOptions extends Partial<MergeLimits> {
   readonly signal?: AbortSignal | undefined;
@@ -78,5 +85,11 @@ export async function mergeLayers(layers: readonly LayerTar[], options: MergeOpt
     }
   }
   const { root, entries, inodes, dataBytes } = tree;
-  return { root, entries, inodes, dataBytes, layers: layers.length, hidden: tree.hidden };
+  const merged = { root, entries, inodes, dataBytes, layers: layers.length, hidden: tree.hidden };
+  // Not the layers themselves: a tree does not keep their open files.
+  mergedFrom.set(
+    merged,
+    layers.map(({ path, tarBytes }) => ({ path, tarBytes })),
+  );
+  return merged;
 }

@@ -54,6 +54,17 @@ for (const [spec, uid, gid, groups, home] of users) {
   });
 }
 
+test('the layers need not be given again for a tree that mergeLayers made', async (t) => {
+  const base = new LayerBuilder().file('etc/passwd', passwd).file('etc/group', group);
+  const { tree } = await mergeBuilt(tempDir(t), base);
+  const found = resolveProcess(configImage({ Cmd: ['sh'], User: 'app' }), tree);
+  assert.deepEqual([found.uid, found.gid, found.additionalGids], [1000, 1001, [1001, 44, 45]]);
+  assert.throws(() => resolveProcess(configImage({ Cmd: ['sh'] }), { ...tree }), {
+    code: 'ERR_OPTION_INVALID',
+    message: /^layers: /,
+  });
+});
+
 for (const [spec, code, message] of [
   ['nobody', 'ERR_NOT_FOUND', /unable to find user nobody: no matching entries in passwd file/],
   ['broken', 'ERR_NOT_FOUND', /unable to find user broken/],
