@@ -4,6 +4,7 @@ import pc from 'picocolors';
 import { printable } from '../printable.js';
 import { formatCount, formatSize } from '../quantity.js';
 import type { ProgressDisplay } from './display.js';
+import { retryLine } from './retry-line.js';
 import { Totals } from './totals.js';
 
 const MAX_BARS = 8;
@@ -74,9 +75,7 @@ export function bars(): ProgressDisplay {
           log(`rootfs: warning: ${event.message}`);
           break;
         case 'request:retried':
-          log(
-            `rootfs: ${event.subject}: ${event.reason}; attempt ${event.attempt} in ${Math.round(event.waitMs / 100) / 10} s`,
-          );
+          log(`rootfs: ${retryLine(event)}`);
           break;
         default:
       }

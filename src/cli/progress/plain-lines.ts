@@ -2,6 +2,7 @@
 import { printable } from '../printable.js';
 import { formatCount, formatSize } from '../quantity.js';
 import type { ProgressDisplay } from './display.js';
+import { retryLine } from './retry-line.js';
 import { Totals } from './totals.js';
 
 const EVERY_MS = 3000;
@@ -19,11 +20,8 @@ export function plainLines(): ProgressDisplay {
       totals.add(event);
       if (event.type === 'image:resolved') write(`${event.reference} is ${event.digest}`);
       else if (event.type === 'warning:raised') write(`warning: ${event.message}`);
-      else if (event.type === 'request:retried') {
-        write(
-          `${event.subject}: ${event.reason}; attempt ${event.attempt} in ${Math.round(event.waitMs / 100) / 10} s`,
-        );
-      } else if (PROGRESSED.has(event.type) && Date.now() - last >= EVERY_MS) {
+      else if (event.type === 'request:retried') write(retryLine(event));
+      else if (PROGRESSED.has(event.type) && Date.now() - last >= EVERY_MS) {
         last = Date.now();
         write(sum());
       }
