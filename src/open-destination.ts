@@ -5,7 +5,7 @@ import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import { isUnfit } from './image/is-unfit.js';
-import type { WriteArchiveOptions } from './image/write-archive.js';
+import type { WantedImage, WriteArchiveOptions } from './image/write-archive.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
@@ -30,7 +30,10 @@ export interface OpenedDestination {
     reference: string,
     options?: CopyImageOptions & WriteArchiveOptions,
   ): Promise<CopyResult>;
-  /** Copies what all tags of a source stand for; each keeps its tag. Archives take all of them in one file. */
+  /**
+   * Copies what all tags of a source stand for; each keeps its tag. Archives take all of them in one file; with the
+   * name of a repository behind it, a docker-archive has each as a tag of that.
+   */
   copyAllFrom(source: ReadOnlyTarget, options?: CopyImageOptions & WriteArchiveOptions): Promise<readonly CopiedTag[]>;
   /** A folder that was made for a copy that failed before it brought anything is removed. */
   close(): Promise<void>;
@@ -80,8 +83,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       copyFrom: (source, from, copyOptions) =>
         writeArchive(source, [{ reference: from, name: reference }], { form: transport, path }, copyOptions),
       copyAllFrom: async (source, copyOptions = {}) => {
-        const { allTags } = await import('./image/pull.js');
-        const wanted = await allTags(source, copyOptions);
+        const wanted = await archivedTags(source, transport, reference, copyOptions);
         const options = { ...copyOptions, skipUnfit: transport === 'docker-archive' };
         const result = await writeArchive(source, wanted, { form: transport, path }, options);
         return [{ tag: '', destination: text, ...result }];
@@ -101,7 +103,10 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       if ('fetchReference' in source) warmFileSinks();
       return copyImage(source, from, layout, reference, copyOptions);
     },
-    copyAllFrom: (source, copyOptions) => copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions),
+    copyAllFrom: async (source, copyOptions) => {
+      refuseOneName(reference);
+      return copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions);
+    },
     close: async () => {
       if (!hadLayout) await removeEmptyLayout(path);
       if (!hadFolder) await rmdir(path).catch(() => {});
@@ -151,6 +156,29 @@ async function openEngine(name: string, { signal, timeoutMs }: OpenOptions): Pro
     },
     close: async () => {},
   };
+}
+
+/** @throws RootfsError `ERR_OPTION_INVALID`: a name for all images where each keeps the one that it has */
+function refuseOneName(name: string): void {
+  if (name === '') return;
+  throw new RootfsError('ERR_OPTION_INVALID', `${name}: one name for all images; leave it out, each keeps its own`, {
+    detail: { reference: name },
+  });
+}
+
+/** All images of a source for an archive; where one name is given for them, each keeps its tag behind it. */
+async function archivedTags(
+  source: ReadOnlyTarget,
+  form: Transport,
+  name: string,
+  options: CopyImageOptions,
+): Promise<readonly WantedImage[]> {
+  const { allTags } = await import('./image/pull.js');
+  if (name === '') return allTags(source, options);
+  if (form !== 'docker-archive') refuseOneName(name);
+  const { digest: _, ...called } = parseReference(name);
+  const tags = await tagsOf(source, options);
+  return tags.map(({ tag, from }) => ({ reference: from, name: formatReference({ ...called, tag }), listed: true }));
 }
 
 /** The tags of a source, and what it calls them: archives know images by their names in full, of any repository. */

@@ -10,7 +10,7 @@ import { openDestination } from '../src/open-destination.js';
 import { referrersTag } from '../src/registry/referrers-index.js';
 import { createRepository, type RegistryRepository } from '../src/registry/repository.js';
 import type { ImageIndex } from '../src/spec/image-index.js';
-import { type BuiltImage, image, startRegistry, type TestRegistry } from '../src/testing/testing.js';
+import { type BuiltImage, image, startRegistry, type TestRegistry, writeLayout } from '../src/testing/testing.js';
 import { collectWarnings } from './support/collect-warnings.js';
 import { sampleIndex } from './support/sample-index.js';
 import { tempDir } from './support/temp-dir.js';
@@ -116,3 +116,34 @@ test('what cannot be a name there is refused before anything is made', async (t)
   }
   assert.deepEqual(readdirSync(folder), []);
 });
+
+test('all images of a layout under the name that is given for them, each with its tag', async (t) => {
+  const folder = tempDir(t);
+  const [one, two] = ['one', 'two'].map((user) => image().config({ User: user }).build()) as [BuiltImage, BuiltImage];
+  await writeLayout(join(folder, 'made'), { one, two });
+  const { source, close } = await openSource(`oci:${join(folder, 'made')}`);
+  t.after(close);
+  const archive = `docker-archive:${join(folder, 'app.tar')}`;
+  const destination = await openDestination(`${archive}:registry.example/team/app`);
+  await destination.copyAllFrom(source);
+  await destination.close();
+  for (const [tag, built] of Object.entries({ one, two })) {
+    const read = await openSource(`${archive}:registry.example/team/app:${tag}`);
+    assert.equal((await read.source.resolve(read.reference)).digest, built.descriptor.digest);
+    await read.close();
+  }
+});
+
+for (const form of ['oci', 'oci-archive', 'dir']) {
+  test(`one name for all images is refused in ${form}`, async (t) => {
+    const folder = tempDir(t);
+    await writeLayout(join(folder, 'made'), { one: image().build() });
+    const { source, close } = await openSource(`oci:${join(folder, 'made')}`);
+    t.after(close);
+    const destination = openDestination(`${form}:${join(folder, 'out')}:team/app`);
+    if (form === 'dir') return assert.rejects(destination, { code: 'ERR_REFERENCE_INVALID' });
+    await assert.rejects((await destination).copyAllFrom(source), { code: 'ERR_OPTION_INVALID' });
+    await (await destination).close();
+    assert.deepEqual(readdirSync(folder), ['made']);
+  });
+}

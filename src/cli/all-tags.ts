@@ -1,4 +1,5 @@
 /** `--all-tags`: a name without a tag stands for all of them. */
+import { existsSync } from 'node:fs';
 import { type OpenedSource, RootfsError, splitImage, splitTransport } from '../index.js';
 import { cachePolicy } from './cache-options.js';
 import type { Arguments } from './command.js';
@@ -18,14 +19,26 @@ export function untagged({ name, source }: OpenedSource): string {
   return typeof place === 'string' && name.startsWith(`${place}:`) ? place : name;
 }
 
-/** Refuses a name that has a tag or a digest. @throws RootfsError `ERR_OPTION_INVALID`, `ERR_REFERENCE_INVALID` */
-export function refuseTagged(text: string): void {
+/**
+ * Refuses a name that has a tag or a digest, and a place that names one image of those in it.
+ *
+ * @param written Whether it is a destination: what a docker-archive calls its images goes without a tag then.
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_REFERENCE_INVALID`
+ */
+export function refuseTagged(text: string, written = false): void {
   const { transport, rest } = splitTransport(text);
-  if (transport !== 'docker') {
-    if (!/^[^:]*:[^/]*$/.test(rest)) return;
+  if (transport !== 'docker' && transport !== 'docker-daemon') {
+    // As everywhere, a path that exists as it stands holds its colons itself.
+    const colon = existsSync(rest) ? -1 : rest.indexOf(':');
+    const name = colon < 0 ? '' : rest.slice(colon + 1);
+    if (name === '' || (written && transport === 'docker-archive' && isUntagged(name))) return;
     throw new RootfsError('ERR_OPTION_INVALID', `${text}: with --all-tags a place has no tag; leave it out`);
   }
-  const { tag, digest } = splitImage(rest);
-  if (tag === undefined && digest === undefined) return;
+  if (isUntagged(rest)) return;
   throw new RootfsError('ERR_OPTION_INVALID', `${text}: with --all-tags a name has no tag and no digest; leave it out`);
+}
+
+function isUntagged(name: string): boolean {
+  const { tag, digest } = splitImage(name);
+  return tag === undefined && digest === undefined;
 }

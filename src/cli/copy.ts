@@ -65,7 +65,8 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   if (isStream(to)) refuseTerminal(to);
   refuseRegistryOptions(args, to);
   if (all) {
-    for (const text of [from, to]) refuseTagged(text);
+    refuseTagged(from);
+    refuseTagged(to, true);
     refuseCached(args);
   }
   const sides = await sideArguments(args, from, to);

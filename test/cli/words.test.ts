@@ -116,6 +116,10 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['push docker-archive:- localhost/x --username me --password-stdin', /stdin holds the archive/],
   ['copy --cache -a localhost/x oci:d', /--all-tags asks the registry which there are; leave out --cache/],
   ['pull --offline -a localhost/x -o d.tar', /--all-tags asks the registry which there are; leave out --cache/],
+  ['copy -a oci:h:team/app oci:d', /oci:h:team\/app: with --all-tags a place has no tag; leave it out/],
+  ['copy -a oci:h oci-archive:d:team/app', /oci-archive:d:team\/app: with --all-tags a place has no tag/],
+  ['copy -a oci:h docker-archive:d:team/app:v1', /with --all-tags a place has no tag/],
+  ['pull -a oci:h:team/app -o d.tar', /with --all-tags a place has no tag/],
   ['tag oci:h oci:h:v2', /NEWTAG is a tag in the place of IMAGE/],
 ];
 
