@@ -147,7 +147,7 @@ export function refuseNoImage(text: string): void {
       `${text}: ${foreign}: is not read here; copy the image into an OCI layout first, and name it as oci:DIR`,
     );
   }
-  const [, word = '', rest = ''] = /^([A-Za-z_-]+):(?!\/\/)(.*)$/s.exec(text) ?? [];
+  const [, word = '', rest = ''] = /^([A-Za-z_-]+):(?:\/\/)?(.*)$/s.exec(text) ?? [];
   const meant = MEANT.find(([pattern]) => pattern.test(word.toLowerCase()))?.[1];
   if (meant !== undefined) throw invalid(`${text}: ${word}: is no kind of place; did you mean ${meant}:${rest}?`);
   if (/^(?:localhost|\d{1,3}(?:\.\d{1,3}){3})(?::\d{1,5})?$/.test(text) && text !== 'localhost') {

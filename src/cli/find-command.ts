@@ -13,17 +13,34 @@ export interface CommandLine {
 
 const isCommand = (word: string): boolean => COMMANDS.some(({ name }) => name === word);
 
-/** What commands of crane, skopeo, podman and docker are called here. */
+/** What commands of crane, skopeo, umoci, regctl, oras, podman and docker are called here. */
 const FROM_PEERS: ReadonlyMap<string, string> = new Map([
   ['ls', 'tags'],
+  ['list', 'tags'],
   ['list-tags', 'tags'],
   ['catalog', 'repos'],
   ['cp', 'copy'],
+  ['sync', 'copy'],
+  ['load', 'copy'],
+  ['import', 'copy'],
   ['save', 'pull'],
   ['export', 'flatten'],
+  ['raw', 'unpack'],
   ['run', 'bundle'],
   ['images', 'cache'],
+  ['prune', 'cache prune'],
+  ['gc', 'cache prune'],
+  ['rm', 'delete'],
   ['rmi', 'delete'],
+  ['untag', 'delete'],
+  ['auth', 'login'],
+  ['resolve', 'digest'],
+  ['discover', 'referrers'],
+  ['history', 'inspect'],
+  ['info', 'inspect'],
+  ['layers', 'inspect'],
+  ['stat', 'inspect'],
+  ['verify', 'validate'],
 ]);
 
 /** Whether the word after this one is its value. */

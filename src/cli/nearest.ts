@@ -1,7 +1,8 @@
 /** The word that was probably meant: for messages about typing errors. */
 
 /**
- * Finds the candidate nearest to `word` by letters added, dropped, replaced or swapped with their neighbour.
+ * Finds the candidate nearest to `word` by letters added, dropped, replaced or swapped with their neighbour; capitals
+ * are no difference.
  *
  * @returns `undefined` where none is near: a wrong guess is worse than none
  */
@@ -9,7 +10,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   const most = Math.max(1, Math.floor(word.length / 3));
   let best: { readonly name: string; readonly distance: number } | undefined;
   for (const name of candidates) {
-    const apart = distance(word.slice(0, 40), name);
+    const apart = distance(word.slice(0, 40).toLowerCase(), name);
     if (apart <= most && (best === undefined || apart < best.distance)) best = { name, distance: apart };
   }
   return best?.name;

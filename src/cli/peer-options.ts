@@ -2,6 +2,7 @@
 
 const HERE: ReadonlyMap<string, readonly string[]> = new Map([
   ['insecure', ['plain-http', 'no-tls-verify']],
+  ['insecure-skip-tls-verify', ['no-tls-verify']],
   ['src-tls-verify', ['tls-verify']],
   ['dest-tls-verify', ['tls-verify']],
   ['cert-dir', ['ca-file']],
@@ -21,6 +22,7 @@ const HERE: ReadonlyMap<string, readonly string[]> = new Map([
   ['override-variant', ['platform']],
   ['variant', ['platform']],
   ['multi-arch', ['platform']],
+  ['all', ['platform']],
   ['retry-times', ['retry']],
   ['command-timeout', ['timeout']],
   ['f', ['json']],
@@ -30,9 +32,21 @@ const HERE: ReadonlyMap<string, readonly string[]> = new Map([
   ['log-level', ['debug']],
   ['o', ['dst']],
   ['output', ['dst']],
+  ['C', ['dst']],
+]);
+
+/** Options of `skopeo inspect` that are commands here. */
+const COMMANDS: ReadonlyMap<string, string> = new Map([
+  ['raw', 'manifest'],
+  ['config', 'config'],
 ]);
 
 /** What this command's `options` call what others call `name`; none where it has no such thing. */
 export function fromPeers(name: string, options: readonly string[]): readonly string[] {
   return (HERE.get(name) ?? []).filter((one) => options.includes(one));
+}
+
+/** The command that is here what others have as the option `name`. */
+export function commandFromPeers(name: string): string | undefined {
+  return COMMANDS.get(name);
 }

@@ -8,7 +8,7 @@ import { RootfsError } from '../index.js';
 import type { Arguments, Command } from './command.js';
 import { nearest } from './nearest.js';
 import { GLOBAL_OPTIONS } from './options.js';
-import { fromPeers } from './peer-options.js';
+import { commandFromPeers, fromPeers } from './peer-options.js';
 import { refuseOtherBytes } from './refuse-other-bytes.js';
 
 interface Known {
@@ -99,6 +99,8 @@ class WordReader {
   #hint(name: string): string {
     const names = Object.keys(this.#options);
     const all = [...names, ...names.filter((one) => this.#options[one]?.type === 'boolean').map((one) => `no-${one}`)];
+    const command = commandFromPeers(name);
+    if (command !== undefined) return `, did you mean rootfs ${command}?`;
     const peers = fromPeers(name, all);
     const near = peers.length === 0 && name.length > 1 ? nearest(name, all) : undefined;
     const meant = near === undefined ? peers : [near];

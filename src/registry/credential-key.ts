@@ -41,6 +41,9 @@ export function normalizeKey(written: string): string {
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function parseLoginKey(text: string): string {
+  if (typeof text !== 'string') {
+    throw new RootfsError('ERR_OPTION_INVALID', `registry: expected host[:port] as text, found ${String(text)}`);
+  }
   const key = normalizeKey(text);
   const slash = key.indexOf('/');
   const host = slash < 0 ? key : key.slice(0, slash);

@@ -53,3 +53,10 @@ test('zsh', { skip: needs('zsh') }, async (t) => {
   assert.deepEqual(await words('rootfs ex'), ['extract']);
   assert.deepEqual(await words('rootfs digest --plat'), ['--platform']);
 });
+
+test('--json: the script is one JSON value', async () => {
+  const [plain, json] = await Promise.all(
+    [[], ['--json']].map((more) => run(process.execPath, [ROOTFS_BIN, 'completion', 'bash', ...more])),
+  );
+  assert.equal(JSON.parse(json?.stdout ?? ''), plain?.stdout);
+});

@@ -43,7 +43,7 @@ export const completion: Command = {
         `${JSON.stringify(shell)} is no shell we complete for; choose bash, zsh or fish`,
       );
     }
-    await context.write(script);
+    await context.write(args['json'] === true ? `${JSON.stringify(script)}\n` : script);
     return undefined;
   },
 };

@@ -54,6 +54,12 @@ export const flatten: Command = {
     if (output === '-' && args['json'] === true) {
       throw new RootfsError('ERR_OPTION_INVALID', '--json and the tar cannot share stdout; name a file with -o');
     }
+    if (/\.t?gz$/.test(output)) {
+      throw new RootfsError(
+        'ERR_OPTION_INVALID',
+        `--output ${output}: the tar is not compressed; name it .tar, or pipe it: rootfs flatten IMAGE | gzip > FILE`,
+      );
+    }
     const { include, exclude }: PathPatterns = unpackArguments(args);
     const { signal, onProgress } = context;
     const path = output === '-' ? output : resolve(output);
