@@ -51,7 +51,7 @@ export class Connections {
   async dispatcher(url: URL, tls: TlsSettings | undefined, atOnce: boolean): Promise<Dispatcher> {
     const { dispatcher } = this.#settings;
     if (dispatcher !== undefined) return dispatcher as Dispatcher;
-    const proxy = proxyFor(url);
+    const proxy = this.proxyOf(url);
     const name = `${this.#numberOf(tls)} ${atOnce} ${url.protocol} ${proxy?.href ?? ''}`;
     const known = await this.#known.get(name);
     if (known !== undefined && !isDestroyed(known)) return known;
@@ -60,6 +60,11 @@ export class Connections {
     this.#known.set(name, opened);
     opened.catch(() => this.#known.delete(name));
     return opened;
+  }
+
+  /** The proxy that a URL is asked through; an injected dispatcher has its own ways. @throws as `dispatcher` */
+  proxyOf(url: URL): URL | undefined {
+    return this.#settings.dispatcher === undefined ? proxyFor(url) : undefined;
   }
 
   /** The same for equal settings: each of a thousand mirrors has its own, and all authorities are read for each number. */

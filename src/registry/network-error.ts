@@ -47,7 +47,12 @@ export interface FailedRequest {
   readonly timeoutMs: number;
   /** How long it waited for an answer, where that is another time. */
   readonly answerMs?: number | undefined;
+  /** The proxy that it went through. */
+  readonly proxy?: URL | undefined;
 }
+
+/** What a system call fails with that makes a connection; behind a proxy it is the proxy that cannot be reached. */
+const CONNECTING: ReadonlySet<unknown> = new Set(['connect', 'getaddrinfo']);
 
 /** The URL as it may be shown: no user, no query (signed URLs are keys), no fragment. */
 export function shownUrl(url: URL): string {
@@ -56,18 +61,30 @@ export function shownUrl(url: URL): string {
 
 /**
  * Wraps what an exchange failed with: `ERR_TIMEOUT`, `ERR_TLS`, `ERR_NETWORK`, or `ERR_REGISTRY` for an answer that
- * is not HTTP. `detail.host` names the other side and `detail.errno` the system's or undici's code.
+ * is not HTTP. `detail.host` names the other side, `detail.errno` the system's or undici's code, and `detail.proxy` the
+ * proxy where it is the one that could not be reached.
  */
 export function networkError(error: unknown, request: FailedRequest): RootfsError {
   if (error instanceof RootfsError) return error;
   const root = innermost(error);
   const errno = systemErrorCode(root) ?? systemErrorCode(error) ?? (isParserError(root) ? 'HPE_INVALID' : '');
   const { host, protocol } = request.url;
-  const make = (code: ErrorCode, reason: string, advice: string): RootfsError =>
-    new RootfsError(code, `${host}: ${reason}; ${advice}`, {
+  const isConnecting =
+    CONNECTING.has((root as { syscall?: unknown } | undefined)?.syscall) || errno === 'UND_ERR_CONNECT_TIMEOUT';
+  const proxy = isConnecting ? request.proxy?.host : undefined;
+  const make = (code: ErrorCode, reason: string, advice: string): RootfsError => {
+    const told = `${reason}; ${proxy === undefined ? advice : 'check HTTPS_PROXY, HTTP_PROXY and NO_PROXY'}`;
+    return new RootfsError(code, `${host}${proxy === undefined ? '' : `, by the proxy ${proxy}`}: ${told}`, {
       cause: errno.startsWith('HPE_') ? withoutData(root, errno) : error,
-      detail: { host, method: request.method, url: shownUrl(request.url), ...(errno === '' ? {} : { errno }) },
+      detail: {
+        host,
+        method: request.method,
+        url: shownUrl(request.url),
+        ...(errno === '' ? {} : { errno }),
+        ...(proxy === undefined ? {} : { proxy }),
+      },
     });
+  };
 
   const silence = TIMEOUTS[errno];
   if (silence !== undefined) {

@@ -81,7 +81,8 @@ export async function sendOverWire(
     let body: WireBody | undefined;
     let aborted: { readonly reason: unknown } | undefined;
     let informational = 0;
-    const failed = (error: unknown): RootfsError => networkError(error, { method, url, timeoutMs, answerMs });
+    const failed = (error: unknown): RootfsError =>
+      networkError(error, { method, url, timeoutMs, answerMs, proxy: connections.proxyOf(url) });
     const onAbort = (): void => {
       stop(signal?.reason);
       reject(signal?.reason);

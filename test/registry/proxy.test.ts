@@ -5,9 +5,10 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { RootfsError } from '../../src/errors.js';
 import { proxyFor } from '../../src/registry/proxy-environment.js';
 import { createRepository } from '../../src/registry/repository.js';
-import { createCertificate, image, startRegistry } from '../../src/testing/testing.js';
+import { closedPort, createCertificate, image, startRegistry } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 import { tunnelsTo } from '../support/tunnels.js';
 
@@ -76,6 +77,25 @@ test('a proxy that wants a login is told apart from a registry', async (t) => {
     code: 'ERR_NETWORK',
     message: /proxy refused the connection with status 407; it wants a login/,
   });
+});
+
+test('a proxy that cannot be reached is named, not the registry', async (t) => {
+  const port = await closedPort();
+  for (const [address, reason] of [
+    [`127.0.0.1:${port}`, 'connection refused'],
+    ['proxy.invalid:3128', 'no such host'],
+  ]) {
+    setEnvironment(t, { HTTPS_PROXY: `http://me:secret@${address}`, HTTP_PROXY: `http://me:secret@${address}` });
+    for (const plainHttp of [false, true]) {
+      const repository = createRepository('registry.example/app', { retry: 0, plainHttp });
+      await assert.rejects(repository.resolve('v1'), (error: RootfsError) => {
+        const advice = 'check HTTPS_PROXY, HTTP_PROXY and NO_PROXY';
+        assert.equal(error.message, `registry.example, by the proxy ${address}: ${reason}; ${advice}`);
+        assert.deepEqual([error.code, error.detail['proxy']], ['ERR_NETWORK', address]);
+        return true;
+      });
+    }
+  }
 });
 
 test('loopback is never proxied', async (t) => {
