@@ -108,7 +108,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   for (const signal of STOPPING) process.on(signal, stop);
   // Notes that nobody can read, on a full disk or a closed pipe, are no reason to end the work.
   process.stderr.on('error', () => {});
-  let json = argv.includes('--json');
+  let json = argv.some((word) => word === '--json' || word === '--json=true');
   const debug = argv.includes('--debug');
   const toStderr = (text: string): void => void process.stderr.write(text);
   let endProgress = (): void => {};

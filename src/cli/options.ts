@@ -126,6 +126,9 @@ export function platformText(args: Arguments, hostOs: string, hostArch: string):
       '--platform already says os and arch; give it alone, or --os and --arch',
     );
   }
+  if (os?.includes('/') === true) {
+    throw new RootfsError('ERR_OPTION_INVALID', `--os ${os}: a whole platform; give it as --platform ${os}`);
+  }
   return `${os ?? hostOs}/${arch ?? hostArch}`;
 }
 

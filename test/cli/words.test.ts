@@ -131,6 +131,8 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['copy -a oci:h oci-archive:d:team/app', /oci-archive:d:team\/app: with --all-tags a place has no tag/],
   ['copy -a oci:h docker-archive:d:team/app:v1', /with --all-tags a place has no tag/],
   ['pull -a oci:h:team/app -o d.tar', /with --all-tags a place has no tag/],
+  ['digest --os linux/arm64 oci:h', /--os linux\/arm64: a whole platform; give it as --platform linux\/arm64/],
+  ['digest --json=true --nope oci:h', /^\{"error":\{"code":"ERR_OPTION_INVALID","message":"unknown option --nope/],
   ['tag oci:h oci:h:v2', /NEWTAG is a tag in the place of IMAGE/],
 ];
 
