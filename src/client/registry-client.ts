@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
 import { fetchVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
+import { fetchDescriptor } from '../image/fetch-descriptor.js';
 import { fetchImage } from '../image/fetch-image.js';
 import { type FetchedManifest, fetchManifest } from '../image/fetch-manifest.js';
 import type { ImageDocument } from '../image/image.js';
@@ -170,14 +171,14 @@ class Client implements RegistryClient {
 
   async setTag(image: string, tag: string, options: CallOptions = {}): Promise<Descriptor> {
     const { repository, reference } = await this.#open(image);
-    const target = bareDescriptor(await repository.resolve(reference, options));
+    const target = bareDescriptor(await fetchDescriptor(repository, reference, options));
     await repository.tag(target, tag, options);
     return target;
   }
 
   async deleteManifest(image: string, options: CallOptions = {}): Promise<Descriptor> {
     const { repository, reference } = await this.#open(image);
-    const descriptor = await repository.resolve(reference, options);
+    const descriptor = await fetchDescriptor(repository, reference, options);
     await repository.delete(descriptor, options);
     return descriptor;
   }
@@ -187,7 +188,7 @@ class Client implements RegistryClient {
     options: CallOptions & { readonly artifactType?: string | undefined } = {},
   ): AsyncGenerator<Descriptor, void, undefined> {
     const { repository, reference } = await this.#open(image);
-    yield* repository.referrers(await repository.resolve(reference, options), options.artifactType, options);
+    yield* repository.referrers(await fetchDescriptor(repository, reference, options), options.artifactType, options);
   }
 
   async validate(image: string, options: ValidateImageOptions = {}): Promise<ValidImage> {

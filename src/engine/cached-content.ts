@@ -198,7 +198,7 @@ function incoming(target: Descriptor, origin: Fetcher, options: CallOptions): As
 function damaged(target: Descriptor, cause: RootfsError): RootfsError {
   return new RootfsError(
     cause.code,
-    `${target.digest}: its bytes in the cache are wrong, and nobody may be asked for it; run once without --offline`,
+    `${target.digest}: its bytes in the cache are wrong, and nobody may be asked for it; run once without --offline but with --cache`,
     { cause, detail: cause.detail },
   );
 }

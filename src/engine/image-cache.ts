@@ -161,7 +161,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     }
     if (this.#pull === 'never') throw this.#absent(name, name);
     const remote = await this.#remotes.open(parsed);
-    const found = await remote.resolve(parsed.digest ?? parsed.tag ?? 'latest', options);
+    const found = await remote.resolve(parsed.digest ?? parsed.tag ?? 'latest', options, this.#content);
     await this.#keeper?.use(found.digest);
     this.#homes.set(found.digest, placeOf(parsed));
     this.#pending.set(name, found);
@@ -283,7 +283,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     const detail = { ...(name === undefined ? {} : { reference: name }), subject };
     const advice =
       this.#pull === 'never'
-        ? '; run once without --offline to fetch it'
+        ? '; run once without --offline but with --cache to fetch it'
         : ', and nobody said which repository has it; resolve its image first';
     return new RootfsError('ERR_NOT_FOUND', `${subject}: not in ${where}${advice}`, { detail });
   }

@@ -2,6 +2,7 @@
 import type { ReadOnlyTarget } from '../content/content.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { Reference } from '../spec/reference.js';
+import { RemoteDocuments } from './remote-documents.js';
 
 /** Opens the repository that a reference names. Called once for each repository. */
 export type RepositoryFactory = (reference: Reference) => ReadOnlyTarget | Promise<ReadOnlyTarget>;
@@ -12,14 +13,14 @@ const MAX_REMOTES = 64;
 /** Opened repositories by registry and path. */
 export class Remotes {
   readonly #factory: RepositoryFactory;
-  readonly #opened = new Map<string, Promise<ReadOnlyTarget>>();
+  readonly #opened = new Map<string, Promise<RemoteDocuments>>();
 
   constructor(factory: RepositoryFactory) {
     this.#factory = factory;
   }
 
   /** The repository of a reference; it is the latest now. One that could not be opened is tried again the next time. */
-  open(reference: Reference): Promise<ReadOnlyTarget> {
+  open(reference: Reference): Promise<RemoteDocuments> {
     const place = placeOf(reference);
     const known = this.#opened.get(place);
     const remote = known ?? this.#open(reference);
@@ -35,18 +36,18 @@ export class Remotes {
   }
 
   /** The repository of that place, if it was opened. */
-  at(place: string | undefined): Promise<ReadOnlyTarget> | undefined {
+  at(place: string | undefined): Promise<RemoteDocuments> | undefined {
     return place === undefined ? undefined : this.#opened.get(place);
   }
 
   /** All of them, the latest first. */
-  latestFirst(): readonly Promise<ReadOnlyTarget>[] {
+  latestFirst(): readonly Promise<RemoteDocuments>[] {
     return [...this.#opened.values()].reverse();
   }
 
-  async #open(reference: Reference): Promise<ReadOnlyTarget> {
+  async #open(reference: Reference): Promise<RemoteDocuments> {
     try {
-      return await this.#factory(reference);
+      return new RemoteDocuments(await this.#factory(reference));
     } catch (error) {
       throw error instanceof RootfsError ? error : wrapSystemError(error, placeOf(reference));
     }

@@ -63,6 +63,16 @@ test('a digest is computed where HEAD is refused', async (t) => {
   assert.equal(await client.getDigest(`${app}:v1`), built.descriptor.digest);
 });
 
+test('a tag is set and a manifest deleted by its bytes where HEAD lies', async (t) => {
+  const { registry, client, app } = await start(t);
+  const set = { 'docker-content-digest': `sha256:${'a'.repeat(64)}`, 'content-type': amd64.descriptor.mediaType };
+  registry.fault({ on: 'manifest', method: 'HEAD', do: 'headers', set });
+  assert.deepEqual(await client.setTag(`${app}:v1`, 'v2'), built.descriptor);
+  assert.equal((await client.getManifest(`${app}:v2`)).descriptor.mediaType, built.descriptor.mediaType);
+  assert.equal((await client.deleteManifest(`${app}:v1`)).digest, built.descriptor.digest);
+  await assert.rejects(client.getManifest(`${app}:v1`), { code: 'ERR_NOT_FOUND' });
+});
+
 test('tags and repositories are listed as they come', async (t) => {
   const { registry, client, app } = await start(t);
   registry.add('other', 'x', amd64);

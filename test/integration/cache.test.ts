@@ -80,6 +80,16 @@ test('ten processes with one cache and one registry fetch each content once', as
   assert.deepEqual(readdirSync(join(cache, 'rootfs-kit', 'images-v1', 'locks')), []);
 });
 
+test('a digest that was asked for through the cache is known there', async (t) => {
+  const { registry, name } = await served(t);
+  const cache = tempDir(t);
+  for (const option of ['--cache', '--offline']) {
+    const { status, stdout, stderr } = await rootfs(cache, 'digest', option, name);
+    assert.deepEqual([status, stdout], [0, `${app.descriptor.digest}\n`], stderr);
+    await registry.close();
+  }
+});
+
 test('--offline works with the network shut, and only on what is there', async (t) => {
   const { registry, name } = await served(t);
   const cache = tempDir(t);
@@ -98,7 +108,7 @@ test('--offline works with the network shut, and only on what is there', async (
   assert.equal((JSON.parse(inspected.stdout) as { digest: string }).digest, app.descriptor.digest);
   const other = await rootfs(cache, 'inspect', '--offline', name.replace('v1', 'v2'));
   assert.equal(other.status, 3);
-  assert.match(other.stderr, /run once without --offline/);
+  assert.match(other.stderr, /run once without --offline but with --cache to fetch it/);
   const copied = await rootfs(cache, 'copy', '--offline', name, `oci:${join(tempDir(t), 'layout')}:v1`);
   assert.equal(copied.status, 0, copied.stderr);
   const folder = tempDir(t);

@@ -1,5 +1,5 @@
 /** `rootfs delete IMAGE`: a manifest away from its registry or layout, with every tag of it. */
-import { type Deleter, RootfsError } from '../../index.js';
+import { type Deleter, fetchDescriptor, RootfsError } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
 import { REGISTRY_OPTIONS } from '../options.js';
@@ -20,7 +20,7 @@ export const deleteImage: Command = {
           `${opened.name}: ${opened.transport}: is only read; ${opened.transport === 'docker-daemon' ? 'remove it with docker rmi' : 'remove its file instead'}`,
         );
       }
-      const target = await opened.source.resolve(opened.reference, { signal, onProgress });
+      const target = await fetchDescriptor(opened.source, opened.reference, { signal, onProgress });
       await deleter.delete(target, { signal, onProgress });
       context.endProgress();
       const { digest, mediaType } = target;

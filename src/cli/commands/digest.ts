@@ -1,5 +1,6 @@
 /** `rootfs digest IMAGE`: what the name points at. */
-import { fetchDescriptor, fetchImage } from '../../index.js';
+import { fetchDescriptor, fetchImage, readVerified } from '../../index.js';
+import { cachePolicy } from '../cache-options.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
 
@@ -20,6 +21,8 @@ export const digest: Command = {
         platform === undefined
           ? await fetchDescriptor(opened.source, opened.reference, { signal, onProgress })
           : (await fetchImage(opened.source, opened.reference, { platform, signal, onProgress })).manifest.descriptor;
+      // The cache keeps what is read, and then knows the name.
+      if (cachePolicy(args) !== undefined) await readVerified(opened.source, found, { signal, onProgress });
       const { digest, mediaType, size } = found;
       await context.write(
         args['json'] === true

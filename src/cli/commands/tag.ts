@@ -1,5 +1,5 @@
 /** `rootfs tag IMAGE NEWTAG`: another tag for an image, in its repository or layout. */
-import { RootfsError, splitTransport, type Tagger } from '../../index.js';
+import { fetchDescriptor, RootfsError, splitTransport, type Tagger } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
 import { REGISTRY_OPTIONS, required } from '../options.js';
@@ -30,7 +30,7 @@ export const tag: Command = {
           `${opened.name}: ${opened.transport}: is only read; rootfs copy gives it that name in another place`,
         );
       }
-      const target = await opened.source.resolve(opened.reference, { signal, onProgress });
+      const target = await fetchDescriptor(opened.source, opened.reference, { signal, onProgress });
       await tagger.tag(target, name, { signal, onProgress });
       const { digest, mediaType, size } = target;
       context.endProgress();
