@@ -10,7 +10,7 @@ import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
 import { report } from './progress.js';
-import { formatReference, isTag, parseReference, refuseReserved } from './spec/reference.js';
+import { formatReference, isTag, parseReference, refuseReserved, splitImage } from './spec/reference.js';
 
 /** An image that was copied with its tag. */
 export interface CopiedTag extends CopyResult {
@@ -176,7 +176,9 @@ async function archivedTags(
   const { allTags } = await import('./image/pull.js');
   if (name === '') return allTags(source, options);
   if (form !== 'docker-archive') refuseOneName(name);
-  const { digest: _, ...called } = parseReference(name);
+  const { tag: one, digest } = splitImage(name);
+  if (one !== undefined || digest !== undefined) refuseOneName(name);
+  const called = parseReference(name);
   const tags = await tagsOf(source, options);
   return tags.map(({ tag, from }) => ({ reference: from, name: formatReference({ ...called, tag }), listed: true }));
 }

@@ -134,13 +134,18 @@ test('all images of a layout under the name that is given for them, each with it
   }
 });
 
-for (const form of ['oci', 'oci-archive', 'dir']) {
-  test(`one name for all images is refused in ${form}`, async (t) => {
+for (const [form, name] of [
+  ['oci', 'team/app'],
+  ['oci-archive', 'team/app'],
+  ['dir', 'team/app'],
+  ['docker-archive', 'team/app:v1'],
+]) {
+  test(`one name for all images is refused: ${form} ${name}`, async (t) => {
     const folder = tempDir(t);
     await writeLayout(join(folder, 'made'), { one: image().build() });
     const { source, close } = await openSource(`oci:${join(folder, 'made')}`);
     t.after(close);
-    const destination = openDestination(`${form}:${join(folder, 'out')}:team/app`);
+    const destination = openDestination(`${form}:${join(folder, 'out')}:${name}`);
     if (form === 'dir') return assert.rejects(destination, { code: 'ERR_REFERENCE_INVALID' });
     await assert.rejects((await destination).copyAllFrom(source), { code: 'ERR_OPTION_INVALID' });
     await (await destination).close();
