@@ -150,6 +150,9 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       return `${repository}: access denied by ${url.host}${because}; ask its owner for access, or log in as someone who has it`;
     case 'ERR_NOT_FOUND':
       if (kind === 'manifest') return `manifest for ${name} not found${because}; check the name and the tag${orLogin}`;
+      if (kind === 'blob' && repository === '') {
+        return `${name}: no such blob there, nor at ${url.host}, where its image has it from${because}; copy it there first`;
+      }
       if (kind === 'blob') return `blob ${name} not found${because}; the image at the registry is incomplete`;
       if (kind === 'upload') return uploadNotFound(subject, because, url);
       if (kind === 'tags') return `repository ${repository} not found${because}; check the name${orLogin}`;

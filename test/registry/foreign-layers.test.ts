@@ -123,6 +123,15 @@ test('a layout and an archive that lack the layer ask its URLs, and nobody when 
     });
     await opened.close();
   }
+  const gone = createServer((_, response) => response.writeHead(404).end());
+  await new Promise<void>((ready) => gone.listen(0, '127.0.0.1', ready));
+  t.after(() => gone.close());
+  const host = `127.0.0.1:${(gone.address() as AddressInfo).port}`;
+  const layoutAlone = await openSource(`oci:${layout}`, { retry: 1 });
+  await assert.rejects(read(layoutAlone.source, { ...target, urls: [`http://${host}/layer`] }), {
+    code: 'ERR_NOT_FOUND',
+    message: new RegExp(`^${layout}@sha256:.*: no such blob there, nor at ${host}, where`),
+  });
   assert.deepEqual(
     seen.map(({ headers }) => headers.range),
     [undefined, 'bytes=100000-', undefined],
