@@ -1,7 +1,7 @@
 /** What a registry's refusal means, in the words that users know. */
 import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
 import { GIVEN_CREDENTIAL } from './credentials.js';
-import { hideSecrets } from './hide-secrets.js';
+import { hideSecrets, withoutNamedSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { withoutEncoding } from './read-document.js';
 import { retryAfterMs } from './retry-budget.js';
@@ -70,7 +70,7 @@ export async function answerError(response: WireResponse, method: string, subjec
   let body = '';
   try {
     const bytes = await withoutEncoding(await readErrorBody(response, subject), response, MAX_ERROR_BODY, subject.name);
-    body = hideSecrets(bytes.toString('utf8'), subject.secrets ?? []);
+    body = withoutNamedSecrets(hideSecrets(bytes.toString('utf8'), subject.secrets ?? []));
   } catch {
     // The status says enough; a body that is endless or cut adds nothing.
   }

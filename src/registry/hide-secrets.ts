@@ -26,6 +26,14 @@ export function hideSecrets(text: string, secrets: readonly string[]): string {
   return longestFirst.reduce((left, secret) => hideOne(left.replaceAll(secret, '…'), plain(secret).text), text);
 }
 
+/** A string in JSON whose name says that nobody else may know it: a token that comes with an odd status. */
+const NAMED_SECRET = /("[^"\\]{0,40}(?:token|password|secret)[^"\\]{0,40}"\s*:\s*)"(?:[^"\\]|\\.)*"?/gi;
+
+/** A text, JSON or not, without the strings that it calls tokens, passwords or secrets itself. */
+export function withoutNamedSecrets(text: string): string {
+  return text.replace(NAMED_SECRET, '$1"…"');
+}
+
 /** A text without its escapes, and where each of its characters stands in what it was made of. */
 interface PlainText {
   readonly text: string;

@@ -67,7 +67,7 @@ export async function requestToken(
   if (credential?.identityToken !== undefined) {
     const grant = { grant_type: 'refresh_token', refresh_token: credential.identityToken };
     const posted = await post(send, question, headers, grant);
-    if (posted.status === 200) return readToken(posted);
+    if (isSuccess(posted)) return readToken(posted);
     if (!NO_POST.has(posted.status)) throw await refusal(posted, 'POST', subject);
     posted.body.discard();
   }
@@ -81,15 +81,20 @@ export async function requestToken(
     url,
     headers: { ...headers, ...(login === undefined ? {} : { authorization: login }) },
   });
-  if (answered.status === 200) return readToken(answered);
+  if (isSuccess(answered)) return readToken(answered);
   if (credential?.username !== undefined && credential.password !== undefined && NO_GET.has(answered.status)) {
     answered.body.discard();
     const { username, password } = credential;
     const posted = await post(send, question, headers, { grant_type: 'password', username, password });
-    if (posted.status === 200) return readToken(posted);
+    if (isSuccess(posted)) return readToken(posted);
     throw await refusal(posted, 'POST', subject);
   }
   throw await refusal(answered, 'GET', subject);
+}
+
+/** Some realms say with 201 that they made a token, and proxies put 203 in the place of 200. */
+function isSuccess({ status }: WireResponse): boolean {
+  return status >= 200 && status < 300;
 }
 
 function post(

@@ -1,6 +1,7 @@
 /** What a realm answers, and what is made of it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import type { Credential } from '../../src/registry/credentials.js';
 import { type RegistryToken, requestToken, type Send } from '../../src/registry/token-request.js';
 import { WireHeaders, type WireResponse } from '../../src/registry/wire.js';
@@ -46,6 +47,31 @@ for (const [name, fields, seconds] of [
     const { expiresAt } = await ask(async () => answer(200, { token: 't', ...fields }));
     const holds = (expiresAt - Date.now()) / 1000;
     assert.ok(Math.abs(holds - seconds) < 5, `${holds} s`);
+  });
+}
+
+for (const status of [201, 203]) {
+  test(`a token that comes with ${status} is one`, async () => {
+    assert.equal((await ask(async () => answer(status, { token: 'hunter2' }))).token, 'hunter2');
+  });
+}
+
+for (const body of [
+  { token: 'hunter2' },
+  { access_token: 'hunter2', refresh_token: 'hunter2 "too"', expires_in: 60 },
+  { errors: [{ code: 'X', message: 'no', detail: { registry_token: 'hunter2' } }] },
+  { data: { client_secret: 'hunter2' } },
+]) {
+  test(`what a refusal calls a secret is not said: ${JSON.stringify(body)}`, async () => {
+    for (const status of [300, 400, 401, 403, 404, 429, 503]) {
+      await assert.rejects(
+        ask(async () => answer(status, body)),
+        (error: Error) => {
+          assert.doesNotMatch(inspect(error, { depth: 9 }), /hunter2/);
+          return true;
+        },
+      );
+    }
   });
 }
 
