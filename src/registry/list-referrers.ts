@@ -11,17 +11,25 @@ import { MediaType } from '../spec/media-types.js';
 import { parseJson } from '../spec/parse-json.js';
 import type { Subject } from './answer-error.js';
 import { listPages } from './paged-list.js';
-import { referrersTag } from './referrers-index.js';
+import { isSubjectItself, referrersTag } from './referrers-index.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 
 /** What registries answer that know no referrers. */
 const NO_API = new Set([400, 404, 405, 406, 415, 501]);
 
+/** What some of them answer that know no such path: whether they do, or deny it to us, only the tag can tell. */
+const MAY_BE_NO_API = new Set([401, 403]);
+
 /** Reads a manifest under a tag; `undefined` when there is none. */
 export type ReadTag = (tag: string) => Promise<Buffer | undefined>;
 
-/** Yields each referrer of `digest` once, only those of `artifactType` where one is given. */
+/**
+ * Yields each referrer of `digest` once, only those of `artifactType` where one is given.
+ *
+ * @throws RegistryError, RootfsError as the session's requests; the API's 401 or 403 where there is no list under the
+ *   tag either
+ */
 export async function* listReferrers(
   session: RegistrySession,
   digest: Digest,
@@ -33,14 +41,22 @@ export async function* listReferrers(
   const wanted = (found: readonly Descriptor[]): readonly Descriptor[] =>
     artifactType === undefined ? found : found.filter((one) => one.artifactType === artifactType);
   const pages = referrersByApi(session, digest, artifactType, subject, call);
+  let refusal: RegistryError | undefined;
   for (;;) {
     const page = await pages.next();
     if (page.done !== true) yield* wanted(page.value);
-    else if (page.value) return;
-    else break;
+    else if (page.value === true) return;
+    else {
+      refusal = page.value;
+      break;
+    }
   }
-  const bytes = await readTag(referrersTag(digest));
-  if (bytes === undefined) return;
+  const tag = referrersTag(digest);
+  const bytes = await readTag(tag);
+  if (bytes === undefined || isSubjectItself(bytes, tag)) {
+    if (refusal !== undefined) throw refusal;
+    return;
+  }
   const kept = new Map(descriptorsOf(parse(bytes, subject), subject).map((found) => [found.digest, found]));
   yield* wanted([...kept.values()]);
 }
@@ -55,17 +71,17 @@ export async function hasReferrersApi(
   const pages = referrersByApi(session, digest, undefined, subject, call);
   const { done, value } = await pages.next();
   await pages.return(true);
-  return done !== true || value;
+  return done !== true || value === true;
 }
 
-/** The pages of the API's list. @returns whether there is such an API */
+/** The pages of the API's list. @returns whether there is such an API; or the refusal, where that leaves it open */
 async function* referrersByApi(
   session: RegistrySession,
   digest: Digest,
   artifactType: string | undefined,
   subject: Subject,
   call: CallOptions,
-): AsyncGenerator<readonly Descriptor[], boolean, undefined> {
+): AsyncGenerator<readonly Descriptor[], true | RegistryError | undefined, undefined> {
   const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
   const pages = listPages(
     session,
@@ -83,15 +99,17 @@ async function* referrersByApi(
   let answered = false;
   try {
     for await (const page of pages) {
-      if (page === undefined) return false;
+      if (page === undefined) return undefined;
       answered = true;
       yield page;
     }
   } catch (error) {
     // Registries from before version 1.1 refuse the path in various ways; a list that breaks off is no such refusal.
-    if (answered || !(error instanceof RegistryError) || !NO_API.has(error.status)) throw error;
+    if (answered || !(error instanceof RegistryError)) throw error;
+    if (MAY_BE_NO_API.has(error.status)) return error;
+    if (!NO_API.has(error.status)) throw error;
   }
-  return answered;
+  return answered || undefined;
 }
 
 function isIndex(value: unknown): boolean {

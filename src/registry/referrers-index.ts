@@ -31,6 +31,16 @@ export function referrersTag(digest: Digest): string {
   return `${algorithm.slice(0, 32)}-${encoded.slice(0, 64)}`;
 }
 
+/**
+ * Whether a manifest stands under the tag of its own referrers: registries that read `sha256-<hex>` as the digest
+ * `sha256:<hex>` (GitLab's) give the subject in the list's place.
+ */
+export function isSubjectItself(bytes: Uint8Array, tag: string): boolean {
+  const [algorithm = '', encoded] = tag.split('-', 2);
+  if (algorithm !== 'sha256' && algorithm !== 'sha512') return false;
+  return createHash(algorithm).update(bytes).digest('hex').slice(0, 64) === encoded;
+}
+
 /** The digest that a manifest names as its subject, or `undefined`. */
 export function subjectOf(bytes: Uint8Array): Digest | undefined {
   const digest = (parseJsonObject(bytes)?.['subject'] as { digest?: unknown } | null | undefined)?.digest;
@@ -45,6 +55,13 @@ export function subjectOf(bytes: Uint8Array): Digest | undefined {
 export async function readReferrersIndex(place: ReferrersPlace, tag: string): Promise<ReferrersIndex | undefined> {
   const bytes = await place.read(tag);
   if (bytes === undefined) return undefined;
+  if (isSubjectItself(bytes, tag)) {
+    throw new RootfsError(
+      'ERR_MANIFEST_INVALID',
+      `${place.name}:${tag}: expected an image index, the list of referrers, found the manifest that they refer to; the registry takes the tag for a digest and can list no referrers`,
+      { detail: { name: place.name, tag } },
+    );
+  }
   const fields = parseJsonObject(bytes);
   const { mediaType = MediaType.ociIndex, manifests } = fields ?? {};
   const list = manifests === null ? [] : manifests;

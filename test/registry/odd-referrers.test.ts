@@ -1,7 +1,9 @@
 /** Registries that answer the question for referrers with something else. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { type ScriptedAnswer, scriptedRegistry } from '../support/scripted-registry.js';
 
@@ -16,13 +18,18 @@ const index = (...manifests: readonly object[]): ScriptedAnswer => ({
   body: { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests },
 });
 
-async function ask(t: TestContext, answer: (page: string | null) => ScriptedAnswer): Promise<unknown[]> {
+async function ask(
+  t: TestContext,
+  answer: (page: string | null) => ScriptedAnswer,
+  tagged: ScriptedAnswer = index(byTag),
+  of: Descriptor = subject,
+): Promise<unknown[]> {
   const { host } = await scriptedRegistry(t, ({ url }) => {
     if (url.pathname.includes('/referrers/')) return answer(url.searchParams.get('page'));
-    return url.pathname.endsWith(`/manifests/sha256-${'1'.repeat(64)}`) ? index(byTag) : { status: 404 };
+    return url.pathname.endsWith(`/manifests/${of.digest.replace(':', '-')}`) ? tagged : { status: 404 };
   });
   const found: unknown[] = [];
-  for await (const one of createRepository(`${host}/app`, { retry: 0 }).referrers(subject)) found.push(one);
+  for await (const one of createRepository(`${host}/app`, { retry: 0 }).referrers(of)) found.push(one);
   return found;
 }
 
@@ -31,12 +38,32 @@ for (const [name, answer] of [
   ['nothing', { status: 200 }],
   ['other JSON', { status: 200, headers: { 'content-type': 'application/json' }, body: { status: 'ok' } }],
   ['a list', { status: 200, headers: { 'content-type': 'application/json' }, body: [] }],
-  ...[400, 404, 405, 406, 415, 501].map((status) => [String(status), { status }] as const),
+  ...[400, 401, 403, 404, 405, 406, 415, 501].map((status) => [String(status), { status }] as const),
 ] as const) {
   test(`${name}: the tag that stands in for the API is read`, async (t) => {
     assert.deepEqual(await ask(t, () => answer), [byTag]);
   });
 }
+
+for (const [status, code] of [
+  [401, 'ERR_UNAUTHORIZED'],
+  [403, 'ERR_DENIED'],
+] as const) {
+  test(`${status}, and no such tag: the refusal is told`, async (t) => {
+    await assert.rejects(
+      ask(t, () => ({ status }), { status: 404 }),
+      { code },
+    );
+  });
+}
+
+test('an index that a registry without the API gives for the tag of its own digest lists no referrers', async (t) => {
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [byTag] }));
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as const;
+  const itself = { status: 200, headers: { 'content-type': MediaType.ociIndex }, body: bytes };
+  const of = { mediaType: MediaType.ociIndex, digest, size: bytes.length };
+  assert.deepEqual(await ask(t, () => ({ status: 404 }), itself, of), []);
+});
 
 test('an index under another label is one, and null is an empty one', async (t) => {
   const label = { 'content-type': 'application/json' };

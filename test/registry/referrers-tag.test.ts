@@ -83,7 +83,7 @@ function index(fields: object): Held {
 }
 
 for (const [name, present] of [
-  ['an image manifest', { type: MediaType.ociManifest, bytes: subject.bytes }],
+  ['an image manifest', { type: MediaType.ociManifest, bytes: artifact.bytes }],
   ['something that is no JSON', { type: 'application/json', bytes: Buffer.from('not json') }],
   ['a list', { type: 'application/json', bytes: Buffer.from('[]') }],
   ['an index whose manifests are none', index({ manifests: {} })],
@@ -100,6 +100,16 @@ for (const [name, present] of [
     assert.deepEqual(puts, [artifact.descriptor.digest]);
   });
 }
+
+test('a tag that the registry takes for the digest of the subject is no list: that is told', async (t) => {
+  const { repository, held, puts } = await serve(t, { type: MediaType.ociManifest, bytes: subject.bytes });
+  await assert.rejects(push(repository), {
+    code: 'ERR_MANIFEST_INVALID',
+    message: /found the manifest that they refer to; the registry takes the tag for a digest/,
+  });
+  assert.equal(held.get(tag)?.bytes, subject.bytes);
+  assert.deepEqual(puts, [artifact.descriptor.digest]);
+});
 
 test('a list keeps what others put into it, also what is not understood', async (t) => {
   const odd = { mediaType: MediaType.ociManifest, digest: `blake3:${'a'.repeat(64)}`, size: 3, note: 'x' };
