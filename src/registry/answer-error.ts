@@ -1,5 +1,6 @@
 /** What a registry's refusal means, in the words that users know. */
 import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
+import { parseChallenges } from './challenge.js';
 import { GIVEN_CREDENTIAL } from './credentials.js';
 import { hideSecrets, withoutNamedSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
@@ -19,6 +20,8 @@ export interface Subject {
   readonly name: string;
   /** What was shown to the registry: the source of a credential, or nothing. */
   readonly shownCredential?: string | undefined;
+  /** The source of a credential that was not shown. */
+  readonly unshownCredential?: string | undefined;
   /** What was shown, in all its forms: it is taken out of what comes back. */
   readonly secrets?: readonly string[] | undefined;
   /** The registry asks who is there, and nobody could be shown: content may be hidden rather than missing. */
@@ -30,6 +33,8 @@ interface Refused extends Subject {
   /** A token was good, and not for this: whoever it is for is known, and may not do it. */
   readonly lacksAccess: boolean;
   readonly method: string;
+  /** The schemes of its challenges. */
+  readonly schemes: readonly string[];
   readonly entries: readonly RegistryErrorEntry[];
 }
 
@@ -78,11 +83,12 @@ export async function answerError(response: WireResponse, method: string, subjec
   const errors = errorEntries(body);
   const code = codeOf(response, subject.kind, errors, body);
   const wait = retryAfterMs(response.headers.get('retry-after'));
+  const schemes = parseChallenges(response.headers.all('www-authenticate')).map(({ scheme }) => scheme);
   const lacksAccess = response.headers.all('www-authenticate').some((line) => /insufficient_scope/i.test(line));
   const reasons = remark(errors, body, response.headers.get('content-type'));
   return new RegistryError(
     code,
-    wording(code, status, { ...subject, lacksAccess, method, entries: errors }, reasons, response.url),
+    wording(code, status, { ...subject, lacksAccess, method, schemes, entries: errors }, reasons, response.url),
     { status, method, url: shownUrl(response.url), errors },
     { detail: { ...(reasons === '' ? {} : { reasons }), ...(wait === undefined ? {} : { retryAfterMs: wait }) } },
   );
@@ -185,8 +191,17 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
 }
 
 /** What a registry answers that was shown nobody. Of the registry itself no name can be wrong. */
-function nobodyRefused({ kind, method, repository, registry }: Refused, because: string): string {
+function nobodyRefused(refused: Refused, because: string): string {
+  const { kind, method, repository, registry, schemes, unshownCredential } = refused;
   const advice = `run: rootfs login ${registry}`;
+  const who = repository === registry ? registry : `${repository}: ${registry}`;
+  if (schemes.length > 0 && !schemes.some((scheme) => scheme === 'basic' || scheme === 'bearer')) {
+    const wanted = printable([...new Set(schemes)].join(', '), 100);
+    return `${who} takes logins by ${wanted} only${because}, and what is shown here is Basic or Bearer; ask who runs it for one of these`;
+  }
+  if (schemes.length === 0 && unshownCredential !== undefined) {
+    return `${who} refuses and does not say in WWW-Authenticate how to log in${because}; the credentials from ${unshownCredential} were not shown, ask who runs it`;
+  }
   if (repository === registry) return `${registry}: it answers only who logs in${because}; ${advice}`;
   const verb = method === 'DELETE' ? 'delete' : kind === 'upload' ? 'push' : 'pull';
   return `${verb} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or ${advice}`;

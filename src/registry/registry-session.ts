@@ -210,13 +210,13 @@ export class RegistrySession {
         continue;
       }
       if (accepted) return response;
-      const found = atHome && shown !== undefined ? await this.#authorizer.credential(target, call) : undefined;
-      const mayNeedLogin = atHome && found === undefined && this.#roots.wantsLogin(endpoint);
+      const isAsked = atHome && (shown !== undefined || response.status === 401);
+      const known = isAsked ? await this.#authorizer.credential(target, call) : undefined;
       throw await answerError(response, method, {
         ...request.subject,
-        shownCredential: found?.source,
-        secrets: secretsOf(found?.credential, shown),
-        mayNeedLogin,
+        ...(shown === undefined ? { unshownCredential: known?.source } : { shownCredential: known?.source }),
+        secrets: secretsOf(known?.credential, shown),
+        mayNeedLogin: atHome && (shown ?? known) === undefined && this.#roots.wantsLogin(endpoint),
       });
     }
   }
@@ -231,7 +231,7 @@ export class RegistrySession {
   ): Promise<string | undefined> {
     const { endpoint } = target;
     try {
-      const told = refusal.headers.all('www-authenticate').length > 0;
+      const told = refusal.headers.all('www-authenticate').some((line) => line.trim() !== '');
       if (endpoint === undefined || refusal.status === 401 || told) {
         const next = await this.#authorizer.answer(target, refusal, shown, call);
         if (next !== undefined || shown !== undefined || told || endpoint === undefined) return next;

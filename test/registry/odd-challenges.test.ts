@@ -47,6 +47,40 @@ test('a Bearer challenge without a realm stands before one with a realm', async 
   await open(registry).fetchReference('v1');
 });
 
+for (const challenge of [['Negotiate'], ['NTLM', 'Negotiate oYG=='], ['Digest realm="x", nonce="y"']]) {
+  test(`a registry that takes logins by ${challenge.join(' or ')} is told, and no login is advised`, async (t) => {
+    const registry = await asking(t, { challenge: () => challenge });
+    for (const credential of [user, undefined]) {
+      await assert.rejects(open(registry, credential).fetchReference('v1'), (error: Error & { code?: unknown }) => {
+        assert.equal(error.code, 'ERR_UNAUTHORIZED');
+        assert.match(error.message, /takes logins by (?:negotiate|ntlm, negotiate|digest) only/);
+        assert.doesNotMatch(error.message, /rootfs login/);
+        return true;
+      });
+    }
+  });
+}
+
+test('a credential that a registry does not ask for is not shown, and that is told', async (t) => {
+  const registry = await asking(t, { challenge: () => [] });
+  await assert.rejects(open(registry, user).fetchReference('v1'), {
+    code: 'ERR_UNAUTHORIZED',
+    message: /refuses and does not say in WWW-Authenticate how to log in; the credentials from the test were not shown/,
+  });
+  await assert.rejects(open(registry).fetchReference('v1'), { message: /may require login.* rootfs login/ });
+});
+
+test('an empty challenge names no way in: the root of the API is asked', async (t) => {
+  const registry = await scriptedRegistry(t, ({ url, headers }, origin) => {
+    if (url.pathname === '/token') return { status: 200, body: { token: 'good' } };
+    if (headers.authorization === 'Bearer good') {
+      return { status: 200, headers: { 'content-type': built.descriptor.mediaType }, body: built.manifestBytes };
+    }
+    return { status: 401, headers: { 'www-authenticate': url.pathname === '/v2/' ? bearer(origin) : ' ' } };
+  });
+  await open(registry).fetchReference('v1');
+});
+
 for (const [name, token] of [
   ['is not there', { status: 404 }],
   ['fails', { status: 500 }],
