@@ -18,6 +18,8 @@ export interface BlobSource {
   broken(error: unknown, gained: number): Promise<void>;
   /** What to fail with when a body ended early, at `position`; `undefined` when the blob really ends there. */
   short(position: number, body: WireBody): Error | undefined;
+  /** Told when a body brought more than the blob has. */
+  long(): void;
   /** Called once, when the stream has ended or was destroyed. */
   closed(): void;
 }
@@ -122,6 +124,7 @@ export class BlobStream extends Readable implements ChunkGiver {
     if (given === false) this.#release = release;
     else release?.();
     const more = given ?? this.push(lasting(chunk));
+    if (this.#position > this.#window.end) this.#source.long();
     // More than a complete body holds, or all of a window: what follows is not wanted.
     if (this.#position === this.#window.limit) this.#finish();
     return this.#over || more;

@@ -8,13 +8,15 @@ import { resolveRange } from '../content/blob-file.js';
 import type { FetchOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
+import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
 import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
+import { cameEncoded, decodedBody } from './decoded-body.js';
 import type { Endpoint } from './endpoint.js';
 import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
-import { contentEncoding, readDocument } from './read-document.js';
+import { contentEncoding, type Encoding, readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 import type { RangeSign } from './served-content.js';
@@ -78,6 +80,8 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   const entityTags = new Map<string, string>();
   // What the last answer said about the blob's length, where it said anything.
   let claimed: number | undefined;
+  // What the last answer was labelled with, where it is not certain that it is the blob's own bytes.
+  let encoding: Encoding | undefined;
   // A server that refuses to go on from the middle (416) gives all of it again; what is known is read past. One part of
   // many is not worth that.
   const toTheEnd = options.range?.end === undefined;
@@ -118,9 +122,17 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       else if (sign === 'refused') context.refused(endpoint, response.url.origin);
       const length = contentLength(response);
       claimed = response.status === 206 || length === undefined ? undefined : length;
-      if (isEncodedDocument(response, target, length)) {
+      encoding = response.status === 200 && length !== target.size ? contentEncoding(response) : undefined;
+      if (encoding !== undefined) {
         claimed = undefined;
-        return { body: wholeBody(await readDocument(response, MAX_MANIFEST_BYTES, subject.name)), skip: offset };
+        if (isDocument(target)) {
+          return { body: wholeBody(await readDocument(response, MAX_MANIFEST_BYTES, subject.name)), skip: offset };
+        }
+        // Without a length it may be the blob's own bytes, wrongly labelled.
+        if (length !== undefined) {
+          const whose = `${subject.name}: ${response.url.host} sent it`;
+          return { body: await decodedBody(response.body, encoding, whose), skip: offset };
+        }
       }
       return { body: response.body, skip: offset - first };
     } catch (error) {
@@ -172,13 +184,18 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     short(position) {
       const complete = claimed === position && toTheEnd;
       if (complete) return undefined;
-      return new RootfsError(
-        'ERR_NETWORK',
-        `${subject.name}: the answer ended after ${position} of ${target.size} bytes; try again, and if it stays, a proxy in between may cut it`,
-        {
-          detail: { position, size: target.size },
-        },
-      );
+      const ended = `${subject.name}: the answer ended after ${position} of ${target.size} bytes`;
+      const detail = { position, size: target.size };
+      if (encoding === undefined) {
+        const advice = 'try again, and if it stays, a proxy in between may cut it';
+        return new RootfsError('ERR_NETWORK', `${ended}; ${advice}`, { detail });
+      }
+      return new RootfsError('ERR_REGISTRY', `${ended}, and ${cameEncoded(encoding)}`, { detail });
+    },
+    long() {
+      if (encoding === undefined) return;
+      const message = `${subject.name}: the answer is longer than ${target.size} bytes, and ${cameEncoded(encoding)}`;
+      report(options.onProgress, { type: 'warning:raised', message });
     },
   });
   return abortStream(stream, signal);
@@ -194,15 +211,9 @@ function originOf(error: unknown): string {
   return URL.canParse(url) ? new URL(url).origin : '';
 }
 
-/** A config that a proxy compressed on its way. A layer with such a label is the blob's own bytes. */
-function isEncodedDocument(response: WireResponse, target: Descriptor, length: number | undefined): boolean {
-  return (
-    response.status === 200 &&
-    contentEncoding(response) !== undefined &&
-    length !== target.size &&
-    target.size <= MAX_MANIFEST_BYTES &&
-    /[/+]json$/.test(target.mediaType)
-  );
+/** Whether it shows by its first bytes whether a proxy compressed it on its way. */
+function isDocument({ size, mediaType }: Descriptor): boolean {
+  return size <= MAX_MANIFEST_BYTES && /[/+]json$/.test(mediaType);
 }
 
 function tooOften(subject: Subject, openings: number, offset: number, target: Descriptor): RootfsError {

@@ -14,7 +14,8 @@ const DECODERS = {
   br: 'brotliDecompressSync',
 } as const;
 
-type Encoding = keyof typeof DECODERS;
+/** An encoding that can be undone. */
+export type Encoding = keyof typeof DECODERS;
 
 /**
  * Collects the body of an answer that is a document: a manifest, a list, a token.

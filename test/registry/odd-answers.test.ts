@@ -1,10 +1,11 @@
 /** Answers in the forms that others than registries give them: URLs in UTF-8, reasons in XML, what a proxy compressed. */
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { fetchVerified } from '../../src/content/fetch-verified.js';
 import { RootfsError } from '../../src/errors.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import { createRegistry } from '../../src/registry/registry.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { collectWarnings } from '../support/collect-warnings.js';
@@ -64,6 +65,76 @@ test('so is one of an upload, and the next page of a list', async (t) => {
   for await (const tag of repository.tags()) tags.push(tag);
   assert.deepEqual(tags, ['a', 'b']);
   assert.equal(registry.asked.at(-1), 'GET /v2/app/tags/list?last=%C3%A9');
+});
+
+/** A registry behind something that changes each answer for a blob. `whole`: what it would have given. */
+function behindProxy(
+  t: TestContext,
+  change: (whole: Buffer, nth: number) => ScriptedAnswer,
+): Promise<ScriptedRegistry> {
+  let nth = 0;
+  const whole = built.layers[0]?.blob ?? Buffer.alloc(0);
+  return scriptedRegistry(t, () => change(whole, ++nth));
+}
+
+async function readLayer(registry: ScriptedRegistry, onProgress?: (event: ProgressEvent) => void): Promise<Buffer> {
+  const repository = createRepository(`${registry.host}/app`, { timeoutMs: 500, retry: 2 });
+  return Buffer.concat(await (await fetchVerified(repository, big.descriptor, { onProgress })).toArray());
+}
+
+for (const [encoding, encode] of [
+  ['gzip', gzipSync],
+  ['X-GZIP', gzipSync],
+  ['deflate', deflateSync],
+  ['br', brotliCompressSync],
+] as const) {
+  test(`a layer that was compressed on its way (${encoding}) is what it was`, async (t) => {
+    const registry = await behindProxy(t, (whole) => {
+      const body = encode(whole);
+      return { status: 200, headers: { 'content-encoding': encoding, 'content-length': `${body.length}` }, body };
+    });
+    assert.deepEqual(await readLayer(registry), built.layers[0]?.blob);
+    assert.equal(registry.asked.length, 1);
+  });
+}
+
+test('one that is cut goes on, however it comes then', async (t) => {
+  const registry = await behindProxy(t, (whole, nth) => {
+    const body = gzipSync(whole);
+    const headers = { 'content-encoding': 'gzip', 'content-length': `${body.length + (nth === 1 ? 1 : 0)}` };
+    return { status: 200, headers, body: nth === 1 ? body.subarray(0, body.length >> 1) : body };
+  });
+  assert.deepEqual(await readLayer(registry), built.layers[0]?.blob);
+});
+
+test('one that is not what its label says, or ends too early or too late, is told with its label', async (t) => {
+  const label = { 'content-encoding': 'gzip' };
+  const broken = await behindProxy(t, (whole) => {
+    const body = gzipSync(whole).subarray(0, 500);
+    return { status: 200, headers: { ...label, 'content-length': `${body.length}` }, body };
+  });
+  await assert.rejects(readLayer(broken), {
+    code: 'ERR_REGISTRY',
+    message: /with Content-Encoding: gzip, which cannot/,
+  });
+  const short = await behindProxy(t, (whole) => ({
+    status: 200,
+    headers: { ...label, 'transfer-encoding': 'chunked' },
+    body: gzipSync(whole).subarray(0, 500),
+  }));
+  await assert.rejects(readLayer(short), {
+    code: 'ERR_REGISTRY',
+    message: /came with Content-Encoding: gzip; a proxy/,
+  });
+  assert.equal(short.asked.length, 1);
+  const { warnings, onProgress } = collectWarnings();
+  const long = await behindProxy(t, (whole) => ({
+    status: 200,
+    headers: { ...label, 'transfer-encoding': 'chunked' },
+    body: Buffer.concat([whole, whole]),
+  }));
+  await assert.rejects(readLayer(long, onProgress), { code: 'ERR_SIZE_MISMATCH' });
+  assert.match(warnings.join(), /longer than \d+ bytes, and came with Content-Encoding: gzip; a proxy/);
 });
 
 const json = JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message: 'slow down, please' }] });
