@@ -24,11 +24,16 @@ export interface OpenedDestination {
   /** What was asked for, written out in full, for people. */
   readonly name: string;
   readonly transport: Transport;
-  /** Copies an image here; see `copyImage` and `writeArchive`. */
+  /**
+   * Copies an image here; see `copyImage` and `writeArchive`.
+   *
+   * @param options `name`: what the image is called in a docker-archive whose place has no name for it, as `pull` takes
+   *   it; by its digest alone it has none.
+   */
   copyFrom(
     source: ReadOnlyTarget,
     reference: string,
-    options?: CopyImageOptions & WriteArchiveOptions,
+    options?: CopyImageOptions & WriteArchiveOptions & { readonly name?: string | undefined },
   ): Promise<CopyResult>;
   /**
    * Copies what all tags of a source stand for; each keeps its tag. Archives take all of them in one file; with the
@@ -80,8 +85,10 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
     return {
       name: text,
       transport,
-      copyFrom: (source, from, copyOptions) =>
-        writeArchive(source, [{ reference: from, name: reference }], { form: transport, path }, copyOptions),
+      copyFrom: (source, from, { name, ...copyOptions } = {}) => {
+        const called = reference === '' && transport === 'docker-archive' ? name : reference;
+        return writeArchive(source, [{ reference: from, name: called }], { form: transport, path }, copyOptions);
+      },
       copyAllFrom: async (source, copyOptions = {}) => {
         const wanted = await archivedTags(source, transport, reference, copyOptions);
         const options = { ...copyOptions, skipUnfit: transport === 'docker-archive' };

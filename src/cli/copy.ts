@@ -12,7 +12,7 @@ import {
 import { refuseCached, refuseTagged, untagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
-import { platformOf } from './image.js';
+import { ownName, platformOf } from './image.js';
 import { flag, jobsOf, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text } from './options.js';
 import { formatCount, formatSize, parseSize } from './quantity.js';
 import { stdoutPlace } from './stdout-place.js';
@@ -84,7 +84,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
         : [
             {
               destination: destination.name,
-              ...(await destination.copyFrom(opened.source, opened.reference, options)),
+              ...(await destination.copyFrom(opened.source, opened.reference, { ...options, name: ownName(opened) })),
             },
           ];
       context.endProgress();

@@ -68,3 +68,8 @@ export async function withImage<T>(
     await opened.close();
   }
 }
+
+/** The name at the registry, also where the image comes out of the cache. Other sources know the names they keep. */
+export function ownName({ transport, name }: OpenedSource): string | undefined {
+  return transport === 'docker' ? name : undefined;
+}

@@ -1,17 +1,12 @@
 /** `rootfs pull IMAGE -o FILE.tar[.gz]`: an image as an archive for `docker load` and its kin. */
-import { type OpenedSource, pullAllTags, pull as pullImage, RootfsError, splitTransport } from '../../index.js';
+import { pullAllTags, pull as pullImage, RootfsError, splitTransport } from '../../index.js';
 import { refuseCached, refuseTagged, untagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
-import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, ownName, platformOf } from '../image.js';
 import { flag, jobsOf, text } from '../options.js';
 import { requireFilePlace } from '../require-file-place.js';
 import { stdoutPlace } from '../stdout-place.js';
-
-/** The name at the registry, also where the image comes out of the cache. Other sources know the names they keep. */
-function ownName({ transport, name }: OpenedSource): string | undefined {
-  return transport === 'docker' ? name : undefined;
-}
 
 /** `-o` takes a path. A prefix would become a part of the file's name. */
 function refusePrefix(output: string): void {
