@@ -33,7 +33,6 @@ interface Refused extends Subject {
   /** A token was good, and not for this: whoever it is for is known, and may not do it. */
   readonly lacksAccess: boolean;
   readonly method: string;
-  /** The schemes of its challenges. */
   readonly schemes: readonly string[];
   readonly entries: readonly RegistryErrorEntry[];
 }
@@ -63,6 +62,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   405: 'ERR_UNSUPPORTED',
   410: 'ERR_NOT_FOUND',
   413: 'ERR_LIMIT_EXCEEDED',
+  415: 'ERR_UNSUPPORTED',
   416: 'ERR_RANGE_INVALID',
   429: 'ERR_RATE_LIMITED',
 };
@@ -139,6 +139,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
     shownCredential === GIVEN_CREDENTIAL ? 'check the user name and the password' : `run: rootfs login ${registry}`;
   // The registry itself is asked at a login.
   const refused = kind === 'registry' ? url.host : `${repository}: ${url.host}`;
+  const notTaken = `${name}: ${url.host} refused it with status ${status}${because}; ask who runs it what it accepts`;
   const orLogin = mayNeedLogin === true ? `, or run: rootfs login ${registry}, where it is private` : '';
   switch (code) {
     case 'ERR_TLS':
@@ -164,6 +165,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       if (kind === 'tags') return `repository ${repository} not found${because}; check the name${orLogin}`;
       return `${name}: not found at ${url.host}${because}; check the name, and that this is a registry`;
     case 'ERR_UNSUPPORTED':
+      if (kind === 'upload' && status !== 405) return notTaken;
       return kind === 'upload'
         ? `${name}: ${url.host} takes no uploads${because}; it may be read-only or a mirror`
         : `${name}: ${url.host} does not support this operation${because}; ask who runs it`;
@@ -184,8 +186,9 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
     case 'ERR_SIZE_MISMATCH':
     case 'ERR_MANIFEST_INVALID':
     case 'ERR_REFERENCE_INVALID':
-      return `${name}: ${url.host} refused it with status ${status}${because}; ask who runs it what it accepts`;
+      return notTaken;
     default:
+      if (kind === 'upload' && status < 500) return notTaken;
       return `${name}: ${url.host} answered with status ${status}${because}; ${status >= 500 ? 'try again later' : 'check that this is a registry'}`;
   }
 }
@@ -251,7 +254,11 @@ function remark(errors: readonly RegistryErrorEntry[], body: string, contentType
   if (errors.length > 0) {
     return errors
       .slice(0, 3)
-      .map(({ code, message }) => message || code.toLowerCase().replaceAll('_', ' '))
+      .map((entry) => {
+        const said = entry.message || entry.code.toLowerCase().replaceAll('_', ' ');
+        const more = detailText(entry);
+        return more === undefined || said.includes(more) ? said : `${said}: ${more}`;
+      })
       .join('; ');
   }
   const said = otherReason(body);
@@ -261,6 +268,12 @@ function remark(errors: readonly RegistryErrorEntry[], body: string, contentType
     return title === undefined ? 'an HTML page' : `an HTML page: ${printable(title, 100)}`;
   }
   return printable(body, 120);
+}
+
+/** What an entry's `detail` says in words: some say "manifest invalid", and only there why. */
+function detailText({ detail }: RegistryErrorEntry): string | undefined {
+  const text = typeof detail === 'object' ? (detail as { message?: unknown } | null)?.message : detail;
+  return typeof text === 'string' && text !== '' ? printable(text, 200) : undefined;
 }
 
 /** The forms of a reason beside the specification's: a storage service's XML, OAuth's error, a `message` or `details`. */

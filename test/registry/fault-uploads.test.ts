@@ -131,7 +131,7 @@ runCases('Uploads that are cut, lost and refused', [
     faults: [{ on: 'upload', method: 'PUT', do: 'answer', status: 409 }],
     ends: 'ERR_REGISTRY',
     requests: 5,
-    message: /answered with status 409/,
+    message: /refused it with status 409/,
   },
   {
     name: 'PATCH is refused: one PUT brings everything',

@@ -183,6 +183,33 @@ for (const [form, body, reason] of [
   });
 }
 
+for (const [status, errors, code, reason] of [
+  [
+    400,
+    [{ code: 'MANIFEST_INVALID', message: 'manifest invalid', detail: { message: 'no such schema' } }],
+    'ERR_MANIFEST_INVALID',
+    'manifest invalid: no such schema',
+  ],
+  [400, [{ code: 'UNSUPPORTED', message: 'no OCI', detail: 'no OCI' }], 'ERR_UNSUPPORTED', 'no OCI'],
+  [
+    415,
+    [{ code: 'MANIFEST_INVALID', detail: 'OCI artifacts are off' }],
+    'ERR_UNSUPPORTED',
+    'manifest invalid: OCI artifacts are off',
+  ],
+  [422, [{ code: 'X', message: 'policy', detail: { other: 1 } }], 'ERR_REGISTRY', 'policy'],
+] as const) {
+  test(`a manifest that is not taken (${status}, ${reason}): why, and whom to ask`, async (t) => {
+    const registry = await scriptedRegistry(t, () => ({ status, body: { errors } }));
+    const error = await refusal(open(registry).push(built.descriptor, Readable.from([built.manifestBytes])));
+    assert.equal(error.code, code);
+    assert.ok(
+      error.message.endsWith(` refused it with status ${status} (${reason}); ask who runs it what it accepts`),
+      error.message,
+    );
+  });
+}
+
 test('what a token server says is told with its status', async (t) => {
   const registry = await scriptedRegistry(t, ({ url }, origin) =>
     url.pathname === '/token'
