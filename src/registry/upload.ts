@@ -199,6 +199,8 @@ export class Upload {
 
   /** After a failure: asks how far the registry got; opens a new session where it knows nothing any more. */
   async #findPlace(cause: unknown): Promise<void> {
+    // The session that was to take the place of a lost one could not be opened.
+    if (this.#location === undefined) return this.#start();
     let status: WireResponse | undefined;
     try {
       status = await this.#request({ method: 'GET', path: this.#here(), accept: [200, 202, 204] });

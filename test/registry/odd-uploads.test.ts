@@ -126,6 +126,23 @@ for (const status of [204, 405] as const) {
   });
 }
 
+for (const [name, broken] of [
+  ['is busy', { status: 503 }],
+  ['hangs up', undefined],
+] as const) {
+  test(`an upload is lost, and the registry ${name} when it is begun anew: it is, once more`, async (t) => {
+    const registry = await odd(t, {
+      instead: ({ method, url }, nth, { uploads }) => {
+        if (method === 'PATCH' && nth === 2) uploads.delete(url.pathname.split('/').pop() ?? '');
+        return method === 'POST' && nth === 2 ? broken : 'right';
+      },
+    });
+    await push(registry);
+    assert.ok(registry.held.blobs.has(digest));
+    assert.equal(count(registry, 'POST'), 3);
+  });
+}
+
 test('an upload that is lost at its end is sent again, once', async (t) => {
   for (const times of [1, 2]) {
     const registry = await odd(t, {
