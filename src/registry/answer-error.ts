@@ -5,6 +5,7 @@ import { GIVEN_CREDENTIAL } from './credentials.js';
 import { hideSecrets, withoutNamedSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { withoutEncoding } from './read-document.js';
+import { errorEntries, printable, reasonOf } from './refusal-reason.js';
 import { retryAfterMs } from './retry-budget.js';
 import type { WireResponse } from './wire.js';
 import { wholeBody } from './wire-body.js';
@@ -67,7 +68,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   429: 'ERR_RATE_LIMITED',
 };
 
-/** With what registries refuse to move a tag. */
+/** With what registries refuse to move a tag, or to delete what something refers to. */
 const UNCHANGEABLE = new Set([409, 412]);
 
 /** Reads a refusal's body, bounded, and makes the error of it. The response's body is used up. */
@@ -81,11 +82,11 @@ export async function answerError(response: WireResponse, method: string, subjec
   }
   const { status } = response;
   const errors = errorEntries(body);
-  const code = codeOf(response, subject.kind, errors, body);
+  const code = codeOf(response, subject.kind, method, errors, body);
   const wait = retryAfterMs(response.headers.get('retry-after'));
   const schemes = parseChallenges(response.headers.all('www-authenticate')).map(({ scheme }) => scheme);
   const lacksAccess = response.headers.all('www-authenticate').some((line) => /insufficient_scope/i.test(line));
-  const reasons = remark(errors, body, response.headers.get('content-type'));
+  const reasons = reasonOf(errors, body, response.headers.get('content-type'));
   return new RegistryError(
     code,
     wording(code, status, { ...subject, lacksAccess, method, schemes, entries: errors }, reasons, response.url),
@@ -112,6 +113,7 @@ async function readErrorBody(response: WireResponse, { name }: Subject): Promise
 function codeOf(
   { status, url }: WireResponse,
   kind: Subject['kind'],
+  method: string,
   errors: readonly RegistryErrorEntry[],
   body: string,
 ): ErrorCode {
@@ -119,6 +121,7 @@ function codeOf(
   const named = errors.map(({ code }) => BY_ENTRY[code]).find((code) => code !== undefined);
   if (status === 400 && errors.some(isImmutable)) return 'ERR_DENIED';
   if (status === 400 && named !== undefined && named !== 'ERR_DENIED') return named;
+  if (method === 'DELETE' && UNCHANGEABLE.has(status)) return 'ERR_DENIED';
   // A blob has no name that could be moved.
   if (kind === 'upload' && UNCHANGEABLE.has(status) && url.pathname.includes('/manifests/')) return 'ERR_DENIED';
   if (status === 404 && named === 'ERR_DENIED') return 'ERR_DENIED';
@@ -132,7 +135,7 @@ function isImmutable({ code, message }: RegistryErrorEntry): boolean {
 }
 
 function wording(code: ErrorCode, status: number, subject: Refused, reasons: string, url: URL): string {
-  const { kind, name, repository, registry, shownCredential, mayNeedLogin, lacksAccess } = subject;
+  const { kind, method, name, repository, registry, shownCredential, mayNeedLogin, lacksAccess } = subject;
   const because = reasons === '' ? '' : ` (${reasons})`;
   // Logging in does not help who has just said who they are.
   const login =
@@ -151,6 +154,9 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
           ? `${refused} gives no access with the credentials from ${shownCredential}${because}; check the name and whose they are, or ${login}`
           : `${refused} did not accept the credentials from ${shownCredential}${because}; ${login}`;
     case 'ERR_DENIED':
+      if (method === 'DELETE' && UNCHANGEABLE.has(status)) {
+        return `${name}: ${url.host} refuses to delete it with status ${status}${because}; something may refer to it, or its tags be immutable`;
+      }
       if (kind === 'upload' && status !== 403 && status !== 404) {
         return `${name}: ${url.host} refuses to change it with status ${status}${because}; its tags may be immutable, push under another one`;
       }
@@ -224,80 +230,4 @@ function uploadNotFound({ name, repository, method, entries }: Refused, because:
     return `repository ${repository} not found${because}; make it at ${url.host} first, or check the name`;
   }
   return `${name}: the upload was not found${because}; push again`;
-}
-
-/** The entries of an error body; empty for HTML, cut JSON or anything else. */
-function errorEntries(body: string): RegistryErrorEntry[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return [];
-  }
-  const list = (value as { errors?: unknown } | null)?.errors;
-  if (!Array.isArray(list)) return [];
-  return list.slice(0, 20).flatMap((entry: unknown): RegistryErrorEntry[] => {
-    if (typeof entry !== 'object' || entry === null) return [];
-    const { code, message, detail } = entry as { code?: unknown; message?: unknown; detail?: unknown };
-    if (typeof code !== 'string' && typeof message !== 'string') return [];
-    return [
-      {
-        code: printable(typeof code === 'string' ? code : 'UNKNOWN', 60),
-        ...(typeof message === 'string' ? { message: printable(message, 300) } : {}),
-        ...(detail === undefined || detail === null ? {} : { detail }),
-      },
-    ];
-  });
-}
-
-function remark(errors: readonly RegistryErrorEntry[], body: string, contentType: string | undefined): string {
-  if (errors.length > 0) {
-    return errors
-      .slice(0, 3)
-      .map((entry) => {
-        const said = entry.message || entry.code.toLowerCase().replaceAll('_', ' ');
-        const more = detailText(entry);
-        return more === undefined || said.includes(more) ? said : `${said}: ${more}`;
-      })
-      .join('; ');
-  }
-  const said = otherReason(body);
-  if (said !== undefined) return printable(said, 300);
-  if (/html/i.test(contentType ?? '') || /^\s*</.test(body)) {
-    const title = /<title[^>]{0,100}>([^<]{1,100})</i.exec(body)?.[1];
-    return title === undefined ? 'an HTML page' : `an HTML page: ${printable(title, 100)}`;
-  }
-  return printable(body, 120);
-}
-
-/** What an entry's `detail` says in words: some say "manifest invalid", and only there why. */
-function detailText({ detail }: RegistryErrorEntry): string | undefined {
-  const text = typeof detail === 'object' ? (detail as { message?: unknown } | null)?.message : detail;
-  return typeof text === 'string' && text !== '' ? printable(text, 200) : undefined;
-}
-
-/** The forms of a reason beside the specification's: a storage service's XML, OAuth's error, a `message` or `details`. */
-function otherReason(body: string): string | undefined {
-  const xml = /^\s*<(?:\?xml|Error[\s>])/.test(body)
-    ? (/<Message>([^<]{1,1000})</.exec(body) ?? /<Code>([^<]{1,200})</.exec(body))
-    : null;
-  if (xml !== null) return xml[1];
-  let value: Readonly<Record<string, unknown>> | null;
-  try {
-    value = JSON.parse(body) as Readonly<Record<string, unknown>> | null;
-  } catch {
-    return undefined;
-  }
-  const texts = [value?.['error_description'], value?.['message'], value?.['details'], value?.['error']];
-  return texts.find((text): text is string => typeof text === 'string' && text !== '');
-}
-
-/** Text from the other side as it may stand on a terminal: one line, no control characters, bounded. */
-export function printable(text: string, limit: number): string {
-  const line = text
-    .slice(0, limit * 4)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must go
-    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g, ' ')
-    .trim();
-  return line.length > limit ? `${line.slice(0, limit)}…` : line;
 }

@@ -4,8 +4,9 @@ import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
 import { parseJson } from '../spec/parse-json.js';
 import { isTag, MAX_REPOSITORY_LENGTH } from '../spec/reference.js';
-import { printable, type Subject } from './answer-error.js';
+import type { Subject } from './answer-error.js';
 import { readDocument } from './read-document.js';
+import { printable } from './refusal-reason.js';
 import type { WireResponse } from './wire.js';
 
 /** The largest page that is read, in bytes: some registries answer 100,000 tags at once, which are 4 MB or more. */

@@ -1,6 +1,7 @@
 /** What a registry wants people to be told beside its answer: `Warning: 299` headers. */
-import { printable } from './answer-error.js';
+
 import { hideSecrets } from './hide-secrets.js';
+import { printable } from './refusal-reason.js';
 import type { WireResponse } from './wire.js';
 
 /** One of the warnings in a header: whoever stands in between may join several headers to one. */

@@ -210,6 +210,17 @@ for (const [status, errors, code, reason] of [
   });
 }
 
+for (const status of [409, 412]) {
+  test(`a manifest that may not be deleted (${status}): that is a refusal, and says so`, async (t) => {
+    const registry = await scriptedRegistry(t, ({ method }) =>
+      method === 'DELETE' ? { status, body: { errors: [{ code: 'X', message: 'it is in use' }] } } : { status: 404 },
+    );
+    const error = await refusal(open(registry).delete(built.descriptor));
+    assert.equal(error.code, 'ERR_DENIED');
+    assert.match(error.message, / refuses to delete it with status 4\d\d \(it is in use\); something may refer to it/);
+  });
+}
+
 test('what a token server says is told with its status', async (t) => {
   const registry = await scriptedRegistry(t, ({ url }, origin) =>
     url.pathname === '/token'

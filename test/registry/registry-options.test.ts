@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { printable } from '../../src/registry/answer-error.js';
 import { parseLoginKey } from '../../src/registry/credential-key.js';
 import { redirectTarget } from '../../src/registry/redirect.js';
+import { printable } from '../../src/registry/refusal-reason.js';
 import { createRegistry } from '../../src/registry/registry.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import { createRepository } from '../../src/registry/repository.js';
