@@ -1,9 +1,11 @@
 /** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { buildConnector, Dispatcher, Pool } from 'undici';
 import { RootfsError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
+import { skipContinue } from './interim-answers.js';
 import { proxyFor } from './proxy-environment.js';
 import { lendChunks, MIN_LENT_BYTES, receiveOptions } from './receive-buffers.js';
 import type { RegistrySettings } from './registry-options.js';
@@ -152,7 +154,8 @@ async function openPool(
     keepAliveMaxTimeout: 60_000,
     maxHeaderSize: MAX_HEADER_BYTES,
   } satisfies Pool.Options;
-  if (proxy === undefined && secure !== undefined) return new Agent({ ...limits, connect });
+  if (proxy === undefined && secure !== undefined)
+    return new Agent({ ...limits, connect: patientConnector(buildConnector, connect) });
   if (proxy === undefined) return new Agent({ ...limits, connect: lendingConnector(buildConnector, connect) });
   const address = new URL(proxy);
   const login = proxyLogin(proxy);
@@ -170,19 +173,31 @@ async function openPool(
   });
 }
 
+/** Connections whose reader is spared what it cannot bear. */
+function patientConnector(
+  build: typeof buildConnector,
+  options: buildConnector.BuildOptions,
+  prepare?: (socket: Socket) => void,
+): buildConnector.connector {
+  const connect = build(options);
+  return (target, callback) => {
+    connect(target, (...result) => {
+      if (result[0] === null) {
+        prepare?.(result[1]);
+        skipContinue(result[1]);
+      }
+      callback(...result);
+    });
+  };
+}
+
 /** Plain connections receive into memory that is used again; what TLS brings comes in pieces too small for that. */
 function lendingConnector(
   build: typeof buildConnector,
   options: buildConnector.BuildOptions,
 ): buildConnector.connector {
   const lending = { ...options, onread: receiveOptions };
-  const connect = build(lending as buildConnector.BuildOptions);
-  return (target, callback) => {
-    connect(target, (...result) => {
-      if (result[0] === null) lendChunks(result[1]);
-      callback(...result);
-    });
-  };
+  return patientConnector(build, lending as buildConnector.BuildOptions, lendChunks);
 }
 
 async function contextOf(material: Omit<TlsOptions, 'rejectUnauthorized'>): Promise<SecureContext> {

@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
+import { fetchVerified } from '../../src/content/fetch-verified.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { type Certificate, createCertificate, digestOf } from '../../src/testing/testing.js';
 import { built } from '../support/fault-case.js';
 
 const manifest = built.manifestBytes;
@@ -18,10 +23,11 @@ const whole = Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), manife
 async function serve(
   t: TestContext,
   answer: (line: string, socket: Socket, count: number) => void,
+  tls?: Certificate,
 ): Promise<RegistryRepository> {
   const sockets = new Set<Socket>();
   let count = 0;
-  const server = createServer((socket) => {
+  const take = (socket: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => socket.destroy());
     let text = '';
@@ -33,14 +39,19 @@ async function serve(
         answer(line, socket, ++count);
       }
     });
-  });
+  };
+  const server = tls === undefined ? createServer(take) : createTlsServer(tls, take);
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
   t.after(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return createRepository(`127.0.0.1:${port}/app`, { retry: 1, timeoutMs: 500 });
+  return createRepository(`127.0.0.1:${port}/app`, {
+    retry: 1,
+    timeoutMs: 500,
+    ...(tls === undefined ? {} : { plainHttp: false, tlsVerify: false }),
+  });
 }
 
 test('a HEAD that is answered with a body spoils nothing', async (t) => {
@@ -84,6 +95,51 @@ test('what is no HTTP is refused, and asked once', async (t) => {
   });
   await assert.rejects(repository.resolve('v1'), { code: 'ERR_REGISTRY', message: /is not HTTP/ });
   assert.equal(requests, 1);
+});
+
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+for (const [name, before, apart] of [
+  ['in one piece with it', CONTINUE, ''],
+  ['in a piece of its own', '', CONTINUE],
+  ['twice, and another one', `${CONTINUE}HTTP/1.1 100\r\nX: y\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n`, CONTINUE],
+] as const) {
+  for (const tls of [undefined, createCertificate()]) {
+    test(`100 Continue that nobody asked for comes before the answer, ${name}${tls === undefined ? '' : ', over TLS'}`, async (t) => {
+      const answer = async (socket: Socket): Promise<void> => {
+        if (apart !== '') {
+          socket.write(apart);
+          await pause(20);
+        }
+        socket.write(Buffer.concat([Buffer.from(before), whole]));
+      };
+      const repository = await serve(t, (_, socket) => void answer(socket), tls);
+      for (let at = 0; at < 2; at += 1) {
+        const { content } = await repository.fetchReference('v1');
+        assert.deepEqual(Buffer.concat(await content.toArray()), manifest);
+      }
+    });
+  }
+}
+
+test('100 Continue without end is silence', async (t) => {
+  const repository = await serve(t, (_, socket) => {
+    const timer = setInterval(() => socket.write(CONTINUE), 10);
+    socket.on('close', () => clearInterval(timer));
+  });
+  await assert.rejects(repository.fetchReference('v1'), { code: 'ERR_TIMEOUT' });
+});
+
+test('what looks like 100 Continue inside of a body stays there', async (t) => {
+  const body = Buffer.from(`${CONTINUE}${CONTINUE}`);
+  const layer = { ...built.layers[0]?.descriptor, digest: digestOf(body), size: body.length } as Descriptor;
+  const repository = await serve(t, async (_, socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
+    await pause(20);
+    socket.write(CONTINUE);
+    await pause(20);
+    socket.write(CONTINUE);
+  });
+  assert.deepEqual(Buffer.concat(await (await fetchVerified(repository, layer)).toArray()), body);
 });
 
 test('informational answers come before the answer', async (t) => {
