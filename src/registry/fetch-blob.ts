@@ -59,8 +59,8 @@ const RANGE_REFUSALS = new Set([400, 403, 405, 416, 501]);
  * Opens a blob, or the range of it that `options` ask for. Where no endpoint gives it, the descriptor's own `urls` are
  * asked, as nobody. Where ranges are refused, a range without an end is read out of the whole blob.
  *
- * @throws RootfsError `ERR_RANGE_INVALID` for a range outside the blob, and where other ranges come than asked; else as
- *   `RegistrySession.request`
+ * @throws RootfsError `ERR_RANGE_INVALID` for a range outside the blob, and where other ranges come than asked;
+ *   `ERR_SIZE_MISMATCH` where it ends early under a Content-Encoding; else as `RegistrySession.request`
  */
 export async function fetchBlob(target: Descriptor, context: BlobContext, options: FetchOptions): Promise<Readable> {
   const { session, subject } = context;
@@ -190,7 +190,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
         const advice = 'try again, and if it stays, a proxy in between may cut it';
         return new RootfsError('ERR_NETWORK', `${ended}; ${advice}`, { detail });
       }
-      return new RootfsError('ERR_REGISTRY', `${ended}, and ${cameEncoded(encoding)}`, { detail });
+      return new RootfsError('ERR_SIZE_MISMATCH', `${ended}, and ${cameEncoded(encoding)}`, { detail });
     },
     long() {
       if (encoding === undefined) return;

@@ -123,7 +123,7 @@ test('one that is not what its label says, or ends too early or too late, is tol
     body: gzipSync(whole).subarray(0, 500),
   }));
   await assert.rejects(readLayer(short), {
-    code: 'ERR_REGISTRY',
+    code: 'ERR_SIZE_MISMATCH',
     message: /came with Content-Encoding: gzip; a proxy/,
   });
   assert.equal(short.asked.length, 1);

@@ -237,6 +237,27 @@ const BODIES: readonly FaultLine[] = [
     faults: layer({ do: 'headers', set: { 'content-encoding': 'gzip' } }),
     ends: 'whole',
   },
+  {
+    name: 'a layer comes compressed, unasked, with its length',
+    faults: layer({
+      do: 'answer',
+      status: 200,
+      headers: { 'content-encoding': 'gzip' },
+      body: gzipSync(big.blob),
+    }),
+    ends: 'whole',
+    note: 'that undone, it is the blob',
+  },
+  {
+    name: 'a layer comes compressed, unasked, without a length',
+    faults: [
+      layer({ do: 'answer', status: 200, headers: { 'content-encoding': 'gzip' }, body: gzipSync(big.blob) }),
+      layer({ do: 'headers', remove: ['content-length'] }),
+    ].flat(),
+    ends: 'ERR_SIZE_MISMATCH',
+    note: 'it may be its own bytes under a wrong label',
+    message: /Content-Encoding: gzip/,
+  },
   { name: 'a layer is a web page', faults: layer({ do: 'html' }), ends: 'ERR_DIGEST_MISMATCH' },
   {
     name: 'the index comes compressed, unasked',
