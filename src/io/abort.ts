@@ -1,4 +1,5 @@
 /** What an abort looks like in this house: the caller's own reason, unchanged. */
+import { setMaxListeners } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { RootfsError } from '../errors.js';
 import { discard } from './discard.js';
@@ -21,6 +22,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   const refused = noSignal(signal);
   if (refused !== undefined) throw refused;
   if (signal.aborted) throw signal.reason;
+  // One signal may end any number of calls at once. Node 20 takes more than ten listeners for a leak and warns.
+  if (signal instanceof EventTarget) setMaxListeners(0, signal);
 }
 
 /** What is wrong with a signal that is none. Those of other realms and of polyfills are signals, too. */

@@ -28,5 +28,7 @@ export function asReadable(given: unknown): Readable {
 export function readableOver(source: AsyncIterable<Uint8Array>, made: AsyncIterable<Uint8Array>): Readable {
   const stream = Readable.from(made, { objectMode: false, highWaterMark: 256 * 1024 });
   stream.once('close', () => discard(source));
+  // Nor does it hear the end of a source that fails or is aborted before: that would end the process.
+  (source as Partial<Readable>).on?.('error', (error: Error) => void stream.destroy(error));
   return stream;
 }

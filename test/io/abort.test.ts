@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import { eachUntilAborted, untilAborted } from '../../src/io/abort.js';
+import { eachUntilAborted, throwIfAborted, untilAborted } from '../../src/io/abort.js';
 
 const REASON = new Error('enough');
 
@@ -116,4 +116,18 @@ test('a source that hangs is left, a stream is destroyed', async () => {
     assertUnheard(controller);
   }
   assert.ok(stream.destroyed);
+});
+
+test('any number of calls may share one signal: no warning of a leak', async (t) => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', listen);
+  t.after(() => process.removeListener('warning', listen));
+  const controller = new AbortController();
+  throwIfAborted(controller.signal);
+  const calls = Array.from({ length: 40 }, () => untilAborted(new Promise(() => {}), controller.signal));
+  controller.abort(REASON);
+  await Promise.allSettled(calls);
+  await new Promise((turn) => setTimeout(turn, 20));
+  assert.deepEqual(warnings, []);
 });

@@ -1,7 +1,7 @@
 /** Streaming one layer: what comes out, and that nothing is kept open. */
 import assert from 'node:assert/strict';
-import { getEventListeners } from 'node:events';
-import type { Readable } from 'node:stream';
+import { getEventListeners, once } from 'node:events';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { Fetcher } from '../../src/content/content.js';
 import { fetchLayer } from '../../src/layer/fetch-layer.js';
@@ -89,4 +89,21 @@ test('a stream that is destroyed before it is read ends its source, and listens 
     );
     assert.equal(getEventListeners(signal, 'abort').length, 0);
   }
+});
+
+test('a stream that nobody reads yet fails with an abort and with its source, and ends no process', async () => {
+  const made = gzipLayer(seededTar(6, 5_000_000));
+  const { layer, blob } = made;
+  const reason = new Error('enough');
+  const controller = new AbortController();
+  const aborted = await fetchLayer(blobSource([made]), layer.descriptor, { signal: controller.signal });
+  setTimeout(() => controller.abort(reason), 10);
+  assert.deepEqual(await once(aborted, 'error'), [reason]);
+
+  async function* breaking(): AsyncGenerator<Uint8Array> {
+    yield blob.subarray(0, 1000);
+    throw reason;
+  }
+  const broken = await fetchLayer({ fetch: async () => Readable.from(breaking()) }, layer.descriptor);
+  assert.deepEqual(await once(broken, 'error'), [reason]);
 });
