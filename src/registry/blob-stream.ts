@@ -47,7 +47,7 @@ export class BlobStream extends Readable implements ChunkGiver {
   /** Whether a chunk is with its taker: the connection must not go on. */
   #held = false;
   #take: ((chunk: Uint8Array) => boolean) | undefined;
-  /** Lets go of the last chunk, once its taker has done with it. */
+  /** Lets go of the chunk that is with its taker. */
   #release: (() => void) | undefined;
 
   constructor(first: OpenBody, window: BlobWindow, source: BlobSource) {
@@ -118,8 +118,8 @@ export class BlobStream extends Readable implements ChunkGiver {
     if (chunk.length > room) chunk = chunk.subarray(0, room);
     this.#position += chunk.length;
     this.#gained += chunk.length;
-    // The connection goes on after the last chunk of a window, whoever still holds that.
-    const release = this.#position === this.#window.limit ? keepPiece(chunk) : undefined;
+    // The connection goes on after the last chunk of a window, and may close after any, whoever still holds that.
+    const release = keepPiece(chunk);
     const given = this.#give(chunk);
     if (given === false) this.#release = release;
     else release?.();

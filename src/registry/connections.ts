@@ -1,13 +1,12 @@
 /** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
 import { createHash } from 'node:crypto';
-import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { buildConnector, Dispatcher, Pool } from 'undici';
 import { RootfsError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
 import { skipContinue } from './interim-answers.js';
 import { proxyFor } from './proxy-environment.js';
-import { lendChunks, MIN_LENT_BYTES, receiveOptions } from './receive-buffers.js';
+import { createReceiver, MIN_LENT_BYTES } from './receive-buffers.js';
 import type { RegistrySettings } from './registry-options.js';
 import { readCertificates, trustAnchors } from './trust-anchors.js';
 
@@ -177,15 +176,11 @@ async function openPool(
 function patientConnector(
   build: typeof buildConnector,
   options: buildConnector.BuildOptions,
-  prepare?: (socket: Socket) => void,
 ): buildConnector.connector {
   const connect = build(options);
   return (target, callback) => {
     connect(target, (...result) => {
-      if (result[0] === null) {
-        prepare?.(result[1]);
-        skipContinue(result[1]);
-      }
+      if (result[0] === null) skipContinue(result[1]);
       callback(...result);
     });
   };
@@ -196,8 +191,17 @@ function lendingConnector(
   build: typeof buildConnector,
   options: buildConnector.BuildOptions,
 ): buildConnector.connector {
-  const lending = { ...options, onread: receiveOptions };
-  return patientConnector(build, lending as buildConnector.BuildOptions, lendChunks);
+  return (target, callback) => {
+    const receiver = createReceiver();
+    const lending = { ...options, onread: receiver.options };
+    build(lending as buildConnector.BuildOptions)(target, (...result) => {
+      if (result[0] === null) {
+        receiver.lend(result[1]);
+        skipContinue(result[1]);
+      } else receiver.close();
+      callback(...result);
+    });
+  };
 }
 
 async function contextOf(material: Omit<TlsOptions, 'rejectUnauthorized'>): Promise<SecureContext> {

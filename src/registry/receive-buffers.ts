@@ -12,48 +12,72 @@ import { giveBack, lasting, takePiece } from '../io/lent-memory.js';
  */
 export const MIN_LENT_BYTES = 128 * 1024;
 
-/** The chunks of a socket that were lent and not read yet. */
-const queues = new WeakMap<Socket, Buffer[]>();
-
-/** How a socket receives: for the option `onread` of `net.connect`. Every socket must be given to `lendChunks`. */
-export const receiveOptions = {
-  buffer: takePiece,
-  callback(this: unknown, length: number, buffer: Uint8Array): boolean {
-    const socket = this as Socket;
-    const received = buffer as Buffer;
-    const queue = queues.get(socket);
-    if (length >= MIN_LENT_BYTES && queue !== undefined) {
-      queue.push(received);
-      return socket.push(received.subarray(0, length));
-    }
-    const copy = Buffer.from(received.subarray(0, length));
-    giveBack(received);
-    return socket.push(copy);
-  },
-};
+/** How one socket receives. */
+export interface Receiver {
+  /** For the option `onread` of `net.connect`. */
+  readonly options: {
+    buffer(): Buffer;
+    callback(this: unknown, length: number, received: Uint8Array): boolean;
+  };
+  /** Lets the socket lend its large chunks, once it is connected. Its `close` ends all this. */
+  lend(socket: Socket): void;
+  /** Gives back what is held: the collector does not see how much memory it is that nobody uses. */
+  close(): void;
+}
 
 /**
- * Lets a socket lend its large chunks. Its reader reads all there is at once, as undici does, and has done with what
- * it read when it reads again, or puts back what it has not.
+ * How a new socket receives. Its reader reads all there is at once, as undici does, and has done with what it read when
+ * it reads again or the socket closes, puts back what it has not, or keeps the piece (see `keepPiece`).
  */
-export function lendChunks(socket: Socket): void {
-  const queue: Buffer[] = [];
+export function createReceiver(): Receiver {
+  /** What the next bytes go into. */
+  let piece: Buffer | undefined;
+  /** What was lent and not read yet; once the socket lends. */
+  let queue: Buffer[] | undefined;
   let lent: readonly Buffer[] = [];
-  queues.set(socket, queue);
-  const read = socket.read;
-  const unshift = socket.unshift;
-  socket.read = (size?: number): unknown => {
-    if (size === undefined) {
-      for (const piece of lent) giveBack(piece);
-      lent = [];
-    }
-    const chunk: unknown = read.call(socket, size);
-    if (size === undefined) lent = queue.splice(0);
-    // A part may still be in the queue: its memory is not used again.
-    else if (size > 0) queue.length = 0;
-    return chunk;
+  const giveBackLent = (): void => {
+    for (const one of lent) giveBack(one);
+    lent = [];
   };
-  socket.unshift = (chunk: Buffer, encoding?: BufferEncoding): void => {
-    unshift.call(socket, Buffer.isBuffer(chunk) ? lasting(chunk) : chunk, encoding);
+  const close = (): void => {
+    giveBackLent();
+    for (const one of queue?.splice(0) ?? []) giveBack(one);
+    if (piece !== undefined) giveBack(piece);
+    piece = undefined;
+  };
+  return {
+    options: {
+      buffer() {
+        piece ??= takePiece();
+        return piece;
+      },
+      callback(length, received) {
+        const socket = this as Socket;
+        const bytes = (received as Buffer).subarray(0, length);
+        if (length < MIN_LENT_BYTES || queue === undefined) return socket.push(Buffer.from(bytes));
+        queue.push(received as Buffer);
+        piece = undefined;
+        return socket.push(bytes);
+      },
+    },
+    lend(socket) {
+      const chunks: Buffer[] = [];
+      queue = chunks;
+      const read = socket.read;
+      const unshift = socket.unshift;
+      socket.read = (size?: number): unknown => {
+        if (size === undefined) giveBackLent();
+        const chunk: unknown = read.call(socket, size);
+        if (size === undefined) lent = chunks.splice(0);
+        // A part may still be in the queue: its memory is not used again.
+        else if (size > 0) chunks.length = 0;
+        return chunk;
+      };
+      socket.unshift = (chunk: Buffer, encoding?: BufferEncoding): void => {
+        unshift.call(socket, Buffer.isBuffer(chunk) ? lasting(chunk) : chunk, encoding);
+      };
+      socket.once('close', close);
+    },
+    close,
   };
 }

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readChunks } from '../../src/io/read-chunks.js';
+import { MIN_LENT_BYTES } from '../../src/registry/receive-buffers.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { image, SeededRandom, startRegistry } from '../../src/testing/testing.js';
@@ -113,4 +114,37 @@ test('the last chunk of a range is good until it was taken, while its connection
     assert.equal(found.digest('hex'), expected.digest('hex'));
   };
   await served(2, work, 1);
+});
+
+test('memory of connections that were closed is used again', async () => {
+  await served(1, async (fetch, [layer]) => {
+    assert.ok(layer !== undefined);
+    const { signal } = new AbortController();
+    const aborted = (): Promise<void> => readChunks(fetch(layer), signal, () => 'enough');
+    for (let count = 0; count < 5; count += 1) await aborted();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let count = 0; count < 200; count += 1) await aborted();
+    const grown = process.memoryUsage().arrayBuffers - before;
+    assert.ok(grown < 40_000_000, `${grown} bytes for 200 connections`);
+  });
+});
+
+test('a chunk whose taker has not done with it stays as it was when its connection is closed', async () => {
+  await served(2, async (fetch, [first, second]) => {
+    assert.ok(first !== undefined && second !== undefined);
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    let held: { chunk: Uint8Array; copy: Buffer } | undefined;
+    const taking = readChunks(fetch(first), controller.signal, (chunk) => {
+      if (chunk.length < MIN_LENT_BYTES) return undefined;
+      held = { chunk, copy: Buffer.from(chunk) };
+      controller.abort(reason);
+      return new Promise(() => {});
+    });
+    await assert.rejects(taking, reason);
+    const { signal } = new AbortController();
+    const other = (): Promise<void> => readChunks(fetch(second), signal, () => undefined);
+    for (let count = 0; count < 5; count += 1) await Promise.all([other(), other(), other(), other()]);
+    assert.ok(held?.copy.equals(held.chunk));
+  });
 });
