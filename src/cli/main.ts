@@ -101,7 +101,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping !== undefined) process.exit(exitCodeOfSignal(signal));
     stopping = signal;
-    interrupt.abort(new RootfsError('ERR_INTERNAL', `interrupted by ${signal}`));
+    interrupt.abort(new RootfsError('ERR_INTERNAL', `interrupted by ${signal}`, { detail: { signal } }));
     // Whatever is still cleaning up after a moment is cut off: Ctrl-C ends within a second.
     setTimeout(() => process.exit(exitCodeOfSignal(signal)), 900).unref();
   };
@@ -142,7 +142,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     endProgress();
     if (stopping !== undefined) {
-      if (!json) toStderr(`rootfs: interrupted by ${stopping}\n`);
+      if (json) printError(interrupt.signal.reason, { json, debug, write: toStderr });
+      else toStderr(`rootfs: interrupted by ${stopping}\n`);
       return exitCodeOfSignal(stopping);
     }
     return printError(error, { json, debug, write: toStderr });

@@ -344,7 +344,9 @@ test('Ctrl-C is heard while a pipe has no other end, or one that does not read',
     child.stdout.destroy();
     assert.equal(code, 130, `${line}: ${stderr}`);
     // One that is cut off says nothing.
-    assert.equal(stderr, 'rootfs: interrupted by SIGINT\n', line);
+    const told = { code: 'ERR_INTERNAL', message: 'interrupted by SIGINT', detail: { signal: 'SIGINT' } };
+    if (line.endsWith('--json')) assert.deepEqual(JSON.parse(stderr), { error: told }, line);
+    else assert.equal(stderr, 'rootfs: interrupted by SIGINT\n', line);
   };
   const lines = [
     `flatten --no-store -o ${fifo} oci:h`,
@@ -352,7 +354,8 @@ test('Ctrl-C is heard while a pipe has no other end, or one that does not read',
     `copy oci:h oci-archive:${fifo}`,
     `copy oci:h docker-archive:${fifo}`,
   ];
-  for (const line of [...lines, `inspect oci-archive:${fifo}`]) await interrupted(line);
+  const more = [`inspect oci-archive:${fifo}`, `inspect oci-archive:${fifo} --json`];
+  for (const line of [...lines, ...more]) await interrupted(line);
   const reader = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
   t.after(() => closeSync(reader));
   for (const line of lines) await interrupted(line);
