@@ -1,12 +1,26 @@
 /** Changing an auth file: one writer at a time, all of the change or none of it, readable by its owner only. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readlink, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+} from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
+import { isMarkAlive, processMark } from '../io/process-mark.js';
 import { parseAuthDocument } from './auth-file.js';
 import { readOptionalFile } from './settings-file.js';
+
+const TEMPORARY = /^\.rootfs-auth-([0-9a-f]{8}-\d+-\d+)-[0-9a-f]{12}$/;
 
 /**
  * Reads the JSON object of an auth file, has it changed in place, and writes it back if `change` says so.
@@ -56,7 +70,8 @@ async function followLinks(path: string): Promise<string> {
 }
 
 async function replaceFile(target: string, text: string): Promise<void> {
-  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+  await sweep(dirname(target));
+  const temporary = join(dirname(target), `.rootfs-auth-${processMark()}-${randomBytes(6).toString('hex')}`);
   const file = await open(temporary, 'wx', 0o600);
   try {
     try {
@@ -76,6 +91,14 @@ async function replaceFile(target: string, text: string): Promise<void> {
     await folder.sync();
   } finally {
     await folder.close();
+  }
+}
+
+/** Removes what writers that were killed left: credentials that nobody would look for. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const mark = TEMPORARY.exec(name)?.[1];
+    if (mark !== undefined && isMarkAlive(mark) === false) await unlink(join(folder, name)).catch(() => {});
   }
 }
 

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { RootfsError } from '../../src/errors.js';
+import { processMark } from '../../src/io/process-mark.js';
 import { createCredentialSearch } from '../../src/registry/credential-search.js';
 import type { Credential } from '../../src/registry/credentials.js';
 import { eraseCredential, type LoginOptions, storeCredential } from '../../src/registry/login.js';
@@ -222,6 +223,17 @@ test('twenty logins at once are all kept', async (t) => {
   await Promise.all(hosts.map((host) => eraseCredential(host, machine(dir))));
   assert.deepEqual(json(path), { auths: {} });
   assert.deepEqual(readdirSync(dirname(path)), ['config.json']);
+});
+
+test('what a login that was killed left is gone after the next one', async (t) => {
+  const dir = tempDir(t);
+  const authFile = put(join(dir, 'auth.json'), {});
+  const mark = processMark().replace(/-\d+-\d+$/, '');
+  put(join(dir, `.rootfs-auth-${mark}-4194303-77-0123456789ab`), { auths: { 'a.example': basic('u:hunter2') } });
+  const living = `.rootfs-auth-${processMark()}-0123456789ab`;
+  put(join(dir, living), '');
+  await storeCredential('a.example', LOGIN, { ...machine(dir), authFile });
+  assert.deepEqual(readdirSync(dir).sort(), [living, 'auth.json']);
 });
 
 test('logging out where nobody logged in makes no file', async (t) => {
