@@ -175,7 +175,17 @@ async function addImages(room: Room, folder: BlobFolder, leases: readonly LeaseI
   const blobs: Digest[] = [];
   room.onRemove(async (call) => {
     // One change of the layout's index: one for each image would cost their number squared.
-    if (roots.length > 0) await layout.deleteAll(roots, call);
+    const unname = async (): Promise<void> => {
+      if (roots.length > 0) await layout.deleteAll(roots, call);
+    };
+    try {
+      await unname();
+    } catch (error) {
+      if (!(error instanceof RootfsError) || error.code !== 'ERR_NO_SPACE') throw error;
+      // A new index needs room, and the disk is full. Images of which the name is left are images in part.
+      await deleteBlobs(folder, blobs, call);
+      await unname();
+    }
     await deleteBlobs(folder, blobs, call);
   });
   for (const image of images) {

@@ -1,6 +1,18 @@
 /** Listing, verifying and pruning the caches. */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { takeLease } from '../../src/content/lease.js';
@@ -13,6 +25,7 @@ import { fetchImage } from '../../src/image/fetch-image.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { type BuiltImage, image, index, startRegistry } from '../../src/testing/testing.js';
+import { NO_MOUNT, smallDisk } from '../support/small-disk.js';
 import { tempDir } from '../support/temp-dir.js';
 
 interface Caches {
@@ -257,6 +270,26 @@ test('one folder may be both, by one path or by two', async (t) => {
     assert.deepEqual([after.images, after.layers, after.imageBytes, after.layerBytes], [[], [], 0, 0]);
   }
 });
+
+for (const where of ['both', 'the images']) {
+  test(`a full disk is no reason not to prune, with ${where} on it`, async (t) => {
+    const places = await filled(t, { first, second });
+    const disk = smallDisk(t, 'size=1m');
+    if (disk === undefined) return t.skip(NO_MOUNT);
+    const images = join(disk, 'images');
+    const layers = where === 'both' ? join(disk, 'layers') : places.layers;
+    cpSync(places.images, images, { recursive: true });
+    if (where === 'both') cpSync(places.layers, layers, { recursive: true, preserveTimestamps: true });
+    const fill = openSync(join(disk, 'fill'), 'w');
+    t.after(() => closeSync(fill));
+    assert.throws(() => {
+      for (;;) writeSync(fill, Buffer.alloc(4096, 'x'));
+    }, /ENOSPC/);
+    assert.equal((await pruneCache({ images, layers, maxSize: 0 })).keptBytes, 0);
+    const left = await listCache({ images, layers });
+    assert.deepEqual([left.images, left.imageBytes, left.layers], [[], 0, []]);
+  });
+}
 
 test('numbers are checked', async (t) => {
   const places = { images: tempDir(t), layers: tempDir(t) };

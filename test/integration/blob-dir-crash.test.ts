@@ -1,17 +1,17 @@
 /** The promise of the blob folder under SIGKILL, under company, on a full disk and on one that cannot be written. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BlobDir } from '../../src/content/blob-dir.js';
 import { readVerified } from '../../src/content/fetch-verified.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { describe } from '../../src/testing/testing.js';
+import { NO_MOUNT, smallDisk } from '../support/small-disk.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const CHILD = fileURLToPath(new URL('./commit-child.js', import.meta.url));
@@ -125,21 +125,6 @@ test('five processes tag in one layout at once, and no name is lost', async (t) 
   for await (const _ of (await OciLayout.open(root)).tags()) tags++;
   assert.equal(tags, 40);
 });
-
-/** A small file system of its own, or why there is none. */
-function smallDisk(t: TestContext, options: string): string | undefined {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
-  const path = mkdtempSync(join(tmpdir(), 'rootfs-kit-disk-'));
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path]).status === 0;
-  t.after(() => {
-    if (mounted) execFileSync('umount', ['-l', path]);
-    rmdirSync(path);
-  });
-  if (!mounted) return undefined;
-  return path;
-}
-
-const NO_MOUNT = 'needs to mount a tmpfs: run as root on Linux';
 
 test('a full disk is ERR_NO_SPACE, and nothing half-made stays', async (t) => {
   const root = smallDisk(t, 'size=256k');
