@@ -1,6 +1,7 @@
 /** Content into a piece of a file: fetched, verified and written at once, with as few writes as that takes. */
 import { closeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { wrapSystemError } from '../errors.js';
 import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
 import { giveBack, takePiece } from '../io/lent-memory.js';
@@ -93,7 +94,11 @@ async function copyLocated(
   };
   const readPiece = (at: number, index: number): Promise<number> => {
     const buffer = bufferOf(index);
-    const reading = readAt(opened.fd, buffer, Math.min(buffer.length, end - at), located.offset + at);
+    const length = Math.min(buffer.length, end - at);
+    // Of the two files that are at work, the one that failed.
+    const reading = readAt(opened.fd, buffer, length, located.offset + at).catch((error: unknown) => {
+      throw wrapSystemError(error, located.path);
+    });
     reading.catch(() => {});
     return reading;
   };

@@ -1,5 +1,6 @@
 /** The compressed bytes of a layer, read by a worker: from memory, from a local blob, from a spool that still grows. */
 import { readSync } from 'node:fs';
+import { wrapSystemError } from '../errors.js';
 import { throwIfStopped } from '../io/worker-task.js';
 import { LayerControl } from './layer-control.js';
 import type { LayerInput, LayerWork } from './layer-task.js';
@@ -62,10 +63,18 @@ export class BlobReader {
   #read(input: Extract<LayerInput, { kind: 'file' }>, position: number, length: number): number {
     let done = 0;
     while (done < length) {
-      const read = readSync(input.fd, this.#buffer, done, length - done, input.offset + position + done);
+      const read = this.#readOnce(input, done, length - done, input.offset + position + done);
       if (read === 0) break;
       done += read;
     }
     return done;
+  }
+
+  #readOnce({ fd, path }: Extract<LayerInput, { kind: 'file' }>, at: number, length: number, position: number): number {
+    try {
+      return readSync(fd, this.#buffer, at, length, position);
+    } catch (error) {
+      throw path === undefined ? error : wrapSystemError(error, path);
+    }
   }
 }

@@ -44,7 +44,8 @@ export async function openLocalInput(
     const fd = openSync(location.path, constants.O_RDONLY | constants.O_NONBLOCK);
     control.available = location.size;
     control.finish();
-    return { input: { kind: 'file', fd, offset: location.offset }, close: async () => closeSync(fd) };
+    const { path, offset } = location;
+    return { input: { kind: 'file', fd, offset, path }, close: async () => closeSync(fd) };
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, location.path);
     throw new RootfsError('ERR_NOT_FOUND', `${target.digest}: ${location.path} is gone; bring it back and try again`, {

@@ -5,8 +5,11 @@ import type { Digest, DigestAlgorithm } from '../spec/digest.js';
 export type LayerInput =
   /** Bytes that are all here. */
   | { readonly kind: 'memory'; readonly bytes: Uint8Array }
-  /** A file opened by the main thread, which closes it; it may still grow, as the layer's control says. */
-  | { readonly kind: 'file'; readonly fd: number; readonly offset: number };
+  /**
+   * A file opened by the main thread, which closes it; it may still grow, as the layer's control says. With `path`, it
+   * is somebody else's, and failures to read it are told by that.
+   */
+  | { readonly kind: 'file'; readonly fd: number; readonly offset: number; readonly path?: string };
 
 /** What all tasks of one layer have in common. */
 export interface LayerWork {

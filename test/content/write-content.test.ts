@@ -44,3 +44,19 @@ test('content of a local file that is wrong, cut or too long is refused', async 
   await assert.rejects(written(t, bytes.subarray(0, -1)), { code: 'ERR_DIGEST_MISMATCH' });
   await assert.rejects(written(t, Buffer.concat([bytes, Buffer.alloc(5)])), { code: 'ERR_SIZE_MISMATCH' });
 });
+
+test('a file that cannot be read is the one that is named', { skip: process.platform !== 'linux' }, async (t) => {
+  // A regular file whose first bytes nobody can read.
+  const path = '/proc/self/mem';
+  const source = {
+    fetch: () => assert.fail('it lies here'),
+    blobPath: async () => ({ path, offset: 0, size: bytes.length }),
+  };
+  const file = await open(join(tempDir(t), 'out'), 'wx');
+  try {
+    const refused = { code: 'ERR_FILESYSTEM', message: /^\/proc\/self\/mem: EIO/ };
+    await assert.rejects(writeContent(source, target, file, 0, {}), refused);
+  } finally {
+    await file.close();
+  }
+});

@@ -240,3 +240,15 @@ test('bad options are named with their value, before anything happens', async (t
   }
   assert.deepEqual(readdirSync(dst), []);
 });
+
+test('a local blob that cannot be read is named, not the store', { skip: process.platform !== 'linux' }, async (t) => {
+  const { layer } = gzipLayer(small);
+  // A regular file whose first bytes nobody can read.
+  const path = '/proc/self/mem';
+  const source: LayerSource = {
+    fetch: () => assert.fail('it lies here'),
+    blobPath: async () => ({ path, offset: 0, size: layer.descriptor.size }),
+  };
+  const refused = { code: 'ERR_FILESYSTEM', message: /^\/proc\/self\/mem: EIO/ };
+  await assert.rejects(extractLayers(source, [layer], tempDir(t)), refused);
+});
