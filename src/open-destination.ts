@@ -264,11 +264,11 @@ async function copyEach(
   return copied;
 }
 
-/** Removes a layout that holds no blob; one that holds something stays as it is. */
+/** Removes a layout that holds no blob, as far as it can be; one that holds something stays as it is. */
 async function removeEmptyLayout(path: string): Promise<void> {
   for (const folder of ['blobs/sha256', 'blobs/sha512', 'blobs']) await rmdir(join(path, folder)).catch(() => {});
   if (await isThere(join(path, 'blobs'))) return;
-  for (const file of ['index.json', 'oci-layout']) await rm(join(path, file), { force: true });
+  for (const file of ['index.json', 'oci-layout']) await rm(join(path, file), { force: true }).catch(() => {});
 }
 
 async function isThere(path: string): Promise<boolean> {

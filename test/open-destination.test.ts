@@ -1,5 +1,6 @@
 /** All tags at once: one that does not fit spoils none, and a failure tells what was copied before it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -13,6 +14,7 @@ import type { ImageIndex } from '../src/spec/image-index.js';
 import { type BuiltImage, image, startRegistry, type TestRegistry, writeLayout } from '../src/testing/testing.js';
 import { collectWarnings } from './support/collect-warnings.js';
 import { sampleIndex } from './support/sample-index.js';
+import { NO_MOUNT, smallDisk } from './support/small-disk.js';
 import { tempDir } from './support/temp-dir.js';
 
 for (const form of ['registry', 'layout'] as const) {
@@ -152,3 +154,11 @@ for (const [form, name] of [
     assert.deepEqual(readdirSync(folder), ['made']);
   });
 }
+
+test('a disk that became read-only hides no failure behind that of cleaning up', async (t) => {
+  const disk = smallDisk(t, 'size=1m');
+  if (disk === undefined) return t.skip(NO_MOUNT);
+  const place = await openDestination(`oci:${join(disk, 'layout')}:v1`);
+  execFileSync('mount', ['-o', 'remount,ro', disk]);
+  await place.close();
+});
