@@ -1,10 +1,11 @@
 /** The flattened tar as a file: complete or not there. */
-import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, realpathSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { loadNative } from '../io/native.js';
 import { openFifo } from '../io/open-fifo.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { FileOutput } from './file-output.js';
@@ -65,7 +66,7 @@ export async function flattenFile(
     renameSync(working, target);
     return { path: absolute, tarBytes };
   } catch (error) {
-    if (working !== undefined) rmSync(working, { force: true });
+    if (working !== undefined) removeWhatCanBe(working);
     if (options.signal?.aborted === true) throw options.signal.reason;
     throw wrapSystemError(error, absolute);
   }

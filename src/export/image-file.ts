@@ -1,7 +1,8 @@
 /** A file that appears under its name when it is complete, and not before. */
-import { closeSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, type Stats } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, renameSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import { workingPath } from './working-name.js';
 
 /** The file while it is written: by its descriptor, or by its name for now. */
@@ -40,7 +41,7 @@ export async function intoPlace<T>(path: string, write: (file: UnfinishedFile) =
     renameSync(temporary, path);
     return result;
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeWhatCanBe(temporary);
     throw error;
   }
 }

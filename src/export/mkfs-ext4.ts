@@ -11,7 +11,7 @@ import { makeWorkingFolder, type WorkingFolder } from '../content/output-place.j
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
-import { removeTree } from '../io/remove-tree.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
@@ -120,7 +120,7 @@ export async function writeExt4(
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, path);
   } finally {
-    if (content !== undefined) removeTree(content);
+    if (content !== undefined) removeWhatCanBe(content);
     await scratch?.remove();
   }
 }

@@ -2,10 +2,11 @@
  * The metadata image of a mount: kept beside the layers as `erofs/<hex>.erofs`, made when it is missing. What of the
  * image it does not hold stands in `erofs/<hex>.json`.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import type { ProgressListener } from '../progress.js';
 import { mergeLayers } from '../rootfs/merge.js';
 import type { RootFS } from '../rootfs/rootfs.js';
@@ -86,7 +87,7 @@ function writeMissing(path: string, missing: Missing): void {
     writeFileSync(temporary, `${JSON.stringify(missing)}\n`, { flag: 'wx', mode: 0o644 });
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeWhatCanBe(temporary);
     throw error;
   }
 }

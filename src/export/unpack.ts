@@ -4,12 +4,13 @@
  * The room `export` knows merged trees, layer tars and the system it writes to. It must not know registries, stores
  * or where an image came from.
  */
-import { closeSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { loadNative, nativeMissing } from '../io/native.js';
+import { removeWhatCanBe } from '../io/remove-tree.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { requireLayers, requireTree } from '../rootfs/require-merged.js';
@@ -124,7 +125,7 @@ async function fill(
   try {
     destination.commit();
   } catch (error) {
-    if (sideFile !== undefined) rmSync(sideFile.working, { force: true });
+    if (sideFile !== undefined) removeWhatCanBe(sideFile.working);
     throw error;
   }
   const ownershipFile = sideFile === undefined ? undefined : placeOwnership(sideFile);
@@ -196,7 +197,7 @@ function writeOwnership(
     }
     return { working, path };
   } catch (error) {
-    if (working !== undefined) rmSync(working, { force: true });
+    if (working !== undefined) removeWhatCanBe(working);
     const failed = wrapSystemError(error, path, 'name a place for the side file that may be written (ownershipFile)');
     if (options.ownershipFile !== undefined || failed.code !== 'ERR_PERMISSION') throw failed;
     report(options.onProgress, {

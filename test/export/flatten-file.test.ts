@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { writeErofs } from '../../src/export/erofs.js';
 import { flatten } from '../../src/export/flatten.js';
 import { flattenFile } from '../../src/export/flatten-file.js';
 import type { LayerTar } from '../../src/rootfs/merge.js';
@@ -95,4 +96,28 @@ test('little of a large tree asks for no more room than it is said to', async (t
   const { tarBytes } = await flattenFile(tree, layers, join(out, 'x.tar'), { include: ['/few'], onProgress });
   assert.ok(most > 0 && most < half + 8_000_000, `${most} bytes for ${tarBytes}, layers of ${half * 2}`);
   assert.ok(statSync(join(out, 'x.tar')).blocks * 512 < tarBytes + 1_000_000);
+});
+
+test('what cannot be removed as it was made hides no failure', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = sample(folder);
+  const made = join(folder, 'made');
+  mkdirSync(made);
+  const reason = new Error('enough');
+  for (const write of [flattenFile, writeErofs]) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const onProgress = (): void => {
+      if (signal.aborted) return;
+      const [name] = readdirSync(made);
+      assert.ok(name !== undefined);
+      rmSync(join(made, name));
+      mkdirSync(join(made, name));
+      controller.abort(reason);
+    };
+    const writing = write(tree, layers, join(made, 'out'), { signal, onProgress });
+    await assert.rejects(writing, (error) => error === reason);
+    assert.ok(signal.aborted);
+    assert.deepEqual(readdirSync(made), []);
+  }
 });
