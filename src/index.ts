@@ -39,6 +39,7 @@ export type { OpenedRepository } from './engine/get-repository.js';
 export { ImageCache } from './engine/image-cache.js';
 export type { ImageCacheOptions, ImageKeeper, PullPolicy } from './engine/image-cache-options.js';
 export { type ImageConfigStore, imageConfigStoreFromStore } from './engine/image-config-store.js';
+export type { KeptForm } from './engine/kept-forms.js';
 export { chainIdOf } from './engine/layer-chain.js';
 export { type CachedImage, type CachedLayer, type CacheListing, listCache } from './engine/list-cache.js';
 export { FileMetadataStore, type LayerSighting, type MetadataStore } from './engine/metadata-store.js';

@@ -11,6 +11,7 @@ import {
   openLayerBlobs,
 } from './cache-places.js';
 import { readImages } from './cached-images.js';
+import { type KeptForm, keptForms } from './kept-forms.js';
 
 /** One image of the image cache. */
 export interface CachedImage {
@@ -45,6 +46,9 @@ export interface CacheListing {
   /** Bytes of all blobs of the image cache, each once, those that no image names included. */
   readonly imageBytes: number;
   readonly layerBytes: number;
+  /** Root file systems kept beside the layers. They are not pruned: who uses one takes no lease. */
+  readonly forms: readonly KeptForm[];
+  readonly formBytes: number;
   readonly leases: readonly LeaseInfo[];
 }
 
@@ -70,6 +74,7 @@ export async function listCache(places: CachePlaces = {}): Promise<CacheListing>
       layers.push({ diffId: digest, tarBytes: size, path: layerBlobs.blobs.path(digest), createdAt, usedAt });
     }
   }
+  const forms = await keptForms(folders.layers);
   const isOne = imageBlobs !== undefined && layerBlobs !== undefined && (await isOneFolder(imageBlobs, layerBlobs));
   return {
     imagesFolder: folders.images,
@@ -78,6 +83,8 @@ export async function listCache(places: CachePlaces = {}): Promise<CacheListing>
     layers: layers.sort((a, b) => b.usedAt - a.usedAt),
     imageBytes,
     layerBytes: layers.reduce((sum, { tarBytes }) => sum + tarBytes, 0),
+    forms,
+    formBytes: forms.reduce((sum, { bytes }) => sum + bytes, 0),
     leases: [
       ...(imageBlobs === undefined ? [] : await listLeases(folders.images)),
       ...(layerBlobs === undefined || isOne ? [] : await listLeases(folders.layers)),

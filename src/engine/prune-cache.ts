@@ -15,6 +15,7 @@ import {
   openLayerBlobs,
 } from './cache-places.js';
 import { contentsBelow, type ImageContents, readImages } from './cached-images.js';
+import { keptForms } from './kept-forms.js';
 
 /** Options of `pruneCache`. */
 export interface PruneOptions extends CachePlaces, CallOptions {
@@ -42,6 +43,8 @@ export interface CachePruning {
   readonly freedBytes: number;
   /** Bytes that are left in both caches. */
   readonly keptBytes: number;
+  /** Bytes of the root file systems that are kept beside the layers: they are neither counted nor removed. */
+  readonly formBytes: number;
   /** Images and layers that would have gone, had nobody used them. */
   readonly protectedItems: number;
 }
@@ -51,8 +54,8 @@ const CLOCK_SLACK_MS = 2_000;
 
 /**
  * Removes what was used longest ago, and what no image names any more. What a lease names, and what belongs to an
- * image that it names, stay, whatever was asked for. While this runs, whoever wants to use the
- * caches waits; two of it run one after the other.
+ * image that it names, stay, whatever was asked for. Root file systems that are kept beside the layers stay, too: no
+ * lease tells who uses one. While this runs, whoever wants to use the caches waits; two of it run one after the other.
  *
  * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
  */
@@ -66,6 +69,7 @@ export async function pruneCache(options: PruneOptions = {}): Promise<CachePruni
   const layers = await openLayerBlobs(folders.layers);
   const locked = <T>(folder: BlobFolder | undefined, work: (leases: readonly LeaseInfo[]) => Promise<T>): Promise<T> =>
     folder === undefined ? work([]) : withoutNewLeases(folder.root, work, { signal });
+  const formBytes = (await keptForms(folders.layers)).reduce((sum, { bytes }) => sum + bytes, 0);
   const prune = async (imageLeases: readonly LeaseInfo[], layerLeases: readonly LeaseInfo[]): Promise<CachePruning> => {
     const room = new Room(options);
     if (images !== undefined) await addImages(room, images, imageLeases);
@@ -75,7 +79,7 @@ export async function pruneCache(options: PruneOptions = {}): Promise<CachePruni
       await images?.blobs.sweep().catch(() => []);
       await layers?.blobs.sweep().catch(() => []);
     }
-    return pruned;
+    return { ...pruned, formBytes };
   };
   // The lock of a folder is taken once: a second time it would wait for itself.
   if (images !== undefined && layers !== undefined && (await isOneFolder(images, layers))) {
@@ -122,7 +126,7 @@ class Room {
     this.#total += bytes;
   }
 
-  async make(): Promise<CachePruning> {
+  async make(): Promise<Omit<CachePruning, 'formBytes'>> {
     const { maxSize, olderThanMs, dryRun = false, signal } = this.#options;
     const before = olderThanMs === undefined ? Number.NEGATIVE_INFINITY : Date.now() - olderThanMs;
     const removed: PrunedItem[] = [];

@@ -5,6 +5,8 @@ import {
   closeSync,
   cpSync,
   existsSync,
+  linkSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -13,7 +15,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { takeLease } from '../../src/content/lease.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
@@ -22,6 +24,7 @@ import { openImageCache } from '../../src/engine/open-image-cache.js';
 import { pruneCache } from '../../src/engine/prune-cache.js';
 import { verifyCache } from '../../src/engine/verify-cache.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import { prepareRootfs } from '../../src/prepare-rootfs.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { type BuiltImage, image, index, startRegistry } from '../../src/testing/testing.js';
@@ -236,6 +239,31 @@ test('blobs that no image names go without being asked for; an index keeps what 
   await pruneCache({ ...places, maxSize: 0 });
   assert.deepEqual(readdirSync(join(folder, 'blobs', 'sha256')), []);
   assert.equal(await layout.resolve('').catch((error: Error & { code: string }) => error.code), 'ERR_NOT_FOUND');
+});
+
+test('root file systems that are kept beside the layers are told, and stay', async (t) => {
+  const places = await filled(t, { first });
+  const { store, form } = { store: places.layers, form: 'directory' };
+  const reference = `${places.host}/first:v1`;
+  const made = await prepareRootfs(reference, { store, form, platform: 'linux/amd64' });
+  linkSync(join(made.path, 'base'), join(made.path, 'again'));
+  const mounted = join(store, 'erofs', 'image.erofs');
+  mkdirSync(dirname(mounted));
+  writeFileSync(mounted, 'mounted');
+  writeFileSync(join(store, 'erofs', 'image.json'), '{}');
+  mkdirSync(join(dirname(made.path), '.being-written'));
+  const listing = await listCache(places);
+  assert.deepEqual(
+    listing.forms.map(({ form: kind, path, bytes }) => [kind, path, bytes]),
+    [
+      ['directory', made.path, 60_000],
+      ['erofs', mounted, 7],
+    ],
+  );
+  assert.equal(listing.formBytes, 60_007);
+  const pruned = await pruneCache({ ...places, maxSize: 0 });
+  assert.deepEqual([pruned.keptBytes, pruned.formBytes], [0, 60_007]);
+  assert.deepEqual((await listCache(places)).forms, listing.forms);
 });
 
 test('two at once remove everything once', async (t) => {

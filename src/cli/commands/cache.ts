@@ -23,6 +23,9 @@ import { table } from '../table.js';
 
 const PRUNE_ONLY = ['max-size', 'older-than', 'dry-run'];
 
+/** Of what `overlay --rw`, `mount` and `prepareRootfs` keep beside the layers. */
+const NOT_PRUNED = 'not pruned; remove those that nothing uses or mounts';
+
 /** A store that somebody named has to be there; the caches that nobody named may not have been made yet. */
 async function places(args: Arguments): Promise<CachePlaces> {
   const layers = storeFolder(args);
@@ -72,16 +75,20 @@ function describe(listing: CacheListing): string {
       when(usedAt),
       used.has(diffId) ? 'in use' : '',
     ]),
+    ...listing.forms.map(({ form, path, bytes }) => [form, '', formatSize(bytes), '', path]),
   ];
   return table([['KIND', 'DIGEST', 'SIZE', 'USED', ''], ...rows], [2]);
 }
 
 async function ls(args: Arguments, context: Context): Promise<number> {
   const listing = await listCache(await places(args));
-  const { images, layers, imageBytes, layerBytes, imagesFolder, layersFolder } = listing;
+  const { images, layers, forms, imageBytes, layerBytes, formBytes, imagesFolder, layersFolder } = listing;
   await context.write(args['json'] === true ? `${JSON.stringify(listing)}\n` : describe(listing));
   context.note(`rootfs: ${formatCount(images.length, 'image')}, ${formatSize(imageBytes)}: ${imagesFolder}`);
   context.note(`rootfs: ${formatCount(layers.length, 'layer')}, ${formatSize(layerBytes)}: ${layersFolder}`);
+  if (forms.length > 0) {
+    context.note(`rootfs: ${formatCount(forms.length, 'root file system')}, ${formatSize(formBytes)}: ${NOT_PRUNED}`);
+  }
   return ExitCode.done;
 }
 
@@ -114,11 +121,14 @@ async function prune(args: Arguments, context: Context): Promise<number> {
   const line = ({ kind, digest, bytes, names }: PrunedItem): string =>
     `${[kind, digest, String(bytes), shown(names)].join('\t').trimEnd()}\n`;
   await context.write(args['json'] === true ? `${JSON.stringify(pruned)}\n` : pruned.removed.map(line).join(''));
-  const { removed, freedBytes, keptBytes, protectedItems } = pruned;
+  const { removed, freedBytes, keptBytes, formBytes, protectedItems } = pruned;
   const inUse = protectedItems === 0 ? '' : `, ${protectedItems} in use and kept`;
   context.note(
     `rootfs: ${removed.length} ${dryRun ? 'would go' : 'removed'}, ${formatSize(freedBytes)}${inUse}; ${formatSize(keptBytes)} left`,
   );
+  if (formBytes > 0) {
+    context.note(`rootfs: besides, ${formatSize(formBytes)} of root file systems (see cache ls): ${NOT_PRUNED}`);
+  }
   return ExitCode.done;
 }
 
@@ -134,7 +144,7 @@ export const cache: Command = {
     'dry-run': { type: 'boolean', describe: 'prune: tell, and remove nothing', group: 'Prune:' },
   },
   examples: [
-    ['$0 cache ls', 'images and extracted layers, what was used last first'],
+    ['$0 cache ls', 'images and extracted layers, what was used last first; root file systems kept beside them'],
     ['$0 cache verify', 'hash everything; damaged files are removed and named, exit code 5'],
     ['$0 cache prune --older-than 30d --max-size 10GiB', 'make room; what is in use stays'],
   ],
