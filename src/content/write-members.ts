@@ -5,6 +5,7 @@
 import { chmod, mkdir, open, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { FileWriter } from '../io/file-writer.js';
@@ -78,6 +79,7 @@ export async function writeTar(
       await fillPieces(file, pieces, source, options);
       if (options.fsync === true) await file.sync();
     });
+    throwIfAborted(options.signal);
   } catch (error) {
     throw wrapWriteError(error, path);
   }
@@ -116,6 +118,7 @@ export async function writeFolder(
       },
       { concurrency: options.jobs, signal: options.signal },
     );
+    throwIfAborted(options.signal);
   } catch (error) {
     throw wrapWriteError(error, folder);
   }

@@ -94,7 +94,6 @@ export async function writeArchive(
     const { blobs, bytes } = planBlobs(members, onProgress);
     const write = { jobs, signal, onProgress };
     await writeMembers(source, members, place, options, write, gzipLevel(roots.flatMap(({ blobs }) => blobs)));
-    throwIfAborted(signal);
     return {
       descriptor: named(found.root.descriptor),
       source: named(found.source),

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -313,6 +322,36 @@ test('a failure leaves what was there, and nothing else', async (t) => {
   writeFileSync(dead, 'of another machine');
   await pull(source, 'v1', join(folder, 'x.tar'), AMD64);
   assert.deepEqual(readdirSync(folder).sort(), ['.rootfs-kit-00000000-1-1-abc', 'x.tar']);
+});
+
+test('an abort after the last blob leaves what was there', async (t) => {
+  const registry = await registryWith(t, { v1: sampleIndex().built });
+  const source = createRepository(`${registry.host}/team/app`);
+  const folder = tempDir(t);
+  for (const [form, name] of [
+    ['docker-archive', 'x.tar'],
+    ['oci-archive', 'x.tar'],
+    ['docker-archive', 'x.tar.gz'],
+    ['dir', 'x'],
+  ] as const) {
+    const path = join(folder, name);
+    if (form !== 'dir') writeFileSync(path, 'old');
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    let left = -1;
+    const onProgress = (event: ProgressEvent): void => {
+      if (event.type === 'blobs:planned') left = event.blobs;
+      if (event.type === 'blob:copied' && --left === 0) controller.abort(reason);
+    };
+    const options = { ...AMD64, signal: controller.signal, onProgress };
+    await assert.rejects(writeArchive(source, [{ reference: 'v1' }], { form, path }, options), (error) => {
+      return error === reason;
+    });
+    assert.ok(controller.signal.aborted);
+    assert.deepEqual(readdirSync(folder), form === 'dir' ? [] : [name], form);
+    if (form !== 'dir') assert.equal(readFileSync(path, 'utf8'), 'old');
+    rmSync(path, { force: true });
+  }
 });
 
 test('a device that is full is told by its own name', {
