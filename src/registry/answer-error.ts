@@ -44,17 +44,18 @@ const MAX_ERROR_BODY = 64 * 1024;
 /** How long an error body may take in all, in milliseconds. */
 const MAX_ERROR_MS = 5_000;
 
-const BY_ENTRY: Readonly<Record<string, ErrorCode>> = {
-  DIGEST_INVALID: 'ERR_DIGEST_MISMATCH',
-  SIZE_INVALID: 'ERR_SIZE_MISMATCH',
-  MANIFEST_INVALID: 'ERR_MANIFEST_INVALID',
-  MANIFEST_BLOB_UNKNOWN: 'ERR_NOT_FOUND',
-  NAME_INVALID: 'ERR_REFERENCE_INVALID',
-  TAG_INVALID: 'ERR_REFERENCE_INVALID',
-  TOOMANYREQUESTS: 'ERR_RATE_LIMITED',
-  DENIED: 'ERR_DENIED',
-  UNSUPPORTED: 'ERR_UNSUPPORTED',
-};
+/** A map: the other side chooses the key, and every object has a `constructor`. */
+const BY_ENTRY: ReadonlyMap<string, ErrorCode> = new Map([
+  ['DIGEST_INVALID', 'ERR_DIGEST_MISMATCH'],
+  ['SIZE_INVALID', 'ERR_SIZE_MISMATCH'],
+  ['MANIFEST_INVALID', 'ERR_MANIFEST_INVALID'],
+  ['MANIFEST_BLOB_UNKNOWN', 'ERR_NOT_FOUND'],
+  ['NAME_INVALID', 'ERR_REFERENCE_INVALID'],
+  ['TAG_INVALID', 'ERR_REFERENCE_INVALID'],
+  ['TOOMANYREQUESTS', 'ERR_RATE_LIMITED'],
+  ['DENIED', 'ERR_DENIED'],
+  ['UNSUPPORTED', 'ERR_UNSUPPORTED'],
+]);
 
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   401: 'ERR_UNAUTHORIZED',
@@ -118,7 +119,7 @@ function codeOf(
   body: string,
 ): ErrorCode {
   if (status === 400 && /HTTP request to an? HTTPS|plain HTTP request was sent to HTTPS/i.test(body)) return 'ERR_TLS';
-  const named = errors.map(({ code }) => BY_ENTRY[code]).find((code) => code !== undefined);
+  const named = errors.map(({ code }) => BY_ENTRY.get(code)).find((code) => code !== undefined);
   if (status === 400 && errors.some(isImmutable)) return 'ERR_DENIED';
   if (status === 400 && named !== undefined && named !== 'ERR_DENIED') return named;
   if (method === 'DELETE' && UNCHANGEABLE.has(status)) return 'ERR_DENIED';

@@ -18,14 +18,17 @@ export interface ParsedDigest {
 }
 
 const GRAMMAR = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+$/;
-const HEX_LENGTH: Readonly<Record<string, number>> = { sha256: 64, sha512: 128 };
+const HEX_LENGTH: ReadonlyMap<string, number> = new Map([
+  ['sha256', 64],
+  ['sha512', 128],
+]);
 const HEX = /^[a-f0-9]+$/;
 
 /** Whether `text` is a digest by the grammar; for sha256 and sha512 also lower-case hex of the right length. */
 export function isDigest(text: string): text is Digest {
   if (typeof text !== 'string' || text.length > 1024 || !GRAMMAR.test(text)) return false;
   const colon = text.indexOf(':');
-  const length = HEX_LENGTH[text.slice(0, colon)];
+  const length = HEX_LENGTH.get(text.slice(0, colon));
   const encoded = text.slice(colon + 1);
   return length === undefined || (encoded.length === length && HEX.test(encoded));
 }

@@ -15,10 +15,10 @@ export interface ParseManifestOptions extends ParseOptions {
   readonly place?: 'index' | undefined;
 }
 
-const OTHER_MANIFESTS: Readonly<Record<string, string>> = {
-  [MediaType.ociArtifact]: 'an OCI artifact',
-  'application/vnd.cncf.oras.artifact.manifest.v1+json': 'an ORAS artifact',
-};
+const OTHER_MANIFESTS: ReadonlyMap<string, string> = new Map([
+  [MediaType.ociArtifact, 'an OCI artifact'],
+  ['application/vnd.cncf.oras.artifact.manifest.v1+json', 'an ORAS artifact'],
+]);
 
 /**
  * Says which of the two a document is, by what it was announced as, what it says of itself, and what it holds; the
@@ -68,7 +68,7 @@ export function documentKind(document: JsonObject, options: ParseManifestOptions
   if (type !== '' && !isKnown(type)) {
     throw new RootfsError(
       'ERR_NOT_AN_IMAGE',
-      `${subject}: not an image but ${OTHER_MANIFESTS[type] ?? `a document of type ${type}`}; only images have a root file system`,
+      `${subject}: not an image but ${OTHER_MANIFESTS.get(type) ?? `a document of type ${type}`}; only images have a root file system`,
       { detail: { subject, mediaType: type } },
     );
   }

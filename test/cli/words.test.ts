@@ -85,6 +85,7 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['login -u me -p secret localhost', /unknown option -p, did you mean --password-stdin\?/],
   ['mkfs --override-os linux -v oci:h', /--override-os, did you mean --os\?/],
   ['completion --override-os x bash', /unknown option --override-os;/],
+  ['completion constructor', /"constructor" is no shell we complete for; choose bash, zsh or fish/],
   ['extract -qx --dst d oci:h', /unknown option -x in -qx/],
   ['inspect --no-crds oci:h', /unknown option --no-crds, did you mean --no-creds\?/],
   ['inspect --__proto__=x oci:h', /unknown option --__proto__/],

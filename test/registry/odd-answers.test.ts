@@ -306,3 +306,12 @@ test('warnings that were joined in one header are told one by one, what they quo
     told.map((text) => `${registry.host}: ${text}`),
   );
 });
+
+test('an error code that every object has a property of is an unknown one', async (t) => {
+  const registry = await scriptedRegistry(t, () => ({
+    status: 400,
+    body: JSON.stringify({ errors: [{ code: 'constructor', message: 'no' }, { code: '__proto__' }] }),
+  }));
+  const { code } = await refusal(open(registry).resolve('v1'));
+  assert.equal(code, 'ERR_REGISTRY');
+});

@@ -145,6 +145,8 @@ const REFUSED: readonly (readonly [string, RegExp, ErrorCode?])[] = [
   [`repo@SHA256:${F64}`, /not a digest/, 'ERR_DIGEST_INVALID'],
   [`repo@sha256:../../etc/passwd`, /not a digest/, 'ERR_DIGEST_INVALID'],
   [`validname@invaliddigest:${F64}`, /cannot be verified/, 'ERR_DIGEST_UNSUPPORTED'],
+  // No algorithm, but what every object has.
+  [`validname@constructor:${F64}`, /cannot be verified/, 'ERR_DIGEST_UNSUPPORTED'],
   [`repo@sha256:${F64}@sha256:${F64}`, /more than one @/],
   ['Uppercase:tag', /lower case; try "uppercase:tag"/],
   ['test:5000/Uppercase/lowercase:tag', /lower case; try "test:5000\/uppercase\/lowercase:tag"/],

@@ -36,7 +36,7 @@ export const completion: Command = {
   ],
   run: async (args, context) => {
     const shell = required(args, 'shell', 'SHELL');
-    const script = SCRIPTS[shell];
+    const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
     if (script === undefined) {
       throw new RootfsError(
         'ERR_OPTION_INVALID',
