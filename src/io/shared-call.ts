@@ -45,7 +45,8 @@ export class SharedCalls<T> {
       const onProgress: ProgressListener = (event) => {
         for (const { onProgress: listener } of callers) report(listener, event);
       };
-      const promise = start({ signal: controller.signal, onProgress });
+      // Parts that others wrote may answer, or throw, at once.
+      const promise = (async () => start({ signal: controller.signal, onProgress }))();
       call = { promise, controller, callers };
       this.#running.set(key, call);
       const ended = call;

@@ -75,3 +75,14 @@ test('the last caller hears of its abort when the call has let go of what it hel
   await assert.rejects(stuck, (error) => error === reason);
   assert.ok(Date.now() - started < 2000);
 });
+
+test('what answers at once is an answer, and what throws at once a failure', async () => {
+  const calls = new SharedCalls<string>();
+  const atOnce = (() => 'done') as unknown as () => Promise<string>;
+  const failing = (): never => {
+    throw new Error('at once');
+  };
+  assert.equal(await calls.join('key', {}, atOnce), 'done');
+  await assert.rejects(calls.join('key', {}, failing), /at once/);
+  assert.equal(await calls.join('key', {}, atOnce), 'done');
+});
