@@ -1,8 +1,9 @@
 /** What mounting takes on this machine, and, where it is not there, what to do instead. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { type ErrorCode, RootfsError, systemErrorCode } from '../errors.js';
 import { loadNative, MountFlag, type Native, nativeMissing } from '../io/native.js';
+import { processStatus } from '../io/process-status.js';
 
 const INSTEAD = 'rootfs unpack writes the same tree without a mount';
 const CAP_SYS_ADMIN = 21n;
@@ -32,12 +33,8 @@ export function requireMounting(what: 'mount' | 'umount' = 'mount'): Native {
 }
 
 function mayMount(): boolean {
-  try {
-    const set = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-    return set !== undefined && (BigInt(`0x${set}`) & (1n << CAP_SYS_ADMIN)) !== 0n;
-  } catch {
-    return process.geteuid?.() === 0;
-  }
+  const set = processStatus('CapEff');
+  return set === undefined ? process.geteuid?.() === 0 : (BigInt(`0x${set}`) & (1n << CAP_SYS_ADMIN)) !== 0n;
 }
 
 /**

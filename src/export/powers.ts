@@ -1,6 +1,7 @@
 /** What this process may do to files: change owners, make devices. Asked once, before anything is planned. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { processStatus } from '../io/process-status.js';
 import { type IdMap, mapId } from './id-map.js';
 
 /** The powers of this process. */
@@ -24,7 +25,7 @@ const CAP_CHOWN = 1n << 0n;
 export function readPowers(): Powers {
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;
-  const umask = process.umask();
+  const umask = readUmask();
   const uidMaps = readKernelMap('/proc/self/uid_map');
   const gidMaps = readKernelMap('/proc/self/gid_map');
   const outermost = uidMaps === undefined || coversAll(uidMaps);
@@ -70,10 +71,12 @@ function readKernelMap(path: string): IdMap[] | undefined {
 }
 
 function readCapabilities(): bigint | undefined {
-  try {
-    const hex = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-    return hex === undefined ? undefined : BigInt(`0x${hex}`);
-  } catch {
-    return undefined;
-  }
+  const hex = processStatus('CapEff');
+  return hex === undefined ? undefined : BigInt(`0x${hex}`);
+}
+
+/** Node can only read the mask by writing it, twice: a file that another thread makes in between has no mask at all. */
+function readUmask(): number {
+  const octal = processStatus('Umask');
+  return octal === undefined ? process.umask() : Number.parseInt(octal, 8);
 }
