@@ -7,7 +7,7 @@
  */
 import { RootfsError } from '../errors.js';
 import { type Digest, parseDigest, requireVerifiable } from './digest.js';
-import { withoutUser } from './without-user.js';
+import { namesUser, withoutUser } from './without-user.js';
 
 /** Where an image is kept and what it is called there. At least one of `tag` and `digest` is present. */
 export interface Reference {
@@ -46,8 +46,6 @@ const COMPONENT = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 const IMAGE_ID = /^[a-f0-9]{64}$/;
 const BARE_DIGEST = /^sha(?:256:[a-f0-9]{64}|512:[a-f0-9]{128})$/;
-/** `user:password@host/…`, as URLs have it, with a scheme or without: no digest holds a slash. Passwords hold `@`, too. */
-const USER_INFO = /^(?:[a-z][a-z0-9+.-]*:\/\/[^/]*@(?!sha(?:256|512):)|[^@]*:.*@(?!sha(?:256|512):)[^@]*\/)/is;
 
 /** Whether text is a tag, by the grammar of the distribution specification. */
 export function isTag(text: string): boolean {
@@ -198,7 +196,7 @@ function checkText(text: string): void {
     throw invalid(text, 'that is an image ID, which no registry knows; give a name, or name@sha256:<digest>');
   }
   if (BARE_DIGEST.test(text)) throw invalid(text, 'that is a digest without a name; give name@sha256:<digest>');
-  if (USER_INFO.test(text)) {
+  if (namesUser(text)) {
     throw invalid(
       withoutUser(text),
       'nobody is named in a reference; leave out what stands before @, and log in or give the credentials apart',

@@ -393,6 +393,18 @@ test('parsing any text gives a reference or a coded error, and its canonical tex
   assert.ok(parsed > 200, `only ${parsed} texts were references`);
 });
 
+test('a name that is made of colons and ats costs no more than another of its length', () => {
+  const name = `${':'.repeat(1365)}${':@'.repeat(682)}${'@:'.repeat(682)}`;
+  const { user } = process.cpuUsage();
+  // As many as an archive may list: a tenth of a second each would be minutes.
+  for (let count = 0; count < 100; count += 1)
+    assert.equal(
+      code(() => parseReference(name)),
+      'ERR_REFERENCE_INVALID',
+    );
+  assert.ok(process.cpuUsage().user - user < 1_000_000);
+});
+
 test('long and spiteful texts are read in linear time', () => {
   for (const text of [
     '-'.repeat(4000),
