@@ -50,12 +50,17 @@ async function fillThere(
   work: (folder: string) => Promise<void>,
 ): Promise<void> {
   const working = await makeWorkingFolder(folder);
-  try {
+  const requireEmpty = async (): Promise<void> => {
     const there = (await readdir(folder)).filter((name) => name !== basename(working.path));
     if (there.length > 0) throw occupied(path);
+  };
+  try {
+    await requireEmpty();
     await work(working.path).catch((error: unknown) => {
       throw inPlaceOf(working.path, folder, error);
     });
+    // The work may have taken minutes: what somebody put there meanwhile is not ours to replace.
+    await requireEmpty();
     await bringOut(working.path, folder, last).catch((error: unknown) => {
       throw wrapSystemError(error, path);
     });
@@ -71,8 +76,8 @@ async function bringOut(from: string, to: string, last: string): Promise<void> {
   try {
     const names = await readdir(from);
     for (const name of names.sort((a, b) => Number(a === last) - Number(b === last))) {
-      placed.push(join(to, name));
       await rename(join(from, name), join(to, name));
+      placed.push(join(to, name));
     }
   } catch (error) {
     for (const path of placed) removeWhatCanBe(path);

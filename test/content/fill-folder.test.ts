@@ -70,3 +70,19 @@ test('a failure leaves nothing, and comes as it is', async (t) => {
   assert.deepEqual(readdirSync(folder), ['there']);
   assert.deepEqual(readdirSync(join(folder, 'there')), []);
 });
+
+test('what somebody puts there meanwhile is neither replaced nor removed', async (t) => {
+  const folder = tempDir(t);
+  for (const name of ['manifest.json', 'version', 'other']) {
+    const path = join(folder, name);
+    mkdirSync(path);
+    const failing = fillFolder(path, OPTIONS, async (at) => {
+      await two(at);
+      mkdirSync(join(path, name));
+      writeFileSync(join(path, name, 'mine'), 'x');
+    });
+    await assert.rejects(failing, { code: 'ERR_FILESYSTEM', message: /something is there already/ });
+    assert.deepEqual(readdirSync(path), [name]);
+    assert.deepEqual(readdirSync(join(path, name)), ['mine']);
+  }
+});
