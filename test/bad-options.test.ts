@@ -85,9 +85,7 @@ const VALUES: readonly (readonly [option: string, value: unknown, call: Call])[]
     ['reference', value, (given: never, parent: string) => kit.downloadImage(source, given, { parent })] as const,
     ['reference', value, (given: never, folder: string) => kit.pull(source, given, folder)] as const,
     ['archive', value, (given: never, folder: string) => kit.packageImage(folder, given)] as const,
-    ['registry', value, (given: never) => kit.checkLogin(given, { username: 'a', password: 'b' })] as const,
-    ['registry', value, (given: never) => kit.storeCredential(given, { username: 'a', password: 'b' })] as const,
-    ['registry', value, (given: never) => kit.eraseCredential(given)] as const,
+    ['credential', value, (given: never) => kit.storeCredential('localhost:1', given)] as const,
   ]),
   ['links', 'some', (links) => kit.findNode(tree, '/', { links })],
   ['workers', Number.NaN, (workers, folder) => new kit.LayerDownloadManager(folder, { workers })],
@@ -152,6 +150,11 @@ const PARTS: readonly (readonly [part: string, call: Call])[] = [
   ['source', (given) => kit.copyImage(given, '', new kit.MemoryStore(), '')],
   ['source', (given) => kit.allTags(given)],
   ['source', (given) => kit.readTarStream(given).next()],
+  ['reference', (given) => kit.createRepository(given)],
+  ['reference', (given) => kit.getToken(given)],
+  ['registry', (given) => kit.storeCredential(given, { username: 'a', password: 'b' })],
+  ['registry', (given) => kit.eraseCredential(given)],
+  ['registry', (given) => kit.checkLogin(given, { username: 'a', password: 'b' })],
   ['reference', (given) => kit.validateImage(source, given)],
   ['reference', (given) => kit.listPlatforms(source, given)],
   ['reference', (given) => kit.fetchDescriptor(source, given)],
@@ -183,12 +186,13 @@ const SIGNALS: Readonly<Record<string, Call>> = {
 };
 
 /** Options of which the type is told, not the value. */
-const TYPES: ReadonlySet<string> = new Set(['source', 'reference']);
+const TYPES: ReadonlySet<string> = new Set(['source', 'reference', 'credential']);
 
 function refused(option: string, value: unknown): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof kit.RootfsError, String(error));
-    assert.equal(error.code, 'ERR_OPTION_INVALID', error.message);
+    const code = /^(?:destinationR|r)eference$/.test(option) ? 'ERR_REFERENCE_INVALID' : 'ERR_OPTION_INVALID';
+    assert.equal(error.code, code, error.message);
     if (typeof value === 'number' && !TYPES.has(option)) {
       assert.ok(error.message.includes(String(value)), error.message);
     }

@@ -73,8 +73,8 @@ export interface CopyResult {
  * @param destinationReference A tag; for a layout also nothing, for an entry without a name. A digest is checked
  *   against what is copied.
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_OPTION_INVALID`,
- *   `ERR_LIMIT_EXCEEDED`, `ERR_UNSUPPORTED` (a destination that takes no uploads), `ERR_NO_SPACE`, as `fetchImage`, and
- *   what source and destination throw; or the signal's own reason
+ *   `ERR_REFERENCE_INVALID`, `ERR_LIMIT_EXCEEDED`, `ERR_UNSUPPORTED` (a destination that takes no uploads),
+ *   `ERR_NO_SPACE`, as `fetchImage`, and what source and destination throw; or the signal's own reason
  */
 export async function copyImage(
   source: ReadOnlyTarget,

@@ -15,7 +15,7 @@ import { requireSource } from './require-source.js';
  * of whatever kind, and computes: one request more for the registry's count of pulls, and no digest that is a lie.
  *
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_DIGEST_MISMATCH`, `ERR_LIMIT_EXCEEDED` (over 4 MiB), `ERR_OPTION_INVALID`,
- *   what the source throws; or the signal's own reason
+ *   `ERR_REFERENCE_INVALID`, what the source throws; or the signal's own reason
  */
 export async function fetchDescriptor(
   source: ReadOnlyTarget,

@@ -42,8 +42,8 @@ export interface FetchImageOptions extends CallOptions {
  * such machines run (`arm` on `arm64`, `386` on `amd64`): a warning says so.
  *
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_PLATFORM_NOT_FOUND`, `ERR_PLATFORM_INVALID`, `ERR_OPTION_INVALID`,
- *   `ERR_NOT_AN_IMAGE`, `ERR_SCHEMA1_UNSUPPORTED`, `ERR_MANIFEST_INVALID`, `ERR_CONFIG_INVALID` (also: not as many
- *   diffIDs as layers), `ERR_LIMIT_EXCEEDED`, `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DIGEST_UNSUPPORTED`,
+ *   `ERR_REFERENCE_INVALID`, `ERR_NOT_AN_IMAGE`, `ERR_SCHEMA1_UNSUPPORTED`, `ERR_MANIFEST_INVALID`,
+ *   `ERR_CONFIG_INVALID` (also: not as many diffIDs as layers), `ERR_LIMIT_EXCEEDED`, `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DIGEST_UNSUPPORTED`,
  *   what the source throws; or the signal's own reason
  */
 export async function fetchImage(

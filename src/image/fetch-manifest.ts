@@ -26,7 +26,7 @@ export interface FetchManifestOptions extends CallOptions {
  *
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_MANIFEST_INVALID`, `ERR_SCHEMA1_UNSUPPORTED`, `ERR_NOT_AN_IMAGE` (a
  *   document of another kind), `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_LIMIT_EXCEEDED`, `ERR_OPTION_INVALID`,
- *   what the source throws; or the signal's own reason
+ *   `ERR_REFERENCE_INVALID`, what the source throws; or the signal's own reason
  */
 export async function fetchManifest(
   source: ReadOnlyTarget,

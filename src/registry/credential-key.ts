@@ -1,5 +1,6 @@
 /** The keys that credentials are kept under: hosts, compared exactly, and longer names below them. Pure. */
 import { RootfsError } from '../errors.js';
+import { partError } from '../io/part-error.js';
 import { credentialKey } from '../spec/reference.js';
 import { withoutUser } from '../spec/without-user.js';
 import type { CredentialScope } from './credentials.js';
@@ -41,9 +42,7 @@ export function normalizeKey(written: string): string {
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function parseLoginKey(text: string): string {
-  if (typeof text !== 'string') {
-    throw new RootfsError('ERR_OPTION_INVALID', `registry: expected host[:port] as text, found ${String(text)}`);
-  }
+  if (typeof text !== 'string') throw partError('registry', 'text', text, 'give host[:port]');
   const key = normalizeKey(text);
   const slash = key.indexOf('/');
   const host = slash < 0 ? key : key.slice(0, slash);

@@ -1,6 +1,7 @@
 /** The token of a registry, for those who want to speak to it themselves. */
 import type { CallOptions } from '../content/content.js';
-import { parseReference, type Reference, refuseReserved } from '../spec/reference.js';
+import { type Reference, refuseReserved } from '../spec/reference.js';
+import { readReference } from './read-reference.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
@@ -24,7 +25,7 @@ export async function getToken(
   name: string | Reference,
   options: GetTokenOptions = {},
 ): Promise<RegistryToken | undefined> {
-  const reference = typeof name === 'object' && name !== null ? name : parseReference(name);
+  const reference = readReference(name);
   refuseReserved(reference);
   const { registry, repository } = reference;
   const session = new RegistrySession(registry, repository, registrySettings(options));

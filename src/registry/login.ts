@@ -6,6 +6,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { partError } from '../io/part-error.js';
 import { report } from '../progress.js';
 import { credentialKey } from '../spec/reference.js';
 import { type AuthFile, findAuthEntry, findHelper, readAuthDocument, spellings } from './auth-file.js';
@@ -141,7 +142,10 @@ async function keepInHelper(name: string, key: string, credential: Credential, o
   await storeInHelper(name, credentialKey(key), credential, options);
 }
 
-function checkCredential(key: string, { username, password, identityToken, registryToken }: Credential): void {
+function checkCredential(key: string, credential: Credential): void {
+  if (typeof credential !== 'object' || credential === null)
+    throw partError('credential', 'a credential', credential, 'give { username, password }');
+  const { username, password, identityToken, registryToken } = credential;
   const refuse = (problem: string): RootfsError =>
     new RootfsError('ERR_OPTION_INVALID', `${key}: ${problem}`, { detail: { key } });
   if (username?.includes(':') === true) {

@@ -38,6 +38,7 @@ import { ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
 import { listNames, listPages, type NamesRequest } from './paged-list.js';
 import { pushBlob } from './push-blob.js';
+import { readReference } from './read-reference.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
 import { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
@@ -51,7 +52,7 @@ import type { UploadContext } from './upload-place.js';
  * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_OPTION_INVALID`
  */
 export function createRepository(name: string | Reference, options: RegistryOptions = {}): RegistryRepository {
-  const { registry, repository } = typeof name === 'string' ? parseReference(name) : name;
+  const { registry, repository } = readReference(name);
   return new RegistryRepository(registry, repository, options);
 }
 
