@@ -136,6 +136,7 @@ const PARTS: readonly (readonly [part: string, call: Call])[] = [
   ['image', (given, folder) => kit.openRootFS(source, given, folder)],
   ['image', (given, folder) => kit.explainLayers(given, folder)],
   ['image', (given, folder) => kit.writeBundle(given, tree, layers, join(folder, 'x'))],
+  ['image', (given, folder) => kit.writeBundle({ ...image, config: given ?? 5 }, tree, layers, join(folder, 'x'))],
   ['layer', (given) => kit.fetchLayer(source, given)],
   ['target', (given) => kit.fetchVerified(source, given)],
   ['target', (given) => kit.readVerified(source, given)],

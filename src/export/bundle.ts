@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { Image } from '../image/image.js';
-import { requireImage } from '../image/require-image.js';
+import { requireConfig, requireImage } from '../image/require-image.js';
 import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
@@ -64,6 +64,7 @@ export async function writeBundle(
 ): Promise<BundleResult> {
   throwIfAborted(given.signal);
   requireImage(image);
+  requireConfig(image);
   checkIdMaps('uidMap', given.uidMap ?? []);
   checkIdMaps('gidMap', given.gidMap ?? []);
   refuseForeign(image);

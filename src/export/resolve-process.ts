@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import { RootfsError } from '../errors.js';
 import type { Image } from '../image/image.js';
-import { partError } from '../io/part-error.js';
+import { requireConfig } from '../image/require-image.js';
 import { type LayerTar, layersOf } from '../rootfs/merge.js';
 import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
@@ -56,7 +56,7 @@ export function resolveProcess(
   options: ProcessOptions = {},
 ): ResolvedProcess {
   checkTexts(options);
-  if (image?.config?.value === undefined) throw partError('image', 'an image', image, 'await fetchImage for one');
+  requireConfig(image);
   requireTree(tree);
   const tars = (layers ?? layersOf(tree)) as readonly LayerTar[];
   requireLayers(tars);

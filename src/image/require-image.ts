@@ -8,3 +8,10 @@ export function requireImage(image: Image): void {
   if (Array.isArray(given?.layers) && given.manifest !== undefined) return;
   throw partError('image', 'an image', image, 'await fetchImage for one');
 }
+
+/** Checks that there is an image whose config is here: all that a process is worked out of. @throws RootfsError `ERR_OPTION_INVALID` */
+export function requireConfig(image: Pick<Image, 'config'>): void {
+  const given = image as Partial<Image> | null | undefined;
+  if (given?.config?.value !== undefined) return;
+  throw partError('image', 'an image', image, 'await fetchImage for one');
+}
