@@ -10,15 +10,27 @@ import { type CommandEnd, runRootfs } from '../support/run-rootfs.js';
 const bytes = Buffer.from(Array.from({ length: 60_000 }, (_, at) => (at * 7919) % 251));
 const SHOW_CURSOR = 'ESC[?25h';
 
-/** Extracts an image whose layer takes a second to arrive, with a stderr that says it is a terminal. */
-async function extractOnTerminal(env: Readonly<Record<string, string>>): Promise<CommandEnd> {
+/** Ends the process right after bars are there, as a second Ctrl-C does. */
+const EXIT_AMID = `const { write } = process.stderr;
+process.stderr.write = (text, ...more) => {
+  if (String(text).includes('[?25l')) setTimeout(() => process.exit(130), 50);
+  return write.call(process.stderr, text, ...more);
+};`;
+
+/**
+ * Extracts an image whose layer takes a second to arrive, with a stderr that says it is a terminal.
+ *
+ * @param more Runs before the command.
+ */
+async function extractOnTerminal(env: Readonly<Record<string, string>>, more = ''): Promise<CommandEnd> {
   await using registry = await startRegistry({ faults: [{ on: 'blob', do: 'slow', bytesPerSecond: 60_000 }] });
   const built = image().compression('none');
   registry.add('app', 'latest', built.layer((layer) => layer.file('a', bytes)).build());
   const folder = mkdtempSync(join(tmpdir(), 'rootfs-kit-bars-'));
   try {
     const preload = join(folder, 'terminal.cjs');
-    writeFileSync(preload, 'process.stderr.isTTY = true; process.stderr.columns = 80; process.stderr.rows = 24;');
+    const terminal = 'process.stderr.isTTY = true; process.stderr.columns = 80; process.stderr.rows = 24;';
+    writeFileSync(preload, `${terminal}\n${more}`);
     const end = await runRootfs(['extract', '--dst', join(folder, 'layers'), `${registry.host}/app`], {
       env: { NODE_OPTIONS: `--require ${preload}`, TERM: 'xterm', ...env },
     });
@@ -49,4 +61,10 @@ test('a terminal that cannot move its cursor gets lines', async () => {
   assert.equal(code, 0, stderr);
   assert.doesNotMatch(stderr, /ESC/);
   assert.match(stderr, /^rootfs: 1 layer, .*verified/m);
+});
+
+test('a terminal has its cursor back where the process ends in the middle', async () => {
+  const { code, stderr } = await extractOnTerminal({}, EXIT_AMID);
+  assert.equal(code, 130, stderr);
+  assert.match(stderr, /ESC\[\?25l.*ESC\[\?25h/s);
 });

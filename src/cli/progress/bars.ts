@@ -41,6 +41,15 @@ export function bars(): ProgressDisplay {
       size: `${formatSize(bytes)} of ${formatSize(totals.compressedBytes)}`,
     });
   };
+  const end = (): void => {
+    if (ended) return;
+    ended = true;
+    process.removeListener('exit', end);
+    multi.stop();
+  };
+  // Also where the process ends in the middle, by a second Ctrl-C or because the reader of stdout has gone: a terminal
+  // would be left without its cursor.
+  process.once('exit', end);
   return {
     listen: (event) => {
       if (ended) return;
@@ -81,10 +90,6 @@ export function bars(): ProgressDisplay {
       }
     },
     note: log,
-    end: () => {
-      if (ended) return;
-      ended = true;
-      multi.stop();
-    },
+    end,
   };
 }
