@@ -108,7 +108,7 @@ export class ArchiveEntries {
         return;
       }
       case 'symlink':
-        this.#entries.set(name, { link: normalize(posix.join(posix.dirname(name), entry.linkname)) });
+        this.#entries.set(name, { link: normalize(posix.resolve('/', posix.dirname(name), entry.linkname)) });
         return;
       case 'hardlink':
         this.#entries.set(name, { link: normalize(entry.linkname) });

@@ -268,6 +268,15 @@ const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }
     code: 'ERR_ARCHIVE_INVALID',
     says: /layer\.tar is a link to ".*", which is not in the archive/,
   },
+  'a link by a whole path, beside which another file has that path': {
+    bytes: new LayerBuilder()
+      .symlink('d/config', '/tmp/config')
+      .file('d/tmp/config', '{}')
+      .file('manifest.json', '[{"Config":"d/config","Layers":[]}]')
+      .tar(),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /d\/config is a link to "tmp\/config", which is not in the archive/,
+  },
   'something else': { bytes: Buffer.from('no archive at all'.repeat(100)), code: 'ERR_ARCHIVE_INVALID', says: /tar/ },
   'an empty file': { bytes: Buffer.alloc(0), code: 'ERR_ARCHIVE_INVALID', says: /image.tar: it is empty/ },
   'xz around it': {
