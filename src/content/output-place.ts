@@ -132,8 +132,11 @@ export async function withWorkingFolder<T>(
 
 /** An error that names the place that people know, not the temporary one, which is gone. */
 export function inPlaceOf(temporary: string, known: string, error: unknown): unknown {
-  if (!(error instanceof RootfsError) || !JSON.stringify(error).includes(temporary)) return error;
-  const told = (value: unknown): unknown => (typeof value === 'string' ? value.replaceAll(temporary, known) : value);
+  if (!(error instanceof RootfsError)) return error;
+  const names = (value: unknown): value is string => typeof value === 'string' && value.includes(temporary);
+  if (![error.message, ...Object.values(error.detail)].some(names)) return error;
+  // The new name as a function's answer: of a plain one, what looks like $& would be read as a pattern.
+  const told = (value: unknown): unknown => (names(value) ? value.replaceAll(temporary, () => known) : value);
   const detail = Object.fromEntries(Object.entries(error.detail).map(([key, value]) => [key, told(value)]));
   return new RootfsError(error.code, String(told(error.message)), { cause: error.cause, detail });
 }

@@ -4,6 +4,6 @@ import type { Destination } from './destination.js';
 
 /** The same error, told of the paths that the finished tree would have had. */
 export function withFinalNames(error: RootfsError, { path, workingPath }: Destination): RootfsError {
-  if (path !== workingPath) error.message = error.message.replaceAll(workingPath, path);
+  if (path !== workingPath) error.message = error.message.replaceAll(workingPath, () => path);
   return error;
 }

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { makeWorkingFolder } from '../../src/content/output-place.js';
+import { makeWorkingFolder, writeBeside } from '../../src/content/output-place.js';
+import { RootfsError } from '../../src/errors.js';
 import { canPinDirectories } from '../../src/io/directory.js';
 import { processMark } from '../../src/io/process-mark.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -56,4 +57,16 @@ test('what a dead process left is gone, also where nobody may look into it', asy
   await (await makeWorkingFolder(folder)).remove();
   assert.equal(existsSync(leftover), false);
   assert.deepEqual(readdirSync(folder), ['.rootfs-kit-somebody']);
+});
+
+test('an error names the place asked for, whatever signs its path has', async (t) => {
+  for (const name of ['plain', 'a$&b', 'a"b', 'a\\b']) {
+    const folder = join(tempDir(t), name);
+    mkdirSync(folder);
+    const path = join(folder, name);
+    const failing = async (temporary: string): Promise<void> => {
+      throw new RootfsError('ERR_NO_SPACE', `${temporary}: full`, { detail: { path: temporary } });
+    };
+    await assert.rejects(writeBeside(path, 'file', false, failing), { message: `${path}: full`, detail: { path } });
+  }
 });

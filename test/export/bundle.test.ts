@@ -197,6 +197,8 @@ test('a failure names the path that was asked for, not the one of the time of wr
   const inside = new RootfsError('ERR_NO_SPACE', `${dst}.tmp/rootfs/a: full`);
   const place = { path: dst, workingPath: `${dst}.tmp` } as Destination;
   assert.equal(withFinalNames(inside, place).message, `${dst}/rootfs/a: full`);
+  const dollars = { path: '/a$&b', workingPath: '/a$&b.tmp' } as Destination;
+  assert.equal(withFinalNames(new RootfsError('ERR_NO_SPACE', '/a$&b.tmp/c: full'), dollars).message, '/a$&b/c: full');
 });
 
 test('as root, id maps of users alone are those of groups too: a runtime wants both', {
