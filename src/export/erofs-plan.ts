@@ -162,7 +162,7 @@ class Planner {
     if (!this.#input.allowLoss) {
       throw new RootfsError(
         'ERR_WOULD_LOSE',
-        `${shownPath(node)}: EROFS cannot hold the extended attribute ${JSON.stringify(name)}; allow loss to go on without it`,
+        `${shownPath(node)}: EROFS cannot hold the extended attribute ${JSON.stringify(name)}; allow loss (--allow-loss, allowLoss: true) to go on without it`,
       );
     }
     this.#losses.add('xattrs', nodePath(node));

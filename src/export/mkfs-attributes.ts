@@ -96,7 +96,7 @@ function wouldLose(node: TreeNode, name: string, form: string): RootfsError {
   const path = Buffer.from(nodePath(node), 'latin1').toString();
   return new RootfsError(
     'ERR_WOULD_LOSE',
-    `${path}: ${form} cannot hold the extended attribute ${JSON.stringify(name)}; allow loss to go on without it`,
+    `${path}: ${form} cannot hold the extended attribute ${JSON.stringify(name)}; allow loss (--allow-loss, allowLoss: true) to go on without it`,
     { detail: { path, xattr: name } },
   );
 }

@@ -123,7 +123,7 @@ function checkRoot(root: Inode, losses: LossList, allowLoss: boolean): void {
     else {
       throw new RootfsError(
         'ERR_WOULD_LOSE',
-        `squashfs: sqfstar cannot keep the ${what} of the root; install tar2sqfs (apt-get install squashfs-tools-ng), or allow loss`,
+        `squashfs: sqfstar cannot keep the ${what} of the root; install tar2sqfs (apt-get install squashfs-tools-ng), or allow loss (--allow-loss, allowLoss: true)`,
       );
     }
   }

@@ -214,8 +214,8 @@ class Planner {
       else kept.push([name, value.toString('latin1')]);
     }
     if (kept.length > 0 && !this.#input.native) {
-      this.#losses.add('xattrs', path());
-      if (!this.#input.powers.root) this.#records.add({ path: path(), xattrs: kept });
+      if (this.#input.powers.root) this.#losses.add('xattrs', path());
+      else this.#records.add({ path: path(), xattrs: kept });
       return [];
     }
     return kept;
@@ -253,10 +253,16 @@ class Planner {
   }
 
   #noteMissingNative(inode: Inode, path: () => string): void {
-    if (inode.type === 'char' || inode.type === 'block') this.#losses.add('devices', path());
-    else if (inode.type === 'fifo') this.#losses.add('fifos', path());
+    // Without root what cannot be made is recorded, with its time.
+    const special = inode.type === 'fifo' ? 'fifos' : isDevice(inode) ? 'devices' : undefined;
+    if (special !== undefined && !this.#input.powers.root) return;
+    if (special !== undefined) this.#losses.add(special, path());
     if (inode.mtime.nanoseconds !== 0 || inode.mtime.seconds < 0) this.#losses.add('times', path());
   }
+}
+
+function isDevice({ type }: Inode): boolean {
+  return type === 'char' || type === 'block';
 }
 
 const OWN = { uid: -1, gid: -1 };

@@ -67,7 +67,9 @@ export interface UnpackResult {
   readonly ownershipFile?: string | undefined;
   /** Paths that are recorded and not on disk: devices that could not be made. Lossy UTF-8. */
   readonly absent: readonly string[];
-  /** What was lost as root under `allowLoss`. */
+  /**
+   * What was lost: as root under `allowLoss`, without root and without native calls the times a side file does not hold.
+   */
   readonly losses: readonly Loss[];
   /** Extended attributes that are never written, by name or prefix, and how many entries had one. */
   readonly skippedXattrs: Readonly<Record<string, number>>;

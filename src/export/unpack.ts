@@ -151,7 +151,7 @@ function refuseLosses({ losses }: PlannedUnpack, powers: Powers, options: Unpack
   const advice = missing === undefined ? 'run with CAP_CHOWN' : 'install the optional dependency koffi';
   throw new RootfsError(
     'ERR_WOULD_LOSE',
-    `unpack: these would be lost${why}: ${named}; ${advice}, or allow the loss (allowLoss)`,
+    `unpack: these would be lost${why}: ${named}; ${advice}, or allow the loss (--allow-loss, allowLoss: true)`,
     { detail: { losses: list } },
   );
 }

@@ -243,7 +243,7 @@ class BatchWriter implements AttributeContext {
     const advice = ADVICE[`${what} ${errno}`] ?? 'choose another file system';
     throw new RootfsError(
       'ERR_WOULD_LOSE',
-      `${this.#shown(entry.name)}: the ${found} cannot be set here (${errno}); ${advice}, or allow the loss (allowLoss)`,
+      `${this.#shown(entry.name)}: the ${found} cannot be set here (${errno}); ${advice}, or allow the loss (--allow-loss, allowLoss: true)`,
       { cause, detail: { what, path: Buffer.from(path, 'latin1').toString() } },
     );
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeOverlay } from '../../src/export/overlay.js';
@@ -22,6 +22,31 @@ test('all of this without native calls', { skip: root && !bare ? false : 'needs 
   assert.equal(run.pass, 4, run.output);
 });
 
+test('without root, too', { skip: root && !bare ? false : 'needs root and koffi' }, () => {
+  const run = runTestsAs('user', [new URL(import.meta.url)], { ROOTFS_NATIVE: '0' });
+  assert.equal(run.status, 0, run.output);
+  assert.equal(run.pass, 1, run.output);
+});
+
+test('without root, what is recorded is not lost: only the times of what is there', {
+  skip: !root && bare ? false : 'needs an ordinary user, and no native calls: run above',
+}, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [
+    { path: 'dev/null', type: 'char', rdev: [1, 3], nanoseconds: 7 },
+    { path: 'pipe', type: 'fifo', xattrs: { 'trusted.a': 'b' } },
+    { path: 'a', content: 'a', xattrs: { 'user.a': 'b' } },
+    { path: 'b', content: 'b', nanoseconds: 5 },
+  ]);
+  const result = await unpack(tree, layers, join(folder, 'root'));
+  assert.deepEqual(result.losses, [{ what: 'times', entries: 1, example: 'b' }]);
+  assert.deepEqual([...result.absent].sort(), ['dev/null', 'pipe']);
+  const recorded = readFileSync(result.ownershipFile ?? '', 'utf8');
+  assert.match(recorded, /^\{"path":"a","xattrs":\{"user.a":"Yg=="\}\}$/m);
+  assert.match(recorded, /^\{"path":"dev\/null",.*"absent":"char","major":1,"minor":3,"mtime":\[\d+,7\]\}$/m);
+  assert.match(recorded, /^\{"path":"pipe",.*"xattrs":\{"trusted.a":"Yg=="\}\}$/m);
+});
+
 test('as root, what would be lost is named and nothing is written', { skip: missing }, async (t) => {
   const folder = tempDir(t);
   const { tree, layers } = handTree(folder, [
@@ -37,7 +62,7 @@ test('as root, what would be lost is named and nothing is written', { skip: miss
       assert.equal(error.code, 'ERR_WOULD_LOSE');
       assert.match(
         error.message,
-        /ROOTFS_NATIVE=0.*devices of 1 .*dev\/null.*fifos of 1 .*xattrs of 1 .*times of 1 .*koffi/,
+        /ROOTFS_NATIVE=0.*devices of 1 .*dev\/null.*fifos of 1 .*xattrs of 1 .*times of 1 .*koffi.*--allow-loss/,
       );
       return true;
     },
