@@ -1,7 +1,7 @@
 /** A pool of worker threads over one entry file: started when there is work, kept, and no reason to stay alive. */
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
-import { RootfsError } from '../errors.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
 import { startWorker } from './start-worker.js';
 import { reviveError, type TaskAnswer, type TaskMessage } from './worker-task.js';
 
@@ -173,15 +173,15 @@ export class WorkerPool<Task, Result> {
       this.#members.delete(member);
       const { job } = member;
       member.job = undefined;
+      const subject = `worker ${this.#options.name}`;
       job?.reject(
-        new RootfsError(
-          'ERR_INTERNAL',
-          `worker ${this.#options.name}: it ended before its task (${reason}); try again`,
-          {
-            detail: { worker: this.#options.name },
-            cause,
-          },
-        ),
+        // What the system refuses it while it starts, as files to open, no second try changes.
+        (cause as NodeJS.ErrnoException | undefined)?.syscall !== undefined
+          ? wrapSystemError(cause, subject)
+          : new RootfsError('ERR_INTERNAL', `${subject}: it ended before its task (${reason}); try again`, {
+              detail: { worker: this.#options.name },
+              cause,
+            }),
       );
       this.#dispatch();
     };

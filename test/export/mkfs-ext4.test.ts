@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeExt4 } from '../../src/export/mkfs-ext4.js';
 import { type HandEntry, handTree } from '../support/hand-tree.js';
+import { REPOSITORY, ROOTFS_BIN } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
+import { findTool, needs } from '../support/tools.js';
 
 test('what ext4 cannot hold is said before any tool is looked for, and nothing is left', async (t) => {
   const folder = tempDir(t);
@@ -31,4 +34,20 @@ test('what ext4 cannot hold is said before any tool is looked for, and nothing i
     process.env['PATH'] = before;
   }
   assert.deepEqual(readdirSync(folder), ['layer.tar']);
+});
+
+test('what mke2fs says is told, also where what it was to read cannot be removed', { skip: needs('prlimit') }, (t) => {
+  const folder = tempDir(t);
+  const bin = join(folder, 'bin');
+  mkdirSync(bin);
+  // It leaves the command no file to open.
+  const refusing = `#!/bin/sh\ncase " $* " in *" -d /"*) ${findTool('prlimit')} --pid $PPID --nofile=3 ;; esac\necho refused >&2\nexit 1\n`;
+  for (const name of ['mke2fs', 'debugfs']) writeFileSync(join(bin, name), refusing, { mode: 0o755 });
+  const image = ['-o', join(folder, 'image'), `oci:${join(REPOSITORY, 'fixtures/hello')}`];
+  const run = spawnSync(process.execPath, [ROOTFS_BIN, 'mkfs', '--no-store', '--format', 'ext4', '-q', ...image], {
+    encoding: 'utf8',
+    env: { PATH: bin, HOME: folder, TMPDIR: folder },
+  });
+  assert.match(run.stderr, /^rootfs: mke2fs: exit 1: refused; .*\[ERR_\w+\]$/m);
+  assert.equal(run.status, 1);
 });

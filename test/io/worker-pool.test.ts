@@ -112,6 +112,17 @@ test('an entry that cannot be loaded fails the task', async (t) => {
   await assert.rejects(pool.run({}), { code: 'ERR_INTERNAL' });
 });
 
+test('what the system refuses a worker that starts is told as such', async (t) => {
+  const thrown = `Object.assign(new Error("EMFILE: too many open files, open 'entry'"), { code: 'EMFILE', syscall: 'open' })`;
+  const entry = new URL(`data:text/javascript,throw ${encodeURIComponent(thrown)}`);
+  const pool = new WorkerPool(entry, { name: 'test', size: 1 });
+  t.after(() => pool.close());
+  await assert.rejects(pool.run({}), {
+    code: 'ERR_FILESYSTEM',
+    message: "worker test: EMFILE: too many open files, open 'entry'; allow more open files (ulimit -n)",
+  });
+});
+
 test('idle workers do not keep a process alive', () => {
   const pool = fileURLToPath(new URL('../../src/io/worker-pool.js', import.meta.url));
   const script = `
