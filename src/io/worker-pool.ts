@@ -174,10 +174,11 @@ export class WorkerPool<Task, Result> {
       const { job } = member;
       member.job = undefined;
       const subject = `worker ${this.#options.name}`;
+      const syscall = (cause as NodeJS.ErrnoException | undefined)?.syscall;
       job?.reject(
         // What the system refuses it while it starts, as files to open, no second try changes.
-        (cause as NodeJS.ErrnoException | undefined)?.syscall !== undefined
-          ? wrapSystemError(cause, subject)
+        syscall !== undefined
+          ? wrapSystemError(cause, subject, syscall === 'uv_cwd' ? 'change into a folder that is there' : undefined)
           : new RootfsError('ERR_INTERNAL', `${subject}: it ended before its task (${reason}); try again`, {
               detail: { worker: this.#options.name },
               cause,

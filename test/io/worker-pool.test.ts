@@ -1,10 +1,14 @@
 /** The pool: how many, in which order, and what happens when a worker fails, dies or is told to stop. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { RootfsError } from '../../src/errors.js';
 import { WorkerPool } from '../../src/io/worker-pool.js';
+import { REPOSITORY, ROOTFS_BIN } from '../support/rootfs.js';
+import { tempDir } from '../support/temp-dir.js';
 import type { PoolTask } from './pool-entry.js';
 
 const ENTRY = new URL('./pool-entry.js', import.meta.url);
@@ -121,6 +125,18 @@ test('what the system refuses a worker that starts is told as such', async (t) =
     code: 'ERR_FILESYSTEM',
     message: "worker test: EMFILE: too many open files, open 'entry'; allow more open files (ulimit -n)",
   });
+});
+
+test('in a working directory that is gone, a worker that cannot start says what to do', (t) => {
+  const gone = join(tempDir(t), 'gone');
+  mkdirSync(gone);
+  const words = ['flatten', '--no-store', '-q', `oci:${join(REPOSITORY, 'fixtures/hello')}`];
+  const script = 'cd "$1" && rmdir "$1" && shift && exec "$@"';
+  const run = spawnSync('sh', ['-c', script, 'sh', gone, process.execPath, ROOTFS_BIN, ...words], { encoding: 'utf8' });
+  assert.match(
+    run.stderr,
+    /^rootfs: worker [\w-]+: ENOENT: .*uv_cwd; change into a folder that is there \[ERR_FILESYSTEM\]$/m,
+  );
 });
 
 test('idle workers do not keep a process alive', () => {
