@@ -41,20 +41,18 @@ export function splitTransport(text: string): { readonly transport: Transport; r
  */
 export async function splitPath(text: string): Promise<{ path: string; reference: string | undefined }> {
   const at = text.lastIndexOf('@');
-  if (at > 0 && isDigest(text.slice(at + 1))) {
-    const before = text.slice(0, at);
+  const before = text.slice(0, at);
+  const named = text.slice(at + 1);
+  // By its grammar any `word:word` is a digest of some algorithm: in `user@host:tag` it is the end of a folder, and a tag.
+  if (at > 0 && isDigest(named) && /:[0-9a-f]{32,}$/.test(named)) {
     const end = before.indexOf(':');
     if (end > 0 && (await lstat(before).catch(() => undefined)) === undefined) {
       return { path: text.slice(0, end), reference: text.slice(end + 1) };
     }
-    return { path: before, reference: text.slice(at + 1) };
+    return { path: before, reference: named };
   }
-  if (
-    at > 0 &&
-    /^sha(?:256|512):/.test(text.slice(at + 1)) &&
-    (await lstat(text).catch(() => undefined)) === undefined
-  ) {
-    parseDigest(text.slice(at + 1));
+  if (at > 0 && /^sha(?:256|512):/.test(named) && (await lstat(text).catch(() => undefined)) === undefined) {
+    parseDigest(named);
   }
   const colon = text.indexOf(':');
   if (colon < 0) return { path: text, reference: undefined };

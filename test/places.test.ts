@@ -22,6 +22,9 @@ test('a path, and behind its first colon a name, a digest or both', async (t) =>
     assert.deepEqual(await splitPath(`${path}:${reference}`), { path, reference }, reference);
   }
   assert.deepEqual(await splitPath(path), { path, reference: undefined });
+  assert.deepEqual(await splitPath(`${path}/user@host:tag`), { path: `${path}/user@host`, reference: 'tag' });
+  const unknown = `sha384:${'a'.repeat(96)}`;
+  assert.deepEqual(await splitPath(`${path}@${unknown}`), { path, reference: unknown });
   assert.deepEqual(await splitPath(`${path}@${DIGEST}`), { path, reference: DIGEST });
 });
 
