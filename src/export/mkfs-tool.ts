@@ -1,7 +1,7 @@
 /** The file system tools of other projects: finding them, and running one to its end. */
 import { spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RootfsError, systemErrorCode } from '../errors.js';
@@ -128,7 +128,8 @@ export async function runTool(
 /** A tool's failure as an error: what it said last. */
 export function toolFailed(tool: FoundTool, how: string, stderr: string, output?: string): RootfsError {
   const said = stderr.trim().split('\n').slice(-3).join('; ').slice(0, 1000);
-  const full = output !== undefined && !hasRoom(output);
+  // Its folder is asked: tar2sqfs removes the file when it fails.
+  const full = output !== undefined && !hasRoom(dirname(output));
   const small = /no space left|could not allocate|disk full|inodes_count \(\d+\) too big/i.test(stderr);
   const advice = full ? 'free some space or choose another folder' : small ? 'give it more space' : 'see what it says';
   return new RootfsError(

@@ -32,7 +32,7 @@ test('a tool gets its input and says its output', async () => {
   assert.deepEqual([stdout.toString(), stderr], ['ab', 'aside\n']);
 });
 
-test('what a tool fails with is told; a full disk has its own code', async () => {
+test('what a tool fails with is told; a full disk has its own code', async (t) => {
   await assert.rejects(runTool(shell(), ['-c', 'echo broken >&2; exit 3']), {
     code: 'ERR_FILESYSTEM',
     message: /^sh: exit 3: broken/,
@@ -45,6 +45,12 @@ test('what a tool fails with is told; a full disk has its own code', async () =>
   await assert.rejects(runTool(shell(), ['-c', 'echo I/O error >&2; exit 1'], { output: '/proc/version' }), {
     code: 'ERR_NO_SPACE',
     message: /I\/O error; free some space or choose another folder$/,
+  });
+  // it also removes its output, which does not make the disk full
+  const removed = join(tempDir(t), 'image');
+  await assert.rejects(runTool(shell(), ['-c', 'echo rejecting >&2; exit 1'], { output: removed }), {
+    code: 'ERR_FILESYSTEM',
+    message: /rejecting; see what it says$/,
   });
   // ends without reading: its own words count, not the broken pipe
   const input = Readable.from(Array.from({ length: 64 }, () => Buffer.alloc(65_536)));
