@@ -3,12 +3,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
+import { walkTree } from '../rootfs/walk-tree.js';
 import { deviceNumber } from './erofs-format.js';
 import { addedNames } from './mkfs-ext4-tree.js';
 import { type FoundTool, runTool, toolFailed } from './mkfs-tool.js';
 import { typeBits } from './type-bits.js';
 
 const ROOT = 2;
+/** Names of one inode: EXT4_LINK_MAX of Linux. A directory with more has a count of 1, which means many. */
+export const MAX_LINKS = 65_000;
 const BANNER = /^debugfs \d.*\n/;
 
 /** One image that `debugfs` works on, and a folder for what it reads. */
@@ -38,7 +41,19 @@ export async function completeImage(debugged: Debugged, tree: MergedTree, fromTa
     setTimes(lines, inode, number);
     setXattrs(lines, debugged, inode, number, fromTar);
   }
+  for (const { node } of walkTree(tree)) {
+    // mke2fs goes on counting, past what the field holds.
+    if (directoryLinks(node) > MAX_LINKS) setField(lines, numbers.get(node.inode) as number, 'links_count', 1);
+  }
   await run(debugged, lines, true);
+}
+
+/** A directory's own two names and the `..` of those in it, `lost+found` in the root among them; 0 for what is none. */
+function directoryLinks({ children, parent }: TreeNode): number {
+  if (children === undefined) return 0;
+  let links = parent === undefined && !children.has('lost+found') ? 3 : 2;
+  for (const child of children.values()) if (child.children !== undefined) links += 1;
+  return links;
 }
 
 /** The number of each inode, level by level: a directory can be listed once its own number is known. */

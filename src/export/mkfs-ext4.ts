@@ -20,7 +20,7 @@ import { deviceNumber } from './erofs-format.js';
 import { flatten } from './flatten.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
-import { completeImage } from './mkfs-ext4-script.js';
+import { completeImage, MAX_LINKS } from './mkfs-ext4-script.js';
 import { readsTar, TAR_ENVIRONMENT } from './mkfs-ext4-tar.js';
 import { writeContentTree } from './mkfs-ext4-tree.js';
 import type { MkfsResult } from './mkfs-squashfs.js';
@@ -48,8 +48,6 @@ const LAST_SECOND = 2 ** 34 - 2 ** 31 - 1;
 const MAX_XATTR_BYTES = 3000;
 /** One block for all attributes of a file, without its header and its end; what the inode has room for comes on top. */
 const XATTR_ROOM = BLOCK - 32 - 4;
-/** Names of one file: EXT4_LINK_MAX of Linux. */
-const MAX_LINKS = 65_000;
 
 /**
  * Writes a merged tree as an ext4 image, through `mke2fs` and `debugfs`.

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { completeImage } from '../../src/export/mkfs-ext4-script.js';
+import { type HandEntry, handTree } from '../support/hand-tree.js';
+import { tempDir } from '../support/temp-dir.js';
+
+/** Answers as debugfs does, for an image whose root (2) holds `some` (11) and `over` (12); keeps what it is told. */
+const STAND_IN = `#!${process.execPath}
+const { readFileSync, appendFileSync } = require('node:fs');
+const [script, image] = process.argv.slice(-2);
+const told = readFileSync(script, 'latin1');
+const entry = (inode, name) => '/' + inode + '/040755/0/0/' + name + '//\\n';
+const listing = (inode) => {
+  if (inode === 2) return entry(11, 'some') + entry(12, 'over');
+  if (inode > 12) return '';
+  return Array.from({ length: inode === 11 ? 10 : 64999 }, (_, at) => entry(inode * 100000 + at, at)).join('');
+};
+if (process.argv[2] === '-w') appendFileSync(image, told);
+else {
+  const numbers = [...told.matchAll(/<(\\d+)>/g)].map(([, inode]) => Number(inode));
+  process.stdout.write(numbers.map((inode) => entry(inode, '.') + listing(inode)).join(''));
+}
+`;
+
+test('a directory of more subdirectories than ext4 counts has a count of 1', async (t) => {
+  const folder = tempDir(t);
+  const below = (name: string, count: number): HandEntry[] =>
+    Array.from({ length: count }, (_, at) => ({ path: `${name}/${at}`, type: 'directory' }));
+  const { tree } = handTree(folder, [...below('some', 10), ...below('over', 64_999)]);
+  const tool = { name: 'debugfs', path: join(folder, 'debugfs') };
+  writeFileSync(tool.path, STAND_IN);
+  chmodSync(tool.path, 0o755);
+  const image = join(folder, 'told');
+  await completeImage({ tool, image, scratch: folder, signal: undefined }, tree, true);
+  assert.deepEqual(readFileSync(image, 'latin1').match(/^sif .* links_count .*$/gm), ['sif <12> links_count 1']);
+});
