@@ -5,6 +5,7 @@ import { RootfsError } from '../errors.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { deviceNumber } from './erofs-format.js';
+import { FIXED_CLOCK } from './mkfs-ext4-same.js';
 import { addedNames } from './mkfs-ext4-tree.js';
 import { type FoundTool, runTool, toolFailed } from './mkfs-tool.js';
 import { typeBits } from './type-bits.js';
@@ -183,7 +184,10 @@ async function run(debugged: Debugged, lines: readonly string[], write: boolean)
   const { tool, image, scratch, signal } = debugged;
   const script = join(scratch, 'script');
   writeFileSync(script, Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
-  const { stdout, stderr } = await runTool(tool, [...(write ? ['-w'] : []), '-f', script, image], { signal });
+  const { stdout, stderr } = await runTool(tool, [...(write ? ['-w'] : []), '-f', script, image], {
+    env: FIXED_CLOCK,
+    signal,
+  });
   const said = stderr.replace(BANNER, '');
   if (said.trim() !== '') throw toolFailed(tool, 'a command failed', said);
   return stdout.toString('latin1');

@@ -20,6 +20,7 @@ import { deviceNumber } from './erofs-format.js';
 import { flatten } from './flatten.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
+import { FIXED_CLOCK, treeUuid } from './mkfs-ext4-same.js';
 import { completeImage, MAX_LINKS } from './mkfs-ext4-script.js';
 import { readsTar, TAR_ENVIRONMENT } from './mkfs-ext4-tar.js';
 import { writeContentTree } from './mkfs-ext4-tree.js';
@@ -55,7 +56,7 @@ const XATTR_ROOM = BLOCK - 32 - 4;
  * Types, modes, owners, devices, links, times to the nanosecond and extended attributes are kept; `lost+found` is
  * added, as ext4 wants it. A `mke2fs` that reads a tar (1.47.1 and later, with libarchive) is given one; for others
  * content passes through a temporary folder beside the image. The file appears under its name when it is complete. The
- * same tree need not give the same bytes.
+ * same tree gives the same bytes with the same tools, from e2fsprogs 1.47 on; older ones take names as they come.
  *
  * @param layers What the tree was made from, base first.
  * @param out Path of the image: a new name, or a regular file.
@@ -148,15 +149,18 @@ async function makeImage(
   const { tool, tree, image, size, signal } = place;
   const inodes = tree.inodes + 64;
   let bytes = size ?? neededBytes(tree, inodes);
+  const uuid = treeUuid(tree);
   for (let attempt = 1; ; attempt += 1) {
     const args = ['-q', '-F', '-t', 'ext4', '-b', String(BLOCK), '-I', String(INODE_BYTES), '-m', '0'];
-    const extended = 'lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard';
+    const extended = `lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard,hash_seed=${uuid}`;
     const blocks = Math.floor(bytes / BLOCK);
     try {
       truncateSync(image, 0);
-      const { source, ...given } = content();
-      await runTool(tool, [...args, '-N', String(inodes), '-E', extended, '-d', source, image, String(blocks)], {
-        ...given,
+      const { source, input, env } = content();
+      const rest = ['-U', uuid, '-N', String(inodes), '-E', extended, '-d', source, image, String(blocks)];
+      await runTool(tool, [...args, ...rest], {
+        ...(input === undefined ? {} : { input }),
+        env: { ...FIXED_CLOCK, ...env },
         signal,
       });
       return;

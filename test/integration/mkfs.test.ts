@@ -1,6 +1,7 @@
 /** File system images made as an ordinary user, before the tools that know them and before the kernel. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -200,6 +201,38 @@ test('ext4 of a given size: what does not fit is said, and leaves nothing', { sk
   assert.deepEqual(readdirSync(join(folder, 'out')), []);
   const { imageBytes } = await writeExt4(tree, layers, out, { size: 64 * 1024 * 1024 });
   assert.equal(imageBytes, 64 * 1024 * 1024);
+});
+
+test('ext4 of one tree is the same bytes each time, and its UUID is of the tree', {
+  skip: needs('mke2fs', 'debugfs', 'e2fsck'),
+}, async (t) => {
+  const folder = tempDir(t);
+  const many = Array.from({ length: 600 }, (_, at) => ({ path: `many/name-${at}`, content: `${at}` }));
+  const entries = [
+    ...many,
+    { path: 'null', type: 'char', rdev: [1, 3] } as const,
+    { path: 'pipe', type: 'fifo' } as const,
+  ];
+  const { tree, layers } = handTree(folder, [...entries, { path: 'again', linkTo: 'many/name-7' }]);
+  const write = async (name: string): Promise<string> => {
+    await writeExt4(tree, layers, join(folder, name));
+    execFileSync('e2fsck', ['-fn', join(folder, name)], { stdio: 'ignore' });
+    return createHash('sha256')
+      .update(readFileSync(join(folder, name)))
+      .digest('hex');
+  };
+  const uuid = (name: string): string =>
+    /^Filesystem UUID: +(\S+)$/m.exec(
+      execFileSync('dumpe2fs', ['-h', join(folder, name)], { encoding: 'utf8', stdio: 'pipe' }),
+    )?.[1] ?? '';
+  const first = await write('first');
+  // A clock would tell another second.
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  assert.equal(await write('second'), first);
+  assert.match(uuid('first'), /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  const other = handTree(tempDir(t), [...entries, { path: 'one-more' }]);
+  await writeExt4(other.tree, other.layers, join(folder, 'other'));
+  assert.notEqual(uuid('other'), uuid('first'));
 });
 
 test('ext4 has one block for the attributes of a file: what does not fit beside the others is lost by name', {
