@@ -39,7 +39,10 @@ export async function tryLock(path: string): Promise<ReleaseLock | undefined> {
   const token = holderToken();
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
-      if (create(path, token)) return holder(path, token);
+      if (create(path, token)) {
+        await removeDeadGuard(`${path}.takeover`).catch(() => {});
+        return holder(path, token);
+      }
       if (!(await removeIfDead(path))) return undefined;
     }
     return undefined;
@@ -82,9 +85,7 @@ export async function removeIfDead(path: string): Promise<boolean> {
   if (await isHeld(path, found)) return false;
   const guard = `${path}.takeover`;
   if (!create(guard, holderToken())) {
-    // Whoever died in the middle of this step left the guard: the next attempt finds it gone.
-    const other = readHolder(guard);
-    if (other !== undefined && !(await isHeld(guard, other))) await unlink(guard).catch(() => {});
+    await removeDeadGuard(guard);
     return false;
   }
   try {
@@ -94,6 +95,12 @@ export async function removeIfDead(path: string): Promise<boolean> {
   } finally {
     await unlink(guard).catch(() => {});
   }
+}
+
+/** Whoever died in the middle of a takeover left its guard: in the way of the next one, or of nobody. */
+async function removeDeadGuard(guard: string): Promise<void> {
+  const found = readHolder(guard);
+  if (found !== undefined && !(await isHeld(guard, found))) await unlink(guard).catch(() => {});
 }
 
 /** Process, thread where the system tells it, and what tells one lock of theirs from the next. */

@@ -36,7 +36,7 @@ for (const [name, words] of COMMANDS) {
     const script = `(echo before; '${process.execPath}' '${ROOTFS_MAIN}' ${line}; echo after) > '${file}'; stat -c %i '${file}'`;
     const run = spawnSync('sh', ['-c', script], {
       encoding: 'utf8',
-      env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
+      env: { PATH: process.env['PATH'], HOME: '/dev/null/home' },
     });
     assert.equal(run.stderr, '');
     assert.ok(readFileSync(file).equals(Buffer.concat([Buffer.from('before\n'), stdout, Buffer.from('after\n')])));

@@ -328,7 +328,7 @@ test('Ctrl-C is heard while a pipe has no other end, or one that does not read',
   const interrupted = async (line: string): Promise<void> => {
     const child = spawn(process.execPath, [ROOTFS_BIN, ...line.split(' '), '-q'], {
       cwd: folder,
-      env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: process.env['TMPDIR'] },
+      env: { PATH: process.env['PATH'], HOME: '/dev/null/home', TMPDIR: process.env['TMPDIR'] },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child.stdout.pause();
@@ -370,7 +370,7 @@ async function withStdout(
 ): Promise<{ code: number | null; stderr: string }> {
   const child = spawn(process.execPath, [ROOTFS_BIN, ...words], {
     cwd: folder,
-    env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: process.env['TMPDIR'] },
+    env: { PATH: process.env['PATH'], HOME: '/dev/null/home', TMPDIR: process.env['TMPDIR'] },
     stdio: ['ignore', stdout, 'pipe'],
   });
   let stderr = '';

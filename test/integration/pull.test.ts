@@ -194,7 +194,7 @@ test('a reader that goes away ends the command quietly and leaves nothing', { sk
   mkdirSync(work);
   const line = `"$0" "$1" pull -q "oci:$2:v1" -o - | head -c 10 >/dev/null; echo "\${PIPESTATUS[0]}"`;
   const { stdout } = await run('bash', ['-c', line, process.execPath, ROOTFS_MAIN, join(folder, 'made')], {
-    env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: work },
+    env: { PATH: process.env['PATH'], HOME: '/dev/null/home', TMPDIR: work },
   });
   assert.equal(stdout.trim(), '141');
   assert.deepEqual(readdirSync(work), []);

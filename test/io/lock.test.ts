@@ -54,6 +54,18 @@ test("a dead holder's lock is taken over at once, by one of many", async (t) => 
   }
 });
 
+test('what is left of a takeover whose lock is gone already goes with the next lock, and of a living one stays', async (t) => {
+  const folder = tempDir(t);
+  const path = join(folder, 'x.lock');
+  writeFileSync(`${path}.takeover`, NOBODY);
+  const release = await tryLock(path);
+  assert.deepEqual(readdirSync(folder), ['x.lock']);
+  await release?.();
+  writeFileSync(`${path}.takeover`, processMark());
+  await (await tryLock(path))?.();
+  assert.deepEqual(readdirSync(folder), ['x.lock.takeover']);
+});
+
 test("a process that died while it took a lock over is in nobody's way", async (t) => {
   const folder = tempDir(t);
   const path = join(folder, 'x.lock');

@@ -21,7 +21,7 @@ export interface Ran {
 /** Where and how to run. */
 export interface RunOptions {
   readonly cwd?: string | undefined;
-  /** Added to an environment that holds only PATH and a HOME that does not exist. */
+  /** Added to an environment that holds only PATH and a HOME that cannot be, not by root either. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly input?: string | undefined;
   /** Gets the process when it has started. */
@@ -32,7 +32,7 @@ export interface RunOptions {
 export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const child = spawn(file, args, {
     cwd: options.cwd ?? REPOSITORY,
-    env: { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent/home', ...options.env },
+    env: { PATH: process.env['PATH'] ?? '', HOME: '/dev/null/home', ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let stdout = '';

@@ -19,7 +19,7 @@ export async function runRootfs(
 ): Promise<CommandEnd> {
   const child = spawn(process.execPath, [ROOTFS_MAIN, ...words], {
     cwd: options.cwd,
-    env: { PATH: process.env['PATH'], HOME: '/nonexistent', TMPDIR: process.env['TMPDIR'], ...options.env },
+    env: { PATH: process.env['PATH'], HOME: '/dev/null/home', TMPDIR: process.env['TMPDIR'], ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const stdout: Buffer[] = [];
