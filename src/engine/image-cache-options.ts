@@ -10,8 +10,11 @@ export type PullPolicy = 'missing' | 'always' | 'never';
 
 /** Options of an `ImageCache`. */
 export interface ImageCacheOptions {
-  /** Where images are kept; `null` keeps nothing. */
-  readonly localStore: Target | null;
+  /**
+   * Where images are kept; `null` keeps nothing. Default: the OCI layout in `$XDG_CACHE_HOME/rootfs-kit/images-v1`, which
+   * is opened when it is first needed, with its own `lockFolder` and `keeper`.
+   */
+  readonly localStore?: Target | null | undefined;
   /** Resolves an index to this platform's image. Absent: a name means what it means in the registry. */
   readonly targetPlatform?: Platform | string | undefined;
   /** Default: the registry, with the credentials, mirrors and certificates that are configured on this machine. */
@@ -41,16 +44,10 @@ export interface ImageKeeper {
 
 /** Checks what types cannot. @throws RootfsError `ERR_OPTION_INVALID` */
 export function checkImageCacheOptions(options: ImageCacheOptions): void {
-  const { localStore, pull = 'missing', fill = 'image', jobs = 6 } = options;
+  const { pull = 'missing', fill = 'image', jobs = 6 } = options;
   oneOf('pull', pull, ['missing', 'always', 'never']);
   oneOf('fill', fill, ['image', 'content']);
   if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64) throw invalid('jobs', jobs, 'a whole number from 1 to 64');
-  if (localStore === undefined)
-    throw invalid(
-      'localStore',
-      localStore,
-      'a store, null to keep nothing, or open the default one with openImageCache',
-    );
 }
 
 function oneOf(name: string, value: string, allowed: readonly string[]): void {

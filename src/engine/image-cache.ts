@@ -26,6 +26,7 @@ import { type Platform, parsePlatform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
 import { bringImage } from './bring-image.js';
 import { nameOf, referenceOf, stamped, storeName } from './cache-names.js';
+import { defaultCacheStore } from './cache-store.js';
 import { CachedContent } from './cached-content.js';
 import { defaultRepository } from './default-repository.js';
 import {
@@ -62,19 +63,20 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
   readonly #pending = new Map<string, Descriptor>();
 
   /** @throws RootfsError `ERR_OPTION_INVALID`, `ERR_PLATFORM_INVALID` */
-  constructor(options: ImageCacheOptions) {
+  constructor(options: ImageCacheOptions = {}) {
     checkImageCacheOptions(options);
-    const { localStore, targetPlatform, pull = 'missing', fill = 'image', jobs = 6 } = options;
-    this.localStore = localStore;
+    const { targetPlatform, pull = 'missing', fill = 'image', jobs = 6 } = options;
+    const store = options.localStore === undefined ? defaultCacheStore(pull !== 'never') : options;
+    this.localStore = store.localStore ?? null;
     this.targetPlatform = typeof targetPlatform === 'string' ? parsePlatform(targetPlatform) : targetPlatform;
     this.remoteRepository = options.remoteRepository ?? defaultRepository();
     this.#remotes = new Remotes(this.remoteRepository);
     this.#pull = pull;
     this.#fill = fill;
     this.#jobs = jobs;
-    this.#keeper = options.keeper;
-    const { lockFolder } = options;
-    this.#content = localStore === null ? undefined : new CachedContent(localStore, { jobs, lockFolder });
+    this.#keeper = store.keeper;
+    this.#content =
+      this.localStore === null ? undefined : new CachedContent(this.localStore, { jobs, lockFolder: store.lockFolder });
   }
 
   /**

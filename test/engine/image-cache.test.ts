@@ -1,6 +1,6 @@
 /** The image cache: names and content from the store where it has them, from a real registry where it has not. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -347,9 +347,40 @@ test('an abort ends a fetch with its own reason and leaves no name', async (t) =
   await assert.rejects((await OciLayout.open(folder)).resolve(name), code('ERR_NOT_FOUND'));
 });
 
+test('without a store it is the layout of this user, opened when it is needed and again after it was closed', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const name = `${registry.host}/team/app:v1`;
+  const base = tempDir(t);
+  const folder = join(base, 'rootfs-kit/images-v1');
+  const before = process.env['XDG_CACHE_HOME'];
+  t.after(() => {
+    if (before === undefined) delete process.env['XDG_CACHE_HOME'];
+    else process.env['XDG_CACHE_HOME'] = before;
+  });
+  process.env['XDG_CACHE_HOME'] = base;
+  await assert.rejects(new ImageCache({ pull: 'never' }).resolve(name), code('ERR_NOT_FOUND'));
+  const leases = (): number => (existsSync(join(folder, 'leases')) ? readdirSync(join(folder, 'leases')).length : 0);
+  const cache = new ImageCache();
+  assert.deepEqual(readdirSync(base), []);
+  await bytesOf(cache, await cache.resolve(name));
+  assert.equal(statSync(folder).mode & 0o777, 0o700);
+  assert.equal((await OciLayout.open(folder).then((layout) => layout.resolve(name))).digest, app.descriptor.digest);
+  assert.equal(leases(), 1);
+  assert.ok((await cache.blobPath(app.layers[0]?.descriptor as Descriptor))?.path.startsWith(folder));
+  await cache.close();
+  assert.equal(leases(), 0);
+  await registry.close();
+  assert.equal((await cache.resolve(name)).digest, app.descriptor.digest);
+  assert.equal(leases(), 1);
+  await cache.close();
+  await cache.close();
+});
+
 test('options are checked at once', () => {
   const localStore = new MemoryStore();
-  for (const options of [{ pull: 'often' }, { fill: 'all' }, { jobs: 0 }, { jobs: 1.5 }, { localStore: undefined }]) {
+  for (const options of [{ pull: 'often' }, { fill: 'all' }, { jobs: 0 }, { jobs: 1.5 }]) {
     assert.throws(() => new ImageCache({ localStore, ...options } as never), code('ERR_OPTION_INVALID'));
   }
   assert.throws(() => new ImageCache({ localStore, targetPlatform: 'amd64/linux/x/y' }), code('ERR_PLATFORM_INVALID'));

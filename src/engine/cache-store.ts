@@ -1,0 +1,88 @@
+/** The store of an image cache in a folder: an OCI layout, and what several processes need beside it. */
+import { chmod, lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BlobPath, Target } from '../content/content.js';
+import { takeLease } from '../content/lease.js';
+import { OciLayout } from '../content/oci-layout.js';
+import { RootfsError } from '../errors.js';
+import { absolutePath } from '../io/absolute-path.js';
+import { cacheFolder } from '../io/cache-folder.js';
+import type { ImageKeeper } from './image-cache-options.js';
+import { markImageUsed } from './image-use.js';
+
+/** A store, and what keeps its images while they are used. */
+export interface CacheStore {
+  readonly localStore: Target & BlobPath;
+  readonly lockFolder: string;
+  readonly keeper: ImageKeeper;
+}
+
+/**
+ * Opens the store in a folder; the default one is made for its user alone. Until the keeper is closed, a lease keeps
+ * what is used from being pruned.
+ *
+ * @param given The folder; the default one when absent.
+ * @param create Whether a missing one is made.
+ * @throws RootfsError `ERR_NOT_FOUND` (none there, and none is made), as `openImageCache`
+ */
+export async function openCacheStore(given: string | undefined, create: boolean): Promise<CacheStore> {
+  const folder = absolutePath(given ?? cacheFolder('images-v1'), 'folder');
+  const isNew = (await lstat(folder).catch(() => undefined)) === undefined;
+  const localStore = await openLayout(folder, create);
+  // What this user pulled is nobody else's business, unless a folder was named.
+  if (isNew && given === undefined) await chmod(folder, 0o700).catch(() => {});
+  const lease = await takeLease(folder, { purpose: 'image cache' });
+  const keeper: ImageKeeper = {
+    async use(root) {
+      await lease.add([root]);
+      await markImageUsed(folder, root);
+    },
+    close: () => lease.release(),
+  };
+  return { localStore, lockFolder: join(folder, 'locks'), keeper };
+}
+
+/** The store in the default folder, which is opened when it is first asked for something, and again after `close`. */
+export function defaultCacheStore(create: boolean): CacheStore {
+  const folder = absolutePath(cacheFolder('images-v1'), 'folder');
+  let opening: Promise<CacheStore> | undefined;
+  const opened = (): Promise<CacheStore> => {
+    opening ??= openCacheStore(undefined, create).catch((error: unknown) => {
+      opening = undefined;
+      throw error;
+    });
+    return opening;
+  };
+  const store = async (): Promise<Target & BlobPath> => (await opened()).localStore;
+  const localStore: Target & BlobPath & { readonly place: string } = {
+    place: folder,
+    resolve: async (...given) => (await store()).resolve(...given),
+    fetch: async (...given) => (await store()).fetch(...given),
+    exists: async (...given) => (await store()).exists(...given),
+    push: async (...given) => (await store()).push(...given),
+    tag: async (...given) => (await store()).tag(...given),
+    blobPath: async (...given) => (await store()).blobPath(...given),
+  };
+  const keeper: ImageKeeper = {
+    use: async (root) => (await opened()).keeper.use(root),
+    async close() {
+      const last = opening;
+      opening = undefined;
+      await (await last)?.keeper.close();
+    },
+  };
+  return { localStore, lockFolder: join(folder, 'locks'), keeper };
+}
+
+async function openLayout(folder: string, create: boolean): Promise<OciLayout> {
+  try {
+    return await OciLayout.open(folder, { create });
+  } catch (error) {
+    if (create || !(error instanceof RootfsError) || error.code !== 'ERR_NOT_FOUND') throw error;
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${folder}: there is no image cache yet; run once with --cache and without --offline`,
+      { cause: error, detail: { path: folder } },
+    );
+  }
+}
