@@ -124,7 +124,7 @@ export async function prepareRootfs(reference: string, options: PrepareOptions =
       }
     };
     // Who asks for the same form meanwhile waits for it: two writers of one directory would end in ERR_BUSY for one.
-    return await (own ? withLock(`${path}.lock`, write, { signal }) : write());
+    return await (own ? withLock(`${path}.lock`, write, { signal, onProgress }) : write());
   } finally {
     await opened.close();
   }

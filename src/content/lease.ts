@@ -13,8 +13,9 @@ import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay, throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
-import { removeIfDead, withLock } from '../io/lock.js';
+import { noteOfWait, removeIfDead, type Waiting, withLock } from '../io/lock.js';
 import { bootMark, isMarkAlive, isThreadAlive, processMark, threadMark } from '../io/process-mark.js';
+import type { ProgressListener } from '../progress.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { requireFolder } from './blob-file.js';
 import type { LeaseInfo } from './lease-info.js';
@@ -38,6 +39,8 @@ export interface LeaseOptions {
    */
   readonly detached?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Hears of a long wait for whoever removes something there. */
+  readonly onProgress?: ProgressListener | undefined;
 }
 
 /** A lease that was taken. */
@@ -108,7 +111,7 @@ export async function listLeases(root: string): Promise<readonly LeaseInfo[]> {
 export function withoutNewLeases<T>(
   root: string,
   remove: (leases: readonly LeaseInfo[]) => Promise<T>,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: Waiting = {},
 ): Promise<T> {
   return withLock(pruneLock(absolutePath(root, 'root')), async () => remove(await listLeases(root)), options);
 }
@@ -140,9 +143,12 @@ class HeldLease implements Lease {
     for (const digest of digests) this.#digests.add(digest);
     await this.#write();
     // Whoever removes things right now may have looked at the leases before this one was there.
-    const { signal } = this.#options;
     const lock = pruneLock(this.#root);
-    while (!(await removeIfDead(lock))) await delay(POLL_MS, signal);
+    const note = noteOfWait(lock, this.#options);
+    while (!(await removeIfDead(lock))) {
+      note();
+      await delay(POLL_MS, this.#options.signal);
+    }
   }
 
   async release(): Promise<void> {

@@ -156,7 +156,7 @@ export class CachedContent {
   }
 
   /** Locks save work and nothing else: where none can be had, the work is done all the same. */
-  async #claim<T>(digest: Digest, { signal }: CallOptions, work: () => Promise<T>): Promise<T> {
+  async #claim<T>(digest: Digest, { signal, onProgress }: CallOptions, work: () => Promise<T>): Promise<T> {
     if (this.#lockFolder === undefined) return work();
     const { algorithm, encoded } = requireVerifiable(digest);
     const path = join(this.#lockFolder, `${algorithm}-${encoded}.lock`);
@@ -169,7 +169,7 @@ export class CachedContent {
           begun = true;
           return work();
         },
-        { signal },
+        { signal, onProgress },
       );
     } catch (error) {
       throwIfAborted(signal);

@@ -62,13 +62,13 @@ const CLOCK_SLACK_MS = 2_000;
 export async function pruneCache(options: PruneOptions = {}): Promise<CachePruning> {
   check('maxSize', options.maxSize, 'bytes');
   check('olderThanMs', options.olderThanMs, 'milliseconds');
-  const { signal } = options;
+  const { signal, onProgress } = options;
   throwIfAborted(signal);
   const folders = cachePlaces(options);
   const images = await openImageBlobs(folders.images);
   const layers = await openLayerBlobs(folders.layers);
   const locked = <T>(folder: BlobFolder | undefined, work: (leases: readonly LeaseInfo[]) => Promise<T>): Promise<T> =>
-    folder === undefined ? work([]) : withoutNewLeases(folder.root, work, { signal });
+    folder === undefined ? work([]) : withoutNewLeases(folder.root, work, { signal, onProgress });
   const formBytes = (await keptForms(folders.layers)).reduce((sum, { bytes }) => sum + bytes, 0);
   const prune = async (imageLeases: readonly LeaseInfo[], layerLeases: readonly LeaseInfo[]): Promise<CachePruning> => {
     const room = new Room(options);

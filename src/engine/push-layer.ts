@@ -54,7 +54,7 @@ export class LayerStoreProvider implements PushLayerProvider {
   async get(chainId: Digest, options: CallOptions = {}): Promise<PushLayer> {
     const diffIds = await readChain(this.store, chainId);
     const content = await ContentStore.open(this.store);
-    const lease = await takeLease(this.store, { purpose: 'push', digests: diffIds, signal: options.signal });
+    const lease = await takeLease(this.store, { ...options, purpose: 'push', digests: diffIds });
     try {
       let layer: StoredLayer | undefined;
       for (const [at, diffId] of diffIds.entries()) {

@@ -76,7 +76,7 @@ export async function mountRootFS(
   store: string,
   options: MountOptions = {},
 ): Promise<MountResult> {
-  const { signal } = options;
+  const { signal, onProgress } = options;
   const native = requireMounting();
   throwIfAborted(signal);
   try {
@@ -90,8 +90,8 @@ export async function mountRootFS(
     const alone =
       options.upper === undefined
         ? run
-        : () => withLock(lock(`upper:${realPlace(options.upper ?? '')}`), run, { signal });
-    return await withLock(lock(path), alone, { signal });
+        : () => withLock(lock(`upper:${realPlace(options.upper ?? '')}`), run, { signal, onProgress });
+    return await withLock(lock(path), alone, { signal, onProgress });
   } catch (error) {
     if (signal?.aborted === true) throw signal.reason;
     throw wrapSystemError(error, mountpoint);

@@ -9,9 +9,10 @@ import { randomBytes } from 'node:crypto';
 import { readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { lstat, lutimes, unlink } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { type ProgressListener, report } from '../progress.js';
 import { delay } from './abort.js';
 import { readOwn } from './own-file.js';
-import { isMarkAlive, isThreadAlive, processMark, threadMark } from './process-mark.js';
+import { isMarkAlive, isThreadAlive, markPid, processMark, threadMark } from './process-mark.js';
 
 /** Gives a lock back; a second call does nothing, and a lock that was taken over meanwhile stays its new holder's. */
 export type ReleaseLock = () => Promise<void>;
@@ -26,6 +27,8 @@ const SIGN_OF_LIFE_MS = 15_000;
  */
 const LIVING_SILENCE_MS = 20 * SIGN_OF_LIFE_MS;
 const POLL_MS = 40;
+/** When whoever waits is told for whom: a holder that was stopped (Ctrl-Z) would be waited for in silence. */
+const LONG_WAIT_MS = 10_000;
 const NO_SYMLINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL']);
 
 /**
@@ -51,19 +54,26 @@ export async function tryLock(path: string): Promise<ReleaseLock | undefined> {
   }
 }
 
+/** Who waits for a lock. */
+export interface Waiting {
+  readonly signal?: AbortSignal | undefined;
+  /** Hears, once, that a wait is long, and for whom. */
+  readonly onProgress?: ProgressListener | undefined;
+  /** What a long wait is, in milliseconds; 10 seconds when absent. */
+  readonly longWaitMs?: number | undefined;
+}
+
 /**
  * Runs `work` while holding the lock; waits for it as long as it takes. The lock is given back whatever happens.
  *
  * @throws what `work` throws, the signal's reason, or RootfsError as `tryLock`
  */
-export async function withLock<T>(
-  path: string,
-  work: () => Promise<T>,
-  options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<T> {
+export async function withLock<T>(path: string, work: () => Promise<T>, waiting: Waiting = {}): Promise<T> {
   let release = await tryLock(path);
+  const note = noteOfWait(path, waiting);
   while (release === undefined) {
-    await delay(POLL_MS, options.signal);
+    note();
+    await delay(POLL_MS, waiting.signal);
     release = await tryLock(path);
   }
   try {
@@ -71,6 +81,21 @@ export async function withLock<T>(
   } finally {
     await release();
   }
+}
+
+/** What to call whenever a lock was found held: once the wait is long, it tells for whom, and no second time. */
+export function noteOfWait(path: string, { onProgress, longWaitMs = LONG_WAIT_MS }: Waiting): () => void {
+  let at = Date.now() + longWaitMs;
+  return () => {
+    if (Date.now() < at) return;
+    at = Number.POSITIVE_INFINITY;
+    const pid = markPid(readHolder(path)?.split(' ')[0] ?? '');
+    const who = pid === undefined ? 'another process' : `process ${pid}`;
+    report(onProgress, {
+      type: 'warning:raised',
+      message: `${path}: ${who} holds this lock; waiting until it is done`,
+    });
+  };
 }
 
 /**

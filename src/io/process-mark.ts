@@ -47,6 +47,12 @@ export function isMarkAlive(mark: ProcessMark): boolean | undefined {
   }
 }
 
+/** The number of the process that made a mark on this machine; `undefined` for one of another, and for what is no mark. */
+export function markPid(mark: ProcessMark): number | undefined {
+  const match = MARK.exec(mark);
+  return match !== null && match[1] === host() ? Number(match[2]) : undefined;
+}
+
 /** The mark of the thread that asks, beside `processMark`; empty where `/proc` does not tell, as on macOS. */
 export function threadMark(): ThreadMark {
   ownThread ??= readThread();

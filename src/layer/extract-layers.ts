@@ -64,7 +64,8 @@ export async function extractLayers(
   });
   const digests = [...wanted.values()].flatMap(({ layer: { diffId } }) => diffId ?? []);
   const open = digests.length < wanted.size;
-  const lease = await takeLease(dst, { purpose: 'extract', digests, open, signal: settings.signal });
+  const { signal, onProgress } = settings;
+  const lease = await takeLease(dst, { purpose: 'extract', digests, open, signal, onProgress });
   try {
     await findPresent(run, [...wanted.values()]);
     await extractMissing(run, [...wanted.values()]);

@@ -28,7 +28,8 @@ export async function openRootFS(
   absolutePath(dst, 'dst');
   requireImage(image);
   const digests = image.layers.flatMap(({ diffId }) => diffId ?? []);
-  const lease = await takeLease(dst, { purpose: 'root file system', digests, signal: options.signal });
+  const { signal, onProgress } = options;
+  const lease = await takeLease(dst, { purpose: 'root file system', digests, signal, onProgress });
   try {
     const layers = await extractLayers(source, image.layers, dst, options);
     if (layers.some(({ diffId }) => !digests.includes(diffId))) await lease.add(layers.map(({ diffId }) => diffId));

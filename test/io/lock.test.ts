@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { tryLock, withLock } from '../../src/io/lock.js';
 import { isMarkAlive, isThreadAlive, processMark, threadMark } from '../../src/io/process-mark.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import { doomedThread } from '../support/doomed-thread.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -52,6 +53,21 @@ test("a dead holder's lock is taken over at once, by one of many", async (t) => 
     await got[0]?.();
     assert.deepEqual(readdirSync(folder), []);
   }
+});
+
+test('a long wait is told once, with the process that is waited for', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  const release = await tryLock(path);
+  const told: ProgressEvent[] = [];
+  const onProgress = (event: ProgressEvent): void => void told.push(event);
+  const waiting = withLock(path, async () => 'done', { onProgress, longWaitMs: 50 });
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  await release?.();
+  assert.equal(await waiting, 'done');
+  const message = `${path}: process ${process.pid} holds this lock; waiting until it is done`;
+  assert.deepEqual(told, [{ type: 'warning:raised', message }]);
+  await withLock(path, async () => {}, { onProgress, longWaitMs: 50 });
+  assert.equal(told.length, 1);
 });
 
 test('what is left of a takeover whose lock is gone already goes with the next lock, and of a living one stays', async (t) => {
