@@ -178,7 +178,10 @@ class Client implements RegistryClient {
 
   async deleteManifest(image: string, options: CallOptions = {}): Promise<Descriptor> {
     const { repository, reference } = await this.#open(image);
-    const descriptor = await fetchDescriptor(repository, reference, options);
+    // What a tag means is read; what is named by its digest may be damaged, and is to go all the same.
+    const descriptor = isDigest(reference)
+      ? await repository.resolve(reference, options)
+      : await fetchDescriptor(repository, reference, options);
     await repository.delete(descriptor, options);
     return descriptor;
   }

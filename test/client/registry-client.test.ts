@@ -73,6 +73,15 @@ test('a tag is set and a manifest deleted by its bytes where HEAD lies', async (
   await assert.rejects(client.getManifest(`${app}:v1`), { code: 'ERR_NOT_FOUND' });
 });
 
+test('a manifest that is damaged goes by its digest', async (t) => {
+  const { registry, client, app } = await start(t);
+  registry.fault({ on: 'manifest', method: 'GET', do: 'flip' });
+  const { digest } = built.descriptor;
+  await assert.rejects(client.getManifest(`${app}@${digest}`), { code: 'ERR_DIGEST_MISMATCH' });
+  assert.equal((await client.deleteManifest(`${app}@${digest}`)).digest, digest);
+  await assert.rejects(client.getDigest(`${app}@${digest}`), { code: 'ERR_NOT_FOUND' });
+});
+
 test('tags and repositories are listed as they come', async (t) => {
   const { registry, client, app } = await start(t);
   registry.add('other', 'x', amd64);

@@ -1,5 +1,5 @@
 /** `rootfs delete IMAGE`: a manifest away from its registry or layout, with every tag of it. */
-import { type Deleter, fetchDescriptor, RootfsError } from '../../index.js';
+import { type Deleter, fetchDescriptor, isDigest, RootfsError } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
 import { REGISTRY_OPTIONS } from '../options.js';
@@ -20,8 +20,13 @@ export const deleteImage: Command = {
           `${opened.name}: ${opened.transport}: is only read; ${opened.transport === 'docker-daemon' ? 'remove it with docker rmi' : 'remove its file instead'}`,
         );
       }
-      const target = await fetchDescriptor(opened.source, opened.reference, { signal, onProgress });
-      await deleter.delete(target, { signal, onProgress });
+      const { source, reference } = opened;
+      const call = { signal, onProgress };
+      // What a tag means is read; what is named by its digest may be damaged, and is to go all the same.
+      const target = isDigest(reference)
+        ? await source.resolve(reference, call)
+        : await fetchDescriptor(source, reference, call);
+      await deleter.delete(target, call);
       context.endProgress();
       const { digest, mediaType } = target;
       await context.write(
