@@ -1,6 +1,7 @@
 /** A tree on disk for `mke2fs -d`: names, content and links; everything else is set in the image afterwards. */
 import { closeSync, ftruncateSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { RootfsError, systemErrorCode } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { Inode, MergedTree, TreeNode } from '../rootfs/tree.js';
@@ -14,7 +15,8 @@ const TURN = 512;
  * Writes directories, files and symbolic links below `root`, which must exist, for this user alone. Devices and FIFOs
  * are left out: `mknod` in the image makes them, without any power over this machine.
  *
- * @throws RootfsError `ERR_LAYER_INVALID`; the system's error; the signal's reason
+ * @throws RootfsError `ERR_LAYER_INVALID`, `ERR_UNSUPPORTED` (a path that is too long below `root`); the system's error;
+ *   the signal's reason
  */
 export async function writeContentTree(
   tree: MergedTree,
@@ -32,8 +34,12 @@ export async function writeContentTree(
       if (node === tree.root || added.has(node)) continue;
       const path = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name, 'latin1')]);
       const earlier = node.inode.links > 1 ? first.get(node.inode) : undefined;
-      if (earlier !== undefined) linkSync(earlier, path);
-      else writeEntry(node, path, layers, copier);
+      try {
+        if (earlier !== undefined) linkSync(earlier, path);
+        else writeEntry(node, path, layers, copier);
+      } catch (error) {
+        throw systemErrorCode(error) === 'ENAMETOOLONG' ? tooLong(name, root) : error;
+      }
       if (node.inode.links > 1) first.set(node.inode, path);
       count += 1;
       if (count % TURN !== 0) continue;
@@ -59,6 +65,14 @@ export function addedNames(tree: MergedTree): ReadonlySet<TreeNode> {
     if (links > 1) linked.add(node.inode);
   }
   return added;
+}
+
+/** The tree may have any path the image has; this folder's own comes before it. */
+function tooLong(name: string, root: string): RootfsError {
+  return new RootfsError(
+    'ERR_UNSUPPORTED',
+    `${Buffer.from(name, 'latin1').toString()}: a path of ${name.length} bytes, too long below ${root}, from where mke2fs reads it; write an erofs image instead`,
+  );
 }
 
 function writeEntry(node: TreeNode, path: Buffer, layers: readonly LayerTar[], copier: DataCopier): void {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeExt4 } from '../../src/export/mkfs-ext4.js';
+import { writeContentTree } from '../../src/export/mkfs-ext4-tree.js';
 import { type HandEntry, handTree } from '../support/hand-tree.js';
 import { REPOSITORY, ROOTFS_BIN } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -34,6 +35,20 @@ test('what ext4 cannot hold is said before any tool is looked for, and nothing i
     process.env['PATH'] = before;
   }
   assert.deepEqual(readdirSync(folder), ['layer.tar']);
+});
+
+test('a path that is too long below the folder mke2fs reads is said', async (t) => {
+  const folder = tempDir(t);
+  const path = [...Array.from({ length: 250 }, () => 'p'.repeat(15)), 'f'.repeat(95)].join('/');
+  const { tree, layers } = handTree(folder, [{ path, content: 'x' }]);
+  const content = join(folder, 'content');
+  mkdirSync(content);
+  await assert.rejects(writeContentTree(tree, layers, content, undefined), {
+    code: 'ERR_UNSUPPORTED',
+    message:
+      /: a path of \d+ bytes, too long below .*\/content, from where mke2fs reads it; write an erofs image instead$/,
+  });
+  rmSync(content, { recursive: true });
 });
 
 test('what mke2fs says is told, also where what it was to read cannot be removed', { skip: needs('prlimit') }, (t) => {
