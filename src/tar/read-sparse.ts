@@ -27,9 +27,10 @@ export function readGnuPairs(bytes: Buffer, start: number, count: number, offset
 /** Which of the PAX sparse formats a member is in, or `undefined` for an ordinary file. */
 export function paxSparseFormat(records: PaxRecords, offset: number): '0.0' | '0.1' | '1.0' | undefined {
   const { values } = records;
-  const major = values.get('GNU.sparse.major')?.toString('latin1');
-  const minor = values.get('GNU.sparse.minor')?.toString('latin1');
-  if (major === undefined && minor === undefined) {
+  // An empty value says what a missing one says.
+  const major = values.get('GNU.sparse.major')?.toString('latin1') ?? '';
+  const minor = values.get('GNU.sparse.minor')?.toString('latin1') ?? '';
+  if (major === '' && minor === '') {
     if (values.has('GNU.sparse.map')) return '0.1';
     return records.sparse.length > 0 || values.has('GNU.sparse.numblocks') ? '0.0' : undefined;
   }

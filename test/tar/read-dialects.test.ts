@@ -455,6 +455,20 @@ test('PAX sparse files 0.0, 0.1 and 1.0', async () => {
   );
 });
 
+test('an empty version of the sparse format says none', async () => {
+  const empty: [string, string][] = [
+    ['GNU.sparse.major', ''],
+    ['GNU.sparse.minor', ''],
+  ];
+  const plain = await only(pax(empty), member({ name: 's' }, 'abc'));
+  assert.deepEqual([plain.size, plain.extents], [3, undefined]);
+  const mapped = await only(
+    pax([...empty, ['GNU.sparse.size', '9'], ['GNU.sparse.map', '9,0']]),
+    member({ name: 's' }),
+  );
+  assert.deepEqual([mapped.size, mapped.extents], [9, []]);
+});
+
 test('a sparse file that is all hole, and one that has none', async () => {
   const hole = await only(
     pax([
