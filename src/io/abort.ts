@@ -13,7 +13,7 @@ export const CLOSE_GRACE_MS = 500;
 
 /**
  * Throws the signal's reason if it is aborted. What is no signal is refused here, by name: a controller that was given
- * in place of its signal would never be heard.
+ * in place of its signal would never be heard. Every call begins with this: from here on any number of them may listen.
  *
  * @throws RootfsError `ERR_OPTION_INVALID`; the abort's reason
  */
@@ -22,7 +22,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   const refused = noSignal(signal);
   if (refused !== undefined) throw refused;
   if (signal.aborted) throw signal.reason;
-  // One signal may end any number of calls at once. Node 20 takes more than ten listeners for a leak and warns.
+  // Node 20 takes more than ten listeners for a leak and warns.
   if (signal instanceof EventTarget) setMaxListeners(0, signal);
 }
 

@@ -23,6 +23,7 @@ import { listCache } from '../../src/engine/list-cache.js';
 import { openImageCache } from '../../src/engine/open-image-cache.js';
 import { pruneCache } from '../../src/engine/prune-cache.js';
 import { verifyCache } from '../../src/engine/verify-cache.js';
+import { FORMS } from '../../src/export/forms.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
 import { prepareRootfs } from '../../src/prepare-rootfs.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
@@ -264,6 +265,17 @@ test('root file systems that are kept beside the layers are told, and stay', asy
   const pruned = await pruneCache({ ...places, maxSize: 0 });
   assert.deepEqual([pruned.keptBytes, pruned.formBytes], [0, 60_007]);
   assert.deepEqual((await listCache(places)).forms, listing.forms);
+});
+
+test('no form is forgotten among those that are kept', async (t) => {
+  const store = tempDir(t);
+  const names = FORMS.map(({ name }) => name).sort();
+  for (const name of names) {
+    mkdirSync(join(store, name));
+    writeFileSync(join(store, name, 'kept'), name);
+  }
+  const { forms } = await listCache({ images: join(store, 'none'), layers: store });
+  assert.deepEqual(forms.map(({ form }) => form).sort(), names);
 });
 
 test('two at once remove everything once', async (t) => {
