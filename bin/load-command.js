@@ -15,8 +15,8 @@ const compiled = join(__dirname, `../dist/command/main-${process.version}-${proc
  * used otherwise. It lies among the files of the program and is trusted as they are.
  */
 function loadScript() {
-  // A function around it gives the script what Node's own loader gives a module. ASCII only: see build/command.mjs.
-  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'latin1')}\n})`;
+  // A function that takes what Node's own loader gives a module, of ASCII only: see build/command.mjs.
+  const source = readFileSync(file, 'latin1');
   let cachedData;
   try {
     cachedData = readFileSync(compiled);

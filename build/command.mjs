@@ -189,7 +189,14 @@ for (const entry of ['cli/main.js', ...workers]) {
   });
   for (const input of Object.keys(metafile.inputs)) inputs.add(input);
   mkdirSync(out, { recursive: true });
-  for (const { path, text } of outputFiles) writeFileSync(path, ascii(text));
+  for (const { path, text } of outputFiles) {
+    writeFileSync(path, entry.startsWith('cli/') ? asFunction(ascii(text)) : ascii(text));
+  }
+}
+
+/** What Node's own loader makes of a module. It stands in the file: put around the text there, all of it is copied. */
+function asFunction(text) {
+  return `(function (exports, require, module, __filename, __dirname) {${text}\n})`;
 }
 
 /** Non-ASCII characters as escapes, which strings and templates take: a script of single bytes is read faster. */
