@@ -159,6 +159,12 @@ export interface Deleter {
   delete(target: Descriptor | Digest, options?: CallOptions): Promise<void>;
 }
 
+/** Optional power: a name can be taken away, and others of the same content stay. */
+export interface Untagger {
+  /** @throws RootfsError `ERR_NOT_FOUND` where nothing has that name */
+  untag(reference: string, options?: CallOptions): Promise<void>;
+}
+
 /** Optional power: hears that content it gave was not what its digest promises, and asks elsewhere next time. */
 export interface Distruster {
   /** @returns Whether fetching `target` again asks somebody else; false where there is nobody else to ask. */

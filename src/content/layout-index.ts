@@ -110,12 +110,12 @@ export class LayoutIndex {
     if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
       return this.#byDigest(text, read, options);
     }
-    const entries = this.#named(reference);
+    const entries = this.named(reference);
     const pinned = text.slice(text.lastIndexOf('@') + 1);
     if (entries.length === 0 && /^sha(?:256|512):/.test(pinned) && isDigest(pinned)) {
       return this.#byDigest(pinned, read, options);
     }
-    if (entries.length === 0) throw this.#notFound(reference);
+    if (entries.length === 0) throw this.notFound(reference);
     const one = this.#one(entries);
     if (one !== undefined) return one;
     const distinct = distinctOf(entries);
@@ -130,7 +130,7 @@ export class LayoutIndex {
 
   /** The full name of what a reference means; see `NameKeeper`. A tag alone is none. */
   keptName(reference: string): KeptName | undefined {
-    const images = this.#named(reference).filter(isImage);
+    const images = this.named(reference).filter(isImage);
     const names = new Map(images.flatMap((entry) => keptNameOf(entry) ?? []).map((name) => [name.full, name]));
     const [only] = names.values();
     return names.size === 1 ? only : undefined;
@@ -146,13 +146,26 @@ export class LayoutIndex {
     return found;
   }
 
-  #named(reference: string): readonly Descriptor[] {
+  /** The entries that a tag, a full name or a place (`@0`) means; all of them where `reference` is empty. */
+  named(reference: string): readonly Descriptor[] {
     const entries = this.#index.manifests;
     if (reference === '') return entries;
     const found = this.#byName(reference);
     const position = /^@(\d{1,6})$/.exec(reference)?.[1];
     if (position === undefined || found.length > 0) return found;
     return entries.slice(Number(position), Number(position) + 1);
+  }
+
+  /** The error for a reference that means nothing here. */
+  notFound(reference: string): RootfsError {
+    const names = this.names();
+    const entries = this.#index.manifests;
+    const offered = names.length === 0 ? choicesOf(entries) : names;
+    const offer = entries.length === 0 ? 'it is empty, copy one there first' : `it has ${listNames(offered)}`;
+    const what = reference === '' ? 'no image' : `no image ${reference}`;
+    return new RootfsError('ERR_NOT_FOUND', `${this.#place}: ${what} here; ${offer}`, {
+      detail: { place: this.#place, reference, names },
+    });
   }
 
   /** The one image that some entries are, or those of them that may be images: one entry, or one for each platform. */
@@ -192,7 +205,7 @@ export class LayoutIndex {
       if (found !== undefined) return { descriptor: found };
     }
     const made = this.#madeIndex(digest);
-    if (made === undefined) throw this.#notFound(digest);
+    if (made === undefined) throw this.notFound(digest);
     return made;
   }
 
@@ -250,17 +263,6 @@ export class LayoutIndex {
     const bytes = whole ? this.#bytes : bytesOf(made);
     const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     return { descriptor: { mediaType: MediaType.ociIndex, digest, size: bytes.length }, bytes };
-  }
-
-  #notFound(reference: string): RootfsError {
-    const names = this.names();
-    const entries = this.#index.manifests;
-    const offered = names.length === 0 ? choicesOf(entries) : names;
-    const offer = entries.length === 0 ? 'it is empty, copy one there first' : `it has ${listNames(offered)}`;
-    const what = reference === '' ? 'no image' : `no image ${reference}`;
-    return new RootfsError('ERR_NOT_FOUND', `${this.#place}: ${what} here; ${offer}`, {
-      detail: { place: this.#place, reference, names },
-    });
   }
 }
 

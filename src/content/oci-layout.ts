@@ -3,13 +3,12 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
-import { lstat, rename, rmdir, unlink } from 'node:fs/promises';
+import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
-import { closeAfter } from '../io/close-after.js';
 import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -28,17 +27,18 @@ import type {
   Referrers,
   TagLister,
   Target,
+  Untagger,
 } from './content.js';
 import { checkEntryName } from './entry-name.js';
 import { readVerified } from './fetch-verified.js';
-import { syncFolder } from './folder-sync.js';
 import { adviceFor, readLayoutDocument } from './layout-document.js';
 import { LayoutIndex, type ReadDocument } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { refuseLink } from './linked-blobs.js';
 import { LocalSource, type Located } from './local-source.js';
 import { nameEntry } from './name-entry.js';
-import { removeImages } from './remove-image.js';
+import { type Removal, removeImages, removeNamed } from './remove-image.js';
+import { replaceDocument } from './replace-document.js';
 import { requireReference } from './require-reference.js';
 
 /** Options of `OciLayout.open`. */
@@ -50,6 +50,7 @@ export interface OciLayoutOptions {
 }
 
 const LAYOUT_FILE = 'oci-layout';
+const INDEX_FILE = 'index.json';
 const EMPTY_INDEX = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
 
 /**
@@ -57,7 +58,10 @@ const EMPTY_INDEX = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.in
  * that other programs do not know. Links are followed where something is read; nothing is written through a folder that
  * is one. Nothing is kept open between calls.
  */
-export class OciLayout extends LocalSource implements Target, TagLister, EntryLister, NameKeeper, Referrers, Deleter {
+export class OciLayout
+  extends LocalSource
+  implements Target, TagLister, EntryLister, NameKeeper, Referrers, Deleter, Untagger
+{
   override readonly place: string;
   readonly #blobs: BlobDir;
   readonly #places: BlobPlaces;
@@ -193,16 +197,20 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     await this.deleteAll([typeof target === 'string' ? target : target.digest], options);
   }
 
-  /** Removes several, as `delete` does each; `index.json` is read and written once for all of them. */
+  /** Removes several, as `delete` does each; `index.json` is written once. */
   async deleteAll(digests: readonly Digest[], options: CallOptions = {}): Promise<void> {
     for (const digest of digests) requireVerifiable(digest);
-    await this.#change(async (index, replace) => {
-      const made = digests.flatMap((digest) => this.#made.get(digest) ?? []);
-      const { left, gone } = removeImages(index.value.manifests, new Set(digests), made);
-      const changed = gone.length === 0 ? index : await replace(left);
-      const listed = await changed.listed(new Set(gone), this.#readDocument, options);
-      for (const digest of new Set([...digests, ...gone])) if (!listed.has(digest)) await this.#blobs.delete(digest);
-    }, options);
+    const made = digests.flatMap((digest) => this.#made.get(digest) ?? []);
+    await this.#remove(({ value }) => removeImages(value.manifests, new Set(digests), made), digests, options);
+  }
+
+  /**
+   * Takes a name away, or an entry by its place (`@0`). The manifest goes with the last entry that needs it; what it
+   * refers to stays.
+   */
+  async untag(reference: string, options: CallOptions = {}): Promise<void> {
+    requireReference(reference, this.place);
+    await this.#remove((index) => removeNamed(index, reference), [], options);
   }
 
   protected override async locate(digest: Digest): Promise<Located | undefined> {
@@ -214,12 +222,20 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
     return found === undefined ? undefined : { path, offset: 0, size: found.size };
   }
 
+  async #remove(pick: (index: LayoutIndex) => Removal, also: readonly Digest[], options: CallOptions): Promise<void> {
+    await this.#change(async (index, replace) => {
+      const { left, gone } = pick(index);
+      const changed = gone.length === 0 ? index : await replace(left);
+      const listed = await changed.listed(new Set(gone), this.#readDocument, options);
+      for (const digest of new Set([...also, ...gone])) if (!listed.has(digest)) await this.#blobs.delete(digest);
+    }, options);
+  }
+
   async #readIndex(): Promise<LayoutIndex> {
-    const path = join(this.place, 'index.json');
+    const path = join(this.place, INDEX_FILE);
     const index = await readLayoutDocument(path, (bytes) => {
-      const known = this.#last?.isOf(bytes) === true ? this.#last : new LayoutIndex(bytes, this.place);
-      this.#last = known;
-      return known;
+      if (this.#last?.isOf(bytes) !== true) this.#last = new LayoutIndex(bytes, this.place);
+      return this.#last;
     });
     if (index !== undefined) return index;
     throw new RootfsError('ERR_LAYOUT_INVALID', `${this.place}: index.json is missing; copy the image there again`, {
@@ -230,10 +246,9 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   /** One process at a time: a second one must not put an empty index over the first one's entries. */
   async #create(): Promise<void> {
     await this.#locked(async () => {
-      const index = join(this.place, 'index.json');
-      if ((await lstat(index).catch(() => undefined)) === undefined)
-        await this.#replace(index, JSON.stringify(EMPTY_INDEX));
-      await this.#replace(join(this.place, LAYOUT_FILE), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
+      if (lookAt(join(this.place, INDEX_FILE)) === undefined)
+        await this.#replace(INDEX_FILE, JSON.stringify(EMPTY_INDEX));
+      await this.#replace(LAYOUT_FILE, JSON.stringify({ imageLayoutVersion: '1.0.0' }));
     }, {});
   }
 
@@ -246,7 +261,7 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
       const index = await this.#readIndex();
       await change(index, async (entries) => {
         const changed = index.withEntries(entries);
-        await this.#replace(join(this.place, 'index.json'), changed.bytes);
+        await this.#replace(INDEX_FILE, changed.bytes);
         this.#last = changed;
         return changed;
       });
@@ -254,23 +269,11 @@ export class OciLayout extends LocalSource implements Target, TagLister, EntryLi
   }
 
   async #locked(work: () => Promise<void>, options: CallOptions): Promise<void> {
-    await this.#tidy(() => withLock(join(this.place, 'index.json.lock'), work, options));
+    await this.#tidy(() => withLock(join(this.place, `${INDEX_FILE}.lock`), work, options));
   }
 
-  async #replace(path: string, content: string | Buffer): Promise<void> {
-    const temporary = await this.#places.createTemporary();
-    try {
-      await closeAfter(temporary.file, async () => {
-        await temporary.file.writeFile(content);
-        await temporary.file.chmod(0o644);
-        if (this.#sync) await temporary.file.sync();
-      });
-      await rename(temporary.path, path);
-      if (this.#sync) await syncFolder(this.place);
-    } catch (error) {
-      await unlink(temporary.path).catch(() => {});
-      throw wrapSystemError(error, path);
-    }
+  #replace(name: string, content: string | Buffer): Promise<void> {
+    return replaceDocument(join(this.place, name), content, this.#places, this.#sync);
   }
 
   /**

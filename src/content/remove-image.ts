@@ -3,11 +3,22 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { parseIndex } from '../spec/image-index.js';
+import type { LayoutIndex } from './layout-index.js';
 
 /** The entries that are left, and what those named that are not. */
 export interface Removal {
   readonly left: readonly Descriptor[];
   readonly gone: readonly Digest[];
+}
+
+/** Takes what is called so out of the entries of a layout. @throws RootfsError `ERR_NOT_FOUND` */
+export function removeNamed(index: LayoutIndex, reference: string): Removal {
+  const going = new Set(index.named(reference));
+  if (going.size === 0) throw index.notFound(reference);
+  return {
+    left: index.value.manifests.filter((entry) => !going.has(entry)),
+    gone: [...new Set([...going].map((entry) => entry.digest))],
+  };
 }
 
 /**

@@ -479,6 +479,38 @@ test('an image that an index here lists as well loses its names when it is delet
   assert.equal(await layout.exists(other.descriptor), false);
 });
 
+test('a name is taken away alone: the manifest goes with the last entry that needs it', async (t) => {
+  const app = contractImage();
+  const other = image().configFields({ author: 'other' }).build();
+  const dir = tempDir(t);
+  await writeLayout(dir, { v1: app, v2: app, all: index().add(other).build(), other });
+  const layout = await OciLayout.open(dir);
+  const names = async (): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const tag of layout.tags()) found.push(tag);
+    return found;
+  };
+  await layout.untag('v1');
+  assert.deepEqual(await names(), ['v2', 'all', 'other']);
+  assert.equal(await layout.exists(app.descriptor), true);
+  await layout.untag('@0');
+  assert.deepEqual(await names(), ['all', 'other']);
+  assert.equal(await layout.exists(app.descriptor), false);
+  assert.equal(await layout.exists(app.manifest.config), true);
+  await layout.untag('other');
+  assert.equal(await layout.exists(other.descriptor), true, 'an index here lists it');
+  await assert.rejects(layout.untag('v1'), { code: 'ERR_NOT_FOUND', message: /no image v1 here; it has all/ });
+  await assert.rejects(layout.untag(null as never), { code: 'ERR_REFERENCE_INVALID' });
+  assert.deepEqual(await names(), ['all']);
+});
+
+test('a name of several entries is taken away in all of them', async (t) => {
+  const { layout, amd, arm } = await twoOfOneName(t);
+  await layout.untag('v1');
+  assert.equal((await layout.resolve('')).digest, arm.descriptor.digest);
+  assert.equal(await layout.exists(amd.descriptor), false);
+});
+
 /** A layout whose `v1` are two images for two platforms; the second is called `arm` as well. */
 async function twoOfOneName(t: TestContext) {
   const amd = contractImage();

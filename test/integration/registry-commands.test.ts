@@ -74,6 +74,8 @@ test('tag and delete, as skopeo sees them', { skip }, async (t) => {
   await rootfs('tag', `${layout}:v2`, 'other');
   assert.deepEqual(await lines('digest', `${layout}:other`), [amd64.descriptor.digest]);
   await rootfs('delete', `${layout}:v2`);
+  assert.deepEqual(await lines('tags', layout), ['v1', 'other']);
+  await rootfs('delete', `${layout}@${amd64.descriptor.digest}`);
   assert.deepEqual(await lines('tags', layout), ['v1']);
   const readOnly = await runRootfs(['tag', '-q', `docker-archive:${join(folder, 'absent.tar')}`, 'x']);
   assert.equal(readOnly.code, 3);
