@@ -38,6 +38,8 @@ export interface RegistriesConfPlaces {
   readonly folders: readonly string[];
 }
 
+/** What a file of the new form may hold, and one of the old form may not. */
+const NEW_KEYS = ['registry', 'unqualified-search-registries', 'credential-helpers', 'short-name-mode', 'aliases'];
 const PULLS = ['all', 'digest-only', 'tag-only'] as const;
 const HOST = String.raw`(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.%]+\])(?::[0-9]{1,5})?`;
 const PATH = '(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*';
@@ -89,9 +91,13 @@ export function matchRule(
   return best;
 }
 
-/** The name that a rule's location (its own or a mirror's) makes of `name`. */
+/**
+ * The name that a rule's location (its own or a mirror's) makes of `name`. A wildcard says nothing of the port: a
+ * location that is a host alone takes it over.
+ */
 export function relocate(rule: RegistryRule, location: string, name: string): string {
-  return `${location}${name.slice(matchedLength(rule.prefix, name, undefined) ?? name.length)}`;
+  const rest = name.slice(matchedLength(rule.prefix, name, undefined) ?? name.length);
+  return `${location}${/[:/]/.test(location) ? rest.replace(/^:[0-9]+/, '') : rest}`;
 }
 
 function matchedLength(prefix: string, name: string, reference: string | undefined): number | undefined {
@@ -99,7 +105,7 @@ function matchedLength(prefix: string, name: string, reference: string | undefin
     const slash = name.indexOf('/');
     const host = slash < 0 ? name : name.slice(0, slash);
     const bare = host.replace(/:[0-9]+$/, '');
-    return bare.endsWith(prefix.slice(1)) && bare.length > prefix.length - 1 ? host.length : undefined;
+    return bare.endsWith(prefix.slice(1)) && bare.length > prefix.length - 1 ? bare.length : undefined;
   }
   if (name === prefix || name.startsWith(`${prefix}/`)) return prefix.length;
   const full = reference === undefined ? name : `${name}${reference.includes(':') ? '@' : ':'}${reference}`;
@@ -157,10 +163,25 @@ async function readRules(path: string, named: boolean): Promise<readonly Registr
   }
   const old = file.table('registries');
   const registries = file.tables('registry');
-  if (old === undefined) return registries.map(readRule);
-  if (registries.length > 0)
+  if (old === undefined) return withoutConflicts(registries.map(readRule), file);
+  if (NEW_KEYS.some((key) => file.value(key) !== undefined))
     throw file.problem('the old form ([registries.…]) and the new one ([[registry]]) are mixed');
   return readOldRules(old);
+}
+
+/** Several tables may speak of one place; what they say of it is then the same. */
+function withoutConflicts(rules: readonly RegistryRule[], file: TomlTable): readonly RegistryRule[] {
+  const first = new Map<string, RegistryRule>();
+  for (const rule of rules) {
+    const place = rule.location ?? rule.prefix;
+    const other = first.get(place) ?? rule;
+    first.set(place, other);
+    for (const setting of ['insecure', 'blocked'] as const) {
+      if ((rule[setting] ?? false) !== (other[setting] ?? false))
+        throw file.problem(`two [[registry]] of ${quoted(place)} say different things about ${setting}`);
+    }
+  }
+  return rules;
 }
 
 function readRule(table: TomlTable): RegistryRule {
@@ -171,7 +192,9 @@ function readRule(table: TomlTable): RegistryRule {
   if (location === '' && !prefix.startsWith('*.')) {
     throw table.problem(`the [[registry]] of ${quoted(prefix)} has no location`);
   }
-  if (!PREFIX.test(prefix)) throw table.problem(`${quoted(prefix)} is no prefix; expected host[:port][/path]`);
+  checkPrefix(prefix, table);
+  if (table.value('pull-from-mirror') !== undefined)
+    throw table.problem(`pull-from-mirror is for a mirror, and the [[registry]] of ${quoted(prefix)} has one`);
   // Without a prefix the location only names what the table is about.
   const moved = written === '' || location === prefix || location === '' ? undefined : checkLocation(location, table);
   const digestOnly = table.boolean('mirror-by-digest-only') ?? false;
@@ -197,8 +220,12 @@ function readMirror(table: TomlTable, digestOnly: boolean): MirrorRule {
 }
 
 function readOldRules(table: TomlTable): readonly RegistryRule[] {
-  const insecure = new Set((table.table('insecure')?.strings('registries') ?? []).map(trimSlash));
-  const blocked = new Set((table.table('block')?.strings('registries') ?? []).map(trimSlash));
+  const list = (name: string): ReadonlySet<string> => {
+    const found = (table.table(name)?.strings('registries') ?? []).map(trimSlash);
+    return new Set(found.map((prefix) => checkPrefix(prefix, table)));
+  };
+  const insecure = list('insecure');
+  const blocked = list('block');
   return [...new Set([...insecure, ...blocked])].map((prefix) => ({
     prefix,
     location: undefined,
@@ -207,6 +234,11 @@ function readOldRules(table: TomlTable): readonly RegistryRule[] {
     mirrors: [],
     path: table.path,
   }));
+}
+
+function checkPrefix(prefix: string, table: TomlTable): string {
+  if (PREFIX.test(prefix)) return prefix;
+  throw table.problem(`${quoted(prefix)} is no prefix; expected host[:port][/path]`);
 }
 
 function checkLocation(location: string, table: TomlTable): string {

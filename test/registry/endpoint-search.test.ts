@@ -372,6 +372,11 @@ location = "deep.wild.example"
 prefix = "*.all.example"
 location = "one.example/all"
 [[registry]]
+prefix = "*.port.example"
+location = "two.example"
+[[registry.mirror]]
+location = "three.example:8443"
+[[registry]]
 location = "loop.localhost:5000"
 insecure = false
 `,
@@ -397,6 +402,9 @@ insecure = false
     ['evilwild.example', 'x', ['https://evilwild.example/x']],
     ['deep.wild.example', 'x', ['https://deep.wild.example/x']],
     ['a.all.example', 'x/y', ['https://one.example/all/x/y']],
+    ['a.all.example:99', 'x/y', ['https://one.example/all/x/y']],
+    // What skopeo makes of it: the wildcard matches the host without its port.
+    ['a.port.example:99', 'x', ['https://three.example:8443/x', 'https://two.example:99/x']],
     ['loop.localhost:5000', 'x', ['https://loop.localhost:5000/x']],
   ];
   for (const [host, repository, expected] of table) {
@@ -546,6 +554,14 @@ test('registries.conf: the old form is read, what makes no sense is refused', as
     '[[registry]]\nlocation = "a.example"\n[[registry.mirror]]\nlocation = "b.example"\npull-from-mirror = "never"\n',
     '[[registry]]\nlocation = "a.example"\nmirror-by-digest-only = true\n[[registry.mirror]]\nlocation = "b.example"\npull-from-mirror = "all"\n',
     '[registry]\nlocation = "a.example"\n',
+    '[[registry]]\nlocation = "a.example"\npull-from-mirror = "digest-only"\n',
+    // Said twice and differently: whichever won, somebody's block or trust would be lost.
+    '[[registry]]\nlocation = "a.example"\n[[registry]]\nlocation = "a.example"\nblocked = true\n',
+    '[[registry]]\nlocation = "a.example"\ninsecure = true\n[[registry]]\nlocation = "a.example"\n',
+    '[[registry]]\nlocation = "a.example"\n[[registry]]\nprefix = "b.example"\nlocation = "a.example"\nblocked = true\n',
+    'unqualified-search-registries = []\n[registries.search]\nregistries = []\n',
+    '[registries.block]\nregistries = ["https://a.example"]\n',
+    '[registries.insecure]\nregistries = ["https://a.example"]\n',
     '[[registry]]\nlocation = "a.example"\n[registries.search]\nregistries = []\n',
     'hunter2 = [',
     'x = 1\nx = 2',
