@@ -4,7 +4,7 @@
  * @see https://github.com/containers/image/blob/v5.36.0/docs/containers-auth.json.5.md
  */
 import { RootfsError } from '../errors.js';
-import { normalizeKey } from './credential-key.js';
+import { isHubSession, normalizeKey } from './credential-key.js';
 import type { Credential } from './credentials.js';
 
 /** What an auth file holds. Only the entry that is used is looked into. */
@@ -116,7 +116,9 @@ export function findHelper(file: AuthFile, keys: readonly string[]): NamedHelper
 
 /** The keys of a section that mean `key`, the exact spelling first. */
 export function spellings(section: Readonly<Record<string, unknown>>, key: string): readonly string[] {
-  const found = Object.keys(section).filter((written) => written === key || normalizeKey(written) === key);
+  const found = Object.keys(section).filter(
+    (written) => written === key || (normalizeKey(written) === key && !isHubSession(written)),
+  );
   return found.sort((a, b) => Number(b === key) - Number(a === key));
 }
 

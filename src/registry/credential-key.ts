@@ -37,6 +37,15 @@ export function normalizeKey(written: string): string {
 }
 
 /**
+ * Whether a key is one of those under which Docker keeps its own session with the Hub
+ * (`https://index.docker.io/v1/access-token`, `…/refresh-token`): what lies there is no login for the registry.
+ */
+export function isHubSession(written: string): boolean {
+  const path = /^https?:\/\/([^/]+)\/v1\/(?:access|refresh)-token$/i.exec(written);
+  return path?.[1] !== undefined && canonicalHost(path[1]) === 'docker.io';
+}
+
+/**
  * Checks and normalises what somebody wants to log in to: `host[:port]`, or `host[:port]/namespace…`.
  *
  * @throws RootfsError `ERR_OPTION_INVALID`

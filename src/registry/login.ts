@@ -12,7 +12,7 @@ import { credentialKey } from '../spec/reference.js';
 import { type AuthFile, findAuthEntry, findHelper, readAuthDocument, spellings } from './auth-file.js';
 import { updateAuthFile } from './auth-file-update.js';
 import { checkHelperTimeout, eraseInHelper, type HelperOptions, storeInHelper } from './credential-helper.js';
-import { canonicalHost, credentialKeys, parseLoginKey } from './credential-key.js';
+import { canonicalHost, credentialKeys, isHubSession, parseLoginKey } from './credential-key.js';
 import {
   type CredentialPlaceOptions,
   checkCredentialPlaces,
@@ -182,7 +182,9 @@ function setEntries(
 }
 
 function removeEntries(file: AuthFile, key: string): boolean {
-  const found = spellings(file.auths, key);
+  // Docker's own session with the Hub ends with the login there.
+  const session = Object.keys(file.auths).filter((written) => key === 'docker.io' && isHubSession(written));
+  const found = [...spellings(file.auths, key), ...session];
   for (const written of found) delete (file.auths as Record<string, unknown>)[written];
   return found.length > 0;
 }

@@ -132,6 +132,32 @@ test('Docker Hub has Docker’s key, whatever it is called; parts of a registry 
   assert.equal(await search.credential({ host: 'docker.io' }), undefined);
 });
 
+test('what Docker keeps of its own session with the Hub is no login, and ends with the login', async (t) => {
+  const dir = tempDir(t);
+  const options = machine(dir);
+  const path = join(dir, 'home/.docker/config.json');
+  const session = {
+    'https://index.docker.io/v1/access-token': basic('access:a'),
+    'https://index.docker.io/v1/refresh-token': basic('refresh:r'),
+  };
+  const search = createCredentialSearch(options);
+  const found = async (config: object): Promise<string | undefined> => {
+    put(path, config);
+    return (await search.credential({ host: 'docker.io', repository: 'library/x' }))?.credential.username;
+  };
+  assert.equal(await found({ auths: session }), undefined);
+  assert.equal(await found({ auths: { ...session, 'https://index.docker.io/v1/': basic('hub:p') } }), 'hub');
+  const credHelpers = Object.fromEntries(Object.keys(session).map((key) => [key, 'absent']));
+  assert.equal(await found({ auths: { 'docker.io': basic('hub:p') }, credHelpers }), 'hub');
+  assert.deepEqual(options.warnings, []);
+
+  put(path, { auths: session });
+  await storeCredential('docker.io', LOGIN, options);
+  assert.deepEqual(json(path)['auths'], { ...session, 'https://index.docker.io/v1/': basic('u:hunter2') });
+  assert.equal((await eraseCredential('docker.io', options)).erased, true);
+  assert.deepEqual(json(path)['auths'], {});
+});
+
 test('tokens are kept and found as tokens', async (t) => {
   const dir = tempDir(t);
   const options = machine(dir);
