@@ -11,6 +11,7 @@ import { type Challenge, parseChallenges } from './challenge.js';
 import type { Connections } from './connections.js';
 import type { Credential, FoundCredential } from './credentials.js';
 import type { Endpoint } from './endpoint.js';
+import { current, replace } from './identity-token.js';
 import type { RegistrySettings } from './registry-options.js';
 import { mergeScopes, scopeKey } from './scopes.js';
 import { checkedRealm, isRelatedHost } from './token-realm.js';
@@ -117,8 +118,8 @@ export class Authorizer {
     const key = lookupKey(target);
     if (this.#found.has(key)) return this.#found.get(key);
     const found = await this.#lookups.join(key, call, (shared) => provider.credential(scope, shared));
-    this.#found.set(key, found);
-    return found;
+    this.#found.set(key, current(provider, found));
+    return this.#found.get(key);
   }
 
   /** Asks the provider again for a credential that was refused: it may have run out, and be another one by now. */
@@ -208,7 +209,7 @@ export class Authorizer {
     if (login !== undefined && found !== undefined) this.#warnOfUnrelatedRealm(bearer.realm, target, found, call);
     const tls = target.endpoint?.tls;
     const own = bearer.realm.origin === target.origin;
-    const token = await requestToken(
+    const { refreshToken, ...token } = await requestToken(
       { ...bearer, scopes, credential: login, subject: { ...target.subject, shownCredential: found?.source } },
       (request) =>
         sendOverWire(
@@ -228,6 +229,9 @@ export class Authorizer {
       },
     );
     place.tokens.set(key, token);
+    const { credentials } = this.#settings;
+    if (credentials !== undefined && found?.credential.identityToken !== undefined && refreshToken !== undefined)
+      this.#found.set(lookupKey(target), replace(credentials, found, refreshToken));
     return token;
   }
 

@@ -22,6 +22,12 @@ export interface RegistryToken {
   readonly expiresAt: number;
 }
 
+/** What a realm gives: a bearer token, and maybe an identity token in the place of the one that was shown. */
+export interface GrantedToken extends RegistryToken {
+  /** A secret. */
+  readonly refreshToken?: string | undefined;
+}
+
 /** Where a token is asked for, and for what. */
 export interface TokenQuestion {
   readonly realm: URL;
@@ -60,7 +66,7 @@ export async function requestToken(
   question: TokenQuestion,
   send: Send,
   extra: Readonly<Record<string, string>>,
-): Promise<RegistryToken> {
+): Promise<GrantedToken> {
   const headers = { accept: 'application/json', ...extra };
   const { credential } = question;
   const subject = { ...question.subject, secrets: secretsOf(credential) };
@@ -161,7 +167,7 @@ function openHeaders(headers: Readonly<Record<string, string>>): Readonly<Record
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name === 'user-agent' || name === 'accept'));
 }
 
-async function readToken(response: WireResponse): Promise<RegistryToken> {
+async function readToken(response: WireResponse): Promise<GrantedToken> {
   const bytes = await readDocument(response, MAX_TOKEN_BODY, `token realm ${response.url.host}`);
   let value: Record<string, unknown>;
   try {
@@ -172,7 +178,12 @@ async function readToken(response: WireResponse): Promise<RegistryToken> {
   const token = [value?.['token'], value?.['access_token']].find((text) => typeof text === 'string' && text !== '');
   if (typeof token !== 'string') throw realmError(response.url, 'its answer holds no token');
   if (!/^[\x21-\x7e]+$/.test(token)) throw realmError(response.url, 'its token holds characters that no header can');
-  return { token, expiresAt: expiry(value) };
+  const refreshToken = value['refresh_token'];
+  return {
+    token,
+    expiresAt: expiry(value),
+    ...(typeof refreshToken === 'string' && refreshToken !== '' ? { refreshToken } : {}),
+  };
 }
 
 function expiry(value: Readonly<Record<string, unknown>>): number {
