@@ -85,9 +85,14 @@ export async function answerError(response: WireResponse, method: string, subjec
   const errors = errorEntries(body);
   const code = codeOf(response, subject.kind, method, errors, body);
   const wait = retryAfterMs(response.headers.get('retry-after'));
-  const schemes = parseChallenges(response.headers.all('www-authenticate')).map(({ scheme }) => scheme);
+  const challenges = parseChallenges(response.headers.all('www-authenticate'));
+  const schemes = challenges.map(({ scheme }) => scheme);
   const lacksAccess = response.headers.all('www-authenticate').some((line) => /insufficient_scope/i.test(line));
-  const reasons = reasonOf(errors, body, response.headers.get('content-type'));
+  // Some say why in the challenge alone; an answer to HEAD has no other place.
+  const described = challenges.map(({ parameters }) => parameters.get('error_description') ?? '').join(' ');
+  const reasons =
+    reasonOf(errors, body, response.headers.get('content-type')) ||
+    printable(withoutNamedSecrets(hideSecrets(described, subject.secrets ?? [])), 300);
   return new RegistryError(
     code,
     wording(code, status, { ...subject, lacksAccess, method, schemes, entries: errors }, reasons, response.url),

@@ -11,8 +11,14 @@ const WARNING = /(?:^|,\s*)(\d{3}) \S{1,200} "((?:[^"\\]|\\.){1,2000})"/g;
 export function responseWarnings({ headers, url }: WireResponse, secrets: readonly string[]): readonly string[] {
   return headers
     .all('warning')
-    .flatMap((line) => [...line.slice(0, 16_384).matchAll(WARNING)])
+    .flatMap((line) => [...asWritten(line.slice(0, 16_384)).matchAll(WARNING)])
     .flatMap(([, code, text = '']) => (code === '299' ? [text] : []))
     .slice(0, 10)
     .map((text) => `${url.host}: ${printable(hideSecrets(text.replace(/\\(.)/g, '$1'), secrets), 500)}`);
+}
+
+/** Headers are read as Latin-1; registries write them in UTF-8. */
+function asWritten(line: string): string {
+  const text = Buffer.from(line, 'latin1').toString('utf8');
+  return /[^\0-\xff]/.test(line) || text.includes('\ufffd') ? line : text;
 }

@@ -307,6 +307,26 @@ test('warnings that were joined in one header are told one by one, what they quo
   );
 });
 
+test('a warning in UTF-8 is told as it was written, one in Latin-1 too', async (t) => {
+  const asBytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+  const headers = {
+    warning: [asBytes('299 - "žluťoučký \u{1f433}"'), '299 - "caf\xe9"'],
+    'content-type': built.descriptor.mediaType,
+  };
+  const registry = await scriptedRegistry(t, () => ({ status: 200, headers, body: built.manifestBytes }));
+  const { warnings, onProgress } = collectWarnings();
+  await open(registry).fetchReference('v1', { onProgress });
+  assert.deepEqual(warnings, [`${registry.host}: žluťoučký \u{1f433}`, `${registry.host}: café`]);
+});
+
+test('why a token was refused may stand in the challenge alone', async (t) => {
+  const challenge = 'Basic realm="x",error="invalid_token",error_description="The access token expired"';
+  const registry = await scriptedRegistry(t, ({ url }) =>
+    url.pathname === '/v2/' ? { status: 200 } : { status: 401, headers: { 'www-authenticate': challenge } },
+  );
+  assert.match((await refusal(open(registry).resolve('v1'))).message, /\(The access token expired\)/);
+});
+
 test('an error code that every object has a property of is an unknown one', async (t) => {
   const registry = await scriptedRegistry(t, () => ({
     status: 400,
