@@ -190,20 +190,25 @@ function nextPage({ response, value }: Page, subject: Subject): URL | undefined 
   return new URL(`${response.url.origin}${next.pathname}${next.search}`);
 }
 
-/** The target of `rel="next"` in Link headers, with or without its brackets; of a link that says no relation too. */
+/**
+ * The target of `rel="next"` in Link headers, else of a link that says no relation; with or without its brackets, or
+ * one of them: a list that ends there would be taken for whole.
+ */
 function linkNext(lines: readonly string[]): string | undefined {
-  for (const line of lines) {
+  const links = lines.flatMap((line) => {
     const text = line.slice(0, 16_384);
-    if (!text.includes('<')) {
-      const [target, ...parameters] = text.split(';');
-      if (parameters.some(isNext)) return headerUrl((target ?? '').trim());
-    }
-    for (const [, target, parameters = ''] of text.matchAll(/<([^<>]*)>([^<]*)/g)) {
-      // Some leave out what there is only one of.
-      if (parameters.split(';').some(isNext) || !/[;\s]rel\s*=/i.test(parameters)) return headerUrl(target ?? '');
-    }
-  }
-  return undefined;
+    const whole = [...text.matchAll(/<([^<>]*)>([^<]*)/g)].map(([, target = '', rest = '']) => {
+      return { target, rest, bare: false };
+    });
+    if (whole.length > 0) return whole;
+    const [target = '', ...rest] = text.split(';');
+    return [{ target: target.replace(/[<>]/g, '').trim(), rest: `;${rest.join(';')}`, bare: !/[<>]/.test(target) }];
+  });
+  // Some leave out what there is only one of.
+  const next =
+    links.find(({ rest }) => rest.split(';').some(isNext)) ??
+    links.find(({ rest, bare }) => !bare && !/[;\s]rel\s*=/i.test(rest));
+  return next === undefined ? undefined : headerUrl(next.target);
 }
 
 function isNext(parameter: string): boolean {

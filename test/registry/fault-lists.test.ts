@@ -50,6 +50,10 @@ runCases('Lists in pages', [
     '</v2/app/tags/list?last=b>',
     '/v2/app/tags/list?last=b; rel="next"',
     "</v2/app/tags/list?last=b>; rel='next'",
+    // The bracket of the other side is missing: skopeo and docker go on, and a list that ends here would pass for whole.
+    '</v2/app/tags/list?last=b',
+    '/v2/app/tags/list?last=b>',
+    '</nowhere>; title="a", </v2/app/tags/list?last=b>; rel="next"',
   ].map(
     (link): Case => ({
       name: `the next page is named loosely: ${link}`,
