@@ -3,7 +3,7 @@
  *
  * @see https://docs.docker.com/engine/security/certificates/
  */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
@@ -34,7 +34,10 @@ export async function findCerts(roots: readonly string[], host: string): Promise
 export async function readCertsFolder(path: string, listed?: readonly string[]): Promise<CertsFolder | undefined> {
   const names = listed ?? listFolder(path) ?? [];
   const ca: string[] = [];
-  for (const name of names.filter((each) => each.endsWith('.crt'))) ca.push(await readAuthority(join(path, name)));
+  for (const name of names.filter((each) => each.endsWith('.crt'))) {
+    // A link to an authority that this machine does not have: distributions put such links there for their registries.
+    if (existsSync(join(path, name))) ca.push(await readAuthority(join(path, name)));
+  }
   // Where there are several pairs, the first by name is shown; the protocol has room for one.
   const certName = names.find((each) => each.endsWith('.cert'));
   for (const name of names.filter((each) => each.endsWith('.key'))) {

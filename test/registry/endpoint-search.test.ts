@@ -1,6 +1,6 @@
 /** Where a repository is asked for: defaults, options, hosts.toml, registries.conf, folders of certificates. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
@@ -139,6 +139,10 @@ test('certs.d: the first folder that is there, authorities and a pair', async (t
   assert.deepEqual(await urls(machine(dir), 'localhost:5000'), ['https://localhost:5000/ns/app']);
   mkdirSync(join(dir, 'system-certs/localhost:5001'));
   assert.deepEqual(await urls(machine(dir), 'localhost:5001'), ['http://localhost:5001/ns/app']);
+  // As Fedora's packages have it for Red Hat's registry, on machines without a subscription.
+  mkdirSync(join(dir, 'system-certs/link.example'));
+  symlinkSync(join(dir, 'gone.pem'), join(dir, 'system-certs/link.example/redhat-ca.crt'));
+  assert.deepEqual(await urls(machine(dir), 'link.example'), ['https://link.example/ns/app']);
   put(join(dir, 'docker/bare.example/ca.crt'), CA);
   assert.deepEqual((await ask(machine(dir), 'bare.example'))[0]?.tls, { ca: [CA] });
 
