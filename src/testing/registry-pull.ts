@@ -1,5 +1,5 @@
 /** The reading half of the protocol: manifests, blobs, tags, catalog, referrers. @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pull */
-import type { Digest } from '../spec/digest.js';
+import { type Digest, isDigest } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
 import { type Answer, answer, failure, json } from './registry-answer.js';
 import type { RegistryContent } from './registry-content.js';
@@ -99,6 +99,7 @@ export function listReferrers(
   url: URL,
   pageSize = Number.POSITIVE_INFINITY,
 ): Answer {
+  if (!isDigest(digest)) return failure(400, 'DIGEST_INVALID', 'invalid digest', { digest });
   const type = url.searchParams.get('artifactType');
   const from = Number(url.searchParams.get('from') ?? 0);
   const all = content.referrers(repository, digest).filter((entry) => type === null || entry['artifactType'] === type);

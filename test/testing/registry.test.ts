@@ -126,6 +126,7 @@ test('referrers are found by subject and type', async () => {
   const none = await fetch(`${url}?artifactType=x/y`);
   assert.equal(none.headers.get('oci-filters-applied'), 'artifactType');
   assert.deepEqual(((await none.json()) as { manifests: unknown[] }).manifests, []);
+  assert.equal((await fetch(`${registry.url}/v2/app/referrers/latest`)).status, 400);
 });
 
 test('what real registries do not all have can be switched off', async () => {
