@@ -57,11 +57,10 @@ export function requestHeaders(
   to: { readonly atHome: boolean; readonly authorization?: string | undefined; readonly hasBody?: boolean | undefined },
 ): Record<string, string> {
   const { atHome, authorization, hasBody = false } = to;
-  const own = endpoint.mirrorOf === undefined ? settings.headers : {};
   const { 'content-length': length, 'content-type': type, ...rest } = headers ?? {};
   return {
-    ...(atHome ? { ...own, ...lowerCase(endpoint.headers) } : {}),
     'user-agent': settings.userAgent,
+    ...(atHome ? ownHeaders(settings, endpoint) : {}),
     'accept-encoding': 'identity',
     ...rest,
     ...(hasBody && length !== undefined ? { 'content-length': length } : {}),
@@ -70,6 +69,8 @@ export function requestHeaders(
   };
 }
 
-function lowerCase(headers: Readonly<Record<string, string>> | undefined): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]));
+/** What is for an endpoint's own origin alone: what was said here, and what files say of it. A file may rename us. */
+export function ownHeaders(settings: RegistrySettings, endpoint: Endpoint): Record<string, string> {
+  const named = Object.entries(endpoint.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const);
+  return { ...(endpoint.mirrorOf === undefined ? settings.headers : {}), ...Object.fromEntries(named) };
 }

@@ -7,6 +7,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { report } from '../progress.js';
 import type { Subject } from './answer-error.js';
+import { ownHeaders } from './api-request.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { Connections } from './connections.js';
 import type { Credential, FoundCredential } from './credentials.js';
@@ -208,7 +209,7 @@ export class Authorizer {
     const login = found?.credential;
     if (login !== undefined && found !== undefined) this.#warnOfUnrelatedRealm(bearer.realm, target, found, call);
     const tls = target.endpoint?.tls;
-    const own = bearer.realm.origin === target.origin;
+    const home = bearer.realm.origin === target.origin ? target.endpoint : undefined;
     const { refreshToken, ...token } = await requestToken(
       { ...bearer, scopes, credential: login, subject: { ...target.subject, shownCredential: found?.source } },
       (request) =>
@@ -223,10 +224,7 @@ export class Authorizer {
           this.#connections,
           this.#settings.timeoutMs,
         ),
-      {
-        ...(own && target.endpoint?.mirrorOf === undefined ? this.#settings.headers : {}),
-        'user-agent': this.#settings.userAgent,
-      },
+      { 'user-agent': this.#settings.userAgent, ...(home === undefined ? {} : ownHeaders(this.#settings, home)) },
     );
     place.tokens.set(key, token);
     const { credentials } = this.#settings;

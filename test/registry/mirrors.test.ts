@@ -14,6 +14,7 @@ import {
   type TestRegistry,
 } from '../../src/testing/testing.js';
 import { big, blobFault, built } from '../support/fault-case.js';
+import { type ScriptedRegistry, scriptedRegistry } from '../support/scripted-registry.js';
 
 interface Pair {
   readonly mirror: TestRegistry;
@@ -192,6 +193,51 @@ test('each endpoint gets its own credentials and headers, never another one', as
   const own = registry.log.requests.filter(({ origin }) => origin === 'registry');
   assert.ok(own.every(({ headers }) => headers['x-key'] === 'of the registry'));
   assert.ok(registry.log.requests.every(({ origin, headers }) => origin === 'registry' || !('x-key' in headers)));
+});
+
+test('what a file says of an endpoint goes to its origin, tokens too, and to no other one', async (t) => {
+  const elsewhere = await scriptedRegistry(t, ({ url, headers }, origin) => {
+    if (url.pathname === '/token') return { status: 200, body: { token: 'there' } };
+    if (headers.authorization === 'Bearer there') return { status: 200, body: 'blob' };
+    return { status: 401, headers: { 'www-authenticate': `Bearer realm="${origin}/token"` } };
+  });
+  const registry = await scriptedRegistry(t, ({ url, headers }, origin) => {
+    if (url.pathname === '/token') return { status: 200, body: { token: 'here' } };
+    if (headers.authorization === 'Bearer here')
+      return { status: 307, headers: { location: `${elsewhere.origin}/blob` } };
+    return { status: 401, headers: { 'www-authenticate': `Bearer realm="${origin}/token"` } };
+  });
+  for (const mirrorOf of [undefined, 'registry.example']) {
+    const named = {
+      ...endpointOf(registry.origin, 'app', mirrorOf),
+      headers: { 'User-Agent': 'a-file', 'X-File': 'f' },
+    };
+    const repository = createRepository('registry.example/app', {
+      endpoints: { endpoints: async () => [named] },
+      headers: { 'x-key': 'mine' },
+      retry: 0,
+    });
+    const blob = { mediaType: 'x', digest: `sha256:${'0'.repeat(64)}`, size: 4 } as const;
+    assert.equal(String(Buffer.concat(await (await repository.fetch(blob)).toArray())), 'blob');
+    const seen = ({ requests }: ScriptedRegistry): unknown[] =>
+      requests
+        .slice(-3)
+        .map(({ url, headers }) => [
+          url.pathname === '/token',
+          headers['user-agent'] === 'a-file',
+          headers['x-file'],
+          headers['x-key'],
+        ]);
+    const mine = mirrorOf === undefined ? 'mine' : undefined;
+    assert.deepEqual(
+      seen(registry),
+      [false, true, false].map((token) => [token, true, 'f', mine]),
+    );
+    assert.deepEqual(
+      seen(elsewhere),
+      [false, true, false].map((token) => [token, false, undefined, undefined]),
+    );
+  }
 });
 
 test('nothing is pushed to a mirror, and lists are asked of the registry itself', async (t) => {
