@@ -12,7 +12,7 @@ import { type Challenge, parseChallenges } from './challenge.js';
 import type { Connections } from './connections.js';
 import type { Credential, FoundCredential } from './credentials.js';
 import type { Endpoint } from './endpoint.js';
-import { current, replace } from './identity-token.js';
+import { current, refused, replace } from './identity-token.js';
 import type { RegistrySettings } from './registry-options.js';
 import { mergeScopes, scopeKey } from './scopes.js';
 import { checkedRealm, isRelatedHost } from './token-realm.js';
@@ -119,7 +119,7 @@ export class Authorizer {
     const key = lookupKey(target);
     if (this.#found.has(key)) return this.#found.get(key);
     const found = await this.#lookups.join(key, call, (shared) => provider.credential(scope, shared));
-    this.#found.set(key, current(provider, found));
+    this.#found.set(key, current(endpoint.credentialHost, found));
     return this.#found.get(key);
   }
 
@@ -190,6 +190,7 @@ export class Authorizer {
         return await this.#requestToken(place, bearer, target, { key, scopes, found }, shared);
       } catch (error) {
         if (found === undefined || !(error instanceof RegistryError) || error.status !== 401) throw error;
+        if (target.endpoint !== undefined) refused(target.endpoint.credentialHost, found);
         const fresh = await this.#renewed(target, found, shared);
         if (fresh === undefined || isDeepStrictEqual(fresh.credential, found.credential)) throw error;
         return this.#requestToken(place, bearer, target, { key, scopes, found: fresh }, shared);
@@ -227,9 +228,9 @@ export class Authorizer {
       { 'user-agent': this.#settings.userAgent, ...(home === undefined ? {} : ownHeaders(this.#settings, home)) },
     );
     place.tokens.set(key, token);
-    const { credentials } = this.#settings;
-    if (credentials !== undefined && found?.credential.identityToken !== undefined && refreshToken !== undefined)
-      this.#found.set(lookupKey(target), replace(credentials, found, refreshToken));
+    const { endpoint } = target;
+    if (endpoint !== undefined && found?.credential.identityToken !== undefined && refreshToken !== undefined)
+      this.#found.set(lookupKey(target), replace(endpoint.credentialHost, found, refreshToken));
     return token;
   }
 

@@ -50,7 +50,11 @@ test('an identity token that the realm replaces is not shown again, in no reposi
   assert.deepEqual(shown(registry), ['id-0', 'id-1', 'id-2']);
 
   const other = createRepository(`${registry.host}/one`, { ...options, credentials: given('id-0') });
-  await assert.rejects(other.fetchReference('v1'), { code: 'ERR_UNAUTHORIZED' });
+  await other.fetchReference('v1');
+  assert.deepEqual(shown(registry), ['id-0', 'id-1', 'id-2', 'id-3']);
+  const foreign = await rotating(t);
+  await createRepository(`${foreign.host}/one`, options).fetchReference('v1');
+  assert.deepEqual(shown(foreign), ['id-0'], 'another registry is not told');
 });
 
 test('two tokens asked for at once: whose identity token came second goes on with the new one', async (t) => {
@@ -72,4 +76,20 @@ test('an identity token that is given back, or comes round again, is shown', asy
   await repository.fetchReference('v1');
   await repository.push(descriptor, Readable.from([manifestBytes]));
   assert.deepEqual(shown(same), ['id-0', 'id-0']);
+});
+
+test('where what a realm gave is not taken, the first token is shown again', async (t) => {
+  const registry = await scriptedRegistry(t, ({ url, headers, body }, origin) => {
+    if (url.pathname === '/token') {
+      if (new URLSearchParams(body.toString()).get('refresh_token') !== 'id-0') return { status: 401 };
+      return { status: 200, body: { access_token: url.search, refresh_token: 'useless' } };
+    }
+    const realm = `${origin}/token?${url.pathname.split('/')[2]}`;
+    if (headers.authorization !== `Bearer ${new URL(realm).search}`)
+      return { status: 401, headers: { 'www-authenticate': `Bearer realm="${realm}"` } };
+    return { status: 200, headers: { 'content-type': descriptor.mediaType }, body: manifestBytes };
+  });
+  const options = { retry: 0, timeoutMs: 500, credentials: given('id-0') };
+  for (const name of ['one', 'two']) await createRepository(`${registry.host}/${name}`, options).fetchReference('v1');
+  assert.deepEqual(shown(registry), ['id-0', 'useless', 'id-0']);
 });
