@@ -33,6 +33,9 @@ const MAX_RESTARTS = 1;
 /** Statuses of a refused end after which the blob may be there all the same: somebody else's upload came first. */
 const MAY_BE_THERE = new Set([400, 404, 409, 410]);
 
+/** With what registries say that a session is gone, or that they lost count of it. */
+const LOST_SESSION = new Set(['BLOB_UPLOAD_UNKNOWN', 'BLOB_UPLOAD_INVALID']);
+
 /** What went wrong last, where that may be mended. */
 interface Failure {
   readonly error: unknown;
@@ -116,7 +119,7 @@ export class Upload {
           if (!isRateLimited(error)) failure = { error };
           continue;
         }
-        const isLost = error instanceof RegistryError && error.status === 404;
+        const isLost = isLostSession(error, this.#held);
         const isElsewhere = error instanceof RegistryError && error.code === 'ERR_DIGEST_MISMATCH' && this.#resumed;
         if (!(isLost || isElsewhere) || ++restarts > MAX_RESTARTS || !this.#content.canReadFrom(0)) throw error;
         await budget.next(retryable(error));
@@ -140,7 +143,7 @@ export class Upload {
       } catch (error) {
         this.#content.throwIfFailed();
         if (!isRateLimited(error) || !this.#content.canReadFrom(this.#offset)) failure = { error };
-        const lost = error instanceof RegistryError && (error.status === 404 || error.status === 416);
+        const lost = isLostSession(error, this.#held) || (error instanceof RegistryError && error.status === 416);
         const again = lost && this.#content.canReadFrom(0) ? retryable(error) : error;
         await budget.next(again).catch((spent: unknown) => {
           // One that never took a piece may take everything at once: its own answer tells.
@@ -281,6 +284,12 @@ export class Upload {
  */
 function isRateLimited(error: unknown): boolean {
   return error instanceof RegistryError && error.status === 429;
+}
+
+/** The session is gone: by 404, or by a code, from a registry that took bytes: one that never did knows no such way. */
+function isLostSession(error: unknown, held: number): error is RegistryError {
+  if (!(error instanceof RegistryError)) return false;
+  return error.status === 404 || (held > 0 && error.errors.some(({ code }) => LOST_SESSION.has(code)));
 }
 
 /** What the answer to a PATCH said that is held of it, for a registry that cannot be asked. */

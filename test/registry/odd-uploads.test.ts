@@ -173,6 +173,39 @@ for (const status of [400, 404, 409, 500]) {
   }
 }
 
+for (const [method, nth] of [
+  ['PATCH', 3],
+  ['PUT', 1],
+] as const) {
+  for (const code of ['BLOB_UPLOAD_INVALID', 'BLOB_UPLOAD_UNKNOWN']) {
+    test(`an upload that the registry lost (400 ${code} to ${method}) starts again, once`, async (t) => {
+      for (const times of [1, 2]) {
+        let left = times;
+        const registry = await odd(t, {
+          instead: (request, at) => {
+            if (request.method !== method || at < nth || left === 0) return 'right';
+            left--;
+            return { status: 400, body: { errors: [{ code }] } };
+          },
+        });
+        if (times === 1 || method === 'PATCH') await push(registry);
+        else await assert.rejects(push(registry), { code: 'ERR_REGISTRY' });
+        assert.equal(registry.held.blobs.has(digest), times === 1 || method === 'PATCH');
+        assert.ok(count(registry, 'POST') <= 3);
+      }
+    });
+  }
+}
+
+test('a registry that knows no PATCH and calls that an invalid upload is given everything at once', async (t) => {
+  const registry = await odd(t, {
+    instead: ({ method }) =>
+      method === 'PATCH' ? { status: 400, body: { errors: [{ code: 'BLOB_UPLOAD_INVALID' }] } } : 'right',
+  });
+  await push(registry);
+  assert.equal(count(registry, 'PATCH'), 1);
+});
+
 test('a registry that finds no upload to add to is given everything at once', async (t) => {
   const registry = await odd(t, {
     instead: ({ method }) => (method === 'PATCH' ? { status: 404, body: { errors: [{ code: 'UNKNOWN' }] } } : 'right'),
