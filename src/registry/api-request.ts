@@ -40,12 +40,13 @@ export interface EndpointChoice {
   readonly only?: string | undefined;
 }
 
-/** The URL of an API path at an endpoint, with `?ns=` for a mirror; an absolute URL stays as it is. */
+/** The URL of an API path at an endpoint, with `?ns=` for a mirror of containerd's kind; an absolute URL stays as it is. */
 export function apiUrl(endpoint: Endpoint, path: string | URL): URL {
   if (path instanceof URL) return path;
   const prefix = endpoint.overridePath === true ? '' : '/v2';
   const url = new URL(`${endpoint.baseUrl}${prefix}/${path}`);
-  if (endpoint.mirrorOf !== undefined) url.searchParams.set('ns', endpoint.mirrorOf);
+  const { mirrorOf, sendsNamespace = true } = endpoint;
+  if (mirrorOf !== undefined && sendsNamespace) url.searchParams.set('ns', mirrorOf);
   return url;
 }
 

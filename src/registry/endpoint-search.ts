@@ -152,7 +152,7 @@ class EndpointSearch {
     const capabilities = mirror.pullFrom === 'digest-only' ? (['pull'] as const) : PULL;
     const certs = await this.#certs(place.host);
     const spoken = speak(place.host, mirror.insecure, certs, undefined, {});
-    return spoken.map((how) => this.#endpoint(how, place, { capabilities }, host));
+    return spoken.map((how) => ({ ...this.#endpoint(how, place, { capabilities }, host), sendsNamespace: false }));
   }
 
   /** The registry itself, wherever files have moved it, with what the options say about it. */

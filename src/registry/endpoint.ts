@@ -22,8 +22,10 @@ export interface Endpoint {
   readonly overridePath?: boolean | undefined;
   /** The repository's name at this endpoint (a mirror may prefix it). */
   readonly repository: string;
-  /** The registry this endpoint stands in for, sent as `?ns=`; absent for the registry itself. */
+  /** The registry this endpoint stands in for; absent for the registry itself. */
   readonly mirrorOf?: string | undefined;
+  /** Whether `mirrorOf` is sent as `?ns=`, as containerd does; default true. The containers tools rename, and do not. */
+  readonly sendsNamespace?: boolean | undefined;
   /** The host credentials are looked up under: never another endpoint's. */
   readonly credentialHost: string;
   readonly capabilities: readonly EndpointCapability[];

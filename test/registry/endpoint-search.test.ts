@@ -422,6 +422,7 @@ insecure = false
     credentialHost: 'm1.example',
     capabilities: ['pull', 'resolve'],
     source: path,
+    sendsNamespace: false,
   });
   assert.equal(itself?.mirrorOf, undefined);
   assert.equal(itself?.credentialHost, 'moved.example:5000');

@@ -70,6 +70,13 @@ test('the mirror is asked first, by its own name and with ?ns=', async (t) => {
   }
 });
 
+test('a mirror of the containers tools, which rename the repository, is not told the registry', async (t) => {
+  const { mirror } = await pair(t);
+  const named = { ...endpointOf(mirror.url, 'cache/app', 'registry.example'), sendsNamespace: false };
+  await pullAll(createRepository('registry.example/app', { endpoints: { endpoints: async () => [named] } }));
+  assert.ok(mirror.log.requests.every(({ url }) => /^\/v2\/cache\/app\/[^?]*$/.test(url)));
+});
+
 for (const [title, options, asked] of [
   ['has nothing', { faults: [{ on: 'any', do: 'answer', status: 404 }] }, 3],
   // Its root is asked too, once: it may let in who shows a token.
