@@ -11,7 +11,8 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/cert.pem',
 ];
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+// OpenSSL writes what its own trust settings stand beside as TRUSTED; Node reads both.
+const CERTIFICATE = /-----BEGIN (TRUSTED )?CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END \1CERTIFICATE-----/g;
 
 let system: Promise<readonly string[]> | undefined;
 

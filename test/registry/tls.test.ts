@@ -47,6 +47,8 @@ test('a certificate is trusted by its authority, which a file names', async (t) 
   const registry = await serve(t, { tls: createCertificate({ issuer: authority }) });
   const caFile = file(t, 'ca.pem', `a comment\n${authority.cert}`);
   assert.deepEqual(await resolve(registry, { caFile }), built.descriptor);
+  const trusted = authority.cert.replaceAll('CERTIFICATE', 'TRUSTED CERTIFICATE');
+  assert.deepEqual(await resolve(registry, { caFile: file(t, 'ca.pem', trusted) }), built.descriptor);
 });
 
 test('any certificate will do where that is said', async (t) => {
