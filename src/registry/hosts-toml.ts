@@ -80,6 +80,7 @@ function notDone(table: TomlTable): string[] {
   const client = table.value('client');
   return [
     ...(table.value('proxy') === undefined ? [] : ['proxy is not read from here; set HTTPS_PROXY or HTTP_PROXY']),
+    ...(table.value('dial_timeout') === undefined ? [] : ['dial_timeout is not read from here; give --timeout']),
     ...(Array.isArray(client) && client.length > 1 ? ['only the first client certificate is used'] : []),
   ];
 }

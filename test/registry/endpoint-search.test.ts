@@ -331,6 +331,9 @@ test('hosts.toml: what is not done is said', async (t) => {
   put(join(dir, 'containerd/two.example/hosts.toml'), `[host."https://m.example"]\nclient = ["${pem}", "${pem}"]`);
   await ask({ ...machine(dir), onProgress }, 'two.example');
   assert.match(warnings.pop() ?? '', /two\.example\/hosts\.toml: only the first client certificate/);
+  put(join(dir, 'containerd/three.example/hosts.toml'), '[host."https://m.example"]\ndial_timeout = "3s"');
+  await ask({ ...machine(dir), onProgress }, 'three.example');
+  assert.match(warnings.pop() ?? '', /three\.example\/hosts\.toml: dial_timeout .* --timeout/);
 });
 
 test('registries.conf: a mirror on the registry’s own host is still a mirror', async (t) => {
