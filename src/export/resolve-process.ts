@@ -72,7 +72,9 @@ export function resolveProcess(
   const spec = options.user ?? config.User ?? '';
   const { uid, gid, additionalGids, home } = resolveUser(spec, accounts('passwd'), accounts('group'));
   const env = mergeEnv([`PATH=${DEFAULT_PATH}`, `HOME=${home}`], config.Env ?? [], options.env ?? []);
-  const cwd = posix.resolve('/', options.cwd ?? config.WorkingDir ?? '');
+  // The specification wants the image's own word for word; only what is no absolute path has to become one.
+  const given = options.cwd ?? config.WorkingDir ?? '';
+  const cwd = options.cwd === undefined && given.startsWith('/') ? given : posix.resolve('/', given);
   refuseNul({ 'Entrypoint and Cmd': argv, Env: env, WorkingDir: [cwd] });
   return { argv, env, cwd, uid, gid, additionalGids };
 }

@@ -45,7 +45,7 @@ export function resolveUser(spec: string, passwd: string | undefined, group: str
   const uid = entry?.uid ?? (userText === '' ? 0 : numericId('user', 'passwd', userText, spec));
   const groups = groupEntries(group ?? '');
   if (groupText !== '') {
-    const wanted = decimal(groupText);
+    const wanted = wholeNumber(groupText);
     const found = groups.find(({ name, gid }) => (wanted === undefined ? name === groupText : gid === wanted));
     const gid = found?.gid ?? numericId('group', 'group', groupText, spec);
     return { uid, gid, additionalGids: [gid], home: entry?.home ?? '/' };
@@ -64,15 +64,15 @@ export function resolveUser(spec: string, passwd: string | undefined, group: str
 }
 
 function findUser(text: string, passwd: string): PasswdEntry | undefined {
-  const wanted = text === '' ? 0 : decimal(text);
+  const wanted = text === '' ? 0 : wholeNumber(text);
   return passwdEntries(passwd).find(({ name, uid }) => (wanted === undefined ? name === text : uid === wanted));
 }
 
 function numericId(kind: 'user' | 'group', file: string, text: string, spec: string): number {
-  const id = decimal(text);
-  if (id !== undefined && id <= MAX_ID) return id;
+  const id = wholeNumber(text);
+  if (isId(id)) return id;
   const user = JSON.stringify(spec);
-  if (id === undefined && !/^[+-]?[0-9]+$/.test(text)) {
+  if (id === undefined) {
     throw new RootfsError(
       'ERR_NOT_FOUND',
       `${user}: unable to find ${kind} ${text}: no matching entries in ${file} file; give a name of the image or a number`,
@@ -84,8 +84,13 @@ function numericId(kind: 'user' | 'group', file: string, text: string, spec: str
   });
 }
 
-function decimal(text: string): number | undefined {
-  return /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
+/** A number however long or negative: one that is out of range must not be looked up as a name, which may be root's. */
+function wholeNumber(text: string): number | undefined {
+  return /^[+-]?[0-9]+$/.test(text) ? Number(text) : undefined;
+}
+
+function isId(id: number | undefined): id is number {
+  return id !== undefined && id >= 0 && id <= MAX_ID;
 }
 
 /** Lines whose ids are no numbers are not read: other readers take them for root. */
@@ -93,9 +98,9 @@ function passwdEntries(text: string): PasswdEntry[] {
   const entries: PasswdEntry[] = [];
   for (const line of text.split('\n')) {
     const [name = '', , uidText = '', gidText = '', , home = ''] = line.trim().split(':');
-    const uid = decimal(uidText);
-    const gid = decimal(gidText);
-    if (uid !== undefined && gid !== undefined && uid <= MAX_ID && gid <= MAX_ID) {
+    const uid = wholeNumber(uidText);
+    const gid = wholeNumber(gidText);
+    if (isId(uid) && isId(gid)) {
       // No environment can hold a NUL.
       entries.push({ name, uid, gid, home: home === '' || home.includes('\0') ? '/' : home });
     }
@@ -103,12 +108,13 @@ function passwdEntries(text: string): PasswdEntry[] {
   return entries;
 }
 
+/** A group that is commented out has no members. */
 function groupEntries(text: string): GroupEntry[] {
   const entries: GroupEntry[] = [];
   for (const line of text.split('\n')) {
     const [name = '', , gidText = '', members = ''] = line.trim().split(':');
-    const gid = decimal(gidText);
-    if (gid !== undefined && gid <= MAX_ID) entries.push({ name, gid, members: members.split(',') });
+    const gid = wholeNumber(gidText);
+    if (isId(gid) && !name.startsWith('#')) entries.push({ name, gid, members: members.split(',') });
   }
   return entries;
 }

@@ -16,7 +16,15 @@ const passwd = [
   'big:x:2147483648:1::/:/bin/sh',
   'nohome:x:77:78:::',
 ].join('\n');
-const group = ['root:x:0:', 'app:x:1001:', 'video:x:44:other,app', 'audio:x:45:app', 'oops:x:none:app'].join('\n');
+const group = [
+  'root:x:0:',
+  'app:x:1001:',
+  'video:x:44:other,app',
+  'audio:x:45:app',
+  'oops:x:none:app',
+  '#wheel:x:10:app',
+  ' # docker:x:11:app',
+].join('\n');
 
 async function resolve(
   t: { after(fn: () => void): void },
@@ -68,6 +76,7 @@ test('the layers need not be given again for a tree that mergeLayers made', asyn
 for (const [spec, code, message] of [
   ['nobody', 'ERR_NOT_FOUND', /unable to find user nobody: no matching entries in passwd file/],
   ['broken', 'ERR_NOT_FOUND', /unable to find user broken/],
+  ['5000:#wheel', 'ERR_NOT_FOUND', /unable to find group #wheel/],
   ['app:none', 'ERR_NOT_FOUND', /unable to find group none: no matching entries in group file/],
   ['2147483648', 'ERR_CONFIG_INVALID', /uids and gids must be in range 0-2147483647/],
   ['-1', 'ERR_CONFIG_INVALID', /range/],
@@ -118,6 +127,7 @@ test('arguments, environment and directory: image first, options over it', async
   assert.deepEqual((await resolve(t, config, { entrypoint: ['/sh'] })).argv, ['/sh']);
   assert.deepEqual((await resolve(t, config, { entrypoint: [], args: ['ls'] })).argv, ['ls']);
   assert.equal((await resolve(t, {})).cwd, '/');
+  assert.equal((await resolve(t, { WorkingDir: '/var/run/../app//' })).cwd, '/var/run/../app//', 'word for word');
   assert.deepEqual((await resolve(t, {}, { env: ['PATH', 'HOME'] })).env, []);
 });
 
@@ -137,6 +147,16 @@ test('CVE-2016-3697: a user whose name is a number is not found by that number',
 test('CVE-2024-40635: ids that overflow do not become root', async (t) => {
   for (const User of ['4294967296', '2147483648:0', '18446744073709551616', '0:4294967296', '99999999999999999999']) {
     await assert.rejects(resolve(t, { User }), { code: 'ERR_CONFIG_INVALID' });
+  }
+});
+
+test('a number out of range is no name either, though an account be called so', async (t) => {
+  const odd = ['-42', '9223372036854775807', '9223372036854775808'];
+  const base = new LayerBuilder()
+    .file('etc/passwd', odd.map((name) => `${name}:x:0:0::/root:/bin/sh`).join('\n'))
+    .file('etc/group', odd.map((name) => `${name}:x:0:`).join('\n'));
+  for (const User of odd.flatMap((name) => [name, `5:${name}`])) {
+    await assert.rejects(resolve(t, { User }, {}, base), { code: 'ERR_CONFIG_INVALID', message: /in range/ });
   }
 });
 
