@@ -198,7 +198,7 @@ const schema = v.pipe(
 /**
  * Reads an image config. What a container starts with is checked for its types only: `Env` entries without `=` and
  * dates that are none are passed on as they came, since no root file system depends on them. An architecture or a
- * system that is left out is empty: not said; a `rootfs` without a type is one of layers.
+ * system that is left out is empty: not said; a `rootfs` without a type is one of layers, without diffIDs one of none.
  *
  * @throws RootfsError `ERR_CONFIG_INVALID`, `ERR_LIMIT_EXCEEDED` (bytes, depth, `MAX_DIFF_IDS`, `MAX_HISTORY_ENTRIES`)
  */
@@ -229,8 +229,11 @@ function refuseTwins(document: JsonObject, subject: string): void {
 /** The specification asks for these, but builders have left them out, and every engine runs their images. */
 function settleOmissions(document: JsonObject): void {
   for (const name of ['architecture', 'os']) document[name] ??= '';
-  const { rootfs } = document as { rootfs?: { type?: unknown } };
-  if (typeof rootfs === 'object' && (rootfs.type === undefined || rootfs.type === '')) rootfs.type = 'layers';
+  const { rootfs } = document as { rootfs?: { type?: unknown; diff_ids?: unknown } };
+  if (typeof rootfs !== 'object') return;
+  if (rootfs.type === undefined || rootfs.type === '') rootfs.type = 'layers';
+  // So Docker and buildah write an image without layers; one that has some is refused, for the two lists differ.
+  rootfs.diff_ids ??= [];
 }
 
 function listWords(part: object | undefined): void {

@@ -224,7 +224,7 @@ const config = (change: (config: ImageConfig) => object): Buffer => {
 };
 const COUNTS: readonly (readonly [what: string, bytes: Buffer, says: RegExp])[] = [
   ['no rootfs', config(({ rootfs: _rootfs, ...rest }) => rest), /rootfs of the image config is missing/],
-  ['no diffIDs', config((value) => ({ ...value, rootfs: { type: 'layers' } })), /rootfs.diff_ids of the image config/],
+  ['no diffIDs', config((value) => ({ ...value, rootfs: { type: 'layers' } })), /2 layers, .* 0 diffIDs/],
   [
     'diffIDs that are null',
     config((value) => ({ ...value, rootfs: { type: 'layers', diff_ids: null } })),

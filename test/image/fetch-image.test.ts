@@ -361,6 +361,11 @@ test('the same layer may stand twice, and an image may have none', async () => {
   assert.deepEqual(layers[0], layers[1]);
   assert.equal(layers.length, 2);
   assert.deepEqual((await fetchImage(source, 'never', { platform: AMD64 })).layers, []);
+  const silent = source.add(MediaType.ociConfig, { ...AMD64, rootfs: { type: 'layers' } });
+  source.name('silent', source.add(MediaType.ociManifest, { schemaVersion: 2, config: silent, layers: [] }));
+  assert.deepEqual((await fetchImage(source, 'silent', { platform: AMD64 })).layers, []);
+  source.name('hidden', source.add(MediaType.ociManifest, { schemaVersion: 2, config: silent, layers: [layer(1)] }));
+  await fails(fetchImage(source, 'hidden', { platform: AMD64 }), 'ERR_CONFIG_INVALID', /1 layers/);
 });
 
 test('content inside a descriptor is used after it was checked, and refused when it lies', async () => {
