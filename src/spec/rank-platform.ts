@@ -14,6 +14,8 @@ const WINDOWS_LONG_TERM = [20348, 26100] as const;
 const POSITION = 1e9;
 const BUILD = 1e4;
 const REVISION = 2e3;
+/** Behind every build that an offered platform can name. */
+const NO_VERSION = 65_536 * BUILD;
 const MOST_FEATURES = 1000;
 
 /**
@@ -23,7 +25,8 @@ const MOST_FEATURES = 1000;
  * - The same system and architecture; `arm` falls from its variant down to v5, `amd64` down to v1 and then to `386`,
  *   `arm64` to lower ARMv8 and ARMv9 versions and then to 32-bit `arm`.
  * - windows: the first three numbers of `os.version` must agree where both name one (from build 20348 on, older
- *   builds since the long-term release before also serve); the nearest build first. Other systems' versions do not count.
+ *   builds since the long-term release before also serve); the nearest build first, what names no version last. Other
+ *   systems' versions do not count.
  * - Every `os.features` entry of `offered` must be in `wanted` (`win32k` on windows goes without); more of them first.
  */
 export function rankPlatform(wanted: Platform, offered: Platform): number | undefined {
@@ -81,7 +84,8 @@ function below(variant: string, lowest: number): string[] {
 }
 
 function windowsDistance(wanted: string | undefined, offered: string | undefined): number | undefined {
-  if (wanted === undefined || offered === undefined) return 0;
+  if (wanted === undefined) return 0;
+  if (offered === undefined) return NO_VERSION;
   const want = wanted.split('.');
   const offer = offered.split('.');
   const revision = wanted === offered ? 0 : REVISION;

@@ -111,7 +111,7 @@ const ORDERS: readonly (readonly [string, string])[] = [
   ['linux(+f1+f2)/amd64', 'linux(+f1+f2)/amd64 linux(+f1)/amd64 linux/amd64 linux(+f1)/386'],
   [
     'windows(10.0.26100.2894)/amd64',
-    'windows(10.0.26100.2894)/amd64 windows(10.0.26100.3000)/amd64 windows(10.0.22621)/amd64 windows(10.0.20348.3091)/amd64',
+    'windows(10.0.26100.2894)/amd64 windows(10.0.26100.3000)/amd64 windows(10.0.22621)/amd64 windows(10.0.20348.3091)/amd64 windows/amd64',
   ],
 ];
 
@@ -131,4 +131,5 @@ test('only the very platform is exact', () => {
   assert.equal(isExactRank(rank('linux/arm', 'linux/arm/v7') as number), true);
   assert.equal(isExactRank(rank('linux/arm64', 'linux/arm/v7') as number), false);
   assert.equal(isExactRank(rank('linux/amd64/v2', 'linux/amd64') as number), false);
+  assert.equal(isExactRank(rank('windows(10.0.17763)/amd64', 'windows/amd64') as number), false);
 });
