@@ -117,15 +117,12 @@ function instanceName(digest: Digest): string {
   return `${requireVerifiable(digest).encoded}.manifest.json`;
 }
 
-/** The folder keeps no media type beside the manifest: the document tells its own. */
+/**
+ * The folder keeps no media type beside the manifest: the document tells its own. One that tells none is OCI's, whatever
+ * its config is: Docker's have to, and registries refuse those that do not.
+ */
 function describe(bytes: Buffer, digest: Digest, place: string): Descriptor {
   const { kind, value } = parseManifestOrIndex(bytes, { subject: place });
-  const own = value.mediaType;
-  const guessed =
-    kind === 'index'
-      ? MediaType.ociIndex
-      : value.config.mediaType === MediaType.dockerConfig
-        ? MediaType.dockerManifest
-        : MediaType.ociManifest;
-  return { mediaType: own ?? guessed, digest, size: bytes.length };
+  const mediaType = value.mediaType || (kind === 'index' ? MediaType.ociIndex : MediaType.ociManifest);
+  return { mediaType, digest, size: bytes.length };
 }

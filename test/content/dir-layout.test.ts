@@ -35,9 +35,13 @@ test('an index and the manifests below it', async (t) => {
 });
 
 test('a manifest that does not say what it is', async (t) => {
-  const built = image().manifestFields({ mediaType: undefined }).build();
-  const folder = await DirLayout.open(writeDir(t, built));
-  assert.equal((await folder.resolve('')).mediaType, 'application/vnd.oci.image.manifest.v1+json');
+  for (const family of ['oci', 'docker'] as const) {
+    for (const mediaType of [undefined, '']) {
+      const built = image().mediaTypes(family).manifestFields({ mediaType }).build();
+      const folder = await DirLayout.open(writeDir(t, built));
+      assert.equal((await folder.resolve('')).mediaType, 'application/vnd.oci.image.manifest.v1+json');
+    }
+  }
 });
 
 test('folders that are none of this form, and links', async (t) => {
