@@ -13,7 +13,7 @@ import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
 import { checkIdMaps, type IdMap } from './id-map.js';
 import { readPowers } from './powers.js';
-import { type ProcessOptions, type ResolvedProcess, resolveProcess } from './resolve-process.js';
+import { type ProcessOptions, type ResolvedProcess, resolveProcess, settleEntrypoint } from './resolve-process.js';
 import { runtimeConfig } from './runtime-config.js';
 import { unpack } from './unpack.js';
 import type { UnpackOptions, UnpackResult } from './unpack-options.js';
@@ -118,9 +118,10 @@ function refuseForeign({ config }: Image): void {
 
 /** The process options, with a shell where neither they nor the image name a command: many images are data only. */
 function withCommand(image: Image, options: BundleOptions): ProcessOptions | undefined {
-  const { Entrypoint = [], Cmd = [] } = image.config.value.config ?? {};
+  const { Entrypoint, Cmd = [] } = image.config.value.config ?? {};
   const { entrypoint, args } = options.process ?? {};
-  if (entrypoint !== undefined || args !== undefined || Entrypoint.length + Cmd.length > 0) return options.process;
+  const isNamed = settleEntrypoint(Entrypoint).length + Cmd.length > 0;
+  if (entrypoint !== undefined || args !== undefined || isNamed) return options.process;
   report(options.onProgress, { type: 'warning:raised', message: 'the image names no command; the bundle runs sh' });
   return { ...options.process, args: ['sh'] };
 }

@@ -13,7 +13,7 @@ import { resolveUser } from './resolve-user.js';
 export interface ProcessOptions {
   /** Instead of the image's `Cmd`; the entry point stays in front of it. */
   readonly args?: readonly string[] | undefined;
-  /** Instead of the image's `Entrypoint`; the image's `Cmd` is dropped with it. Empty: none. */
+  /** Instead of the image's `Entrypoint`; the image's `Cmd` is dropped with it. Empty, or one empty text: none. */
   readonly entrypoint?: readonly string[] | undefined;
   /** `NAME=value`, over the image's; `NAME` alone takes it away. */
   readonly env?: readonly string[] | undefined;
@@ -61,7 +61,7 @@ export function resolveProcess(
   const tars = (layers ?? layersOf(tree)) as readonly LayerTar[];
   requireLayers(tars);
   const config = image.config.value.config ?? {};
-  const entrypoint = options.entrypoint ?? config.Entrypoint ?? [];
+  const entrypoint = settleEntrypoint(options.entrypoint ?? config.Entrypoint);
   const args = options.args ?? (options.entrypoint === undefined ? (config.Cmd ?? []) : []);
   const argv = [...entrypoint, ...args];
   if (argv.length === 0 || argv[0] === '') {
@@ -77,6 +77,11 @@ export function resolveProcess(
   const cwd = options.cwd === undefined && given.startsWith('/') ? given : posix.resolve('/', given);
   refuseNul({ 'Entrypoint and Cmd': argv, Env: env, WorkingDir: [cwd] });
   return { argv, env, cwd, uid, gid, additionalGids };
+}
+
+/** An entry point of one empty text is none: so Dockerfiles take a base image's away, and engines read it. */
+export function settleEntrypoint(entrypoint: readonly string[] = []): readonly string[] {
+  return entrypoint.length === 1 && entrypoint[0] === '' ? [] : entrypoint;
 }
 
 function checkTexts({ args, entrypoint, env, cwd, user }: ProcessOptions): void {

@@ -157,9 +157,11 @@ test('a bundle that fails leaves nothing; one that is there is not touched', asy
 });
 
 test('an image that names no command gets a shell, and that is said', async (t) => {
-  const { config, warnings } = await bundle(t, { Cmd: [] });
-  assert.deepEqual(config.process.args, ['sh']);
-  assert.equal(warnings.filter((text) => text.includes('names no command')).length, 1);
+  for (const none of [{ Cmd: [] }, { Cmd: [], Entrypoint: [''] }]) {
+    const { config, warnings } = await bundle(t, none);
+    assert.deepEqual(config.process.args, ['sh']);
+    assert.equal(warnings.filter((text) => text.includes('names no command')).length, 1);
+  }
 });
 
 test('a terminal has a type, where neither the image nor the options say one', async (t) => {

@@ -131,6 +131,13 @@ test('arguments, environment and directory: image first, options over it', async
   assert.deepEqual((await resolve(t, {}, { env: ['PATH', 'HOME'] })).env, []);
 });
 
+test('an entry point of one empty text is none', async (t) => {
+  assert.deepEqual((await resolve(t, { Entrypoint: [''], Cmd: ['sh', '-c', 'x'] })).argv, ['sh', '-c', 'x']);
+  assert.deepEqual((await resolve(t, { Entrypoint: ['/e'] }, { entrypoint: [''], args: ['ls'] })).argv, ['ls']);
+  assert.deepEqual((await resolve(t, { Entrypoint: ['/e', ''], Cmd: [''] })).argv, ['/e', '', '']);
+  await assert.rejects(resolve(t, { Entrypoint: ['', 'x'] }), { code: 'ERR_CONFIG_INVALID' });
+});
+
 test('no command is an error, and so are options that are none', async (t) => {
   await assert.rejects(resolve(t, { Cmd: [] }), { code: 'ERR_CONFIG_INVALID', message: /no command specified/ });
   await assert.rejects(resolve(t, { Cmd: [''] }), { code: 'ERR_CONFIG_INVALID' });
