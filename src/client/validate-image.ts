@@ -16,7 +16,7 @@ import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { LayerLimits } from '../layer/extract-options.js';
 import { report } from '../progress.js';
-import { describeArtifact } from '../spec/artifact.js';
+import { describeArtifact, isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
@@ -43,8 +43,8 @@ export interface ValidImage {
 /**
  * Reads everything below a name and checks each byte against its digest: all platforms, unless one is named. Of images
  * also that the config is one, that it has a diffID for each layer, and that the layer unpacks to a tar of that
- * diffID. Artifacts have no such thing; a layer that is encrypted or of a type that is not read is checked for its
- * bytes, and a warning says so. Foreign layers are left out unless asked for.
+ * diffID. Artifacts have no such thing, nor has what an index says is an attestation; a layer that is encrypted or of
+ * a type that is not read is checked for its bytes, and a warning says so. Foreign layers are left out unless asked for.
  *
  * @throws RootfsError `ERR_NOT_FOUND` (a blob or manifest is missing), `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`,
  *   `ERR_CONFIG_INVALID`, `ERR_DECOMPRESS`, `ERR_DIFFID_MISMATCH`, `ERR_TAR_INVALID`, `ERR_LIMIT_EXCEEDED`, and as
@@ -68,7 +68,9 @@ export async function validateImage(
     const blobs = graph.blobs.filter((blob) => options.foreignLayers === true || !isForeignLayer(blob));
     const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
     report(onProgress, { type: 'blobs:planned', blobs: blobs.length, bytes });
-    const images = graph.images.filter(({ value }) => describeArtifact(value) === undefined);
+    const images = graph.images.filter(
+      ({ descriptor, value }) => !isAttestation(descriptor) && describeArtifact(value) === undefined,
+    );
     const { read, promised } = await promises(options.digestsOnly === true ? [] : images, reader, jobs);
     const check = async (blob: Descriptor, call: CallOptions): Promise<void> => {
       const { digest, size } = blob;

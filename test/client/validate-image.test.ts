@@ -130,6 +130,15 @@ test('artifacts are not looked into; layers that are not read are checked for th
   assert.match(warnings[0] ?? '', /^only its bytes are checked: sha256:.*: the layer is encrypted/);
 });
 
+test('what an index says is no image is not looked into, whatever types its manifest and config have', async () => {
+  const layer = { blob: text, mediaType: 'application/vnd.example.build-type+json' };
+  const builder = image().layer(text, layer).configFields({ rootfs: undefined }).build();
+  const besides = index().add(sound).add(builder, { platform: 'unknown/unknown' }).build();
+  assert.equal((await validateImage(await memoryWith(besides), 'v1')).manifests, 3);
+  const claimed = index().add(sound).add(builder, { platform: 'linux/arm64' }).build();
+  await assert.rejects(validateImage(await memoryWith(claimed), 'v1'), { code: 'ERR_CONFIG_INVALID' });
+});
+
 test('a wrong byte is told as such, whatever it makes of the tar and of the compression', async (t) => {
   const registry = await startRegistry();
   t.after(() => registry.close());
