@@ -56,13 +56,14 @@ export class BlobPlaces {
     return join(this.ingestFolder, `${algorithm}-${encoded}.${ending}`);
   }
 
+  /** Makes the folder that holds the algorithm folders. @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM` */
+  makeBlobsFolder(): void {
+    make(this.blobsFolder);
+  }
+
   /** A free name in `ingest/` that tells which process took it; the folder is made. See `BlobDir.temporaryPath`. */
   temporary(): string {
-    try {
-      makeFolders(this.ingestFolder);
-    } catch (error) {
-      throw wrapSystemError(error, this.ingestFolder, NOT_WRITABLE);
-    }
+    make(this.ingestFolder);
     return join(this.ingestFolder, `tmp-${processMark()}-${randomBytes(8).toString('hex')}`);
   }
 
@@ -93,5 +94,13 @@ export class BlobPlaces {
   /** An empty `ingest/` of a layout may be removed by another process between making it and using it. */
   #retryOrThrow(error: unknown, attempt: number): void {
     if (systemErrorCode(error) !== 'ENOENT' || attempt >= 10) throw wrapSystemError(error, this.root, NOT_WRITABLE);
+  }
+}
+
+function make(folder: string): void {
+  try {
+    makeFolders(folder);
+  } catch (error) {
+    throw wrapSystemError(error, folder, NOT_WRITABLE);
   }
 }

@@ -259,7 +259,7 @@ test('blobs of any mode and documents of mode 0600 are read', async (t) => {
 test('a written layout holds what the specification names, and nothing else', async (t) => {
   const dir = tempDir(t);
   const layout = await OciLayout.open(dir, { create: true });
-  assert.deepEqual(readdirSync(dir).sort(), ['index.json', 'oci-layout']);
+  assert.deepEqual(readdirSync(dir).sort(), ['blobs', 'index.json', 'oci-layout'], 'an empty one too');
   await pushBuilt(layout, contractImage(), 'v1');
   assert.deepEqual(readdirSync(dir).sort(), ['blobs', 'index.json', 'oci-layout']);
   await assert.rejects(layout.tag(contractImage().descriptor, 'no spaces'), { code: 'ERR_REFERENCE_INVALID' });
