@@ -38,6 +38,9 @@ export interface OpenedDestination {
   /**
    * Copies what all tags of a source stand for; each keeps its tag. Archives take all of them in one file; with the
    * name of a repository behind it, a docker-archive has each as a tag of that.
+   *
+   * @throws RootfsError `ERR_NOT_FOUND` where nothing has a tag, `ERR_OPTION_INVALID` where two would get the same, and
+   *   as `copyFrom`
    */
   copyAllFrom(source: ReadOnlyTarget, options?: CopyImageOptions & WriteArchiveOptions): Promise<readonly CopiedTag[]>;
   /** A folder that was made for a copy that failed before it brought anything is removed. */

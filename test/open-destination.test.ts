@@ -162,3 +162,18 @@ test('a disk that became read-only hides no failure behind that of cleaning up',
   execFileSync('mount', ['-o', 'remount,ro', disk]);
   await place.close();
 });
+
+test('all tags of what has none: an error that says so, wherever they were to go, and nothing is made', async (t) => {
+  const folder = tempDir(t);
+  await writeLayout(join(folder, 'made'), image().build());
+  const { source } = await openSource(`oci:${join(folder, 'made')}`);
+  await using registry = await startRegistry();
+  const files = ['oci', 'oci-archive', 'docker-archive'].map((form) => `${form}:${join(folder, form)}`);
+  for (const place of [`${registry.host}/app`, ...files]) {
+    const destination = await openDestination(place);
+    const refusal = { code: 'ERR_NOT_FOUND', message: /\/made: nothing has a tag here; name one image$/ };
+    await assert.rejects(destination.copyAllFrom(source), refusal, place);
+    await destination.close();
+  }
+  assert.deepEqual(readdirSync(folder), ['made']);
+});

@@ -60,7 +60,7 @@ export async function pull(
  * Writes the images of all tags into one archive, as `pull` does for one. Tags that hold no image, and those that have
  * none for the platform, are passed over with a warning.
  *
- * @throws RootfsError `ERR_UNSUPPORTED` (a source without tags), and as `pull`
+ * @throws RootfsError `ERR_UNSUPPORTED` (a source that knows no tags), `ERR_NOT_FOUND` (nothing has one), and as `pull`
  */
 export async function pullAllTags(
   source: ReadOnlyTarget & Partial<TagLister>,
@@ -78,7 +78,8 @@ export async function pullAllTags(
 /**
  * The tags of a source, as images that are wanted of it.
  *
- * @throws RootfsError `ERR_UNSUPPORTED` for a source that has no tags; what the source throws
+ * @throws RootfsError `ERR_UNSUPPORTED` for a source that knows no tags, `ERR_NOT_FOUND` for one where nothing has one;
+ *   what the source throws
  */
 export async function allTags(
   source: ReadOnlyTarget & Partial<TagLister>,
@@ -92,7 +93,8 @@ export async function allTags(
   for await (const reference of eachUntilAborted(source.tags(options), options.signal)) {
     wanted.push({ reference, listed: true });
   }
-  return wanted;
+  if (wanted.length > 0) return wanted;
+  throw new RootfsError('ERR_NOT_FOUND', `${imageName(source, '')}: nothing has a tag here; name one image`);
 }
 
 async function write(
