@@ -4,9 +4,9 @@ import type { Descriptor } from '../spec/descriptor.js';
 import type { KeptName } from './content.js';
 import { canonicalName } from './image-names.js';
 
-/** What an entry is called: `org.opencontainers.image.ref.name`, else containerd's full name. */
+/** What an entry is called: `org.opencontainers.image.ref.name`, else containerd's full name. Empty text is no name. */
 export function nameOf(entry: Descriptor): string | undefined {
-  return entry.annotations?.[Annotation.refName] ?? fullNameOf(entry);
+  return entry.annotations?.[Annotation.refName] || fullNameOf(entry);
 }
 
 /** Docker and containerd save `a:latest` and `b:latest` as two entries called `latest`: then their full names count. */
@@ -38,7 +38,7 @@ export function choicesOf(entries: readonly Descriptor[]): readonly string[] {
 }
 
 function fullNameOf(entry: Descriptor): string | undefined {
-  return entry.annotations?.[Annotation.containerdImageName];
+  return entry.annotations?.[Annotation.containerdImageName] || undefined;
 }
 
 /** A name in full. A bare tag is none: `v1` must not be found as docker.io/library/v1. */

@@ -49,3 +49,13 @@ test('no name is searched for among all the others, however many there are', () 
     assert.ok(searches(() => choicesOf(entries)) < 10);
   }
 });
+
+test('empty text, as Go writes what is not set, is no name', () => {
+  assert.deepEqual(namesOf([entry(''), entry('', 'a:1'), entry('', ''), entry('2', '')]), [
+    undefined,
+    'a:1',
+    undefined,
+    '2',
+  ]);
+  assert.deepEqual(choicesOf([entry(''), entry('1')]), [`@${A}`, '1']);
+});
