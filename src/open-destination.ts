@@ -204,6 +204,9 @@ async function tagsOf(
     const tag = isTag(from) ? from : (parseReference(from).tag ?? from);
     const other = byTag.get(tag);
     if (other !== undefined) {
+      // One image that is called so at two registries is no conflict.
+      const [first, second] = await Promise.all([other, from].map((name) => source.resolve(name, options)));
+      if (first?.digest === second?.digest) continue;
       throw new RootfsError(
         'ERR_OPTION_INVALID',
         `${other} and ${from} would both get the tag ${tag}; copy them one by one, or all into an archive`,

@@ -528,6 +528,17 @@ test('all names of a layout or an archive are kept in an archive; tags that woul
     message: /^v1 and example\/app:v1 would both get the tag v1; copy them one by one/,
   });
   assert.ok(!existsSync(at('flat')));
+  // One image that is called so at two registries is no conflict.
+  await writeLayout(at('same'), { 'example/app:v1': other, 'registry.example/app:v1': other });
+  const same = await openSource(`oci:${at('same')}`);
+  const flat = await openDestination(`oci:${at('flat')}`);
+  const copied = await flat.copyAllFrom(same.source, AMD64);
+  assert.deepEqual(
+    copied.map(({ tag, descriptor }) => [tag, descriptor.digest]),
+    [['v1', other.descriptor.digest]],
+  );
+  await flat.close();
+  await same.close();
 });
 
 async function dirOf(source: Parameters<typeof writeArchive>[0], folder: string): Promise<string> {
