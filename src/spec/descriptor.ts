@@ -60,20 +60,27 @@ const platformSchema = v.pipe(
   }),
 );
 
+function descriptorOf(mediaTypeSchema: v.GenericSchema<unknown, unknown>): v.GenericSchema<unknown, unknown> {
+  return v.pipe(
+    jsonObject,
+    v.looseObject({
+      mediaType: mediaTypeSchema,
+      digest: digestSchema,
+      size: sizeSchema,
+      urls: v.optional(v.array(v.custom<string>((url) => typeof url === 'string' && URL.canParse(url), 'a URL'))),
+      annotations: v.optional(stringMap),
+      data: v.optional(v.custom<string>(isBase64, 'base64')),
+      artifactType: optionalMediaType,
+      platform: v.optional(platformSchema),
+    }),
+  );
+}
+
 /** What a descriptor must be. */
-export const descriptorSchema: v.GenericSchema<unknown, unknown> = v.pipe(
-  jsonObject,
-  v.looseObject({
-    mediaType,
-    digest: digestSchema,
-    size: sizeSchema,
-    urls: v.optional(v.array(v.custom<string>((url) => typeof url === 'string' && URL.canParse(url), 'a URL'))),
-    annotations: v.optional(stringMap),
-    data: v.optional(v.custom<string>(isBase64, 'base64')),
-    artifactType: optionalMediaType,
-    platform: v.optional(platformSchema),
-  }),
-);
+export const descriptorSchema: v.GenericSchema<unknown, unknown> = descriptorOf(mediaType);
+
+/** What an entry of a layout must be: one whose type is no media type is of an unknown kind, and hides none beside it. */
+export const entrySchema: v.GenericSchema<unknown, unknown> = descriptorOf(v.string());
 
 const KIND: DocumentKind = { name: 'descriptor', code: 'ERR_MANIFEST_INVALID' };
 

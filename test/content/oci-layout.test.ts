@@ -232,6 +232,28 @@ test('an index.json that is none is said to be what it is', async (t) => {
   await assert.rejects((await OciLayout.open(dir)).resolve(''), { code: 'ERR_SCHEMA1_UNSUPPORTED' });
 });
 
+test('an entry whose type is no media type hides none beside it; other faults of an entry are told', async (t) => {
+  const built = contractImage();
+  const odd = { digest: A, size: 1, ...named('odd') };
+  for (const mediaType of ['x-completely-unknown', '']) {
+    const layout = await withEntries(t, [
+      { ...built.descriptor, ...named('v1') },
+      { ...odd, mediaType },
+    ]);
+    assert.equal((await layout.resolve('v1')).digest, built.descriptor.digest);
+    assert.equal((await layout.resolve('')).digest, built.descriptor.digest, 'the only image');
+    assert.equal((await layout.resolve('odd')).mediaType, mediaType);
+    await layout.tag(built.descriptor, 'v2');
+    const tags: string[] = [];
+    for await (const tag of layout.tags()) tags.push(tag);
+    assert.deepEqual(tags, ['v1', 'odd', 'v2']);
+  }
+  for (const wrong of [{ mediaType: 1 }, { mediaType: undefined }, { digest: 'sha256:no' }, { size: -1 }]) {
+    const layout = await withEntries(t, [built.descriptor, { ...odd, ...(wrong as Partial<Descriptor>) }]);
+    await assert.rejects(layout.resolve(''), { code: 'ERR_MANIFEST_INVALID', message: /manifests\.1\./ });
+  }
+});
+
 test('a missing blob is named with its folder', async (t) => {
   const dir = tempDir(t);
   const built = contractImage();
