@@ -7,16 +7,20 @@
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
+import { type ArtifactManifest, parseArtifactManifest } from '../spec/artifact-manifest.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { type ManifestOrIndex, parseManifestOrIndex } from '../spec/image-document.js';
-import { isIndexType, isManifestType } from '../spec/media-types.js';
+import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { CallOptions, Fetcher } from './content.js';
 import { readVerified } from './fetch-verified.js';
 import { type LayoutIndex, MAX_INDEX_DEPTH } from './layout-index.js';
 
 /** How many manifests and indexes of a layout are read for the referrers of one image. */
 export const MAX_READ_DOCUMENTS = 10_000;
+
+/** What may name a subject: a manifest, an index, or a manifest of the form that was given up. */
+type Referring = ManifestOrIndex | { readonly kind: 'artifact'; readonly value: ArtifactManifest };
 
 /** What is no referrer, and hides none: a manifest that was not copied with its index, or something else. */
 const NO_REFERRER: ReadonlySet<string> = new Set(['ERR_NOT_FOUND', 'ERR_NOT_AN_IMAGE', 'ERR_SCHEMA1_UNSUPPORTED']);
@@ -50,7 +54,7 @@ export async function* layoutReferrers(
   // One list of each depth at a time: all of those that indexes may bring together would not fit into memory.
   async function* below(entries: readonly Descriptor[], depth: number): AsyncGenerator<Descriptor, void, undefined> {
     for (const entry of entries) {
-      if (seen.has(entry.digest) || !(isManifestType(entry.mediaType) || isIndexType(entry.mediaType))) continue;
+      if (seen.has(entry.digest) || !isDocument(entry)) continue;
       if (seen.size >= MAX_READ_DOCUMENTS) throw tooMany(target);
       seen.add(entry.digest);
       const document = await readDocument(source, entry, call);
@@ -68,12 +72,16 @@ export async function* layoutReferrers(
   yield* below((await readIndex()).value.manifests, 0);
 }
 
+function isDocument({ mediaType }: Descriptor): boolean {
+  return isManifestType(mediaType) || isIndexType(mediaType) || mediaType === MediaType.ociArtifact;
+}
+
 function warn({ onProgress }: CallOptions, message: string): void {
   report(onProgress, { type: 'warning:raised', message });
 }
 
 /** As the API describes a referrer: the type it says it has, else that of its config, and its own annotations. */
-function described({ mediaType, digest, size }: Descriptor, document: ManifestOrIndex): Descriptor {
+function described({ mediaType, digest, size }: Descriptor, document: Referring): Descriptor {
   const { annotations } = document.value;
   const config = document.kind === 'manifest' ? document.value.config.mediaType : undefined;
   // An empty type says as little as none.
@@ -87,13 +95,12 @@ function described({ mediaType, digest, size }: Descriptor, document: ManifestOr
   };
 }
 
-async function readDocument(
-  source: Fetcher,
-  entry: Descriptor,
-  call: CallOptions,
-): Promise<ManifestOrIndex | undefined> {
+async function readDocument(source: Fetcher, entry: Descriptor, call: CallOptions): Promise<Referring | undefined> {
   try {
     const bytes = await readVerified(source, entry, call);
+    if (entry.mediaType === MediaType.ociArtifact) {
+      return { kind: 'artifact', value: parseArtifactManifest(bytes, { subject: entry.digest }) };
+    }
     return parseManifestOrIndex(bytes, { subject: entry.digest, mediaType: entry.mediaType });
   } catch (error) {
     throwIfAborted(call.signal);

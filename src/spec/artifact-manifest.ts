@@ -11,15 +11,21 @@ import {
   checkLength,
   type DocumentKind,
   jsonObject,
+  optionalMediaType,
   type ParseOptions,
   readJsonObject,
+  stringMap,
 } from './json-document.js';
 import { MediaType } from './media-types.js';
 
-/** What an artifact manifest names. Nothing else of it is read: it is no image, and is copied as it is. */
+/** What an artifact manifest names. It is no image, and is copied as it is: only `blobs` must be right for that. */
 export interface ArtifactManifest {
   readonly mediaType: string;
+  readonly artifactType?: string | undefined;
   readonly blobs?: readonly Descriptor[] | undefined;
+  /** What it refers to; some clients wrote nothing but the digest. */
+  readonly subject?: Pick<Descriptor, 'digest'> | undefined;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 const KIND: DocumentKind = { name: 'artifact manifest', code: 'ERR_MANIFEST_INVALID', lists: ['blobs'] };
@@ -28,7 +34,10 @@ const schema = v.pipe(
   jsonObject,
   v.looseObject({
     mediaType: v.literal(MediaType.ociArtifact),
+    artifactType: v.fallback(optionalMediaType, undefined),
     blobs: v.optional(v.array(descriptorSchema)),
+    subject: v.fallback(v.optional(v.looseObject({ digest: v.string() })), undefined),
+    annotations: v.fallback(v.optional(stringMap), undefined),
     // What other clients would read as an image or an index.
     layers: v.optional(v.never()),
     manifests: v.optional(v.never()),

@@ -10,6 +10,7 @@ import type { Descriptor } from '../../src/spec/descriptor.js';
 import {
   type BuiltImage,
   type BuiltIndex,
+  describe,
   digestOf,
   document,
   image,
@@ -90,6 +91,31 @@ test('an empty type is none: the config says what it is', async (t) => {
   const [found] = await referrers(layout);
   assert.equal(found?.artifactType, 'application/vnd.oci.image.config.v1+json');
   assert.deepEqual(await referrers(layout, 'application/vnd.oci.image.config.v1+json'), [found]);
+});
+
+test('a manifest of the form that the specification gave up is a referrer, also one that says the digest alone', async (t) => {
+  const mediaType = 'application/vnd.oci.artifact.manifest.v1+json';
+  const { folder } = await opened(t, { app });
+  const put = (fields: object): Descriptor => {
+    const bytes = Buffer.from(JSON.stringify({ mediaType, ...fields }));
+    const descriptor = describe(mediaType, bytes);
+    writeFileSync(join(folder, 'blobs', descriptor.digest.replace(':', '/')), bytes);
+    return descriptor;
+  };
+  const artifactType = 'application/vnd.example.sbom';
+  const { digest } = target;
+  const made = [
+    put({ artifactType, subject: target, annotations: { by: 'me' } }),
+    put({ subject: { digest } }),
+    put({ artifactType, subject: other.descriptor }),
+    put({ artifactType }),
+  ];
+  const manifests = [app.descriptor, ...made];
+  writeFileSync(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+  const layout = await OciLayout.open(folder);
+  const [first, second] = made;
+  assert.deepEqual(await referrers(layout), [{ ...first, artifactType, annotations: { by: 'me' } }, second]);
+  assert.deepEqual((await referrers(layout, artifactType)).length, 1);
 });
 
 test('annotations are those of the referrer itself', async (t) => {
