@@ -56,7 +56,12 @@ export class BlobPlaces {
     return join(this.ingestFolder, `${algorithm}-${encoded}.${ending}`);
   }
 
-  /** Makes the folder that holds the algorithm folders. @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM` */
+  /**
+   * Makes the folder that holds the algorithm folders. The specification wants one in an empty layout too, and umoci
+   * refuses a layout without it.
+   *
+   * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+   */
   makeBlobsFolder(): void {
     make(this.blobsFolder);
   }

@@ -71,7 +71,6 @@ export class OciLayout
   #last: LayoutIndex | undefined;
   /** Works that go on: see `#tidy`. */
   #working = 0;
-
   readonly #readDocument: ReadDocument = (target, call) => readVerified(this, target, call);
 
   private constructor(blobs: BlobDir, sync: boolean) {
@@ -248,7 +247,6 @@ export class OciLayout
     await this.#locked(async () => {
       if (lookAt(join(this.place, INDEX_FILE)) === undefined)
         await this.#replace(INDEX_FILE, JSON.stringify(EMPTY_INDEX));
-      // The specification wants it there, empty too; umoci refuses a layout without it.
       this.#places.makeBlobsFolder();
       await this.#replace(LAYOUT_FILE, JSON.stringify({ imageLayoutVersion: '1.0.0' }));
     }, {});
