@@ -127,8 +127,8 @@ class PortableZstdInflater implements Inflater {
         decoder = makeDecoder(take);
       },
       data(bytes) {
-        // The decoder keeps parts of what it is given until a block is complete.
-        decode(bytes.slice(), false);
+        // The decoder keeps parts of what it is given until a block is complete. Not slice: that of a Buffer is a view.
+        decode(new Uint8Array(bytes), false);
       },
       end(checksum) {
         decode(new Uint8Array(0), true);

@@ -28,8 +28,8 @@ export class CollectingOutput implements InflateOutput {
 export function pushAll(inflater: Inflater, bytes: Uint8Array, pieceBytes: number): void {
   try {
     for (let at = 0; at < bytes.length; at += pieceBytes) {
-      // A copy that is spoiled afterwards: an inflater must not keep what it was given.
-      const piece = Uint8Array.from(bytes.subarray(at, at + pieceBytes));
+      // A copy that is spoiled afterwards: an inflater must not keep what it was given. A Buffer, as the workers give.
+      const piece = Buffer.from(bytes.subarray(at, at + pieceBytes));
       inflater.push(piece);
       piece.fill(0xaa);
     }
