@@ -157,8 +157,8 @@ test('CVE-2024-40635: ids that overflow do not become root', async (t) => {
   }
 });
 
-test('a number out of range is no name either, though an account be called so', async (t) => {
-  const odd = ['-42', '9223372036854775807', '9223372036854775808'];
+test('CVE-2026-46680: a number out of range is no name either, though an account be called so', async (t) => {
+  const odd = ['-42', '9223372036854775807', '9223372036854775808', '4294967296', '10000000000000000000'];
   const base = new LayerBuilder()
     .file('etc/passwd', odd.map((name) => `${name}:x:0:0::/root:/bin/sh`).join('\n'))
     .file('etc/group', odd.map((name) => `${name}:x:0:`).join('\n'));
