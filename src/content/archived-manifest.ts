@@ -7,7 +7,8 @@ import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { parseImageConfig } from '../spec/image-config.js';
-import { readJsonObject } from '../spec/json-document.js';
+import { MAX_LAYERS } from '../spec/image-manifest.js';
+import { checkLength, readJsonObject } from '../spec/json-document.js';
 import { layersOf } from '../spec/layers-of.js';
 import { MediaType } from '../spec/media-types.js';
 import type { ArchiveEntries } from './archive-entries.js';
@@ -43,6 +44,8 @@ export async function makeManifest(
   hashes: KnownHashes,
   options: CallOptions = {},
 ): Promise<MadeManifest> {
+  // Before they are looked at, one after the other: the list may name a million.
+  checkLength(image.layers, 'Layers of manifest.json', MAX_LAYERS, place);
   const configBytes = await entries.readDocument(image.config);
   if (configBytes === undefined) throw missing(place, image.config);
   const config: Digest = `sha256:${createHash('sha256').update(configBytes).digest('hex')}`;

@@ -210,7 +210,7 @@ const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }
     says: /Config/,
   },
   'no image at all': { bytes: dockerArchive([], { manifest: [] }), code: 'ERR_NOT_FOUND', says: /it is empty/ },
-  'a path that climbs out': {
+  'CVE-2014-9358, a path that climbs out': {
     bytes: dockerArchive([], { manifest: [{ Config: '../../../etc/passwd', Layers: [] }] }),
     code: 'ERR_ARCHIVE_INVALID',
     says: /not in the archive/,
@@ -249,6 +249,21 @@ const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }
       .tar(),
     code: 'ERR_LIMIT_EXCEEDED',
     says: /4194304/,
+  },
+  'CVE-2023-25153, a manifest.json over 4 MiB': {
+    bytes: new LayerBuilder().file('manifest.json', Buffer.alloc(4 * 1024 * 1024 + 1, ' ')).tar(),
+    code: 'ERR_LIMIT_EXCEEDED',
+    says: /manifest\.json.*4194304/,
+  },
+  'a thousand layers, and no config': {
+    bytes: dockerArchive([], { manifest: [{ Config: 'x', Layers: Array(1000).fill('l') }] }),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /names x, which is not in the archive/,
+  },
+  'one layer more, before anything is looked for': {
+    bytes: dockerArchive([], { manifest: [{ Config: 'x', Layers: Array(1001).fill('l') }] }),
+    code: 'ERR_LIMIT_EXCEEDED',
+    says: /Layers of manifest\.json has 1001 entries; at most 1000/,
   },
   'an archive that was cut': {
     bytes: dockerArchive([{ built: contractImage() }], { manifestFirst: true }).subarray(0, 4000),
