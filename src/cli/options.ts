@@ -1,5 +1,6 @@
 /** Options that several commands share, each declared once, and how they become the library's options. */
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
 import type { Options } from 'yargs';
 import { isStream, RootfsError, systemErrorCode } from '../index.js';
 import type { Arguments, Context } from './command.js';
@@ -204,11 +205,17 @@ export function splitCredential(option: string, creds: string): ExplicitCredenti
   return { username: creds.slice(0, colon), password: creds.slice(colon + 1) };
 }
 
+/** Not by reading it: a pipe gives what it holds only once, and a device without end. */
 async function requireReadable(option: string, path: string | undefined, advice: string): Promise<void> {
   if (path === undefined) return;
-  await readFile(path).catch((error: unknown) => {
-    const why = systemErrorCode(error) === 'ENOENT' ? 'there is no such file' : 'cannot be read';
-    throw new RootfsError('ERR_OPTION_INVALID', `--${option} ${path}: ${why}; ${advice}`, { cause: error });
+  const refuse = (why: string, cause?: unknown): RootfsError =>
+    new RootfsError('ERR_OPTION_INVALID', `--${option} ${path}: ${why}; ${advice}`, { cause });
+  const found = await stat(path).catch((error: unknown) => {
+    throw refuse(systemErrorCode(error) === 'ENOENT' ? 'there is no such file' : 'cannot be read', error);
+  });
+  if (found.isDirectory()) throw refuse('cannot be read');
+  await access(path, constants.R_OK).catch((error: unknown) => {
+    throw refuse('cannot be read', error);
   });
 }
 

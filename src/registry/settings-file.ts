@@ -1,13 +1,16 @@
 /** Reading small files that the user or the machine keeps for us: bounded, and absent is an answer. */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { delay } from '../io/abort.js';
 
 /** The largest settings, credentials or certificate file that is read: 4 MiB. */
 export const MAX_SETTINGS_BYTES = 4 * 1024 * 1024;
 
 /** How much of one is read by one call, in bytes: nearly all are shorter. */
 const PIECE_BYTES = 64 * 1024;
+
+/** Between two looks at a pipe that brings nothing yet, in milliseconds. */
+const POLL_MS = 20;
 
 /** The right variable of an environment; set but empty counts as unset. */
 export function environmentValue(env: NodeJS.ProcessEnv, name: string): string | undefined {
@@ -51,29 +54,45 @@ export async function readNamedFile(path: string, subject: string): Promise<stri
   });
 }
 
-/** A regular file in this thread: another one would be told of it later than these few bytes are read. */
-async function readBounded(path: string): Promise<string> {
+/**
+ * Reads a file as `readOptionalFile` does, with the system's own errors. In this thread: another one would be told of it
+ * later than these few bytes are read, and would hang in a pipe that nobody writes to, where it hears of no abort and not
+ * even `process.exit` ends it.
+ *
+ * @throws the system's errors; RootfsError `ERR_LIMIT_EXCEEDED`
+ */
+export async function readBounded(path: string): Promise<string> {
   const pieces: Buffer[] = [];
   const piece = (): Buffer => Buffer.allocUnsafe(PIECE_BYTES);
-  if (statSync(path).isFile()) {
-    const fd = openSync(path, 'r');
-    try {
-      for (let buffer = piece(); take(path, pieces, buffer, readSync(fd, buffer)); buffer = piece());
-    } finally {
-      closeSync(fd);
-    }
-  } else {
-    // What a pipe brings is waited for.
-    const file = await open(path, 'r');
-    try {
-      for (let buffer = piece(); take(path, pieces, buffer, (await file.read(buffer)).bytesRead); buffer = piece());
-    } finally {
-      await file.close();
-    }
+  const found = statSync(path);
+  const fd = openSync(path, found.isFile() ? constants.O_RDONLY : constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const read = found.isFile() ? (buffer: Buffer): number => readSync(fd, buffer) : reader(fd, found.isFIFO());
+    for (let buffer = piece(); take(path, pieces, buffer, await read(buffer)); buffer = piece());
+  } finally {
+    closeSync(fd);
   }
   return Buffer.concat(pieces)
     .toString('utf8')
     .replace(/^\uFEFF/, '');
+}
+
+/** Reads what a pipe or a terminal brings, and waits for it. Of a pipe, no bytes are its end only after somebody wrote. */
+function reader(fd: number, isPipe: boolean): (buffer: Buffer) => Promise<number> {
+  let mayEnd = !isPipe;
+  return async (buffer) => {
+    for (; ; await delay(POLL_MS, undefined)) {
+      try {
+        const count = readSync(fd, buffer);
+        if (count === 0 && !mayEnd) continue;
+        mayEnd = true;
+        return count;
+      } catch (error) {
+        if (systemErrorCode(error) !== 'EAGAIN') throw error;
+        mayEnd = true;
+      }
+    }
+  };
 }
 
 /** Adds what was read. @returns whether there may be more @throws RootfsError `ERR_LIMIT_EXCEEDED` */

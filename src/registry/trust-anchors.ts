@@ -1,6 +1,7 @@
 /** Whom TLS trusts: Node's authorities, the system's, and those the user names. */
 import { readFile } from 'node:fs/promises';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { readBounded } from './settings-file.js';
 
 /** The bundles of the common distributions; the first that is there is the system's. */
 const SYSTEM_BUNDLES = [
@@ -19,12 +20,13 @@ let system: Promise<readonly string[]> | undefined;
 /**
  * The PEM certificates of a file.
  *
- * @throws RootfsError `ERR_FILESYSTEM`, `ERR_PERMISSION`, and `ERR_TLS` for a file that holds no certificate
+ * @throws RootfsError `ERR_FILESYSTEM`, `ERR_PERMISSION`, `ERR_LIMIT_EXCEEDED` (over 4 MiB), and `ERR_TLS` for a file that
+ *   holds no certificate
  */
 export async function readCertificates(path: string, subject: string): Promise<readonly string[]> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readBounded(path);
   } catch (error) {
     throw wrapSystemError(error, `${subject} ${path}`, 'name a readable PEM file');
   }

@@ -1,0 +1,50 @@
+/** Settings that come through a pipe: what a shell writes as `--authfile <(…)`, and pipes that nobody writes to. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { image, startRegistry } from '../../src/testing/testing.js';
+import { ROOTFS_BIN, rootfs, run } from '../support/rootfs.js';
+import { tempDir } from '../support/temp-dir.js';
+import { needs } from '../support/tools.js';
+
+test('an auth file that is a pipe is read once, and used', { skip: needs('bash') }, async (t) => {
+  const registry = await startRegistry({ auth: { kind: 'basic', users: { user: 'hunter2' } } });
+  t.after(() => registry.close());
+  const built = image()
+    .layer((layer) => layer.file('a', 'b'))
+    .build();
+  registry.add('app', 'v1', built);
+  const auth = Buffer.from('user:hunter2').toString('base64');
+  const content = JSON.stringify({ auths: { [registry.host]: { auth } } });
+  const script = 'exec "$1" "$2" digest --authfile <(printf %s "$3") "$4"';
+  const words = ['--norc', '-c', script, 'bash', process.execPath, ROOTFS_BIN, content, `${registry.host}/app:v1`];
+  const { code, stdout, stderr } = await run('bash', words);
+  assert.equal(stderr, '');
+  assert.deepEqual([code, stdout], [0, `${built.descriptor.digest}\n`]);
+});
+
+test('a pipe that nobody writes to is waited for until Ctrl-C', { skip: needs('mkfifo') }, async (t) => {
+  const pipe = join(tempDir(t), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const registry = await startRegistry({ auth: { kind: 'basic', users: { user: 'hunter2' } } });
+  t.after(() => registry.close());
+  for (const option of ['--authfile', '--ca-file']) {
+    const asked = option === '--ca-file' ? 'rootfs.invalid/app' : `${registry.host}/app`;
+    const { code, stderr } = await rootfs(['digest', option, pipe, '--retry', '0', asked], {
+      started: (child) => {
+        void setTimeout(1_500).then(() => child.kill('SIGINT'));
+        // As nothing else would end it if it hung.
+        void setTimeout(15_000, undefined, { ref: false }).then(() => child.kill('SIGKILL'));
+      },
+    });
+    assert.deepEqual([code, stderr], [130, 'rootfs: interrupted by SIGINT\n'], option);
+  }
+});
+
+test('a device in place of settings ends at the limit of 4 MiB', { skip: process.platform !== 'linux' }, async () => {
+  const { code, stderr } = await rootfs(['digest', '--ca-file', '/dev/zero', '--retry', '0', 'rootfs.invalid/app']);
+  assert.equal(code, 5);
+  assert.match(stderr, /^rootfs: \/dev\/zero: larger than 4194304 bytes/);
+});
