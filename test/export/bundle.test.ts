@@ -108,6 +108,20 @@ test('CVE-2022-23648: volumes of the image neither read nor make anything outsid
   );
 });
 
+test('CVE-2026-55686, CVE-2026-41579: a working directory and a /dev that are links make nothing outside', async (t) => {
+  const folder = tempDir(t);
+  const outside = join(folder, 'outside');
+  mkdirSync(outside);
+  const base = new LayerBuilder().symlink('work', outside).symlink('dev', outside).symlink('proc', outside);
+  const { tree, layers } = await mergeBuilt(folder, base);
+  const config = { Cmd: ['sh'], WorkingDir: '/work/new/folder', Volumes: { '/work/data': {} } };
+  await writeBundle(configImage(config), tree, layers, join(folder, 'bundle'));
+  assert.deepEqual(readdirSync(outside), []);
+  for (const name of ['work', 'dev', 'proc']) {
+    assert.ok(lstatSync(join(folder, 'bundle', 'rootfs', name)).isSymbolicLink(), name);
+  }
+});
+
 test('CVE-2026-53488: labels become annotations and nothing else', async (t) => {
   const Labels = { 'containerd.io/restart.loguri': 'binary:///bin/sh', __proto__x: 'y' };
   const { config } = await bundle(t, { Labels, ExposedPorts: { '80/tcp': {} }, StopSignal: 'SIGINT' });

@@ -167,6 +167,14 @@ test('CVE-2026-46680: a number out of range is no name either, though an account
   }
 });
 
+test('CVE-2026-57231, CVE-2021-3602: no variable of this process comes in', async (t) => {
+  process.env['ROOTFS_TEST_SECRET'] = 'hunter2';
+  t.after(() => delete process.env['ROOTFS_TEST_SECRET']);
+  const Env = ['ROOTFS_TEST_SECRET', 'ROOTFS_*', '*', '$ROOTFS_TEST_SECRET', 'A=$ROOTFS_TEST_SECRET', 'B=*', '=C', ''];
+  const { env } = await resolve(t, { Env });
+  assert.deepEqual(env, [PATH, 'HOME=/root', 'A=$ROOTFS_TEST_SECRET', 'B=*']);
+});
+
 test('CVE-2026-47262: more groups than a process can have are refused', async (t) => {
   const lines = Array.from({ length: 70_000 }, (_, index) => `g${index}:x:${index}:app`).join('\n');
   const base = new LayerBuilder().file('etc/passwd', passwd).file('etc/group', lines);

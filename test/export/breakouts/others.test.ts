@@ -208,4 +208,80 @@ testBreakouts([
     ],
     refused: ['ERR_LIMIT_EXCEEDED', 'ERR_FILESYSTEM'],
   },
+  {
+    id: 'CVE-2026-39822 (Go)',
+    what: 'a slash behind the name of a link does not follow it',
+    layers: ({ outside }) => [layer().symlink('f', `${outside}/secret`).symlink('d', `${outside}/dir`), slashed()],
+    holds: () => ({ f: 'file', d: 'directory' }),
+  },
+  {
+    id: 'CVE-2026-17106 (moby/go-archive)',
+    what: 'a hard link through a link of its own layer, and a file over it',
+    layers: ({ outside }) => [layer().symlink('a', outside).hardlink('b', 'a/dir/victim').file('b', 'mine')],
+    holds: () => ({ b: 'file' }),
+  },
+  {
+    id: 'CVE-2026-17106 (moby/go-archive)',
+    what: 'a link that is made anew between two files below it',
+    layers: ({ outside }) => [
+      layer().symlink('a', 'b').file('a/one', '1').symlink('a', outside).file('a/secret', 'mine'),
+    ],
+    holds: ({ inside }) => ({ 'b/one': 'file', [`${inside}/secret`]: 'file' }),
+  },
+  {
+    id: 'CVE-2026-42496, CVE-2026-42497 (Archive::Tar)',
+    what: 'owner, mode and times of a hard link are not set on a file outside',
+    layers: ({ up }) => [layer().hardlink('h', `${up}/dir/victim`, { mode: 0o4777, uid: 1, gid: 1, mtime: 1 })],
+    refused,
+  },
+  {
+    id: 'CVE-2026-4360 (tarfile)',
+    what: 'a hard link brings no owner of its own to what it names',
+    layers: () => [layer().file('a', 'a', { mode: 0o600 }).hardlink('b', 'a', { mode: 0o4777, uid: 0, gid: 0 })],
+    holds: () => ({ a: 'file', b: 'file' }),
+  },
+  {
+    id: 'CVE-2026-26157, CVE-2026-26158 (busybox)',
+    what: 'a chain of hard links over a link to the outside',
+    layers: ({ outside }) => [
+      layer()
+        .symlink('a', `${outside}/secret`)
+        .hardlink('b', 'a')
+        .hardlink('c', 'b')
+        .file('c', 'mine')
+        .file('a', 'mine'),
+    ],
+    holds: ({ outside }) => ({ a: 'file', b: `symlink -> ${outside}/secret`, c: 'file' }),
+  },
+  {
+    id: 'CVE-2026-29064, CVE-2025-8959, CVE-2026-24846 (zarf, go-getter, malcontent)',
+    what: 'a link with dots to a folder outside, then a device, a FIFO and a folder through it',
+    layers: ({ up }) => [
+      layer().dir('x').symlink('x/up', `../../${up}`).fifo('x/up/pipe').dir('x/up/new').symlink('x/up/secret', '/etc'),
+    ],
+    holds: () => ({ 'outside/pipe': 'fifo', 'outside/new': 'directory', 'outside/secret': 'symlink -> /etc' }),
+  },
+  {
+    id: 'CVE-2024-29068, CVE-2024-29069 (snapd)',
+    what: 'pipes and links in the places that are read afterwards',
+    layers: ({ outside }) => [layer().fifo('etc/passwd').symlink('etc/group', `${outside}/secret`).fifo('meta/icon')],
+    holds: ({ outside }) => ({ 'etc/passwd': 'fifo', 'etc/group': `symlink -> ${outside}/secret` }),
+  },
+  {
+    id: 'CVE-2018-1002207, CVE-2018-1002203, CVE-2018-25046 (archivers)',
+    what: 'dots behind a name that is there',
+    layers: () => [layer().dir('a').symlink('a/b', '.').file('a/b/../../../outside/secret', 'x')],
+    refused,
+  },
+  {
+    id: 'CVE-2020-12265, CVE-2026-56876, CVE-2024-47877 (decompress, extract-zip, extract)',
+    what: 'a link to a file outside, and a file of its name in a later layer',
+    layers: ({ outside }) => [layer().symlink('a', `${outside}/secret`), layer().file('a', 'mine', { mode: 0o777 })],
+    holds: () => ({ a: 'file' }),
+  },
 ]);
+
+/** A file and a directory whose names end in a slash. */
+function slashed(): ReturnType<typeof layer> {
+  return layer().entry({ name: 'f/', type: '0', size: 4 }, 'mine').dir('d', { mode: 0o777 });
+}
