@@ -29,6 +29,14 @@ test('many members, empty ones among them, and zeros behind the last', async () 
   for (const piece of PIECES) assert.ok((await gunzip(bytes, piece)).equals(text), `pieces of ${piece}`);
 });
 
+test('CVE-2022-30631 (Go): members without content, one after another, need no stack', async () => {
+  const empty = gzipSync(Buffer.alloc(0));
+  const many = Buffer.concat(Array<Buffer>(100_000).fill(empty));
+  for (const bytes of [Buffer.concat([many, gzipSync(text)]), Buffer.concat([gzipSync(text), many])]) {
+    assert.ok((await gunzip(bytes, 1 << 16)).equals(text));
+  }
+});
+
 test('shared memory on both sides', async () => {
   const compressed = gzipSync(text);
   const input = new Uint8Array(new SharedArrayBuffer(compressed.length));
@@ -45,7 +53,7 @@ test('shared memory on both sides', async () => {
   assert.ok(Buffer.concat(chunks).equals(text));
 });
 
-test('what is damaged is refused, wherever it is cut', async () => {
+test('CVE-2021-20291 (containers/storage): what is damaged is refused, wherever it is cut', async () => {
   const whole = gzipSync(text);
   const crc = Buffer.from(whole);
   crc[whole.length - 8] = (crc[whole.length - 8] ?? 0) ^ 1;

@@ -329,6 +329,22 @@ test('helpers: which is asked, under which name, and what its answer means', asy
   assert.deepEqual(warnings, []);
 });
 
+test('CVE-2021-41092 (docker): a helper that is not there sends no other password to Docker Hub', async (t) => {
+  const dir = tempDir(t);
+  const auths = { 'private.example': basic('private'), 'index.docker.io.example': basic('private') };
+  for (const config of [
+    { credsStore: 'absent', auths },
+    { credHelpers: { 'docker.io': 'absent', 'private.example': 'absent' }, auths },
+    { credsStore: 'absent', auths: { ...auths, '': basic('private'), 'https://': basic('private') } },
+  ]) {
+    put(join(dir, 'home/.docker/config.json'), config);
+    const search = createCredentialSearch(machine(dir));
+    for (const host of ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'example', 'e.private.example']) {
+      assert.equal(await search.credential({ host, repository: 'library/debian' }), undefined, host);
+    }
+  }
+});
+
 test('helpers that misbehave', async (t) => {
   const dir = tempDir(t);
   const script = (body: string, mode = 0o755): void => {

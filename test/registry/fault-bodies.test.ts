@@ -119,7 +119,7 @@ runCases('Bodies and headers that are not what they should be', [
     requests: PULL,
   },
   {
-    name: 'the manifest never ends',
+    name: 'CVE-2017-11468 (distribution): the manifest never ends',
     faults: [{ on: 'manifest', do: 'endless' }],
     ends: 'ERR_LIMIT_EXCEEDED',
     requests: 1,

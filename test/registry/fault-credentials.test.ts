@@ -190,7 +190,7 @@ runCases('Challenges, realms, tokens', [
     message: /only http and https/,
   },
   {
-    name: 'the realm is plain http for an https registry',
+    name: 'CVE-2019-10214 (containers/image): the realm is plain http for an https registry',
     server: { tls: 'self-signed', auth: { kind: 'bearer', users, realm: 'http://127.0.0.1:9/token' } },
     credential: user,
     client: { tlsVerify: false },

@@ -43,7 +43,7 @@ test('brackets and commas within names count for nothing', async (t) => {
   assert.deepEqual(await tagsOf(t, `{"tags":["a","${odd}","b"],"x":[[["${'['.repeat(100)}"]]]}`), ['a', 'b']);
 });
 
-test('referrers of very many entries are refused too', async (t) => {
+test('CVE-2023-33957, CVE-2023-46737 (notation, cosign): referrers of very many entries are refused too', async (t) => {
   const { host } = await scriptedRegistry(t, () => ({
     status: 200,
     headers: { 'content-type': 'application/vnd.oci.image.index.v1+json' },

@@ -138,7 +138,7 @@ test('plain http at a port that speaks TLS is told as such', async (t) => {
   });
 });
 
-test('TLS at a port that speaks plain http is told as such', async (t) => {
+test('CVE-2014-5277 (docker): TLS at a port that speaks plain http is told as such', async (t) => {
   const host = await listen(
     t,
     createServer((_, answer) => answer.end()),

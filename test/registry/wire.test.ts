@@ -87,6 +87,31 @@ test('headers of 100 kB are read, of a megabyte not, and that is asked for once'
   assert.equal(requests, 2);
 });
 
+test('CVE-2026-21710 (Node): headers that are called as what every object has are headers', async (t) => {
+  const names = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+  const odd = [...head, ...names.map((name) => `${name}: x`)].join('\r\n');
+  const repository = await serve(t, (_, socket) =>
+    socket.write(Buffer.concat([Buffer.from(`${odd}\r\n\r\n`), manifest])),
+  );
+  assert.deepEqual(await repository.resolve('v1'), built.descriptor);
+  const challenge =
+    'HTTP/1.1 401 No\r\n__proto__: x\r\nWWW-Authenticate: __proto__ constructor=x\r\nContent-Length: 0\r\n\r\n';
+  const refusing = await serve(t, (_, socket) => socket.write(challenge));
+  await assert.rejects(refusing.resolve('v1'), { code: 'ERR_UNAUTHORIZED' });
+});
+
+test('CVE-2026-22036 (undici): an answer that says it was compressed thousands of times costs what it has', async (t) => {
+  for (const times of [2, 6, 10_000]) {
+    const odd = [...head, `Content-Encoding: ${Array(times).fill('gzip').join(', ')}`].join('\r\n');
+    const repository = await serve(t, (_, socket) =>
+      socket.write(Buffer.concat([Buffer.from(`${odd}\r\n\r\n`), manifest])),
+    );
+    const started = performance.now();
+    await (await repository.fetch(built.descriptor)).toArray().catch(() => {});
+    assert.ok(performance.now() - started < 2_000);
+  }
+});
+
 test('what is no HTTP is refused, and asked once', async (t) => {
   let requests = 0;
   const repository = await serve(t, (_, socket) => {
@@ -189,7 +214,7 @@ test('a body that ends with the connection is taken', async (t) => {
   assert.deepEqual((await repository.fetchReference('v1')).descriptor, built.descriptor);
 });
 
-test('an answer to nobody is not taken for the next one', async (t) => {
+test('CVE-2026-48931 (Node): an answer to nobody is not taken for the next one', async (t) => {
   const poison = 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n';
   const repository = await serve(t, (_, socket, count) => {
     socket.write(count === 1 ? Buffer.concat([whole, Buffer.from(poison)]) : whole);

@@ -235,6 +235,20 @@ const REFUSED: readonly (readonly [string, RegExp, ErrorCode?])[] = [
   ['a'.repeat(5000), /at most 4096 are read/],
 ];
 
+test('CVE-2025-22870, CVE-2025-47912, CVE-2026-25679 (Go): in brackets stands an address, and no zone or name', () => {
+  for (const host of [
+    '[::1%25.example.com]:80',
+    '[fe80::1%eth0]',
+    '[example.com]',
+    '[::1',
+    '[::1]x',
+    '[127.0.0.1]',
+    '[]',
+  ]) {
+    assert.throws(() => parseReference(`${host}/app`), { code: 'ERR_REFERENCE_INVALID' }, host);
+  }
+});
+
 test('what is no reference is refused with a reason', () => {
   for (const [given, message, expected] of REFUSED) {
     assert.throws(
