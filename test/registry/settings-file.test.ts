@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MAX_SETTINGS_BYTES, readOptionalFile } from '../../src/registry/settings-file.js';
+import { readTomlFile } from '../../src/registry/toml-file.js';
 import { tempDir } from '../support/temp-dir.js';
 import { needs } from '../support/tools.js';
 
@@ -43,4 +44,24 @@ test('a pipe is waited for, and this process goes on meanwhile', { skip: needs('
   t.after(() => clearInterval(ticking));
   assert.equal(await readOptionalFile(pipe), 'first second');
   assert.ok(turns >= 5, `${turns} turns while it was waited for`);
+});
+
+test('GHSA-v3rj-xjv7-4jmq, CVE-2026-85730 (smol-toml): comments and lists of any number and depth', async (t) => {
+  const path = join(tempDir(t), 'hosts.toml');
+  const read = async (text: string): Promise<unknown> => {
+    writeFileSync(path, text);
+    return readTomlFile(path);
+  };
+  await read(`${'# a comment\n'.repeat(100_000)}server = "https://a.example"`);
+  for (const text of [
+    `a = ${'['.repeat(100_000)}`,
+    `a = ${'{b='.repeat(100_000)}`,
+    'a = [ # b',
+    'a = { # b',
+    'a = [1, # b',
+  ]) {
+    await assert.rejects(read(text), { name: 'RootfsError' }, text.slice(0, 20));
+  }
+  await read('__proto__ = 1\nconstructor = { prototype = { polluted = 1 } }');
+  assert.ok(!('polluted' in {}));
 });
