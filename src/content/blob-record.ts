@@ -1,17 +1,9 @@
 /** What a store remembers of a blob beside its bytes: `meta/<algorithm>/<encoded>.json`. */
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, fchmodSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemErrorCode } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
+import { readOwn } from '../io/own-file.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 
 /** What is remembered of one blob. */
@@ -34,26 +26,17 @@ export interface BlobFacts {
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
-/** A record is small; what is larger is none. */
-const MAX_RECORD_BYTES = 1024 * 1024;
-
 /** Reads a record; `undefined` where there is none, or where the file is not one (it is written anew then). */
 export function readRecord(path: string): BlobRecord | undefined {
   let text: string;
   try {
-    // A pipe in its place reads as empty instead of for ever.
-    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      text = readFileSync(file, 'utf8');
-    } finally {
-      closeSync(file);
-    }
+    text = readOwn(path);
   } catch (error) {
     const errno = systemErrorCode(error);
     if (errno === 'ENOENT' || errno === 'ENOTDIR' || errno === 'EISDIR' || errno === 'EACCES') return undefined;
     throw error;
   }
-  return text.length > MAX_RECORD_BYTES ? undefined : parse(text);
+  return parse(text);
 }
 
 /**

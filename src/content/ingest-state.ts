@@ -1,10 +1,10 @@
 /** Ingests on disk: `ingest/ref-<hash of the ref>/` with the bytes so far and what they shall become. */
 import { createHash } from 'node:crypto';
-import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { lstat, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
-import { REPLACE_OWN } from '../io/own-file.js';
+import { REPLACE_OWN, readOwn } from '../io/own-file.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 
 /** The file of an ingest that holds its bytes. */
@@ -72,10 +72,7 @@ export async function startIngest(
 /** Reads an ingest's state; `undefined` where there is none that can be resumed. */
 export async function readIngest(path: string): Promise<IngestStatus | undefined> {
   try {
-    const { ref, startedAt, expected } = JSON.parse(await readFile(join(path, STATE), 'utf8')) as Record<
-      string,
-      unknown
-    >;
+    const { ref, startedAt, expected } = JSON.parse(readOwn(join(path, STATE))) as Record<string, unknown>;
     if (typeof ref !== 'string' || typeof startedAt !== 'number') return undefined;
     const data = await lstat(join(path, INGEST_DATA)).catch(() => undefined);
     const { size: offset = 0, mtimeMs: updatedAt = startedAt } = data?.isFile() === true ? data : {};

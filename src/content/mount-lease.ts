@@ -1,13 +1,11 @@
 /** Mounts as leases: a store's `mounts/<id>.json` says which layers the kernel reads, whoever mounted them. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { readOwn } from '../io/own-file.js';
 import { bootId } from '../io/process-mark.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import type { LeaseInfo } from './lease-info.js';
-
-/** A record is small; what is larger is none. */
-const MAX_RECORD_BYTES = 4 * 1024 * 1024;
 
 /**
  * The mounts that a store's records tell of, as leases on their layers. A record of an earlier boot counts for nothing:
@@ -32,9 +30,8 @@ export async function mountLeases(root: string): Promise<readonly LeaseInfo[]> {
 
 async function readMount(path: string, name: string): Promise<LeaseInfo | undefined> {
   try {
-    const { size, mtimeMs } = await stat(path);
-    if (size > MAX_RECORD_BYTES) return undefined;
-    const value = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    const { mtimeMs } = await stat(path);
+    const value = JSON.parse(readOwn(path)) as Record<string, unknown>;
     const { boot, layers, mountpoint, pid } = value;
     const here = bootId();
     if (typeof boot === 'string' && boot !== '' && here !== '' && boot !== here) return undefined;
