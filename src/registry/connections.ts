@@ -1,5 +1,6 @@
 /** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { buildConnector, Dispatcher, Pool } from 'undici';
 import { RootfsError } from '../errors.js';
@@ -168,8 +169,23 @@ async function openPool(
     proxyTls: connect,
     requestTls: connect,
     clientFactory: (origin, options) =>
-      new PoolClass(origin, { ...options, headersTimeout: settings.timeoutMs, bodyTimeout: settings.timeoutMs }),
+      new PoolClass(origin, {
+        ...options,
+        ...withoutAddress(options),
+        headersTimeout: settings.timeoutMs,
+        bodyTimeout: settings.timeoutMs,
+      }),
   });
+}
+
+/** A proxy that is given by its address has no name to be shown to it: TLS knows none, and Node warns of one. */
+function withoutAddress({ connect }: Pool.Options): Pick<Pool.Options, 'connect'> {
+  if (typeof connect !== 'function') return {};
+  return {
+    connect: ({ servername, ...target }, callback) => {
+      connect(servername === undefined || isIP(servername) !== 0 ? target : { ...target, servername }, callback);
+    },
+  };
 }
 
 /** Connections whose reader is spared what it cannot bear. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -67,6 +68,27 @@ test('https goes through a tunnel; the proxy sees the host and nothing else', as
   assert.equal(seen.length, 1, 'one tunnel for both');
   assert.equal(seen[0]?.url, 'registry.example:443');
   assert.equal(seen[0]?.headers.authorization, undefined);
+});
+
+test('a proxy that speaks TLS and is given by its address is shown no name, and Node has nothing to warn of', async (t) => {
+  const certificate = createCertificate();
+  const caFile = join(tempDir(t), 'ca.pem');
+  writeFileSync(caFile, certificate.cert);
+  const warnings: string[] = [];
+  const note = (warning: Error): void => void warnings.push(warning.message);
+  process.on('warning', note);
+  t.after(() => process.off('warning', note));
+  const proxy = await listen(
+    t,
+    createTlsServer(certificate).on('connect', (_, socket) => socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')),
+  );
+  setEnvironment(t, { HTTPS_PROXY: `https://${proxy}` });
+  const repository = createRepository('registry.invalid/app', { caFile, retry: 0, timeoutMs: 2_000 });
+  await assert.rejects(repository.resolve('v1'), {
+    code: 'ERR_NETWORK',
+    message: /refused the connection with status 502/,
+  });
+  assert.deepEqual(warnings, []);
 });
 
 test('a proxy that wants a login is told apart from a registry', async (t) => {
