@@ -17,6 +17,7 @@ import { ENGINE_WORK_MS } from '../../src/content/engine-silence.js';
 import * as layoutIndex from '../../src/content/layout-index.js';
 import { MAX_READ_DOCUMENTS } from '../../src/content/layout-referrers.js';
 import { UNPACK_LIMITS } from '../../src/export/unpack-options.js';
+import { MAX_COPIED_MANIFEST_BYTES, MAX_COPIED_MANIFESTS } from '../../src/image/copy-graph.js';
 import { MAX_INDEX_DEPTH } from '../../src/image/index-entries.js';
 import { MAX_DOCUMENT_BYTES } from '../../src/io/limit.js';
 import { MAX_PAGE_BYTES, MAX_PAGE_VALUES } from '../../src/registry/list-page.js';
@@ -25,6 +26,7 @@ import { MAX_ENTRIES, MAX_NAME_BYTES, MAX_PAGES } from '../../src/registry/paged
 import { MIN_LENT_BYTES } from '../../src/registry/receive-buffers.js';
 import { MAX_REDIRECTS } from '../../src/registry/redirect.js';
 import { registrySettings } from '../../src/registry/registry-options.js';
+import { MAX_SETTINGS_BYTES } from '../../src/registry/settings-file.js';
 import { mergeLimits } from '../../src/rootfs/merge-limits.js';
 import { MAX_DIFF_IDS } from '../../src/spec/image-config.js';
 import { MAX_INDEX_ENTRIES } from '../../src/spec/image-index.js';
@@ -59,10 +61,12 @@ const depth = same(limits.maxDepth, UNPACK_LIMITS.maxDepth);
 
 const ROWS: Readonly<Record<string, string>> = {
   'manifest, index or config': `${size(json)} of JSON, depth ${MAX_JSON_DEPTH}`,
+  '`index.json` of a layout': size(layoutIndex.MAX_LAYOUT_INDEX_BYTES),
   'layers of a manifest, entries of an index': `${count(same(MAX_LAYERS, MAX_DIFF_IDS))} and ${count(MAX_INDEX_ENTRIES)}`,
   'nested indexes': `${same(MAX_INDEX_DEPTH, layoutIndex.MAX_INDEX_DEPTH)} levels`,
   'manifests of a layout read for referrers': count(MAX_READ_DOCUMENTS),
   'manifests of an index read for its size': count(MAX_MEASURED),
+  'manifests of one copy': `${count(MAX_COPIED_MANIFESTS)}, ${size(MAX_COPIED_MANIFEST_BYTES)} in all`,
   'uncompressed layer': size(DEFAULT_MAX_LAYER_BYTES),
   [`compression ratio, once past ${size(DEFAULT_RATIO_FLOOR_BYTES)}`]: count(DEFAULT_MAX_RATIO),
   'zstd window': size(MAX_ZSTD_WINDOW_BYTES),
@@ -82,6 +86,7 @@ const ROWS: Readonly<Record<string, string>> = {
   redirects: String(MAX_REDIRECTS),
   'wait that a server may ask for': `${maxRetryAfterMs / 1000} s; ten times that in all`,
   'header of an answer': size(MIN_LENT_BYTES),
+  'settings, credentials or certificates': `${size(MAX_SETTINGS_BYTES)} a file`,
   'page of tags, repositories or referrers': `${size(MAX_PAGE_BYTES)}, ${count(MAX_PAGE_VALUES)} values`,
   'pages of such a list, and entries in all': `${count(MAX_PAGES)} and ${count(MAX_ENTRIES)}`,
   'names of tags and repositories, together': `128 and ${MAX_REPOSITORY_LENGTH} bytes, ${size(MAX_NAME_BYTES)}`,
