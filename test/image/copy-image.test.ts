@@ -151,6 +151,42 @@ test('indexes lie as deep in each other as they may when one image is fetched', 
   await assert.rejects(copyImage(deeper, 'v1', new MemoryStore(), 'v1'), refused);
 });
 
+test('4,096 manifests are copied under one name, and not one more', async () => {
+  const store = new MemoryStore();
+  const put = async (mediaType: string, content: object): Promise<Descriptor> => {
+    const bytes = Buffer.from(JSON.stringify(content));
+    const descriptor = describe(mediaType, bytes);
+    await store.push(descriptor, Readable.from([bytes]));
+    return descriptor;
+  };
+  const config = await put('application/vnd.oci.image.config.v1+json', {
+    architecture: 'amd64',
+    os: 'linux',
+    rootfs: { type: 'layers', diff_ids: [] },
+  });
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const manifests: Descriptor[] = [];
+  for (let at = 0; at < 4096; at += 1) {
+    manifests.push(
+      await put(mediaType, { schemaVersion: 2, mediaType, config, layers: [], annotations: { at: `${at}` } }),
+    );
+  }
+  const indexType = 'application/vnd.oci.image.index.v1+json';
+  for (const [tag, list] of [
+    ['most', manifests.slice(1)],
+    ['more', manifests],
+  ] as const) {
+    await store.tag(await put(indexType, { schemaVersion: 2, mediaType: indexType, manifests: list }), tag);
+  }
+  assert.equal((await copyImage(store, 'most', new MemoryStore(), 'v1')).manifests, 4096);
+  const to = new MemoryStore();
+  await assert.rejects(copyImage(store, 'more', to, 'v1'), {
+    code: 'ERR_LIMIT_EXCEEDED',
+    message: /over 4096 manifests lie under this name; copy one platform only/,
+  });
+  await assert.rejects(to.resolve('v1'), { code: 'ERR_NOT_FOUND' });
+});
+
 test('an artifact is copied as it is', async () => {
   const chart = image()
     .manifestFields({ config: undefined })
