@@ -85,7 +85,8 @@ export class SparseMapReader {
   give(bytes: Buffer, start: number, length: number, offset: number, limits: TarLimits): boolean {
     for (let at = start; at < start + length; at += 1) {
       const byte = bytes[at] as number;
-      if (byte >= 0x30 && byte <= 0x39 && this.#digits < 15) {
+      // Zeros before a number mean nothing, however many there are.
+      if (byte >= 0x30 && byte <= 0x39 && this.#value < 1e14) {
         this.#value = this.#value * 10 + (byte - 0x30);
         this.#digits += 1;
         continue;

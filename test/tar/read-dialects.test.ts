@@ -455,6 +455,20 @@ test('PAX sparse files 0.0, 0.1 and 1.0', async () => {
   );
 });
 
+test('zeros before the numbers of a PAX sparse map 1.0 mean nothing', async () => {
+  const map = Buffer.alloc(1024);
+  map.write(`${'0'.repeat(600)}1\n5\n0000000000000000003\n`);
+  const entry = await only(
+    pax([
+      ['GNU.sparse.major', '1'],
+      ['GNU.sparse.minor', '0'],
+      ['GNU.sparse.realsize', '20'],
+    ]),
+    member({ name: 's' }, Buffer.concat([map, Buffer.from('abc')])),
+  );
+  assert.deepEqual([entry.size, entry.extents], [20, [{ fileOffset: 5, tarOffset: entry.dataOffset, length: 3 }]]);
+});
+
 test('an empty version of the sparse format says none', async () => {
   const empty: [string, string][] = [
     ['GNU.sparse.major', ''],
