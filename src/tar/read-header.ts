@@ -164,9 +164,11 @@ export function readHeader(bytes: Buffer, start: number, offset: number, memory:
   let atime: TarTime | undefined;
   let ctime: TarTime | undefined;
   if (ustar) {
-    if (bytes[start + 345] !== 0) {
-      const star = has(bytes, start + 508, STAR_MAGIC);
-      name = `${readText(bytes, start + 345, star ? 131 : 155)}/${name}`;
+    const star = has(bytes, start + 508, STAR_MAGIC);
+    if (bytes[start + 345] !== 0) name = `${readText(bytes, start + 345, star ? 131 : 155)}/${name}`;
+    if (star) {
+      if (bytes[start + 476] !== 0) atime = wholeSeconds(readNumber(bytes, start + 476, 12, 'atime', offset));
+      if (bytes[start + 488] !== 0) ctime = wholeSeconds(readNumber(bytes, start + 488, 12, 'ctime', offset));
     }
   } else if (gnu && bytes[start + 345] !== 0) {
     try {

@@ -71,6 +71,9 @@ export interface TarEntry {
    * their records, `SCHILY.acl.access` and its like. Absent when there are none.
    */
   readonly xattrs?: ReadonlyMap<string, Buffer> | undefined;
-  /** The PAX records in force, global ones included, keys as latin1, values raw. Absent when there are none. */
+  /**
+   * The member's own PAX records, keys as latin1, values raw. Absent when there are none. What a global header says
+   * stands in the fields and attributes above, and in no member's records.
+   */
   readonly pax?: ReadonlyMap<string, Buffer> | undefined;
 }

@@ -57,10 +57,13 @@ test('base-256 numbers: sizes, owners, times before the epoch', async () => {
   }
 });
 
-test('the ustar prefix; the shorter one of star', async () => {
+test('the ustar prefix; the shorter one of star, and its times', async () => {
   assert.equal((await only(member({ name: 'n', prefix: 'p'.repeat(155) }))).name, `${'p'.repeat(155)}/n`);
   const star = { name: 'n', prefix: 'p'.repeat(131), patch: { 476: '00000000001\0', 508: 'tar\0' } };
-  assert.equal((await only(member(star))).name, `${'p'.repeat(131)}/n`);
+  const { name, atime, ctime } = await only(member(star));
+  assert.deepEqual([name, atime?.seconds, ctime], [`${'p'.repeat(131)}/n`, 1, undefined]);
+  const times = await only(member({ name: 'n', patch: { 476: '11213075217 11213075220 ', 508: 'tar\0' } }));
+  assert.deepEqual([times.name, times.atime?.seconds, times.ctime?.seconds], ['n', 1244428943, 1244428944]);
   assert.equal((await only(member({ name: 'n'.repeat(100) }))).name, 'n'.repeat(100));
 });
 
@@ -231,6 +234,10 @@ test('global PAX headers are defaults and no entries', async () => {
       ['b', 6, 1, 'user.g,user.own'],
       ['c', 7, 9, 'user.g'],
     ],
+  );
+  assert.deepEqual(
+    entries.map((one) => [...(one.pax?.keys() ?? [])]),
+    [[], ['mtime', 'SCHILY.xattr.user.own', 'uid'], []],
   );
 });
 
