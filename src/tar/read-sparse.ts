@@ -69,6 +69,9 @@ export function applySparseRecords(draft: TarDraft, records: PaxRecords, offset:
   }
 }
 
+/** Zeros before a number mean nothing, but a map may not be a body of zeros. */
+const MAX_DIGITS = 2048;
+
 /** Reads the map that opens the body of a member in PAX sparse format 1.0, block by block. */
 export class SparseMapReader {
   readonly pairs: SparsePairs = [];
@@ -85,8 +88,7 @@ export class SparseMapReader {
   give(bytes: Buffer, start: number, length: number, offset: number, limits: TarLimits): boolean {
     for (let at = start; at < start + length; at += 1) {
       const byte = bytes[at] as number;
-      // Zeros before a number mean nothing, however many there are.
-      if (byte >= 0x30 && byte <= 0x39 && this.#value < 1e14) {
+      if (byte >= 0x30 && byte <= 0x39 && this.#digits < MAX_DIGITS && this.#value < 1e14) {
         this.#value = this.#value * 10 + (byte - 0x30);
         this.#digits += 1;
         continue;

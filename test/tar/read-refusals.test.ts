@@ -172,6 +172,7 @@ test('sparse maps that lie', async () => {
     pax10('1\n5\n2\n'),
     pax10('1\n5\n3\n', 'abcd'),
     pax10('9999999999999999\n'),
+    pax10(`${'0'.repeat(2048)}1\n5\n3\n`), // nothing but zeros
     Buffer.concat([
       pax([
         ['GNU.sparse.major', '1'],
