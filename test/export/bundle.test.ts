@@ -150,6 +150,8 @@ test('id maps must hold the user of the image', { skip: isRoot ? false : 'needs 
   const { config, path } = await bundle(t, { User: 'app' }, map(65_536));
   assert.ok(config.linux['namespaces']?.some(({ type }) => type === 'user'));
   assert.equal(lstatSync(join(path, 'rootfs', 'etc', 'passwd')).uid, 100_000);
+  const { uid, gid, mode } = lstatSync(path);
+  assert.deepEqual([uid, gid, mode & 0o7777], [process.geteuid?.(), 100_000, 0o710]);
   await assert.rejects(bundle(t, { User: 'app' }, map(1000)), { code: 'ERR_OPTION_INVALID' });
 });
 

@@ -83,6 +83,25 @@ test('runc runs the bundle as the user of the image', { skip: outermost ? needs(
   assert.equal(run.stdout, '1000\n1000 44\n/home/app\nwritten\n', run.stderr);
 });
 
+test('runc runs the bundle in a user namespace that its id maps describe', {
+  skip: outermost ? needs('runc') : 'needs root',
+}, async (t) => {
+  const folder = tempDir(t);
+  chmodSync(folder, 0o711);
+  const { tree, layers } = await mergeBuilt(folder, ...busyboxLayers());
+  const config = {
+    Cmd: ['/bin/sh', '-c', 'id -u; cat /proc/self/uid_map; cd; touch mine && echo written'],
+    User: 'app',
+  };
+  const bundle = join(folder, 'bundle');
+  await writeBundle(configImage(config), tree, layers, bundle, {
+    uidMap: [{ containerId: 0, hostId: 100_000, size: 65_536 }],
+  });
+  const id = `rootfs-kit-${process.pid}-${Math.trunc(performance.now())}`;
+  const run = spawnSync('runc', ['--root', join(folder, 'state'), 'run', '--bundle', bundle, id], { encoding: 'utf8' });
+  assert.equal(run.stdout.replace(/ +/g, ' '), '1000\n 0 100000 65536\nwritten\n', run.stderr);
+});
+
 test('root of a user namespace that /proc does not tell of: what cannot be kept says why', {
   skip: needs('bwrap'),
 }, async (t) => {
