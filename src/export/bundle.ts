@@ -1,5 +1,5 @@
 /** From an image to an OCI runtime bundle: `config.json` and `rootfs/`, what runc and its cousins start. */
-import { chmodSync, chownSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { Image } from '../image/image.js';
@@ -11,7 +11,8 @@ import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, openDestination } from './destination.js';
 import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
-import { checkIdMaps, type IdMap, mapId } from './id-map.js';
+import { checkIdMaps, type IdMap } from './id-map.js';
+import { letRootPass } from './let-root-pass.js';
 import { readPowers } from './powers.js';
 import { type ProcessOptions, type ResolvedProcess, resolveProcess, settleEntrypoint } from './resolve-process.js';
 import { runtimeConfig } from './runtime-config.js';
@@ -87,7 +88,7 @@ export async function writeBundle(
   try {
     const rootfs = await unpack(tree, layers, join(destination.workingPath, 'rootfs'), options);
     writeFileSync(destination.root.at('config.json'), `${JSON.stringify(config, undefined, 2)}\n`, { flag: 'wx' });
-    if (!rootless) letRootInsidePass(destination, options.gidMap);
+    if (!rootless) letRootPass(destination, options.gidMap);
     destination.commit();
     return { path: destination.path, process, rootless, rootfs: settled(rootfs, destination) };
   } catch (error) {
@@ -100,15 +101,6 @@ export async function writeBundle(
     }
     throw failed;
   }
-}
-
-/** Runtimes reach `rootfs` from inside the user namespace, where the owner of the bundle is nobody. */
-function letRootInsidePass({ root, inPlace }: Destination, gidMap: readonly IdMap[] | undefined): void {
-  const group = mapId(gidMap, 0);
-  // A directory that was there before keeps the rights that it was given.
-  if (gidMap === undefined || group === undefined || inPlace) return;
-  chownSync(root.self, -1, group);
-  chmodSync(root.self, 0o710);
 }
 
 function withBothMaps(options: BundleOptions): BundleOptions {

@@ -8,6 +8,8 @@ import { readMountTable } from '../io/mount-table.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
 import { openDestination } from './destination.js';
+import { parseIdMap } from './id-map.js';
+import { letRootPass } from './let-root-pass.js';
 import { likeRoot } from './like-root.js';
 import { realPlace } from './mountpoint.js';
 import { escapeOption, MAX_MOUNT_OPTIONS, type OverlayFacts, readOverlayFacts, shellQuote } from './overlay-facts.js';
@@ -44,7 +46,8 @@ export interface WritableCopy {
 /**
  * Makes a writable copy of `base`, which stays as it is: `upper`, `work` and `merged` in `run`, and a mount on
  * `merged` where this process may mount, as root or as root of a user namespace. Where it may not, the command is in
- * the result and that is no failure.
+ * the result and that is no failure. `run` is for its owner alone; over an overlay with id maps, root of their user
+ * namespace may pass through it.
  *
  * @param base What `writeOverlay` made, or a directory that `unpack` made. It must not change while copies are used.
  * @param run Absent, or an empty directory; on a file system that can carry an overlay's upper directory.
@@ -74,6 +77,7 @@ export function createWritableCopy(base: string, run: string, options: WritableC
       join(destination.workingPath, 'upper'),
       facts === undefined ? lower : join(lower, facts.links.at(-1) ?? ''),
     );
+    if (powers.root) letRootPass(destination, facts?.origin?.gidMap.split(',').filter(Boolean).map(parseIdMap));
     destination.commit();
   } catch (error) {
     destination.discard();

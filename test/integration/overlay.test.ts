@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   closeSync,
   existsSync,
   lstatSync,
@@ -243,6 +244,24 @@ test('a writable copy shares what is below and keeps what is written', { skip: m
     }
   }
   assert.deepEqual(listTree(join(folder, 'overlay')), before);
+});
+
+test('root of the user namespace of the id maps reaches a copy, others do not', {
+  skip: outermost ? mayMount : 'needs root',
+}, async (t) => {
+  const folder = tempDir(t);
+  chmodSync(folder, 0o711);
+  const layers = writeLayers(folder, new LayerBuilder().dir('./', { mode: 0o755 }).file('a', 'inside'));
+  const maps = [{ containerId: 0, hostId: 100_000, size: 65_536 }];
+  const overlay = await writeOverlay(layers, join(folder, 'overlay'), { uidMap: maps, gidMap: maps });
+  const copy = createWritableCopy(overlay.path, join(folder, 'run'));
+  const read = (id: number): string =>
+    spawnSync('cat', [join(copy.merged, 'a')], { uid: id, gid: id, encoding: 'utf8' }).stdout;
+  try {
+    assert.deepEqual([read(100_000), read(100_001), read(65_534)], ['inside', '', '']);
+  } finally {
+    copy.unmount();
+  }
 });
 
 test('a copy that may not be mounted is made all the same', {
