@@ -5,7 +5,7 @@
  * @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config.md
  */
 import type { Image } from '../image/image.js';
-import type { IdMap } from './id-map.js';
+import { type IdMap, mapId } from './id-map.js';
 import type { ResolvedProcess } from './resolve-process.js';
 
 /** What shapes a runtime config besides the image. */
@@ -55,6 +55,9 @@ const MASKED: readonly string[] = [
 
 const READ_ONLY: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
+/** The group of terminals. A mount that names a group which the user namespace does not have is refused. */
+const TTY_GROUP = 5;
+
 /** The runtime config as one JSON value; `root.path` is `rootfs`, beside it. */
 export function runtimeConfig(
   image: Pick<Image, 'config'>,
@@ -89,7 +92,7 @@ export function runtimeConfig(
     },
     root: { path: 'rootfs', readonly: options.readOnly === true },
     hostname: options.hostname ?? 'rootfs',
-    mounts: mounts(rootless),
+    mounts: mounts(rootless, !rootless && mapId(options.gidMap, TTY_GROUP) !== undefined),
     annotations: annotations(image),
     linux: {
       namespaces,
@@ -105,7 +108,7 @@ function mappings(maps: readonly IdMap[] | undefined): unknown[] {
   return (maps ?? []).map(({ containerId: containerID, hostId: hostID, size }) => ({ containerID, hostID, size }));
 }
 
-function mounts(rootless: boolean): unknown[] {
+function mounts(rootless: boolean, hasTtyGroup: boolean): unknown[] {
   const locked = ['nosuid', 'noexec', 'nodev'];
   const devpts = ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620'];
   // sysfs belongs to the network namespace: without one of its own, the host's is shown instead.
@@ -120,7 +123,12 @@ function mounts(rootless: boolean): unknown[] {
       source: 'tmpfs',
       options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
     },
-    { destination: '/dev/pts', type: 'devpts', source: 'devpts', options: rootless ? devpts : [...devpts, 'gid=5'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: hasTtyGroup ? [...devpts, `gid=${TTY_GROUP}`] : devpts,
+    },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...locked, 'mode=1777', 'size=65536k'] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: locked },
     sys,

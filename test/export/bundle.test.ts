@@ -155,6 +155,19 @@ test('id maps must hold the user of the image', { skip: isRoot ? false : 'needs 
   await assert.rejects(bundle(t, { User: 'app' }, map(1000)), { code: 'ERR_OPTION_INVALID' });
 });
 
+test('terminals belong to their group only where the user namespace has it', {
+  skip: isRoot ? false : 'needs root',
+}, async (t) => {
+  const groups = async (size?: number): Promise<string[]> => {
+    const gidMap = size === undefined ? undefined : [{ containerId: 0, hostId: 100_000, size }];
+    const { config } = await bundle(t, {}, { gidMap });
+    return config.mounts.flatMap(({ destination, options }) => (destination === '/dev/pts' ? options : []));
+  };
+  assert.ok((await groups()).includes('gid=5'));
+  assert.ok((await groups(6)).includes('gid=5'));
+  assert.ok(!(await groups(5)).some((option) => option.startsWith('gid=')));
+});
+
 test('a bundle that fails leaves nothing; one that is there is not touched', async (t) => {
   const folder = tempDir(t);
   const { tree, layers } = await mergeBuilt(folder, new LayerBuilder().file('a', 'a'));
