@@ -203,6 +203,23 @@ test('ext4 of a given size: what does not fit is said, and leaves nothing', { sk
   assert.equal(imageBytes, 64 * 1024 * 1024);
 });
 
+test('ext4 of a given size has inodes for the room that is left, unless content takes it', {
+  skip: needs('mke2fs', 'debugfs', 'e2fsck'),
+}, async (t) => {
+  const folder = tempDir(t);
+  const size = 64 * 1024 * 1024;
+  const inodesBeside = async (contentBytes: number): Promise<number> => {
+    const content = Buffer.alloc(contentBytes, 'x');
+    const layers = writeTars(join(folder, 'layers'), [new LayerBuilder().file('big', content).tar()]);
+    const out = join(folder, 'root.ext4');
+    await writeExt4(await mergeLayers(layers), layers, out, { size });
+    execFileSync('e2fsck', ['-fn', out], { stdio: 'ignore' });
+    return readFileSync(out).readUInt32LE(1024);
+  };
+  assert.equal(await inodesBeside(1000), size / (16 * 1024));
+  assert.ok((await inodesBeside(62_000_000)) < 500);
+});
+
 test('ext4 of one tree is the same bytes each time, and its UUID is of the tree', {
   skip: needs('mke2fs', 'debugfs', 'e2fsck'),
 }, async (t) => {
