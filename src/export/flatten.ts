@@ -31,8 +31,16 @@ const CHUNKS_A_TURN = 16;
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function flatten(tree: MergedTree, layers: readonly LayerTar[], options: FlattenOptions = {}): Readable {
-  const chunks = chunk(chooseMembers(tree, layers, options), options);
-  return Readable.from(chunks, { objectMode: false, highWaterMark: 4 * CHUNK_BYTES });
+  return readable(chooseMembers(tree, layers, options), options);
+}
+
+/** The same for readers that fail on sparse files: they are written whole, however large their holes are. */
+export function flattenDense(tree: MergedTree, layers: readonly LayerTar[], options: FlattenOptions = {}): Readable {
+  return readable({ ...chooseMembers(tree, layers, options), dense: true }, options);
+}
+
+function readable(chosen: Omit<TarMembersInput, 'open'>, options: FlattenOptions): Readable {
+  return Readable.from(chunk(chosen, options), { objectMode: false, highWaterMark: 4 * CHUNK_BYTES });
 }
 
 /**

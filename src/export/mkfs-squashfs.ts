@@ -16,7 +16,7 @@ import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { encodeHeader } from '../tar/write-header.js';
-import { flatten } from './flatten.js';
+import { flatten, flattenDense } from './flatten.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import type { LossList } from './loss-list.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
@@ -88,7 +88,9 @@ export async function writeSquashfs(
     const fitted = fitTree(tree, { name: 'squashfs', holdsXattr: isHeld, time: nearestTime, allowLoss });
     if (tool.name === 'sqfstar') checkRoot(fitted.tree.root.inode, fitted.losses, allowLoss);
     const imageBytes = await intoPlace(path, async (file) => {
-      const tar = flatten(fitted.tree, layers, { signal, onProgress });
+      // sqfstar ends with an error at most sparse files that are larger than one of its blocks.
+      const write = tool.name === 'sqfstar' ? flattenDense : flatten;
+      const tar = write(fitted.tree, layers, { signal, onProgress });
       // The tar's times are final; for sqfstar this is the image's own time.
       const env = { SOURCE_DATE_EPOCH: tool.name === 'sqfstar' ? String(latestSecond(fitted.tree)) : undefined };
       const { args, input } = commandOf(tool, compression, file.path, fitted.tree.root.inode, tar);

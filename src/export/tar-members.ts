@@ -21,7 +21,12 @@ export interface TarMembersInput {
   readonly selected: ReadonlySet<TreeNode> | undefined;
   /** Modification times after this become it: seconds since the epoch. */
   readonly latest: number;
+  /** Sparse files are written whole, with zeros for their holes. Default false. */
+  readonly dense?: boolean | undefined;
 }
+
+/** What holes are written from, as many times as it takes. */
+const HOLE = Buffer.alloc(64 * 1024);
 
 /**
  * Makes the parts of a tar, one after the other: headers and padding as bytes, data as places in layers.
@@ -29,7 +34,7 @@ export interface TarMembersInput {
  * @throws RootfsError `ERR_LAYER_INVALID` where a file's data does not lie in its layer
  */
 export function* tarMembers(
-  { tree, layers, open, selected, latest }: TarMembersInput,
+  { tree, layers, open, selected, latest, dense = false }: TarMembersInput,
   { onProgress }: CallOptions,
 ): Generator<TarPart, void, void> {
   const names = new Map<Inode, string>();
@@ -42,14 +47,16 @@ export function* tarMembers(
     const { inode } = node;
     const first = inode.links > 1 ? names.get(inode) : undefined;
     if (inode.links > 1 && first === undefined) names.set(inode, path);
-    yield encodeHeader(headerOf(path, inode, first, latest));
+    yield encodeHeader(headerOf(path, inode, first, latest, dense));
     if (first === undefined && inode.data !== undefined) {
       checkDataPlace(inode, layers, () => Buffer.from(path, 'latin1').toString());
       if (inode.data.extents === undefined) {
         yield { fd: open[inode.data.layer] as number, tarOffset: inode.data.tarOffset, length: inode.size };
         yield padding(inode.size);
       } else {
-        yield* sparseData(inode.data.extents, open[inode.data.layer] as number);
+        const { extents, layer } = inode.data;
+        const fd = open[layer] as number;
+        yield* dense ? wholeData(extents, inode.size, fd) : sparseData(extents, fd);
       }
       dataBytes += inode.size;
     }
@@ -70,7 +77,7 @@ function totalsOf(
   return { totalEntries: selected.size - 1, totalDataBytes };
 }
 
-function headerOf(path: string, inode: Inode, first: string | undefined, latest: number): TarHeader {
+function headerOf(path: string, inode: Inode, first: string | undefined, latest: number, dense: boolean): TarHeader {
   const mtime: Timestamp = inode.mtime.seconds >= latest ? { seconds: latest, nanoseconds: 0 } : inode.mtime;
   const again = first !== undefined;
   // One literal, no spreads: this runs for every entry.
@@ -86,7 +93,7 @@ function headerOf(path: string, inode: Inode, first: string | undefined, latest:
     devmajor: inode.rdevMajor,
     devminor: inode.rdevMinor,
     xattrs: again ? undefined : inode.xattrs,
-    extents: again ? undefined : inode.data?.extents && wholeBlockRuns(inode.data.extents),
+    extents: again || dense ? undefined : inode.data?.extents && wholeBlockRuns(inode.data.extents),
   };
 }
 
@@ -132,4 +139,19 @@ function* sparseData(found: readonly DataExtent[], fd: number): Generator<TarPar
     bytes += run.length;
   }
   yield padding(bytes);
+}
+
+function* wholeData(extents: readonly DataExtent[], size: number, fd: number): Generator<TarPart, void, void> {
+  let at = 0;
+  for (const { fileOffset, tarOffset, length } of extents) {
+    yield* hole(fileOffset - at);
+    yield { fd, tarOffset, length };
+    at = fileOffset + length;
+  }
+  yield* hole(size - at);
+  yield padding(size);
+}
+
+function* hole(bytes: number): Generator<Buffer, void, void> {
+  for (let left = bytes; left > 0; left -= HOLE.length) yield left < HOLE.length ? HOLE.subarray(0, left) : HOLE;
 }

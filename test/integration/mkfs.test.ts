@@ -113,6 +113,49 @@ test('--verity as a script uses it: the printed root hash is what veritysetup fi
   }
 });
 
+/** Works with a PATH on which there is one tool. */
+async function withOnly(folder: string, tool: string, work: () => Promise<void>): Promise<void> {
+  const before = process.env['PATH'];
+  const only = join(folder, `only-${tool}`);
+  mkdirSync(only);
+  execFileSync('ln', ['-s', findTool(tool) ?? tool, join(only, tool)]);
+  process.env['PATH'] = only;
+  try {
+    await work();
+  } finally {
+    process.env['PATH'] = before;
+  }
+}
+
+test('sparse files in squashfs, by both tools', { skip: needs('tar2sqfs', 'sqfstar', 'unsquashfs') }, async (t) => {
+  const folder = tempDir(t);
+  const holes = (
+    size: number,
+    ...places: number[]
+  ): { size: number; extents: { offset: number; content: string }[] } => ({
+    size,
+    extents: places.map((offset) => ({ offset, content: `at ${offset}` })),
+  });
+  const builder = new LayerBuilder()
+    .sparse('end', holes(1_000_000, 0))
+    .sparse('start', holes(1_000_008, 999_999))
+    .sparse('both', holes(700_001, 100_000, 400_000))
+    .sparse('none', holes(300_001));
+  const layers = writeTars(join(folder, 'layers'), [builder.file('after', 'after').tar()]);
+  const tree = await mergeLayers(layers);
+  for (const tool of ['tar2sqfs', 'sqfstar']) {
+    await withOnly(folder, tool, async () => {
+      assert.equal((await writeSquashfs(tree, layers, join(folder, `${tool}.img`))).tool, tool);
+    });
+    const [out, unpacked] = [join(folder, tool), join(folder, 'unpacked')];
+    execFileSync('unsquashfs', ['-quiet', '-no-progress', '-d', out, `${tool}.img`], { cwd: folder, stdio: 'ignore' });
+    if (tool === 'tar2sqfs') await unpack(tree, layers, unpacked, { workers: 0 });
+    for (const name of readdirSync(unpacked)) {
+      assert.ok(readFileSync(join(out, name)).equals(readFileSync(join(unpacked, name))), `${tool}: ${name}`);
+    }
+  }
+});
+
 test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { skip: skip || TOOLS }, async (t) => {
   for (const seed of SEEDS) {
     const folder = mountFolder(t);
@@ -128,12 +171,7 @@ test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { sk
     assert.equal(checked.status, 0, `seed ${seed}: ${checked.stdout}`);
     assertSameTree(kernelTree(ext4.path, 'ext4', folder), expected, `ext4, seed ${seed}`);
     for (const tool of ['tar2sqfs', 'sqfstar']) {
-      const before = process.env['PATH'];
-      const only = join(folder, `only-${tool}`);
-      mkdirSync(only);
-      execFileSync('ln', ['-s', findTool(tool) ?? tool, join(only, tool)]);
-      process.env['PATH'] = only;
-      try {
+      await withOnly(folder, tool, async () => {
         const made = await writeSquashfs(tree, layers, join(folder, tool), { allowLoss: true });
         assert.equal(made.tool, tool);
         const found = kernelTree(made.path, 'squashfs', folder);
@@ -152,9 +190,7 @@ test('random images: squashfs by both tools, ext4 that e2fsck finds clean', { sk
           wanted['.'] = { ...root, uid: 0, gid: 0, mtime: found['.']?.mtime ?? '' };
         }
         assertSameTree(found, wanted, `${tool}, seed ${seed}`);
-      } finally {
-        process.env['PATH'] = before;
-      }
+      });
     }
     rmSync(folder, { recursive: true });
   }
