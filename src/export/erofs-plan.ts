@@ -23,7 +23,7 @@ import { checkInode, checkName, shownPath, unsupported } from './erofs-limits.js
 import { encodeXattr, XattrTable } from './erofs-xattrs.js';
 import { isKernelXattr } from './kernel-xattr.js';
 import { LossList } from './loss-list.js';
-import { skippedXattr } from './skipped-xattr.js';
+import { countSkipped, skippedXattr } from './skipped-xattr.js';
 
 /** What is to be written, in the order in which it stands in the image. */
 export interface ErofsPlan {
@@ -144,15 +144,17 @@ class Planner {
 
   #collectXattrs(node: TreeNode, at: number, xattrs: ReadonlyMap<string, Buffer>): void {
     const entries: Buffer[] = [];
+    const never = new Set<string>();
     for (const name of [...xattrs.keys()].sort()) {
       const skipped = skippedXattr(name, node.inode.type);
       const value = xattrs.get(name) as Buffer;
       const usable = skipped === undefined && isKernelXattr(name, value);
       const entry = usable ? encodeXattr(name, value) : undefined;
-      if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
+      if (skipped !== undefined) never.add(skipped);
       else if (entry !== undefined) entries.push(entry);
       else this.#lose(node, name);
     }
+    countSkipped(this.#skipped, never);
     if (entries.length === 0) return;
     this.#attributes.set(at, entries);
     this.#table.add(entries);

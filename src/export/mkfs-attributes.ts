@@ -4,7 +4,7 @@ import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } 
 import { encodeXattr } from './erofs-xattrs.js';
 import { isKernelXattr } from './kernel-xattr.js';
 import { LossList } from './loss-list.js';
-import { skippedXattr } from './skipped-xattr.js';
+import { countSkipped, skippedXattr } from './skipped-xattr.js';
 
 /** What a file system holds. */
 export interface HeldAttributes {
@@ -53,16 +53,18 @@ export function fitTree(tree: MergedTree, held: HeldAttributes): FittedTree {
     const known = inodes.get(node.inode);
     if (known !== undefined) return known;
     const kept = new Map<string, Buffer>();
+    const neverKept = new Set<string>();
     let room = held.xattrRoom ?? Number.POSITIVE_INFINITY;
     for (const [name, value] of node.inode.xattrs ?? []) {
       const never = skippedXattr(name, node.inode.type);
-      if (never !== undefined) skipped.set(never, (skipped.get(never) ?? 0) + 1);
+      if (never !== undefined) neverKept.add(never);
       else if (held.holdsXattr(name, value) && xattrBytes(name, value) <= room) {
         kept.set(name, value);
         room -= xattrBytes(name, value);
       } else if (held.allowLoss) losses.add('xattrs', nodePath(node));
       else throw wouldLose(node, name, held.name);
     }
+    countSkipped(skipped, neverKept);
     const fitted: Inode = {
       ...node.inode,
       mtime: held.time(node.inode.mtime),

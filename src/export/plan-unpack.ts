@@ -10,7 +10,7 @@ import { LossList } from './loss-list.js';
 import { OwnershipRecords, ROOTLESS_XATTR, rootlessXattr } from './ownership-file.js';
 import { selectNodes } from './path-filter.js';
 import type { Powers } from './powers.js';
-import { skippedXattr } from './skipped-xattr.js';
+import { countSkipped, skippedXattr } from './skipped-xattr.js';
 import type { UnpackLimits, UnpackOptions } from './unpack-options.js';
 import { BatchBuilder, type EntryDetail, type PlannedEntry, packSegment, type UnpackPlan } from './unpack-plan.js';
 
@@ -206,19 +206,20 @@ class Planner {
 
   #xattrs(inode: Inode, path: () => string): [string, string][] {
     const kept: [string, string][] = [];
+    const never = inode.xattrs && new Set<string>();
     for (const [name, value] of inode.xattrs ?? []) {
       // Without root this one is ours: of a file that belongs to root a layer could say somebody else.
       const ours = name === ROOTLESS_XATTR && !this.#input.powers.root;
       const skipped = ours ? name : skippedXattr(name, inode.type);
-      if (skipped !== undefined) this.#skipped.set(skipped, (this.#skipped.get(skipped) ?? 0) + 1);
+      if (skipped !== undefined) never?.add(skipped);
       else kept.push([name, value.toString('latin1')]);
     }
+    countSkipped(this.#skipped, never);
     if (kept.length > 0 && !this.#input.native) {
       if (this.#input.powers.root) this.#losses.add('xattrs', path());
       else this.#records.add({ path: path(), xattrs: kept });
-      return [];
     }
-    return kept;
+    return this.#input.native ? kept : [];
   }
 
   /** The owner to set; 'own': none needs to be set; 'foreign': none is set though the image has another. */

@@ -42,6 +42,11 @@ export function skippedXattr(name: string, type: InodeType): string | undefined 
   return namespace === 'user' && type !== 'file' && type !== 'directory' ? `user.* (${type})` : undefined;
 }
 
+/** Counts an entry under each name or pattern that is skipped of it, however many attributes are. */
+export function countSkipped(counts: Map<string, number>, ofEntry: ReadonlySet<string> | undefined): void {
+  for (const name of ofEntry ?? []) counts.set(name, (counts.get(name) ?? 0) + 1);
+}
+
 /** An image may have as many names as it likes, and nobody reads a million lines: all of them are in the result. */
 const MAX_WARNINGS = 20;
 

@@ -305,7 +305,7 @@ test('attributes of the machine, of overlayfs and of other systems are never wri
     'security.selinux': 1,
     'trusted.overlay.*': 1,
     'user.overlay.*': 1,
-    'com.*': 2,
+    'com.*': 1,
     bare: 1,
     'system.nfs4_acl': 1,
     'user.* (symlink)': 1,

@@ -41,7 +41,9 @@ async function layout(folder: string, ...layers: readonly LayerBuilder[]): Promi
 /** A file in each of two layers, and attributes that are never written. */
 function skipped(folder: string): Promise<string> {
   const label = { 'security.selinux': 's0' };
-  const first = new LayerBuilder().file('f', 'x', { xattrs: { ...label, 'com.apple.q': 'z', 'user.kept': 'v' } });
+  // two of one entry
+  const apple = { 'com.apple.q': 'z', 'com.apple.p': 'y' };
+  const first = new LayerBuilder().file('f', 'x', { xattrs: { ...label, ...apple, 'user.kept': 'v' } });
   const second = new LayerBuilder().file('g', 'x', { xattrs: { ...label, 'user.overlay.opaque': 'y' } });
   return layout(folder, first, second);
 }
