@@ -1,5 +1,5 @@
 /** Reading small files that the user or the machine keeps for us: bounded, and absent is an answer. */
-import { closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay } from '../io/abort.js';
 
@@ -77,9 +77,12 @@ export async function readBounded(path: string): Promise<string> {
     .replace(/^\uFEFF/, '');
 }
 
-/** Reads what a pipe or a terminal brings, and waits for it. Of a pipe, no bytes are its end only after somebody wrote. */
+/**
+ * Reads what a pipe or a terminal brings, and waits for it. Of a pipe with a name, no bytes are its end only after
+ * somebody wrote; one without, as a shell makes it for `<(…)`, had its writer from the start.
+ */
 function reader(fd: number, isPipe: boolean): (buffer: Buffer) => Promise<number> {
-  let mayEnd = !isPipe;
+  let mayEnd = !isPipe || isNameless(fd);
   return async (buffer) => {
     for (; ; await delay(POLL_MS, undefined)) {
       try {
@@ -93,6 +96,14 @@ function reader(fd: number, isPipe: boolean): (buffer: Buffer) => Promise<number
       }
     }
   };
+}
+
+function isNameless(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).startsWith('pipe:');
+  } catch {
+    return false;
+  }
 }
 
 /** Adds what was read. @returns whether there may be more @throws RootfsError `ERR_LIMIT_EXCEEDED` */

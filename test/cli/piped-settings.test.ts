@@ -44,6 +44,15 @@ test('a pipe that nobody writes to is waited for until Ctrl-C', { skip: needs('m
   }
 });
 
+test('a pipe without a name that nobody wrote to is empty', { skip: needs('bash') }, async (t) => {
+  const registry = await startRegistry({ auth: { kind: 'basic', users: { user: 'hunter2' } } });
+  t.after(() => registry.close());
+  const script = 'exec 3< <(:); exec timeout -k 1 20 "$1" "$2" digest --authfile /dev/fd/3 "$3"';
+  const words = ['--norc', '-c', script, 'bash', process.execPath, ROOTFS_BIN, `${registry.host}/app:v1`];
+  const { code, stderr } = await run('bash', words);
+  assert.equal(code, 4, stderr);
+});
+
 test('a file in place of settings that never seems to end is read up to 4 MiB', async (t) => {
   const file = join(tempDir(t), 'ca.pem');
   writeFileSync(file, '');
