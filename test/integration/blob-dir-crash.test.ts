@@ -143,7 +143,7 @@ test('a full disk is ERR_NO_SPACE, and nothing half-made stays', async (t) => {
   const layout = join(root, 'layout');
   const target = await OciLayout.open(layout, { create: true });
   await assert.rejects(target.push(big, Readable.from(chunks)), { code: 'ERR_NO_SPACE' });
-  assert.deepEqual(readdirSync(layout).sort(), ['index.json', 'oci-layout']);
+  assert.deepEqual(readdirSync(layout).sort(), ['blobs', 'index.json', 'oci-layout']);
 });
 
 test('a disk without room for one more file is ERR_NO_SPACE too', async (t) => {
