@@ -44,14 +44,27 @@ exports.tuneEngine = () => {
   if (startingWorkers === 0) setFlags(0);
 };
 
-process.on('worker', (worker) => {
+/**
+ * Starts a worker. The flags have their defaults before its thread begins: V8 ends the process where they change while
+ * a thread makes its heap.
+ */
+exports.startWorker = (start) => {
   startingWorkers += 1;
-  setFlags(1);
-  worker.once('online', () => {
+  if (isTuned) setFlags(1);
+  let isStarting = true;
+  const started = () => {
+    if (!isStarting) return;
+    isStarting = false;
     startingWorkers -= 1;
     if (isTuned && startingWorkers === 0) setFlags(0);
-  });
-});
+  };
+  try {
+    return start().once('online', started).once('exit', started);
+  } catch (error) {
+    started();
+    throw error;
+  }
+};
 
 /**
  * Compiles the parser of HTTP, which is WebAssembly. Optimising it takes a thread 100 to 200 ms, longer than it runs in

@@ -113,6 +113,19 @@ const namesWhereTheyAre = {
   },
 };
 
+/** Workers are started while the engine is as they want it. */
+const tunedWorkers = {
+  name: 'tuned-workers',
+  setup({ onLoad }) {
+    const start = 'new Worker(entry, { name, execArgv: [], resourceLimits })';
+    onLoad({ filter: /\/dist\/src\/io\/start-worker\.js$/ }, ({ path }) => {
+      const source = read(path);
+      if (!source.includes(start)) throw new Error(`${path}: it has no ${start}`);
+      return { contents: source.replace(start, `require('./tune-engine.js').startWorker(() => ${start})`) };
+    });
+  },
+};
+
 /** Files that the code finds beside itself lie elsewhere in the bundle: the workers, and the package's own manifest. */
 const filesBeside = {
   name: 'files-beside',
@@ -175,7 +188,7 @@ for (const entry of ['cli/main.js', ...workers]) {
     platform: 'node',
     target: 'node20',
     external: ['koffi'],
-    plugins: [dispatchersOnly, namesWhereTheyAre, filesBeside, plainWidths],
+    plugins: [dispatchersOnly, namesWhereTheyAre, tunedWorkers, filesBeside, plainWidths],
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',

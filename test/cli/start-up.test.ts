@@ -187,10 +187,13 @@ function codeTaken(steps: string): unknown {
       taken[when] = new Script(text, { cachedData }).cachedDataRejected === false;
     };
     const tuning = require(${JSON.stringify(join(repository, 'bin/tune-engine.js'))});
-    const startWorker = () => new Worker('', { eval: true }).on('online', () => setImmediate(() => {
-      look('as it runs');
-      console.log(JSON.stringify(taken));
-    }));
+    const startWorker = (before) => tuning.startWorker(() => {
+      before();
+      return new Worker('', { eval: true }).on('online', () => setImmediate(() => {
+        look('as it runs');
+        console.log(JSON.stringify(taken));
+      }));
+    });
     ${steps}`;
   const run = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
   assert.equal(run.stderr, '');
@@ -204,24 +207,22 @@ test("code that was compiled under V8's own flags is taken, but for the time in 
     look('with the parser');
     tuning.tuneEngine();
     look('tuned');
-    process.on('worker', () => look('as a worker starts'));
-    startWorker();`);
+    startWorker(() => look('before a worker starts'));`);
   assert.deepEqual(taken, {
     'at first': true,
     'with the parser': true,
     tuned: false,
-    'as a worker starts': true,
+    'before a worker starts': true,
     'as it runs': false,
   });
 });
 
 test('an engine that is tuned while a worker starts is tuned once that runs', () => {
   const taken = codeTaken(`
-    process.on('worker', () => {
+    startWorker(() => {
       tuning.tuneEngine();
       look('as it starts');
-    });
-    startWorker();`);
+    });`);
   assert.deepEqual(taken, { 'as it starts': true, 'as it runs': false });
 });
 
