@@ -161,7 +161,7 @@ export interface Deleter {
 
 /** Optional power: a name can be taken away, and others of the same content stay. */
 export interface Untagger {
-  /** @throws RootfsError `ERR_NOT_FOUND` where nothing has that name */
+  /** @throws RootfsError `ERR_NOT_FOUND` where nothing has that name, `ERR_REFERENCE_INVALID` for an empty one */
   untag(reference: string, options?: CallOptions): Promise<void>;
 }
 

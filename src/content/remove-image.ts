@@ -1,5 +1,6 @@
 /** What leaves the `index.json` of a layout with images. */
 import { isDeepStrictEqual } from 'node:util';
+import { RootfsError } from '../errors.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { parseIndex } from '../spec/image-index.js';
@@ -11,8 +12,18 @@ export interface Removal {
   readonly gone: readonly Digest[];
 }
 
-/** Takes what is called so out of the entries of a layout. @throws RootfsError `ERR_NOT_FOUND` */
+/** Takes what is called so out of the entries of a layout. @throws RootfsError `ERR_NOT_FOUND`, `ERR_REFERENCE_INVALID` */
 export function removeNamed(index: LayoutIndex, reference: string): Removal {
+  // Elsewhere no name means the only image: here it would mean all there are.
+  if (reference === '') {
+    throw new RootfsError(
+      'ERR_REFERENCE_INVALID',
+      '"": no name to take away; give a tag, or @0 for an entry by its place',
+      {
+        detail: { reference },
+      },
+    );
+  }
   const going = new Set(index.named(reference));
   if (going.size === 0) throw index.notFound(reference);
   return {

@@ -112,12 +112,12 @@ test('CVE-2026-55686, CVE-2026-41579: a working directory and a /dev that are li
   const folder = tempDir(t);
   const outside = join(folder, 'outside');
   mkdirSync(outside);
-  const base = new LayerBuilder().symlink('work', outside).symlink('dev', outside).symlink('proc', outside);
+  const base = new LayerBuilder().symlink('home', outside).symlink('dev', outside).symlink('proc', outside);
   const { tree, layers } = await mergeBuilt(folder, base);
-  const config = { Cmd: ['sh'], WorkingDir: '/work/new/folder', Volumes: { '/work/data': {} } };
+  const config = { Cmd: ['sh'], WorkingDir: '/home/new/folder', Volumes: { '/home/data': {} } };
   await writeBundle(configImage(config), tree, layers, join(folder, 'bundle'));
   assert.deepEqual(readdirSync(outside), []);
-  for (const name of ['work', 'dev', 'proc']) {
+  for (const name of ['home', 'dev', 'proc']) {
     assert.ok(lstatSync(join(folder, 'bundle', 'rootfs', name)).isSymbolicLink(), name);
   }
 });
