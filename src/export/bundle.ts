@@ -52,6 +52,9 @@ export interface BundleResult {
  *
  * As root, id maps of users alone are those of groups too, and the other way round: a user namespace has both.
  *
+ * `Config.Volumes` make no mounts: what is written there stays in `rootfs/`, with the owners that the image gave it; a
+ * file system in memory in their place would belong to root, and end with the container.
+ *
  * An image that names no command gets `sh`, as runtimes' own templates have it; a warning says so.
  *
  * @param dst Absent, or an empty directory.

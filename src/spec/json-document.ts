@@ -148,13 +148,9 @@ function isObject(value: unknown): value is JsonObject {
 /** Counts brackets outside of strings before the parser sees them: a bound that no parser's stack has to find. */
 function checkDepth(bytes: Uint8Array, kind: DocumentKind, subject: string): void {
   let depth = 0;
-  let inString = false;
   for (let i = 0; i < bytes.byteLength; i++) {
     const byte = bytes[i];
-    if (inString) {
-      if (byte === 0x5c) i++;
-      else if (byte === 0x22) inString = false;
-    } else if (byte === 0x22) inString = true;
+    if (byte === 0x22) i = endOfString(bytes, i);
     else if (byte === 0x5b || byte === 0x7b) {
       if (++depth > MAX_JSON_DEPTH) {
         throw new RootfsError(
@@ -164,6 +160,17 @@ function checkDepth(bytes: Uint8Array, kind: DocumentKind, subject: string): voi
         );
       }
     } else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+}
+
+/** Where the string ends that begins at `start`: at the next quote behind an even number of backslashes. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  for (let at = start + 1; ; at++) {
+    at = bytes.indexOf(0x22, at);
+    if (at < 0) return bytes.byteLength;
+    let backslashes = 0;
+    while (bytes[at - 1 - backslashes] === 0x5c) backslashes++;
+    if (backslashes % 2 === 0) return at;
   }
 }
 

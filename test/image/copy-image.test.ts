@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { CallOptions, FetchOptions } from '../../src/content/content.js';
+import type { CallOptions, FetchOptions, ReadOnlyTarget } from '../../src/content/content.js';
 import { readVerified } from '../../src/content/fetch-verified.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
@@ -183,6 +183,50 @@ test('4,096 manifests are copied under one name, and not one more', async () => 
   await assert.rejects(copyImage(store, 'more', to, 'v1'), {
     code: 'ERR_LIMIT_EXCEEDED',
     message: /over 4096 manifests lie under this name; copy one platform only/,
+  });
+  await assert.rejects(to.resolve('v1'), { code: 'ERR_NOT_FOUND' });
+});
+
+test('256 MiB of manifests are copied under one name, and not a byte more', async () => {
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const config = Buffer.from('{}');
+  const manifest = (at: number, size: number): Buffer => {
+    const value = { schemaVersion: 2, mediaType, config: describe('application/x', config), layers: [] };
+    const text = (fill: string): string => JSON.stringify({ ...value, annotations: { at: `${at}`, fill } });
+    return Buffer.from(text('x'.repeat(size - text('').length)));
+  };
+  const full = 4 * 1024 * 1024;
+  const places = Array.from({ length: 63 }, (_, at) => describe(mediaType, manifest(at, full)));
+  /** Makes each document when it is asked for: together they are as much as the limit. */
+  const sourceOf = (last: number): { readonly source: ReadOnlyTarget; readonly bytes: number } => {
+    const indexType = 'application/vnd.oci.image.index.v1+json';
+    const entries = [...places, describe(mediaType, manifest(63, last))];
+    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: entries }));
+    const root = describe(indexType, index);
+    const source: ReadOnlyTarget = {
+      resolve: async () => root,
+      exists: async () => true,
+      fetch: async ({ digest }) => {
+        if (digest === root.digest) return Readable.from([index]);
+        const at = entries.findIndex((entry) => entry.digest === digest);
+        return Readable.from([at < 0 ? config : manifest(at, entries[at]?.size ?? 0)]);
+      },
+    };
+    return { source, bytes: index.length + entries.reduce((sum, { size }) => sum + size, 0) };
+  };
+  /** Keeps nothing: what is looked at is whether a name is given. */
+  class Names extends MemoryStore {
+    override async exists(): Promise<boolean> {
+      return true;
+    }
+  }
+  const rest = full - (sourceOf(full).bytes - 256 * 1024 * 1024);
+  assert.equal(sourceOf(rest).bytes, 256 * 1024 * 1024);
+  assert.equal((await copyImage(sourceOf(rest).source, 'v1', new Names(), 'v1')).manifests, 65);
+  const to = new Names();
+  await assert.rejects(copyImage(sourceOf(rest + 1).source, 'v1', to, 'v1'), {
+    code: 'ERR_LIMIT_EXCEEDED',
+    message: /its manifests have over 268435456 bytes together/,
   });
   await assert.rejects(to.resolve('v1'), { code: 'ERR_NOT_FOUND' });
 });

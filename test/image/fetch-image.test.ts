@@ -208,6 +208,17 @@ test('entries without a platform come last, by their config', async () => {
   );
 });
 
+test('of the entries without a platform, 64 are looked at and not one more', async () => {
+  const source = new DocumentSource();
+  const others = Array.from({ length: 64 }, (_, i) => source.image({ ...ARM64, variant: `v${i + 10}` }, 1));
+  const last = source.image(AMD64, 2);
+  source.name('in', source.index([...others.slice(1), last])).name('out', source.index([...others, last]));
+  assert.equal((await fetchImage(source, 'in', { platform: AMD64 })).layers.length, 2);
+  source.log.length = 0;
+  await fails(fetchImage(source, 'out', { platform: AMD64 }), 'ERR_PLATFORM_NOT_FOUND', /offers linux\/arm64/);
+  assert.equal(source.log.length, 2 + 2 * 64, 'name and index, manifest and config of each');
+});
+
 test('indexes in an index are followed, each once, and only where the outer one has no exact match', async () => {
   const source = new DocumentSource();
   const v6 = source.image({ os: 'linux', architecture: 'arm', variant: 'v6' }, 1, {

@@ -86,6 +86,15 @@ test('a registry that gives nothing but refusals is one that does not have it; w
   assert.equal(seen.length, 2);
 });
 
+test('ten URLs of a layer are asked, and not one more', async (t) => {
+  const { repository, url, seen } = await serve(t);
+  const dead = (count: number): string[] => Array.from({ length: count }, (_, i) => `http://127.0.0.1:1/${i}`);
+  assert.deepEqual(await read(repository, { ...big.descriptor, urls: [...dead(9), url] }), big.blob);
+  assert.equal(seen.length, 1);
+  await assert.rejects(read(repository, { ...big.descriptor, urls: [...dead(10), url] }), { code: 'ERR_NETWORK' });
+  assert.equal(seen.length, 1);
+});
+
 test('a broken connection goes on there by Range', async (t) => {
   const { repository, url, seen } = await serve(t, true);
   assert.deepEqual(await read(repository, { ...big.descriptor, urls: [url] }), big.blob);

@@ -57,12 +57,17 @@ test('what is no JSON object in UTF-8 is refused by every reader', () => {
 });
 
 test('documents are bounded in bytes, depth and entries', () => {
-  for (const [read] of READERS) {
+  for (const [read, code] of READERS) {
     refused(() => read(Buffer.alloc(MAX_JSON_BYTES + 1, 0x20)), 'ERR_LIMIT_EXCEEDED', /4194305 bytes; at most 4194304/);
     refused(() => read(bytes('{"a":1}'), { maxBytes: 6 }), 'ERR_LIMIT_EXCEEDED', /at most 6/);
     refused(() => read(bytes(`{"a":${'['.repeat(64)}${']'.repeat(64)}}`)), 'ERR_LIMIT_EXCEEDED', /64 levels/);
     refused(() => read(bytes(`{"a":${'['.repeat(1_000_000)}`)), 'ERR_LIMIT_EXCEEDED', /64 levels/);
     refused(() => read(bytes(`{"a":${'{"a":'.repeat(100)}1${'}'.repeat(101)}`)), 'ERR_LIMIT_EXCEEDED', /64 levels/);
+    for (const string of ['""', String.raw`"\\"`, String.raw`"\\\\"`, String.raw`"\""`, String.raw`"\\\""`]) {
+      const text = `{"a":[${string},${'['.repeat(63)}${string}${']'.repeat(63)}]}`;
+      refused(() => read(bytes(text)), 'ERR_LIMIT_EXCEEDED', /64 levels/);
+    }
+    refused(() => read(bytes(`{"a":"${'['.repeat(1_000)}`)), code, /is not JSON/);
   }
   const deep = JSON.parse(`${'['.repeat(63)}${']'.repeat(63)}`) as unknown;
   assert.deepEqual(parseManifest(bytes({ ...MANIFEST, deep })), { ...MANIFEST, deep });
