@@ -54,6 +54,9 @@ export async function readNamedFile(path: string, subject: string): Promise<stri
   });
 }
 
+/** What came through pipes without a name, by their numbers: it can be read once, and each side of a copy asks for it. */
+const piped = new Map<string, Promise<string>>();
+
 /**
  * Reads a file as `readOptionalFile` does, with the system's own errors. In this thread: another one would be told of it
  * later than these few bytes are read, and would hang in a pipe that nobody writes to, where it hears of no abort and not
@@ -62,47 +65,59 @@ export async function readNamedFile(path: string, subject: string): Promise<stri
  * @throws the system's errors; RootfsError `ERR_LIMIT_EXCEEDED`
  */
 export async function readBounded(path: string): Promise<string> {
-  const pieces: Buffer[] = [];
-  const piece = (): Buffer => Buffer.allocUnsafe(PIECE_BYTES);
   const found = statSync(path);
   const fd = openSync(path, found.isFile() ? constants.O_RDONLY : constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    const read = found.isFile() ? (buffer: Buffer): number => readSync(fd, buffer) : reader(fd, found.isFIFO());
-    for (let buffer = piece(); take(path, pieces, buffer, await read(buffer)); buffer = piece());
+    if (found.isFile()) return await readAll(path, (buffer) => readSync(fd, buffer));
+    const pipe = found.isFIFO() ? namelessPipe(fd) : undefined;
+    if (pipe === undefined) return await readAll(path, reader(fd, !found.isFIFO()));
+    const known = piped.get(pipe) ?? readAll(path, reader(fd, true));
+    piped.set(pipe, known);
+    return await known;
   } finally {
     closeSync(fd);
   }
+}
+
+async function readAll(path: string, read: (buffer: Buffer) => number | Promise<number>): Promise<string> {
+  const pieces: Buffer[] = [];
+  const piece = (): Buffer => Buffer.allocUnsafe(PIECE_BYTES);
+  for (let buffer = piece(); take(path, pieces, buffer, await read(buffer)); buffer = piece());
   return Buffer.concat(pieces)
     .toString('utf8')
     .replace(/^\uFEFF/, '');
 }
 
 /**
- * Reads what a pipe or a terminal brings, and waits for it. Of a pipe with a name, no bytes are its end only after
- * somebody wrote; one without, as a shell makes it for `<(…)`, had its writer from the start.
+ * Reads what a pipe or a terminal brings, and waits for it.
+ *
+ * @param mayEnd Whether no bytes are the end: of a pipe with a name only after somebody wrote; one without, as a shell
+ *   makes it for `<(…)`, had its writer from the start.
  */
-function reader(fd: number, isPipe: boolean): (buffer: Buffer) => Promise<number> {
-  let mayEnd = !isPipe || isNameless(fd);
+function reader(fd: number, mayEnd: boolean): (buffer: Buffer) => Promise<number> {
+  let isBegun = mayEnd;
   return async (buffer) => {
     for (; ; await delay(POLL_MS, undefined)) {
       try {
         const count = readSync(fd, buffer);
-        if (count === 0 && !mayEnd) continue;
-        mayEnd = true;
+        if (count === 0 && !isBegun) continue;
+        isBegun = true;
         return count;
       } catch (error) {
         if (systemErrorCode(error) !== 'EAGAIN') throw error;
-        mayEnd = true;
+        isBegun = true;
       }
     }
   };
 }
 
-function isNameless(fd: number): boolean {
+/** What the system calls a pipe that has no name among files. */
+function namelessPipe(fd: number): string | undefined {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`).startsWith('pipe:');
+    const target = readlinkSync(`/proc/self/fd/${fd}`);
+    return target.startsWith('pipe:') ? target : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

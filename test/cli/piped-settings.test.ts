@@ -53,6 +53,21 @@ test('a pipe without a name that nobody wrote to is empty', { skip: needs('bash'
   assert.equal(code, 4, stderr);
 });
 
+test('credentials from a pipe without a name are there for both sides of a copy', {
+  skip: needs('bash'),
+}, async (t) => {
+  const users = { user: 'hunter2' };
+  const registry = await startRegistry({ auth: { kind: 'basic', users } });
+  t.after(() => registry.close());
+  registry.add('from/app', 'v1', image().build());
+  const auth = JSON.stringify({ auths: { [registry.host]: { auth: btoa('user:hunter2') } } });
+  const script = 'exec timeout -k 1 20 "$1" "$2" copy -q --authfile <(printf %s "$3") "$4" "$5"';
+  const places = [`${registry.host}/from/app:v1`, `${registry.host}/to/app:v1`];
+  const words = ['--norc', '-c', script, 'bash', process.execPath, ROOTFS_BIN, auth, ...places];
+  const { code, stderr } = await run('bash', words);
+  assert.equal(code, 0, stderr);
+});
+
 test('a file in place of settings that never seems to end is read up to 4 MiB', async (t) => {
   const file = join(tempDir(t), 'ca.pem');
   writeFileSync(file, '');
