@@ -1,6 +1,7 @@
 /** The manifests in the layout inside a docker-archive: an image's own is found by its config. */
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
@@ -11,28 +12,29 @@ import { isIndexType, isManifestType } from '../spec/media-types.js';
 import type { CallOptions, ReadOnlyStorage } from './content.js';
 import { readVerified } from './fetch-verified.js';
 
-/** How many documents of the layout inside an archive are read in search of an image's own manifest. */
-export const MAX_ARCHIVED_DOCUMENTS = 256;
+/** How many documents of the layout inside an archive are read in search of its images' manifests: one for each image. */
+export const MAX_ARCHIVED_DOCUMENTS = 10_000;
 
-interface Found {
-  readonly descriptor: Descriptor;
-  readonly layers: readonly Descriptor[];
-  /** Whether all layers are here, once that was asked. */
-  whole?: boolean;
-}
+/** How many bytes these may have together: 256 MiB. */
+export const MAX_ARCHIVED_DOCUMENT_BYTES = 256 * 1024 * 1024;
 
 /** What a layout lists, read as far as it takes, and each document once for all images of the archive. */
 export class ArchivedManifests {
   readonly #archive: ReadOnlyStorage;
-  readonly #pending: Descriptor[];
-  readonly #found = new Map<Digest, Found[]>();
-  #read = 0;
+  /** What is to be read, and how far that has come. */
+  readonly #listed: Descriptor[];
+  #next = 0;
+  /** What was read or is about to be. */
+  readonly #seen = new Set<Digest>();
+  #bytes = 0;
+  /** By the config: the first manifest all of whose layers are here. */
+  readonly #found = new Map<Digest, Descriptor>();
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param roots What the layout's `index.json` lists. */
   constructor(archive: ReadOnlyStorage, roots: readonly Descriptor[]) {
     this.#archive = archive;
-    this.#pending = [...roots];
+    this.#listed = [...roots];
   }
 
   /** The first manifest with this config all of whose layers are here; `undefined` where there is none. */
@@ -44,38 +46,36 @@ export class ArchivedManifests {
   }
 
   async #search(config: Digest, options: CallOptions): Promise<Descriptor | undefined> {
-    for (const one of this.#found.get(config) ?? []) if (await this.#isWhole(one)) return one.descriptor;
-    while (this.#read < MAX_ARCHIVED_DOCUMENTS) {
+    for (; !this.#found.has(config) && this.#next < MAX_ARCHIVED_DOCUMENTS; this.#next += 1) {
       throwIfAborted(options.signal);
-      const [entry] = this.#pending;
+      const entry = this.#listed[this.#next];
       if (entry === undefined) return undefined;
-      await this.#readNext(entry, options);
-      this.#pending.shift();
-      this.#read += 1;
-      const found = this.#found.get(config)?.at(-1);
-      if (found !== undefined && (await this.#isWhole(found))) return found.descriptor;
+      const isDocument = isManifestType(entry.mediaType) || isIndexType(entry.mediaType);
+      if (!isDocument || this.#seen.has(entry.digest)) continue;
+      // One that is longer is refused unread.
+      const bytes = Math.min(entry.size, MAX_DOCUMENT_BYTES);
+      if (this.#bytes + bytes > MAX_ARCHIVED_DOCUMENT_BYTES) return undefined;
+      await this.#read(entry, options);
+      this.#seen.add(entry.digest);
+      this.#bytes += bytes;
     }
-    return undefined;
+    return this.#found.get(config);
   }
 
-  async #readNext(entry: Descriptor, options: CallOptions): Promise<void> {
-    if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) return;
+  async #read(entry: Descriptor, options: CallOptions): Promise<void> {
     try {
       const bytes = await readVerified(this.#archive, entry, options);
       const document = parseManifestOrIndex(bytes, { subject: entry.digest, mediaType: entry.mediaType });
       if (document.kind === 'index') {
-        // No more than may still be read: what lists of thousands say would not fit into memory.
-        const room = Math.max(0, MAX_ARCHIVED_DOCUMENTS - this.#read - this.#pending.length);
-        this.#pending.push(...document.value.manifests.slice(0, room));
+        // No more than may still be read.
+        const room = Math.max(0, MAX_ARCHIVED_DOCUMENTS - this.#listed.length);
+        this.#listed.push(...document.value.manifests.slice(0, room));
         return;
       }
-      const { config } = document.value;
-      // Without what descriptors may say at length: they are kept as long as the archive is open.
-      const layers = document.value.layers.map(bareDescriptor);
-      const found = { descriptor: bareDescriptor(entry), layers };
-      const others = this.#found.get(config.digest);
-      if (others === undefined) this.#found.set(config.digest, [found]);
-      else others.push(found);
+      const { config, layers } = document.value;
+      if (!this.#found.has(config.digest) && (await this.#haveAll(layers))) {
+        this.#found.set(config.digest, bareDescriptor(entry));
+      }
     } catch (error) {
       // A document that is missing or of another kind: platforms that were not saved, attestations.
       throwIfAborted(options.signal);
@@ -83,11 +83,6 @@ export class ArchivedManifests {
       if (isMismatch(error))
         report(options.onProgress, { type: 'warning:raised', message: `${error.message}; passed over` });
     }
-  }
-
-  async #isWhole(found: Found): Promise<boolean> {
-    found.whole ??= await this.#haveAll(found.layers);
-    return found.whole;
   }
 
   async #haveAll(layers: readonly Descriptor[]): Promise<boolean> {

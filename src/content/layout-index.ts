@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
 import { Annotation } from '../spec/annotations.js';
@@ -22,8 +23,10 @@ import { canonicalName, listNames } from './image-names.js';
 export const MAX_LAYOUT_INDEX_BYTES = 16 * 1024 * 1024;
 /** How deep indexes may lie in each other while a digest is searched. */
 export const MAX_INDEX_DEPTH = 8;
-/** How many nested indexes are read while a digest is searched. */
-export const MAX_INDEXES = 256;
+/** How many nested indexes are read while a digest is searched: a layout may have thousands of names. */
+export const MAX_INDEXES = 4096;
+/** How many bytes these may have together: 256 MiB. */
+export const MAX_INDEX_BYTES = 256 * 1024 * 1024;
 
 /** Reads a nested index, verified. */
 export type ReadDocument = (target: Descriptor, options: CallOptions) => Promise<Buffer>;
@@ -214,11 +217,15 @@ export class LayoutIndex {
     yield this.#index.manifests;
     let level = this.#index.manifests.filter(isIndexEntry);
     const seen = new Set<Digest>();
+    let bytes = 0;
     for (let depth = 0; depth < MAX_INDEX_DEPTH && level.length > 0; depth++) {
       const next: Descriptor[] = [];
       for (const entry of level) {
         throwIfAborted(options.signal);
         if (seen.has(entry.digest) || seen.size >= MAX_INDEXES) continue;
+        // One that is longer than a document is refused unread.
+        bytes += Math.min(entry.size, MAX_DOCUMENT_BYTES);
+        if (bytes > MAX_INDEX_BYTES) return;
         seen.add(entry.digest);
         try {
           const { manifests } = parseIndex(await read(entry, options), { subject: entry.digest });

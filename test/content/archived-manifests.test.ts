@@ -7,9 +7,14 @@ import { type TestContext, test } from 'node:test';
 import { ArchiveEntries } from '../../src/content/archive-entries.js';
 import { openArchiveFile } from '../../src/content/archive-file.js';
 import { makeManifest } from '../../src/content/archived-manifest.js';
-import { ArchivedManifests, MAX_ARCHIVED_DOCUMENTS } from '../../src/content/archived-manifests.js';
+import {
+  ArchivedManifests,
+  MAX_ARCHIVED_DOCUMENT_BYTES,
+  MAX_ARCHIVED_DOCUMENTS,
+} from '../../src/content/archived-manifests.js';
 import type { HeldEntry, ReadOnlyTarget } from '../../src/content/content.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { type BuiltImage, image, index } from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
@@ -185,6 +190,40 @@ test(`no more than ${MAX_ARCHIVED_DOCUMENTS} documents are read, whatever is sea
   const beyond = new ArchivedManifests(store, [...absent, built.descriptor]);
   for (const _ of [1, 2]) assert.equal(await beyond.find(built.manifest.config.digest), undefined);
   assert.deepEqual([read.get(absent[0]?.digest ?? ''), read.get(built.descriptor.digest)], [1, 1]);
+});
+
+test('256 MiB of documents are read, and not a byte more; what is listed again is read once', async () => {
+  const built = contractImage();
+  const { mediaType, digest, size } = built.descriptor;
+  const store = await memoryWith(built);
+  const read = counted(store);
+  const full = 4 * 1024 * 1024;
+  const absent = (at: number, bytes: number): Descriptor => {
+    return { mediaType, digest: `sha256:${String(at).padStart(64, '0')}` as Digest, size: bytes };
+  };
+  const roots = (bytes: number): Descriptor[] => {
+    const others = Array.from({ length: MAX_ARCHIVED_DOCUMENT_BYTES / full - 1 }, (_, at) => absent(at, full));
+    return [...others, ...others, absent(others.length, bytes), built.descriptor, built.descriptor];
+  };
+  const { config } = built.manifest;
+  const most = new ArchivedManifests(store, roots(full - size));
+  assert.equal((await most.find(config.digest))?.digest, digest);
+  assert.deepEqual([...new Set(read.values())], [1]);
+  const more = new ArchivedManifests(store, roots(full - size + 1));
+  for (const _ of [1, 2]) assert.equal(await more.find(config.digest), undefined);
+  assert.equal(read.get(digest), 1);
+});
+
+test('each of 300 images comes out of its archive under its own digest', async (t) => {
+  const images = Array.from({ length: 300 }, (_, at) => ({ built: app(at), tags: [`app:t${at}`] }));
+  const path = await fileOf(t, dockerArchive(images, { style: 'blobs', compressed: true }));
+  const archive = await DockerArchive.open(path);
+  t.after(() => archive.close());
+  const { found } = await entriesOf(archive);
+  assert.deepEqual(
+    found.map(({ descriptor }) => descriptor.digest),
+    images.map(({ built }) => built.descriptor.digest),
+  );
 });
 
 test('a compressed layer that several images have is hashed once', async (t) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { readVerified } from '../../src/content/fetch-verified.js';
-import { MAX_INDEXES } from '../../src/content/layout-index.js';
+import { MAX_INDEX_BYTES, MAX_INDEXES } from '../../src/content/layout-index.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { writeArchive } from '../../src/image/write-archive.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
@@ -173,6 +173,26 @@ test('an index that is listed over and over hides none that is listed after it',
   await writeLayout(dir, { outer: outer.add(index().add(built).build()).build() });
   const layout = await OciLayout.open(dir);
   assert.equal((await layout.resolve(built.descriptor.digest)).digest, built.descriptor.digest);
+});
+
+test('a digest is searched in 4,096 indexes and 256 MiB of them, and not in one more', async (t) => {
+  const dir = tempDir(t);
+  const built = contractImage();
+  await writeLayout(dir, { last: index().add(built).build() });
+  const document = JSON.parse(readFileSync(join(dir, 'index.json'), 'utf8'));
+  const [last] = document.manifests;
+  const resolve = async (count: number, size: number): Promise<unknown> => {
+    const absent = Array.from({ length: count }, (_, at) => {
+      return { mediaType: last.mediaType, digest: `sha256:${String(at).padStart(64, '0')}`, size };
+    });
+    writeFileSync(join(dir, 'index.json'), JSON.stringify({ ...document, manifests: [...absent, last] }));
+    return (await OciLayout.open(dir)).resolve(built.descriptor.digest);
+  };
+  assert.ok(await resolve(MAX_INDEXES - 1, 2));
+  await assert.rejects(resolve(MAX_INDEXES, 2), { code: 'ERR_NOT_FOUND' });
+  const full = 4 * 1024 * 1024;
+  assert.ok(await resolve(MAX_INDEX_BYTES / full - 1, full));
+  await assert.rejects(resolve(MAX_INDEX_BYTES / full, full), { code: 'ERR_NOT_FOUND' });
 });
 
 test('indexes that hold each other too deep end in ERR_NOT_FOUND', async (t) => {
