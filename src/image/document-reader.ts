@@ -1,10 +1,9 @@
 /** Reads an image's documents from a source: verified, bounded, each at most once. */
-import type { CallOptions, Distruster, ReadOnlyTarget, ReferenceFetcher } from '../content/content.js';
+import type { CallOptions, ReadOnlyTarget, ReferenceFetcher } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
 import { RootfsError } from '../errors.js';
 import { untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
-import { isMismatch } from '../io/verify.js';
 import type { ArtifactManifest } from '../spec/artifact-manifest.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
@@ -15,9 +14,6 @@ import type { ImageManifest } from '../spec/image-manifest.js';
 import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { ImageDocument } from './image.js';
 import { imageName } from './image-name.js';
-
-/** How often a document whose bytes were wrong is asked for again. */
-const MAX_DISTRUSTS = 8;
 
 /** A manifest or an index that was read. */
 export type ReadDocument =
@@ -125,16 +121,8 @@ export class DocumentReader {
     return { descriptor, bytes, value: parseArtifactManifest(bytes, { subject, maxBytes: this.#options.maxBytes }) };
   }
 
-  /** Bytes that a mirror got wrong are asked of the next one. */
-  async #bytes(descriptor: Descriptor, signal = this.signal): Promise<Buffer> {
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return await readVerified(this.#source, descriptor, { ...this.#options, signal });
-      } catch (error) {
-        const source: Partial<Distruster> = this.#source as ReadOnlyTarget & Partial<Distruster>;
-        if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(descriptor) !== true) throw error;
-      }
-    }
+  #bytes(descriptor: Descriptor, signal = this.signal): Promise<Buffer> {
+    return readVerified(this.#source, descriptor, { ...this.#options, signal });
   }
 
   async #parse(

@@ -52,6 +52,10 @@ test('folders that are none of this form, and links', async (t) => {
   const folder = writeDir(t, built);
   writeFileSync(join(folder, 'version'), 'Directory Transport Version: 2.0\n');
   await assert.rejects(DirLayout.open(folder), { code: 'ERR_LAYOUT_INVALID' });
+  writeFileSync(join(folder, 'version'), 'Directory Transport Version: 1.1'.padEnd(1024));
+  await DirLayout.open(folder);
+  writeFileSync(join(folder, 'version'), 'Directory Transport Version: 1.1'.padEnd(1025));
+  await assert.rejects(DirLayout.open(folder), { code: 'ERR_LIMIT_EXCEEDED' });
   unlinkSync(join(folder, 'version'));
   const layout = await DirLayout.open(folder);
   const layer = built.layers[0]?.descriptor;

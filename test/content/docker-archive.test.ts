@@ -173,6 +173,13 @@ test('of files of one name the last counts, as when the archive is unpacked', as
 });
 
 const layerName = (name: string): boolean => name.endsWith('layer.tar');
+/** An archive whose config, no JSON, is reached over so many links. */
+function chainOf(links: number): Buffer {
+  const tar = new LayerBuilder().file('0', 'x');
+  for (let at = 1; at <= links; at += 1) tar.symlink(`${at}`, `${at - 1}`);
+  return tar.file('manifest.json', `[{"Config":"${links}","Layers":[]}]`).tar();
+}
+
 const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }>> = {
   'a layer that is missing': {
     bytes: dockerArchive([{ built: contractImage() }], { without: layerName }),
@@ -223,6 +230,16 @@ const BAD: Readonly<Record<string, { bytes: Buffer; code: string; says: RegExp }
       .tar(),
     code: 'ERR_ARCHIVE_INVALID',
     says: /loop/,
+  },
+  'links of 17 steps, as in a circle': {
+    bytes: chainOf(17),
+    code: 'ERR_ARCHIVE_INVALID',
+    says: /loop/,
+  },
+  'links of 16 steps, to a config that is none': {
+    bytes: chainOf(16),
+    code: 'ERR_CONFIG_INVALID',
+    says: /not JSON/,
   },
   'a config that is a device': {
     bytes: new LayerBuilder().device('a', 'char', 1, 5).file('manifest.json', '[{"Config":"a","Layers":[]}]').tar(),

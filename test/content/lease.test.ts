@@ -252,3 +252,21 @@ test('a pipe among the leases is one of somebody unknown, and is not waited for'
   clearTimeout(late);
   assert.equal(isWaitedFor, false);
 });
+
+test('a lease of 4 MiB is read, a longer one is of somebody unknown', async (t) => {
+  const root = tempDir(t);
+  mkdirSync(join(root, 'leases'));
+  const lease = await takeLease(root, { purpose: 'test' });
+  const [name = ''] = readdirSync(join(root, 'leases')).filter((file) => file.endsWith('.json'));
+  const path = join(root, 'leases', name);
+  const text = readFileSync(path, 'utf8');
+  const purposes = async (): Promise<readonly string[]> => (await listLeases(root)).map(({ purpose }) => purpose);
+  for (const [length, purpose] of [
+    [4 * 1024 * 1024, 'test'],
+    [4 * 1024 * 1024 + 1, 'unknown'],
+  ] as const) {
+    writeFileSync(path, text.padEnd(length));
+    assert.deepEqual(await purposes(), [purpose]);
+  }
+  await lease.release();
+});

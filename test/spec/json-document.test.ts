@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { RootfsError } from '../../src/errors.js';
 import { parseDescriptor } from '../../src/spec/descriptor.js';
-import { parseImageConfig } from '../../src/spec/image-config.js';
+import { MAX_HISTORY_ENTRIES, parseImageConfig } from '../../src/spec/image-config.js';
 import { parseManifestOrIndex } from '../../src/spec/image-document.js';
 import { MAX_INDEX_ENTRIES, parseIndex } from '../../src/spec/image-index.js';
 import { parseImageLayout } from '../../src/spec/image-layout.js';
@@ -80,6 +80,11 @@ test('documents are bounded in bytes, depth and entries', () => {
     'ERR_LIMIT_EXCEEDED',
     /layers has 1001 entries; at most 1000 are read, and no/,
   );
+  const rootfs = { type: 'layers', diff_ids: [] };
+  const steps = (count: number): Uint8Array =>
+    bytes({ architecture: 'a', os: 'b', rootfs, history: Array(count).fill({}) });
+  assert.equal(parseImageConfig(steps(MAX_HISTORY_ENTRIES)).history?.length, MAX_HISTORY_ENTRIES);
+  refused(() => parseImageConfig(steps(MAX_HISTORY_ENTRIES + 1)), 'ERR_LIMIT_EXCEEDED', /history has 10001 entries/);
   const least = { mediaType: 'a/b', digest: 'a:b', size: 1 };
   const entries = (count: number): Uint8Array => bytes({ schemaVersion: 2, manifests: Array(count).fill(least) });
   assert.equal(parseIndex(entries(MAX_INDEX_ENTRIES)).manifests.length, MAX_INDEX_ENTRIES);
