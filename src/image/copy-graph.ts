@@ -9,7 +9,7 @@ import type { ImageManifest } from '../spec/image-manifest.js';
 import { describeLayerType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { DocumentReader, ReadDocument } from './document-reader.js';
 import type { ImageDocument } from './image.js';
-import { MAX_INDEX_DEPTH, unlessMissing } from './index-entries.js';
+import { MAX_INDEX_DEPTH, readEntry } from './index-entries.js';
 
 /** The most manifests and indexes that are copied under one name. */
 export const MAX_COPIED_MANIFESTS = 4096;
@@ -102,18 +102,12 @@ function isDocument({ mediaType }: Descriptor): boolean {
   return isIndexType(mediaType) || isManifestType(mediaType) || mediaType === MediaType.ociArtifact;
 }
 
-async function readChild(child: Descriptor, reader: DocumentReader, signal: AbortSignal): Promise<NamingDocument> {
+function readChild(child: Descriptor, reader: DocumentReader, signal: AbortSignal): Promise<NamingDocument> {
   const reading: Promise<NamingDocument> =
     child.mediaType === MediaType.ociArtifact
       ? reader.artifact(child, signal).then((artifact) => ({ kind: 'artifact', ...artifact }))
       : reader.manifest(child, signal);
-  const read = await unlessMissing(reading);
-  if (read !== undefined) return read;
-  throw new RootfsError(
-    'ERR_NOT_FOUND',
-    `${reader.name}: its index names ${child.digest}, which the source does not have; name one platform that is there, or ask who publishes it`,
-    { detail: { image: reader.name, digest: child.digest } },
-  );
+  return readEntry(reading, child, reader);
 }
 
 /** The height of a document: 0 for one that names blobs only. No document can name itself: its digest would change. */

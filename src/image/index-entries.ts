@@ -4,7 +4,7 @@ import { isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { ImageIndex } from '../spec/image-index.js';
 import { isIndexType } from '../spec/media-types.js';
-import { isUnknownPlatform, type Platform } from '../spec/platform.js';
+import { formatPlatform, isUnknownPlatform, type Platform } from '../spec/platform.js';
 import { rankPlatform } from '../spec/rank-platform.js';
 import type { DocumentReader } from './document-reader.js';
 
@@ -74,6 +74,32 @@ export async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefin
   } catch (error) {
     if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
     throw error;
+  }
+}
+
+/**
+ * What was read of an index's entry.
+ *
+ * @param platform What the index has it for, where one was wanted.
+ * @throws RootfsError `ERR_NOT_FOUND`, of the entry: whoever asked for the index has not named it
+ */
+export async function readEntry<T>(
+  reading: Promise<T>,
+  { digest }: Descriptor,
+  reader: DocumentReader,
+  platform?: Platform,
+): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!(error instanceof RootfsError) || error.code !== 'ERR_NOT_FOUND') throw error;
+    const named = platform === undefined ? digest : `${digest} for ${formatPlatform(platform)}`;
+    const other = platform === undefined ? 'one platform' : 'another platform';
+    throw new RootfsError(
+      'ERR_NOT_FOUND',
+      `${reader.name}: its index names ${named}, which the source does not have; name ${other} that is there, or ask who publishes it`,
+      { cause: error, detail: { image: reader.name, digest } },
+    );
   }
 }
 

@@ -10,7 +10,7 @@ import { formatPlatform, isUnknownPlatform, type Platform, platformOf } from '..
 import { isExactRank, rankPlatform } from '../spec/rank-platform.js';
 import type { DocumentReader } from './document-reader.js';
 import type { ImageDocument } from './image.js';
-import { allEntries, type IndexEntry, ownEntries, unlessMissing } from './index-entries.js';
+import { allEntries, type IndexEntry, ownEntries, readEntry, unlessMissing } from './index-entries.js';
 
 /** The most entries without a platform whose configs are read to learn theirs. */
 export const MAX_PROBED_ENTRIES = 64;
@@ -78,7 +78,8 @@ function best(entries: readonly IndexEntry[], wanted: Platform): Ranked | undefi
 }
 
 async function read(entry: IndexEntry, platform: Platform, reader: DocumentReader): Promise<PickedManifest> {
-  return { manifest: await readManifest(entry.descriptor, reader), platform };
+  const reading = readManifest(entry.descriptor, reader);
+  return { manifest: await readEntry(reading, entry.descriptor, reader, platform), platform };
 }
 
 async function readManifest(descriptor: Descriptor, reader: DocumentReader): Promise<ImageDocument<ImageManifest>> {

@@ -433,6 +433,11 @@ test('what is missing is named', async () => {
     await fails(fetchImage(source, 'app', { platform: AMD64 }), 'ERR_NOT_FOUND', new RegExp(digest));
     source.blobs.set(digest, bytes);
   }
+  // Whoever named the index has named no manifest that could be checked.
+  const gone = { mediaType: MediaType.ociManifest, digest: someDigest(9), size: 10, platform: ARM64 };
+  source.name('sparse', source.index([gone, source.image(AMD64, 1, { platform: AMD64 })]));
+  const told = new RegExp(`sparse: its index names ${gone.digest} for linux/arm64, .*; name another platform`);
+  await fails(fetchImage(source, 'sparse', { platform: ARM64 }), 'ERR_NOT_FOUND', told);
 });
 
 test('a document over the limit is refused before it is read', async () => {
