@@ -2,7 +2,7 @@
 import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
 import { parseChallenges } from './challenge.js';
 import { GIVEN_CREDENTIAL } from './credentials.js';
-import { hideSecrets, withoutNamedSecrets } from './hide-secrets.js';
+import { hideSecrets, secretsOfUrl, withoutNamedSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { withoutEncoding } from './read-document.js';
 import { errorEntries, printable, reasonOf } from './refusal-reason.js';
@@ -74,10 +74,11 @@ const UNCHANGEABLE = new Set([409, 412]);
 
 /** Reads a refusal's body, bounded, and makes the error of it. The response's body is used up. */
 export async function answerError(response: WireResponse, method: string, subject: Subject): Promise<RegistryError> {
+  const secrets = [...(subject.secrets ?? []), ...secretsOfUrl(response.url)];
   let body = '';
   try {
     const bytes = await withoutEncoding(await readErrorBody(response, subject), response, MAX_ERROR_BODY, subject.name);
-    body = withoutNamedSecrets(hideSecrets(bytes.toString('utf8'), subject.secrets ?? []));
+    body = withoutNamedSecrets(hideSecrets(bytes.toString('utf8'), secrets));
   } catch {
     // The status says enough; a body that is endless or cut adds nothing.
   }
@@ -92,7 +93,7 @@ export async function answerError(response: WireResponse, method: string, subjec
   const described = challenges.map(({ parameters }) => parameters.get('error_description') ?? '').join(' ');
   const reasons =
     reasonOf(errors, body, response.headers.get('content-type')) ||
-    printable(withoutNamedSecrets(hideSecrets(described, subject.secrets ?? [])), 300);
+    printable(withoutNamedSecrets(hideSecrets(described, secrets)), 300);
   return new RegistryError(
     code,
     wording(code, status, { ...subject, lacksAccess, method, schemes, entries: errors }, reasons, response.url),

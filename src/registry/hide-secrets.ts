@@ -19,6 +19,24 @@ export function secretsOf(credential: Credential | undefined, shown?: string | u
   return secrets.filter((secret) => secret !== undefined && secret.length >= SHORTEST_SECRET) as string[];
 }
 
+/** Shorter values of a URL's query sign nothing: dates, versions, numbers. */
+const SHORTEST_SIGNATURE = 24;
+
+/** How many values of a query are looked for. */
+const MOST_SIGNATURES = 32;
+
+/** What queries of ours hold: names, digests and types, which belong into messages. */
+const OWN_PARAMETERS = new Set('account artifacttype digest from last mount ns scope service'.split(' '));
+
+/** What must not stand in a message of a URL that the other side chose: whoever has a signed query has the content. */
+export function secretsOfUrl({ searchParams }: URL): readonly string[] {
+  return [...searchParams]
+    .filter(([name, value]) => value.length >= SHORTEST_SIGNATURE && !OWN_PARAMETERS.has(name.toLowerCase()))
+    .map(([, value]) => value)
+    .sort((a, b) => b.length - a.length)
+    .slice(0, MOST_SIGNATURES);
+}
+
 /** A text without the secrets, however they are written: as they are, with escapes of JSON, of URLs and forms, of HTML. */
 export function hideSecrets(text: string, secrets: readonly string[]): string {
   // The longest first: one may be a part of another.

@@ -1,6 +1,6 @@
 /** What a registry wants people to be told beside its answer: `Warning: 299` headers. */
 
-import { hideSecrets } from './hide-secrets.js';
+import { hideSecrets, secretsOfUrl } from './hide-secrets.js';
 import { printable } from './refusal-reason.js';
 import type { WireResponse } from './wire.js';
 
@@ -9,12 +9,13 @@ const WARNING = /(?:^|,\s*)(\d{3}) \S{1,200} "((?:[^"\\]|\\.){1,2000})"/g;
 
 /** The warnings of an answer, ten at most, each as one line that names the host; without what was shown to it. */
 export function responseWarnings({ headers, url }: WireResponse, secrets: readonly string[]): readonly string[] {
+  const all = [...secrets, ...secretsOfUrl(url)];
   return headers
     .all('warning')
     .flatMap((line) => [...asWritten(line.slice(0, 16_384)).matchAll(WARNING)])
     .flatMap(([, code, text = '']) => (code === '299' ? [text] : []))
     .slice(0, 10)
-    .map((text) => `${url.host}: ${printable(hideSecrets(text.replace(/\\(.)/g, '$1'), secrets), 500)}`);
+    .map((text) => `${url.host}: ${printable(hideSecrets(text.replace(/\\(.)/g, '$1'), all), 500)}`);
 }
 
 /** Headers are read as Latin-1; registries write them in UTF-8. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import type { ProgressEvent } from '../../src/progress.js';
 import { hideSecrets } from '../../src/registry/hide-secrets.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { parseJson } from '../../src/spec/parse-json.js';
@@ -71,6 +72,35 @@ for (const [name, ask, answer, code] of CASES) {
     });
   });
 }
+
+test('a signed URL is not told where the server that it leads to quotes it', async (t) => {
+  const signature = 'Zm9v/YmFy+0123456789abcdef==';
+  const signed = `?X-Date=20260101T000000Z&X-Signature=${encodeURIComponent(signature)}&digest=sha256:${'a'.repeat(64)}`;
+  const server = createServer(({ url = '' }, response) => {
+    if (!url.includes('X-Signature')) {
+      response.writeHead(307, { location: `/else${signed}` }).end();
+      return;
+    }
+    const warning = `299 - "${new URL(url, 'http://x').searchParams.get('X-Signature')} is old"`;
+    response.writeHead(403, { warning }).end(JSON.stringify({ errors: [{ code: 'DENIED', message: `no ${url}` }] }));
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const repository = createRepository(`${host}/app`, { retry: 0 });
+  const events: ProgressEvent[] = [];
+  const onProgress = (event: ProgressEvent): void => void events.push(event);
+  await assert.rejects(fetchImage(repository, 'v1', { onProgress }), (error: Error) => {
+    assert.match(error.message, /\(no \/else\?X-Date=20260101T000000Z&X-Signature=…&digest=sha256:a{64}\)/);
+    const told = `${inspect(error, { depth: 10, showHidden: true })} ${JSON.stringify(error)} ${JSON.stringify(events)}`;
+    assert.ok(!told.includes('YmFy'), told);
+    return true;
+  });
+  assert.ok(events.some((event) => event.type === 'warning:raised' && event.message === `${host}: … is old`));
+});
 
 test('a secret is hidden however the other side writes it', () => {
   const secret = `a&b<c>"d'/e+f\\g=h ü\tz`;
