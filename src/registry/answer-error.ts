@@ -27,6 +27,8 @@ export interface Subject {
   readonly secrets?: readonly string[] | undefined;
   /** The registry asks who is there, and nobody could be shown: content may be hidden rather than missing. */
   readonly mayNeedLogin?: boolean | undefined;
+  /** Who led to the host that refuses, where that is not the registry's: no credentials go there. */
+  readonly ledBy?: 'registry' | 'image' | undefined;
 }
 
 /** What is known of a refusal beside its status. */
@@ -155,6 +157,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
     case 'ERR_TLS':
       return `${url.host}: ${TLS_PORT.join('; ')}`;
     case 'ERR_UNAUTHORIZED':
+      if (subject.ledBy !== undefined) return elsewhereRefused(subject, because, url);
       return shownCredential === undefined
         ? nobodyRefused(subject, because)
         : lacksAccess
@@ -206,6 +209,13 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
   }
 }
 
+/** A login wanted by a host that a redirect, an upload's place or a layer's URL leads to. */
+function elsewhereRefused({ name, repository, registry, ledBy }: Refused, because: string, url: URL): string {
+  const leader = ledBy === 'image' ? 'the image' : registry;
+  const who = ledBy === 'image' ? 'publishes' : 'runs';
+  return `${repository || name}: ${url.host}, where ${leader} leads, wants a login${because}; no credentials go there, ask who ${who} ${leader}`;
+}
+
 /** What a registry answers that was shown nobody. Of the registry itself no name can be wrong. */
 function nobodyRefused(refused: Refused, because: string): string {
   const { kind, method, repository, registry, schemes, unshownCredential } = refused;
@@ -215,7 +225,8 @@ function nobodyRefused(refused: Refused, because: string): string {
     const wanted = printable([...new Set(schemes)].join(', '), 100);
     return `${who} takes logins by ${wanted} only${because}, and what is shown here is Basic or Bearer; ask who runs it for one of these`;
   }
-  if (schemes.length === 0 && unshownCredential !== undefined) {
+  // A realm may be missing where a scheme is named, and a token is asked for nowhere then.
+  if (!schemes.includes('basic') && unshownCredential !== undefined) {
     return `${who} refuses and does not say in WWW-Authenticate how to log in${because}; the credentials from ${unshownCredential} were not shown, ask who runs it`;
   }
   if (repository === registry) return `${registry}: it answers only who logs in${because}; ${advice}`;

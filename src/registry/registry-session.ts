@@ -114,9 +114,7 @@ export class RegistrySession {
         if (error.code === 'ERR_TLS' && CERTIFICATE.test(String(error.detail['errno']))) {
           this.#answered.add(new URL(endpoint.baseUrl).origin);
         }
-        if (isTransient(error) || error.code === 'ERR_TLS') {
-          this.#endpoints.unreachable(endpoint);
-        }
+        if (isTransient(error) || error.code === 'ERR_TLS') this.#endpoints.unreachable(endpoint);
         // A cache that has not got it is no fault, nor is https refused where http is tried next.
         const again = asked.slice(at + 1).some((next) => hostOf(next) === hostOf(endpoint) && !this.#spokeTls(next));
         if (endpoint.mirrorOf !== undefined && error.code !== 'ERR_NOT_FOUND' && !again) {
@@ -216,6 +214,7 @@ export class RegistrySession {
         ...request.subject,
         ...(shown === undefined ? { unshownCredential: known?.source } : { shownCredential: known?.source }),
         secrets: secretsOf(known?.credential, shown),
+        ledBy: atHome ? undefined : home === undefined ? 'image' : 'registry',
         mayNeedLogin: atHome && (shown ?? known) === undefined && this.#roots.wantsLogin(endpoint),
       });
     }

@@ -5,6 +5,8 @@ import { type TestContext, test } from 'node:test';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { Credential } from '../../src/registry/credentials.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
+import { MediaType } from '../../src/spec/media-types.js';
 import { image } from '../../src/testing/testing.js';
 import { type ScriptedAnswer, type ScriptedRegistry, scriptedRegistry } from '../support/scripted-registry.js';
 
@@ -39,6 +41,10 @@ function open({ host }: ScriptedRegistry, credential?: Credential): RegistryRepo
   return createRepository(`${host}/app`, { timeoutMs: 500, retry: 0, credentials });
 }
 
+async function readAll(repository: RegistryRepository, target: Descriptor): Promise<void> {
+  for await (const _ of await repository.fetch(target));
+}
+
 const bearer = (origin: string): string => `Bearer realm="${origin}/token",service="s"`;
 const user = { username: 'user', password: SECRET };
 
@@ -61,13 +67,45 @@ for (const challenge of [['Negotiate'], ['NTLM', 'Negotiate oYG=='], ['Digest re
   });
 }
 
-test('a credential that a registry does not ask for is not shown, and that is told', async (t) => {
-  const registry = await asking(t, { challenge: () => [] });
-  await assert.rejects(open(registry, user).fetchReference('v1'), {
-    code: 'ERR_UNAUTHORIZED',
-    message: /refuses and does not say in WWW-Authenticate how to log in; the credentials from the test were not shown/,
+for (const challenge of [[], ['Bearer service="x"']]) {
+  test(`a credential that no challenge of [${challenge}] asks for is not shown, and that is told`, async (t) => {
+    const registry = await asking(t, { challenge: () => challenge });
+    await assert.rejects(open(registry, user).fetchReference('v1'), {
+      code: 'ERR_UNAUTHORIZED',
+      message:
+        /refuses and does not say in WWW-Authenticate how to log in; the credentials from the test were not shown/,
+    });
+    await assert.rejects(open(registry).fetchReference('v1'), { message: /may require login.* rootfs login/ });
   });
-  await assert.rejects(open(registry).fetchReference('v1'), { message: /may require login.* rootfs login/ });
+}
+
+test('a login that another host wants, to which the registry or the image leads, is not advised', async (t) => {
+  const storage = await scriptedRegistry(t, () => ({
+    status: 401,
+    headers: { 'www-authenticate': 'Basic realm="x"' },
+  }));
+  const [layer] = built.layers;
+  assert.ok(layer !== undefined);
+  const foreign = { mediaType: MediaType.dockerForeignLayerGzip, digest: built.descriptor.digest, size: 1 };
+  const registry = await scriptedRegistry(t, ({ method, url, headers }) => {
+    if (headers.authorization !== `Basic ${BASIC}`) {
+      return { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } };
+    }
+    if (method === 'POST') return { status: 202, headers: { location: `${storage.origin}/upload` } };
+    if (method === 'HEAD' || url.pathname.endsWith(foreign.digest)) return { status: 404 };
+    return { status: 307, headers: { location: `${storage.origin}/blob` } };
+  });
+  const repository = open(registry, user);
+  const refused = (leader: string, who: string): { code: string; message: string } => ({
+    code: 'ERR_UNAUTHORIZED',
+    message: `${registry.host}/app: ${storage.host}, where ${leader} leads, wants a login; no credentials go there, ask who ${who} ${leader}`,
+  });
+  await assert.rejects(readAll(repository, layer.descriptor), refused(registry.host, 'runs'));
+  const pushed = repository.push(layer.descriptor, Readable.from([layer.blob]));
+  await assert.rejects(pushed, refused(registry.host, 'runs'));
+  const elsewhere = { ...foreign, urls: [`${storage.origin}/layer`] };
+  await assert.rejects(readAll(repository, elsewhere), refused('the image', 'publishes'));
+  assert.ok(storage.requests.every(({ headers }) => headers.authorization === undefined));
 });
 
 test('an empty challenge names no way in: the root of the API is asked', async (t) => {
