@@ -76,20 +76,21 @@ export class NameReader {
       return [];
     }
     if (!Array.isArray(list)) throw notAList(response, this.#subject, `its field ${this.#field} is no list`);
-    const names = list.filter((name): name is string => typeof name === 'string' && name !== '');
     const isName = this.#field === 'tags' ? isTag : isShort;
-    const odd = names.filter((name) => !isName(name));
-    if (odd.length > 0) this.#tell(odd);
-    const good = odd.length === 0 ? names : names.filter(isName);
+    const isGood = (name: unknown): name is string => typeof name === 'string' && name !== '' && isName(name);
+    const good = list.filter(isGood);
+    if (good.length < list.length) this.#tell(list.filter((name: unknown) => !isGood(name)));
     // A tag has no character that a terminal obeys.
     return this.#field === 'tags' ? good : good.map((name) => printable(name, MAX_REPOSITORY_LENGTH));
   }
 
-  #tell(odd: readonly string[]): void {
+  #tell(odd: readonly unknown[]): void {
     if (this.#told) return;
     this.#told = true;
     const what = this.#field === 'tags' ? 'tag' : 'repository';
-    const shown = odd.slice(0, SHOWN_NAMES).map((name) => JSON.stringify(printable(name, 60)));
+    const shown = odd.slice(0, SHOWN_NAMES).map((name) => {
+      return typeof name === 'string' ? JSON.stringify(printable(name, 60)) : printable(JSON.stringify(name), 60);
+    });
     const more = odd.length > SHOWN_NAMES ? ' and others' : '';
     report(this.#call.onProgress, {
       type: 'warning:raised',

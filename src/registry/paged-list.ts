@@ -181,9 +181,10 @@ function nextPage({ response, value }: Page, subject: Subject): URL | undefined 
   // A registry behind a proxy that speaks TLS for it may name itself with http.
   const sameHost = next.host === response.url.host || (next.hostname === response.url.hostname && next.port === '');
   if (!/^https?:$/.test(next.protocol) || !sameHost) {
+    const elsewhere = next.host === '' ? `a ${next.protocol.slice(0, 20)} address` : next.host;
     throw new RootfsError(
       'ERR_REGISTRY',
-      `${subject.name}: ${response.url.host} continues its list at another origin, ${next.host}; refused`,
+      `${subject.name}: ${response.url.host} continues its list at another origin, ${elsewhere}; it or a proxy before it is misconfigured, ask who runs it`,
       { detail: { host: response.url.host, next: next.host } },
     );
   }

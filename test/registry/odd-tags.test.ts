@@ -123,3 +123,37 @@ test('repositories: a name that is too long is left out', async (t) => {
   assert.deepEqual(names, ['a/b', 'y'.repeat(255)]);
   assert.match(warnings.join('\n'), /cannot be the name of a repository is left out/);
 });
+
+for (const field of ['tags', 'repositories'] as const) {
+  test(`${field}: what is no text is left out, and that is told`, async (t) => {
+    const registry = await scriptedRegistry(t, () => ({
+      status: 200,
+      body: { [field]: [7, 'a', null, '', { b: 1 }] },
+    }));
+    const { warnings, onProgress } = collectWarnings();
+    const listed =
+      field === 'tags'
+        ? createRepository(`${registry.host}/app`).tags({ onProgress })
+        : createRegistry(registry.host).repositories({ onProgress });
+    const names: string[] = [];
+    for await (const name of listed) names.push(name);
+    assert.deepEqual(names, ['a']);
+    assert.match(warnings.join('\n'), /is left out \(7, null, "" and others\); ask who runs the registry$/);
+  });
+}
+
+for (const [link, where] of [
+  ['http://127.0.0.1:1/v2/app/tags/list', '127.0.0.1:1'],
+  ['file:///etc/passwd', 'a file: address'],
+]) {
+  test(`tags: a list that goes on at ${where} is refused, and says who can help`, async (t) => {
+    const headers = { link: `<${link}>; rel="next"` };
+    const registry = await scriptedRegistry(t, () => ({ status: 200, headers, body: { tags: ['a'] } }));
+    const asked = createRepository(`${registry.host}/app`).tags();
+    assert.equal((await asked.next()).value, 'a');
+    await assert.rejects(asked.next(), {
+      code: 'ERR_REGISTRY',
+      message: `${registry.host}/app: ${registry.host} continues its list at another origin, ${where}; it or a proxy before it is misconfigured, ask who runs it`,
+    });
+  });
+}
