@@ -32,6 +32,8 @@ export interface EndpointChoice {
   readonly budget?: RetryBudget | undefined;
   /** Base URLs that are asked only when there is no other. */
   readonly distrusted?: ReadonlySet<string> | undefined;
+  /** Base URLs that are asked after the others: what they began they did not get on with. */
+  readonly late?: ReadonlySet<string> | undefined;
   /** The registry itself before its mirrors: a cache knows only what passed through it. */
   readonly registryFirst?: boolean | undefined;
   /** The tag or digest that is asked for: some mirrors are meant for one of the two. */

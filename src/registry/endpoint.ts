@@ -35,6 +35,11 @@ export interface Endpoint {
   readonly source: string;
 }
 
+/** The host and port of an endpoint, for people. */
+export function hostOf({ baseUrl }: Endpoint): string {
+  return new URL(baseUrl).host;
+}
+
 /** What a question for endpoints may add. */
 export interface EndpointOptions extends CallOptions {
   /** The tag or digest that is wanted, where one is: some mirrors are meant for one of the two only. */

@@ -12,6 +12,7 @@ import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
+import { BlobServers } from './blob-servers.js';
 import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
 import { cameEncoded, decodedBody } from './decoded-body.js';
 import type { Endpoint } from './endpoint.js';
@@ -19,7 +20,7 @@ import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
 import { contentEncoding, type Encoding, readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
-import type { RangeSign } from './served-content.js';
+import { type RangeSign, rangeOffer } from './served-content.js';
 import type { WireResponse } from './wire.js';
 import { wholeBody } from './wire-body.js';
 
@@ -77,6 +78,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   };
   const call = { signal: own.signal, onProgress: options.onProgress };
   const budget = session.budget(subject.name, call);
+  const servers = new BlobServers(session, call);
   const entityTags = new Map<string, string>();
   // What the last answer said about the blob's length, where it said anything.
   let claimed: number | undefined;
@@ -118,6 +120,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       }
       const first = response.status === 206 ? asked : 0;
       const sign = response.status === 206 ? 'honoured' : ranged ? 'refused' : rangeOffer(response);
+      servers.answered(url === undefined ? endpoint : undefined);
       if (url === undefined) context.served(endpoint, response.url.origin, sign);
       else if (sign === 'refused') context.refused(endpoint, response.url.origin);
       const length = contentLength(response);
@@ -140,7 +143,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       throw error;
     }
   };
-  const choice = { budget, distrusted: context.distrusted };
+  const choice = { budget, distrusted: context.distrusted, late: servers.late };
   const open = async (offset: number): Promise<OpenBody> => {
     for (;;) {
       try {
@@ -178,6 +181,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
         gainedBytes = 0;
         budget.progressed();
       }
+      if (gained < HURRY_BYTES && servers.leaveMirror(error)) return;
       await budget.next(error, gained >= HURRY_BYTES);
     },
     reopen: open,
@@ -291,9 +295,4 @@ function fault(message: string): RootfsError {
 function contentLength(response: WireResponse): number | undefined {
   const text = response.headers.get('content-length');
   return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
-}
-
-function rangeOffer(response: WireResponse): RangeSign | undefined {
-  const value = response.headers.get('accept-ranges')?.toLowerCase();
-  return value === undefined ? undefined : value === 'bytes' ? 'offered' : 'refused';
 }

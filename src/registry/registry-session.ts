@@ -11,7 +11,7 @@ import { type ApiRequest, apiUrl, type EndpointChoice, requestHeaders } from './
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
 import { combineFailures } from './combine-failures.js';
 import { Connections } from './connections.js';
-import type { Endpoint, EndpointCapability } from './endpoint.js';
+import { type Endpoint, type EndpointCapability, hostOf } from './endpoint.js';
 import { EndpointList } from './endpoint-list.js';
 import { secretsOf } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
@@ -94,10 +94,12 @@ export class RegistrySession {
     capability: EndpointCapability,
     call: CallOptions,
     attempt: (endpoint: Endpoint) => Promise<T>,
-    { distrusted, registryFirst, reference, only }: EndpointChoice,
+    { distrusted, late, registryFirst, reference, only }: EndpointChoice,
   ): Promise<T> {
     const usable = await this.endpoints(capability, call, reference);
-    const all = registryFirst === true ? [...usable].sort((a, b) => mirrorRank(a) - mirrorRank(b)) : usable;
+    const rank = ({ baseUrl, mirrorOf }: Endpoint): number =>
+      Number(registryFirst === true && mirrorOf !== undefined) + 2 * Number(late?.has(baseUrl) === true);
+    const all = [...usable].sort((a, b) => rank(a) - rank(b));
     const wanted = all.filter(({ baseUrl }) =>
       only === undefined ? distrusted?.has(baseUrl) !== true : baseUrl === only,
     );
@@ -118,11 +120,16 @@ export class RegistrySession {
         // A cache that has not got it is no fault, nor is https refused where http is tried next.
         const again = asked.slice(at + 1).some((next) => hostOf(next) === hostOf(endpoint) && !this.#spokeTls(next));
         if (endpoint.mirrorOf !== undefined && error.code !== 'ERR_NOT_FOUND' && !again) {
-          this.#tell(`mirror ${hostOf(endpoint)} (${endpoint.source}) failed: ${error.message}`, call);
+          this.mirrorFailed(endpoint, error, call);
         }
       }
     }
     throw combineFailures(failures, this.#endpoints.last(capability, reference));
+  }
+
+  /** Tells that the next endpoint is asked in a mirror's place. */
+  mirrorFailed(mirror: Endpoint, { message }: Error, call: CallOptions): void {
+    this.#tell(`mirror ${hostOf(mirror)} (${mirror.source}) failed: ${message}`, call);
   }
 
   /** Whether plain http would go to a host that has shown that it speaks TLS: whoever breaks that must not gain by it. */
@@ -288,12 +295,4 @@ export class RegistrySession {
     this.#told.add(message);
     report(call.onProgress, { type: 'warning:raised', message });
   }
-}
-
-function hostOf(endpoint: Endpoint): string {
-  return new URL(endpoint.baseUrl).host;
-}
-
-function mirrorRank(endpoint: Endpoint): number {
-  return endpoint.mirrorOf === undefined ? 0 : 1;
 }

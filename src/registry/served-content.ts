@@ -4,6 +4,7 @@ import type { Digest } from '../spec/digest.js';
 import { isLoopbackHost } from '../spec/reference.js';
 import type { Endpoint } from './endpoint.js';
 import { isManifestContent } from './manifest-answer.js';
+import type { WireResponse } from './wire.js';
 
 /** Blobs from this size on may be split into ranges, in bytes. */
 const PARALLEL_BYTES = 32 * 1024 * 1024;
@@ -16,6 +17,12 @@ const MAX_REMEMBERED = 10_000;
 
 /** What an answer showed of Range: that it is honoured, that it is ignored or refused, or no more than an offer. */
 export type RangeSign = 'honoured' | 'refused' | 'offered';
+
+/** What an answer of the whole says of Range; `undefined` where it says nothing. */
+export function rangeOffer({ headers }: WireResponse): RangeSign | undefined {
+  const value = headers.get('accept-ranges')?.toLowerCase();
+  return value === undefined ? undefined : value === 'bytes' ? 'offered' : 'refused';
+}
 
 /** What the endpoints of a repository showed of themselves. */
 export class ServedContent {

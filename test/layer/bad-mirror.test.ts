@@ -144,3 +144,49 @@ test('a mirror that dies in the middle of a layer: the registry goes on from the
   const bytes = [...ended.mirrors, ended.registry].reduce((sum, { log }) => sum + log.bytesOf(digest), 0);
   assert.ok(bytes <= big.descriptor.size * 1.01, `${bytes} bytes of ${big.descriptor.size}`);
 });
+
+/** What a mirror begins and does not get on with, each time that it is asked. */
+const STUCK: readonly (readonly [what: string, ...faults: Fault[]])[] = [
+  [
+    'cuts a layer at the same place each time',
+    { on: 'blob', reference: digest, do: 'cut', after: 90_000 },
+    { on: 'blob', reference: digest, do: 'range', as: 'ignored' },
+  ],
+  ['cuts a layer after its first bytes', { on: 'blob', reference: digest, do: 'cut', after: 10 }],
+  ['falls silent in a layer', { on: 'blob', reference: digest, do: 'stall', after: 10 }],
+  ['ends every blob early, without a length', { on: 'blob', do: 'short', by: 200, declared: 'none' }],
+];
+
+describe('a mirror that does not get on is left, for the registry', { concurrency: 4 }, () => {
+  for (const [what, ...faults] of STUCK) {
+    test(`a mirror that ${what}`, async (t) => {
+      const ended = await pull(t, [], [faults]);
+      checkWhole(ended);
+      assert.ok(ended.registry.log.requests.every(({ kind }) => kind === 'blob'));
+      assert.ok(ended.mirrors.every(({ log }) => log.of('blob', digest).length <= 2));
+      assert.match(ended.warnings.join('\n'), /^mirror 127\.0\.0\.1:\d+ \(.*hosts\.toml\) failed: /m);
+    });
+  }
+});
+
+test('a layer that neither mirror nor registry get on with ends in what the registry failed with', async (t) => {
+  const { error, mirrors, registry } = await pull(
+    t,
+    [{ on: 'blob', reference: digest, do: 'stall', after: 10 }],
+    [[{ on: 'blob', reference: digest, do: 'cut', after: 10 }]],
+  );
+  assert.ok(error instanceof RootfsError);
+  assert.equal(error.code, 'ERR_TIMEOUT');
+  assert.equal(mirrors[0]?.log.of('blob', digest).length, 1);
+  assert.equal(registry.log.of('blob', digest).length, 2);
+});
+
+test('a mirror that breaks off a layer is asked again where nobody else is there', async (t) => {
+  const ended = await pull(
+    t,
+    [{ on: 'any', do: 'hang-up' }],
+    [[{ on: 'blob', reference: digest, do: 'cut', after: 10, times: 1 }]],
+  );
+  checkWhole(ended);
+  assert.equal(ended.mirrors[0]?.log.of('blob', digest).length, 2);
+});
