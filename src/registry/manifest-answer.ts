@@ -136,6 +136,21 @@ export function mislabelled(bytes: Uint8Array, contentType: string | undefined, 
   );
 }
 
+/** The error for what stands under a tag at a mirror and is no manifest, or mislabelled; `undefined` for a manifest. */
+export function noDocument(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  name: string,
+  host: string,
+): RootfsError | undefined {
+  if (typeOfDocument(parseJsonObject(bytes)) !== undefined) return mislabelled(bytes, contentType, name);
+  return new RootfsError(
+    'ERR_MANIFEST_INVALID',
+    `${name}: ${host} answered with something that is no manifest; ask who runs it`,
+    { detail: { host } },
+  );
+}
+
 function isKnownAlgorithm(digest: string): boolean {
   return digest.startsWith('sha256:') || digest.startsWith('sha512:');
 }

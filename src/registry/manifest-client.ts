@@ -22,6 +22,7 @@ import {
   MANIFEST_ACCEPT,
   MAX_MANIFEST_BYTES,
   mislabelled,
+  noDocument,
   noManifest,
   wrongManifest,
 } from './manifest-answer.js';
@@ -116,8 +117,14 @@ export class ManifestClient {
       if (asked.digest !== undefined && endpoint.mirrorOf !== undefined && !hasDigest(bytes, asked.digest)) {
         throw wrongManifest(asked.name, response.url.host, asked.digest, bytes);
       }
-      // Under a tag the document is compared with its label where it is read; under a digest nobody else sees the label.
-      const wrong = asked.digest === undefined ? undefined : mislabelled(bytes, contentType, asked.name);
+      // Under a tag the document is compared with its label where it is read, which is too late to ask another endpoint;
+      // under a digest nobody else sees the label.
+      const wrong =
+        asked.digest !== undefined
+          ? mislabelled(bytes, contentType, asked.name)
+          : endpoint.mirrorOf !== undefined
+            ? noDocument(bytes, contentType, asked.name, response.url.host)
+            : undefined;
       if (wrong !== undefined) throw wrong;
       return { bytes, descriptor: descriptorFromBytes(bytes, contentType, asked.digest) };
     });

@@ -82,6 +82,15 @@ const BAD: readonly (readonly [what: string, ...faults: Fault[]])[] = [
   ['has every blob wrong', { on: 'blob', do: 'flip' }],
   ['gives web pages as blobs', { on: 'blob', do: 'html' }],
   ['gives nothing as blobs', { on: 'blob', do: 'answer', status: 200 }],
+  ['gives a page under the tag', { on: 'manifest', reference: 'latest', do: 'answer', status: 200, body: '<html>' }],
+  [
+    'gives errors under the tag',
+    { on: 'manifest', reference: 'latest', do: 'answer', status: 200, body: { errors: [] } },
+  ],
+  [
+    'calls an index a manifest',
+    { on: 'manifest', reference: 'latest', do: 'headers', set: { 'content-type': app.descriptor.mediaType } },
+  ],
   ['has wrong manifests by digest', { on: 'manifest', reference: app.descriptor.digest, do: 'flip' }],
   [
     'cuts a layer and goes on with wrong bytes',
