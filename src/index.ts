@@ -110,6 +110,7 @@ export { type CopyDestination, type CopyImageOptions, type CopyResult, copyImage
 export { fetchDescriptor } from './image/fetch-descriptor.js';
 export { type FetchImageOptions, fetchImage } from './image/fetch-image.js';
 export { type FetchedManifest, type FetchManifestOptions, fetchManifest } from './image/fetch-manifest.js';
+export { type FindReferrersOptions, findReferrers } from './image/find-referrers.js';
 export type { Image, ImageDocument } from './image/image.js';
 export {
   type DownloadImageOptions,

@@ -11,6 +11,7 @@ import { RootfsError } from '../errors.js';
 import { fetchDescriptor } from '../image/fetch-descriptor.js';
 import { fetchImage } from '../image/fetch-image.js';
 import { type FetchedManifest, fetchManifest } from '../image/fetch-manifest.js';
+import { findReferrers } from '../image/find-referrers.js';
 import type { ImageDocument } from '../image/image.js';
 import { type DownloadImageOptions, downloadImage, packageImage, removeImageDir } from '../image/image-folder.js';
 import { type PullOptions, pull } from '../image/pull.js';
@@ -73,7 +74,7 @@ export interface RegistryClient {
   setTag(image: string, tag: string, options?: CallOptions): Promise<Descriptor>;
   /** Deletes the manifest that a name points at, and so every tag of it. @returns what was deleted */
   deleteManifest(image: string, options?: CallOptions): Promise<Descriptor>;
-  /** The manifests whose subject is an image: signatures, attestations, bills of material. */
+  /** The manifests whose subject is an image: signatures, attestations, bills of material; see `findReferrers`. */
   referrers(
     image: string,
     options?: CallOptions & { readonly artifactType?: string | undefined },
@@ -191,7 +192,7 @@ class Client implements RegistryClient {
     options: CallOptions & { readonly artifactType?: string | undefined } = {},
   ): AsyncGenerator<Descriptor, void, undefined> {
     const { repository, reference } = await this.#open(image);
-    yield* repository.referrers(await fetchDescriptor(repository, reference, options), options.artifactType, options);
+    yield* findReferrers(repository, reference, options);
   }
 
   async validate(image: string, options: ValidateImageOptions = {}): Promise<ValidImage> {

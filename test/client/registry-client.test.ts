@@ -114,6 +114,21 @@ test('referrers by the API, all and of one type', async (t) => {
   assert.deepEqual(await all(client.referrers(`${app}:amd`, { artifactType: 'application/x.other' })), []);
 });
 
+test('referrers of a digest whose manifest is not there', async (t) => {
+  const { registry, client, app } = await start(t);
+  const gone = { ...amd64.descriptor, digest: `sha256:${'0'.repeat(64)}` } as const;
+  await assert.rejects(all(client.referrers(`${app}@${gone.digest}`)), { code: 'ERR_NOT_FOUND' });
+  const signature = image().subject(gone, 'application/x.signature').build();
+  registry.add('team/app', undefined, signature);
+  const found = await all(client.referrers(`${app}@${gone.digest}`, { artifactType: 'application/x.signature' }));
+  assert.deepEqual(
+    found.map(({ digest }) => digest),
+    [signature.descriptor.digest],
+  );
+  assert.deepEqual(await all(client.referrers(`${app}@${gone.digest}`, { artifactType: 'application/x.other' })), []);
+  await assert.rejects(all(client.referrers(`${app}:gone`)), { code: 'ERR_NOT_FOUND' });
+});
+
 test('validate reads everything once and names what is wrong', async (t) => {
   const { registry, client, app } = await start(t);
   const valid = await client.validate(`${app}:v1`);

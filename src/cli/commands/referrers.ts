@@ -1,5 +1,5 @@
 /** `rootfs referrers IMAGE`: signatures, attestations and bills of material that name an image. */
-import { fetchDescriptor, type Referrers } from '../../index.js';
+import { findReferrers } from '../../index.js';
 import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
 import { REGISTRY_OPTIONS, text } from '../options.js';
@@ -21,10 +21,8 @@ export const referrers: Command = {
     const { signal, onProgress } = context;
     const opened = await openImageSource(args, context);
     try {
-      const target = await fetchDescriptor(opened.source, opened.reference, { signal, onProgress });
-      const lister = opened.source as Partial<Referrers>;
       // Forms that hold one image hold nothing that refers to it.
-      const list = lister.referrers?.(target, artifactType, { signal, onProgress }) ?? [];
+      const list = findReferrers(opened.source, opened.reference, { artifactType, signal, onProgress });
       await printList(args, context, list, ({ digest, mediaType, artifactType: type, size }) =>
         [digest, type ?? mediaType, size].join('\t'),
       );
