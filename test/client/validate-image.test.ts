@@ -6,9 +6,11 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { validateImage } from '../../src/client/validate-image.js';
 import type { ErrorCode } from '../../src/errors.js';
+import type { Endpoint } from '../../src/registry/endpoint.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { type BuiltImage, image, index, startRegistry, writeLayout } from '../../src/testing/testing.js';
+import { collectWarnings } from '../support/collect-warnings.js';
 import { memoryWith } from '../support/memory-with.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -150,6 +152,27 @@ test('a wrong byte is told as such, whatever it makes of the tar and of the comp
       message: new RegExp(layer.descriptor.digest),
     });
   }
+});
+
+test('a mirror that has a blob wrong says nothing of the image', async (t) => {
+  const [registry, mirror] = await Promise.all([startRegistry(), startRegistry()]);
+  t.after(() => Promise.all([registry.close(), mirror.close()]));
+  for (const one of [registry, mirror]) one.add('a', 'v1', sound);
+  mirror.fault({ on: 'blob', do: 'flip' });
+  const capabilities = ['pull', 'resolve'] as const;
+  const place = { repository: 'a', credentialHost: registry.host, capabilities, source: 'the test' };
+  const endpoints: readonly Endpoint[] = [
+    { ...place, baseUrl: mirror.url, mirrorOf: registry.host },
+    { ...place, baseUrl: registry.url },
+  ];
+  const repository = createRepository(`${registry.host}/a`, { endpoints: { endpoints: async () => endpoints } });
+  const { warnings, onProgress } = collectWarnings();
+  for (const digestsOnly of [false, true]) await validateImage(repository, 'v1', { digestsOnly, onProgress });
+  assert.ok(
+    warnings.includes(`${first.descriptor.digest}: the bytes that came were wrong; fetching it from elsewhere`),
+  );
+  registry.fault({ on: 'blob', reference: second.descriptor.digest, do: 'flip' });
+  await assert.rejects(validateImage(repository, 'v1'), { code: 'ERR_DIGEST_MISMATCH' });
 });
 
 test('limits of layers hold, and an abort ends with its own reason', async () => {
