@@ -8,6 +8,7 @@ import {
   type Platform,
   parseDigest,
   RootfsError,
+  readVerified,
 } from '../../index.js';
 import type { Command, Context } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
@@ -60,8 +61,18 @@ async function blobsOf(
   }
 }
 
+/** Up to this size, in bytes, nothing is written before all of it is known to be right. */
+const WHOLE_BYTES = 4 * 1024 * 1024;
+
 async function pour(opened: OpenedSource, target: Descriptor, context: Context): Promise<void> {
   const { signal, onProgress } = context;
+  if (target.size <= WHOLE_BYTES) {
+    // A mirror that has it wrong can be passed over still.
+    const bytes = await readVerified(opened.source, target, { maxBytes: WHOLE_BYTES, signal, onProgress });
+    context.endProgress();
+    await context.write(bytes);
+    return;
+  }
   const content = await fetchVerified(opened.source, target, { signal, onProgress });
   context.endProgress();
   for await (const chunk of content) await context.write(chunk as Uint8Array);
