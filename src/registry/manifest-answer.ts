@@ -136,17 +136,21 @@ export function mislabelled(bytes: Uint8Array, contentType: string | undefined, 
   );
 }
 
-/** The error for what stands under a tag at a mirror and is no manifest, or mislabelled; `undefined` for a manifest. */
+/**
+ * The error for what stands under a tag at a mirror and is no manifest, mislabelled, or of schema 1, which some mirrors
+ * turn manifests into; `undefined` for a manifest.
+ */
 export function noDocument(
   bytes: Uint8Array,
   contentType: string | undefined,
   name: string,
   host: string,
 ): RootfsError | undefined {
-  if (typeOfDocument(parseJsonObject(bytes)) !== undefined) return mislabelled(bytes, contentType, name);
+  const type = typeOfDocument(parseJsonObject(bytes));
+  if (type !== undefined && !isSchema1Type(type)) return mislabelled(bytes, contentType, name);
   return new RootfsError(
-    'ERR_MANIFEST_INVALID',
-    `${name}: ${host} answered with something that is no manifest; ask who runs it`,
+    type === undefined ? 'ERR_MANIFEST_INVALID' : 'ERR_SCHEMA1_UNSUPPORTED',
+    `${name}: ${host} answered with ${type === undefined ? 'something that is no manifest' : 'a schema 1 manifest'}; ask who runs it`,
     { detail: { host } },
   );
 }

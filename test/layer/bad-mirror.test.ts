@@ -87,6 +87,7 @@ const BAD: readonly (readonly [what: string, ...faults: Fault[]])[] = [
     'gives errors under the tag',
     { on: 'manifest', reference: 'latest', do: 'answer', status: 200, body: { errors: [] } },
   ],
+  ['turns an index into schema 1', { on: 'manifest', reference: 'latest', do: 'schema1' }],
   [
     'calls an index a manifest',
     { on: 'manifest', reference: 'latest', do: 'headers', set: { 'content-type': app.descriptor.mediaType } },
