@@ -19,6 +19,8 @@ export interface Subject {
   readonly repository: string;
   /** The content: `repository:tag`, `repository@digest`. */
   readonly name: string;
+  /** It is asked whether something has to be uploaded: what comes of it is that an upload is asked for. */
+  readonly beforePush?: boolean | undefined;
   /** What was shown to the registry: the source of a credential, or nothing. */
   readonly shownCredential?: string | undefined;
   /** The source of a credential that was not shown. */
@@ -218,7 +220,7 @@ function elsewhereRefused({ name, repository, registry, ledBy }: Refused, becaus
 
 /** What a registry answers that was shown nobody. Of the registry itself no name can be wrong. */
 function nobodyRefused(refused: Refused, because: string): string {
-  const { kind, method, repository, registry, schemes, unshownCredential } = refused;
+  const { kind, method, repository, registry, schemes, unshownCredential, beforePush } = refused;
   const advice = `run: rootfs login ${registry}`;
   const who = repository === registry ? registry : `${repository}: ${registry}`;
   if (schemes.length > 0 && !schemes.some((scheme) => scheme === 'basic' || scheme === 'bearer')) {
@@ -230,8 +232,9 @@ function nobodyRefused(refused: Refused, because: string): string {
     return `${who} refuses and does not say in WWW-Authenticate how to log in${because}; the credentials from ${unshownCredential} were not shown, ask who runs it`;
   }
   if (repository === registry) return `${registry}: it answers only who logs in${because}; ${advice}`;
-  const verb = method === 'DELETE' ? 'delete' : kind === 'upload' ? 'push' : 'pull';
-  return `${verb} access denied for ${repository}, repository does not exist or may require login${because}; check the name, or ${advice}`;
+  // Whoever asks whether a blob is there may pull as well as push.
+  const verb = method === 'DELETE' ? 'delete ' : kind === 'upload' ? 'push ' : beforePush === true ? '' : 'pull ';
+  return `${verb}access denied for ${repository}, repository does not exist or may require login${because}; check the name, or ${advice}`;
 }
 
 /** With what registries refuse a manifest whose blobs, manifests or subject they do not have. */

@@ -18,8 +18,6 @@ export interface ApiRequest {
   readonly subject: Subject;
   /** Nothing of ours goes along: no credentials, no headers, no client certificate. For URLs that an image names. */
   readonly anonymous?: boolean | undefined;
-  /** It is asked whether something has to be uploaded: what comes of it is that an upload is asked for. */
-  readonly beforePush?: boolean | undefined;
   /** It does not queue for a connection: those before it may be waiting for it. */
   readonly atOnce?: boolean | undefined;
   /** Statuses that are answers; every other one is thrown as a RegistryError. */

@@ -19,15 +19,16 @@ import { repositoryScope } from './scopes.js';
 export function blobExists(
   session: RegistrySession,
   digest: Digest,
-  subject: Subject,
+  asked: Subject,
   call: CallOptions,
   atOnce: boolean,
 ): Promise<boolean> {
+  const subject: Subject = { ...asked, beforePush: true };
   return session
     .onEndpoints('pull', subject.name, call, async (endpoint) => {
       const path = `${endpoint.repository}/blobs/${digest}`;
       const scopes = [repositoryScope(endpoint.repository, 'pull')];
-      const request = { path, scopes, subject, beforePush: true, atOnce } as const;
+      const request = { path, scopes, subject, atOnce } as const;
       const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
       const response = await session.request(endpoint, head, call);
       response.body.discard();

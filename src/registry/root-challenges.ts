@@ -56,10 +56,10 @@ export class RootChallenges {
    * Whether a refusal of a request as nobody is taken as it stands. A cache that has not got something says so often,
    * and the registry is asked next; where something is about to be written, the write is what a login is asked for.
    */
-  isBelieved(status: number, { method, beforePush }: ApiRequest, { mirrorOf, baseUrl }: Endpoint): boolean {
+  isBelieved(status: number, { method, subject }: ApiRequest, { mirrorOf, baseUrl }: Endpoint): boolean {
     if (status === 401 || status === 403) return false;
     const isRead = method === 'GET' || method === 'HEAD';
-    return mirrorOf !== undefined || beforePush === true || !isRead || this.#open.has(baseUrl);
+    return mirrorOf !== undefined || subject.beforePush === true || !isRead || this.#open.has(baseUrl);
   }
 
   /** Notes that what the root asks for cannot be had: it is not tried again. */

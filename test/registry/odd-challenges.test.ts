@@ -79,6 +79,17 @@ for (const challenge of [[], ['Bearer service="x"']]) {
   });
 }
 
+test('a push that needs a login is not told as a pull', async (t) => {
+  const [layer] = built.layers;
+  assert.ok(layer !== undefined);
+  const registry = await asking(t, { challenge: () => 'Basic realm="x"' });
+  const denied = `access denied for ${registry.host}/app, repository does not exist or may require login; check the name, or run: rootfs login ${registry.host}`;
+  await assert.rejects(open(registry).exists(layer.descriptor), { code: 'ERR_UNAUTHORIZED', message: denied });
+  const pushed = open(registry).push(layer.descriptor, Readable.from([layer.blob]));
+  await assert.rejects(pushed, { code: 'ERR_UNAUTHORIZED', message: denied });
+  await assert.rejects(readAll(open(registry), layer.descriptor), { message: `pull ${denied}` });
+});
+
 test('a login that another host wants, to which the registry or the image leads, is not advised', async (t) => {
   const storage = await scriptedRegistry(t, () => ({
     status: 401,
