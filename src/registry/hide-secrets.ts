@@ -23,7 +23,7 @@ export function secretsOf(credential: Credential | undefined, shown?: string | u
 const SHORTEST_SIGNATURE = 24;
 
 /** How many values of a query are looked for. */
-const MOST_SIGNATURES = 32;
+const MAX_SIGNATURES = 32;
 
 /** What queries of ours hold: names, digests and types, which belong into messages. */
 const OWN_PARAMETERS = new Set('account artifacttype digest from last mount ns scope service'.split(' '));
@@ -34,7 +34,7 @@ export function secretsOfUrl({ searchParams }: URL): readonly string[] {
     .filter(([name, value]) => value.length >= SHORTEST_SIGNATURE && !OWN_PARAMETERS.has(name.toLowerCase()))
     .map(([, value]) => value)
     .sort((a, b) => b.length - a.length)
-    .slice(0, MOST_SIGNATURES);
+    .slice(0, MAX_SIGNATURES);
 }
 
 /** A text without the secrets, however they are written: as they are, with escapes of JSON, of URLs and forms, of HTML. */

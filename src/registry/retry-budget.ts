@@ -25,7 +25,7 @@ const FIRST_WAIT_MS = 250;
 const LAST_WAIT_MS = 4_000;
 
 /** The most seconds that a Retry-After is taken for: 300 years, and still a date that can be told. */
-const MAX_ASKED_SECONDS = 9_999_999_999;
+const LONGEST_ASKED_SECONDS = 9_999_999_999;
 
 /** What means the same next time, where nothing has worked yet: no such host, nobody there, something else there. */
 const HOPELESS = /^(?:ENOTFOUND|ECONNREFUSED|HPE_\w+)$/;
@@ -132,7 +132,7 @@ export class RetryBudget {
  */
 export function retryAfterMs(value: string | undefined, now = Date.now()): number | undefined {
   if (value === undefined) return undefined;
-  if (/^\d+(?:\.\d+)?$/.test(value)) return Math.min(Number(value), MAX_ASKED_SECONDS) * 1000;
+  if (/^\d+(?:\.\d+)?$/.test(value)) return Math.min(Number(value), LONGEST_ASKED_SECONDS) * 1000;
   if (!/^[A-Za-z]{3,9},? /.test(value) || value.length > 40) return undefined;
   const date = Date.parse(value);
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
