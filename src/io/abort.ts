@@ -57,7 +57,8 @@ export function abortStream<T extends Readable>(stream: T, signal: AbortSignal |
     return stream;
   }
   signal.addEventListener('abort', abort, { once: true });
-  stream.once('close', () => signal.removeEventListener('abort', abort));
+  // Also at its end: standard input that is a file never closes, and nobody would hear that it failed afterwards.
+  for (const over of ['end', 'close']) stream.once(over, () => signal.removeEventListener('abort', abort));
   return stream;
 }
 

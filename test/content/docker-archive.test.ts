@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -476,6 +476,28 @@ test('a process that ends in the middle, as after a second Ctrl-C, leaves no cop
   const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
   assert.equal(status, 7, stderr);
   assert.deepEqual(readdirSync(temporaryFolder), []);
+});
+
+test('standard input that is a file never closes: an abort after it was read fails nothing of its own', (t) => {
+  const folder = tempDir(t);
+  const file = join(folder, 'image.tar');
+  writeFileSync(file, dockerArchive([{ built: contractImage() }]));
+  const script = `
+    const [, entry, temporaryFolder] = process.argv;
+    const { DockerArchive } = await import(entry);
+    const controller = new AbortController();
+    const archive = await DockerArchive.open('-', { signal: controller.signal, temporaryFolder });
+    controller.abort(new Error('Ctrl-C while a layer is copied'));
+    await new Promise((turn) => setTimeout(turn, 20));
+    await archive.close();
+    process.exitCode = 7;`;
+  const entry = new URL('../../src/content/docker-archive.js', import.meta.url).href;
+  const words = ['--input-type=module', '-e', script, entry, folder];
+  const stdin = openSync(file, 'r');
+  t.after(() => closeSync(stdin));
+  const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', stdio: [stdin, 'pipe', 'pipe'] });
+  assert.equal(status, 7, stderr);
+  assert.deepEqual(readdirSync(folder), ['image.tar']);
 });
 
 test('a layer whose bytes are not its diffID is found when it is read', async (t) => {
