@@ -48,7 +48,9 @@ export async function makeManifest(
   checkLength(image.layers, 'Layers of manifest.json', MAX_LAYERS, place);
   const configBytes = await entries.readDocument(image.config);
   if (configBytes === undefined) throw missing(place, image.config);
-  const config: Digest = `sha256:${createHash('sha256').update(configBytes).digest('hex')}`;
+  // An image's own manifest names its config as the file is named.
+  const algorithm = SHA512_BLOB.test(image.config) ? 'sha512' : 'sha256';
+  const config: Digest = `${algorithm}:${createHash(algorithm).update(configBytes).digest('hex')}`;
   checkName(image.config, config, place, options);
   const diffIds = readDiffIds(configBytes, place);
   const blobs = new Map<Digest, Located>([[config, configBytes]]);
@@ -111,16 +113,20 @@ function layerType(head: Buffer): string {
   return /^(?:28b52ffd|5[0-9a-f]2a4d18)/.test(hex) ? MediaType.dockerLayerZstd : MediaType.dockerLayer;
 }
 
+/** A config of an archive whose blobs are named by SHA-512. */
+const SHA512_BLOB = /(?:^|\/)(blobs\/sha512\/)([0-9a-f]{128})$/;
+
 /**
  * A name is a promise where it says by which algorithm: `blobs/sha256/<hex>`, `sha256:<hex>` (crane, ko). A bare
  * `<hex>.json` is Docker's image ID, or an ID that somebody made up as those of layers were: the bytes decide, as for
  * every other reader, and the difference is told.
  */
 function checkName(name: string, found: Digest, place: string, { onProgress }: CallOptions): void {
-  const [, algorithm, hex] = /(?:^|\/)(blobs\/sha256\/|sha256:)?([0-9a-f]{64})(?:\.json)?$/.exec(name) ?? [];
-  const named: Digest = `sha256:${hex ?? ''}`;
+  const [, promise, hex] =
+    SHA512_BLOB.exec(name) ?? /(?:^|\/)(blobs\/sha256\/|sha256:)?([0-9a-f]{64})(?:\.json)?$/.exec(name) ?? [];
+  const named: Digest = `${found.slice(0, found.indexOf(':'))}:${hex}`;
   if (hex === undefined || named === found) return;
-  if (algorithm === undefined) {
+  if (promise === undefined) {
     const message = `${place}: ${name} is called as an image ID is, but its bytes are ${found}; taking them as they are`;
     report(onProgress, { type: 'warning:raised', message });
     return;

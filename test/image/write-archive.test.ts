@@ -13,12 +13,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import type { ReadOnlyStorage } from '../../src/content/content.js';
 import { DirLayout } from '../../src/content/dir-layout.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import { readVerified } from '../../src/content/fetch-verified.js';
+import { MemoryStore } from '../../src/content/memory.js';
 import { OciArchive } from '../../src/content/oci-archive.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { downloadImage } from '../../src/image/image-folder.js';
@@ -28,8 +30,16 @@ import { openSource } from '../../src/open.js';
 import { openDestination } from '../../src/open-destination.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
+import type { Descriptor } from '../../src/spec/descriptor.js';
 import { readTarFile } from '../../src/tar/read-tar-file.js';
-import { type Built, image, startRegistry, type TestRegistry, writeLayout } from '../../src/testing/testing.js';
+import {
+  type Built,
+  describe,
+  image,
+  startRegistry,
+  type TestRegistry,
+  writeLayout,
+} from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
 import { hangingSource } from '../support/hanging-source.js';
 import { memoryWith } from '../support/memory-with.js';
@@ -86,6 +96,35 @@ test('a pulled archive is a docker-archive and an OCI archive, whole and in orde
     'manifest.json',
     ...[amd64.descriptor, config, ...layers].map(({ digest }) => blob(digest)),
   ]);
+});
+
+test('an image whose digests are of SHA-512 keeps its own in a docker-archive', async (t) => {
+  const built = image()
+    .layer((layer) => layer.file('a', 'b'))
+    .build();
+  const source = new MemoryStore();
+  const put = async (mediaType: string, bytes: Buffer): Promise<Descriptor> => {
+    const descriptor = describe(mediaType, bytes, 'sha512');
+    await source.push(descriptor, Readable.from([bytes]));
+    return descriptor;
+  };
+  const layers = await Promise.all(built.layers.map(({ blob, descriptor }) => put(descriptor.mediaType, blob)));
+  const config = await put(built.manifest.config.mediaType, built.configBytes);
+  const target = await put(
+    built.descriptor.mediaType,
+    Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: built.descriptor.mediaType, config, layers })),
+  );
+  const path = join(tempDir(t), 'image.tar');
+  await writeArchive(source, [{ reference: target.digest }], { form: 'docker-archive', path });
+  await using archive = await DockerArchive.open(path);
+  assert.deepEqual(await archive.resolve(''), target);
+  assert.ok((await readVerified(archive, config)).equals(built.configBytes));
+
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf(built.configBytes) + 1] = 0x20;
+  writeFileSync(path, bytes);
+  await using damaged = await DockerArchive.open(path);
+  await assert.rejects(damaged.resolve(''), { code: 'ERR_DIGEST_MISMATCH', message: /found sha512:/ });
 });
 
 test('the same image gives the same bytes, plain and compressed, whatever the umask', async (t) => {
