@@ -44,6 +44,8 @@ export function pickImage(images: readonly ArchivedImage[], reference: string, p
   const found =
     position === undefined ? byName(images, reference) : images.slice(Number(position), Number(position) + 1);
   const [image] = found;
+  if (image !== undefined && found.length === 1) return image;
+  // Of thousands this takes its time, and each of them may be asked for.
   const choices = choicesOf(images);
   const shown = listNames(choices);
   if (image === undefined) {
@@ -54,12 +56,9 @@ export function pickImage(images: readonly ArchivedImage[], reference: string, p
       { detail: { archive: place, reference, choices } },
     );
   }
-  if (found.length > 1) {
-    throw new RootfsError('ERR_REFERENCE_INVALID', `${place}: it holds several images; say which: ${shown}`, {
-      detail: { archive: place, reference, choices },
-    });
-  }
-  return image;
+  throw new RootfsError('ERR_REFERENCE_INVALID', `${place}: it holds several images; say which: ${shown}`, {
+    detail: { archive: place, reference, choices },
+  });
 }
 
 /** What each image can be asked for by: a tag that several have says nothing. */

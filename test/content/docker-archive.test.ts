@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { ArchiveOptions } from '../../src/content/archive-file.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
+import { pickImage } from '../../src/content/docker-image-list.js';
 import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
 import { OciArchive } from '../../src/content/oci-archive.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
@@ -153,6 +154,20 @@ test('images without a tag of their own are offered by their position', async (t
   });
   await assert.rejects(archive.resolve('z'), { code: 'ERR_NOT_FOUND', message: /it has @0, y:2, @2$/ });
   for (const position of ['@0', '@2']) assert.ok(await archive.resolve(position));
+});
+
+test('one of thousands is found without a list of what else could be asked for', () => {
+  let looks = 0;
+  const images = Array.from({ length: 1000 }, (_, at) => ({
+    config: `${at}.json`,
+    layers: [],
+    get tags() {
+      looks += 1;
+      return [`a:${at}`];
+    },
+  }));
+  assert.equal(pickImage(images, 'a:7', 'many.tar').config, '7.json');
+  assert.equal(looks, images.length);
 });
 
 test('RepoTags: null is an image without a name', async (t) => {
