@@ -15,6 +15,8 @@ import { formatReference, isTag, parseReference, refuseReserved, splitImage } fr
 /** An image that was copied with its tag. */
 export interface CopiedTag extends CopyResult {
   readonly tag: string;
+  /** What the source calls it: its tag, or a name in full. Empty for an archive of all images. */
+  readonly reference: string;
   /** What it is called where it was copied to, written out in full. */
   readonly destination: string;
 }
@@ -96,7 +98,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
         const wanted = await archivedTags(source, transport, reference, copyOptions);
         const options = { ...copyOptions, skipUnfit: transport === 'docker-archive' };
         const result = await writeArchive(source, wanted, { form: transport, path }, options);
-        return [{ tag: '', destination: text, ...result }];
+        return [{ tag: '', reference: '', destination: text, ...result }];
       },
       close: async () => {},
     };
@@ -161,7 +163,12 @@ async function openEngine(name: string, { signal, timeoutMs }: OpenOptions): Pro
     copyAllFrom: async (source, options = {}) => {
       return copyEach(source, options, true, async (tag, from) => {
         const called = formatReference({ ...reference, tag });
-        return { tag, destination: `docker-daemon:${called}`, ...(await copyFrom(source, from, called, options)) };
+        return {
+          tag,
+          reference: from,
+          destination: `docker-daemon:${called}`,
+          ...(await copyFrom(source, from, called, options)),
+        };
       });
     },
     close: async () => {},
@@ -228,6 +235,7 @@ async function copyTags(
   const { platform } = options;
   return copyEach(source, options, platform !== undefined && platform !== 'all', async (tag, from) => ({
     tag,
+    reference: from,
     destination: nameOf(tag),
     ...(await copyTag(source, from, destination, tag, options)),
   }));

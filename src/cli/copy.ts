@@ -4,6 +4,7 @@ import {
   type CopiedTag,
   type CopyResult,
   isStream,
+  type OpenedSource,
   openDestination,
   openSource,
   RootfsError,
@@ -91,7 +92,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
       for (const result of results) context.note(`rootfs: ${summary(result)}: ${result.destination}`);
       // The archive itself is on stdout then.
       if (isStream(to)) return;
-      const told = results.map((result) => describe(result, all ? named(untagged(opened), result) : opened.name));
+      const told = results.map((result) => describe(result, all ? named(opened, result) : opened.name));
       if (args['json'] === true) await context.write(`${JSON.stringify(all ? told : told[0])}\n`);
       else await context.write(results.map(({ descriptor }) => `${descriptor.digest}\n`).join(''));
     } finally {
@@ -103,13 +104,16 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
 }
 
 /** What one of several was copied from; an archive takes them all at once. */
-function named(place: string, result: object): string {
-  const { tag = '' } = result as Partial<CopiedTag>;
-  return tag === '' ? place : `${place}:${tag}`;
+function named(opened: OpenedSource, result: object): string {
+  const { reference = '' } = result as Partial<CopiedTag>;
+  const place = untagged(opened);
+  if (reference === '') return place;
+  // An engine names images in full, behind no place.
+  return opened.transport === 'docker-daemon' ? `docker-daemon:${reference}` : `${place}:${reference}`;
 }
 
 function describe(
-  { descriptor, source: target, destination, ...rest }: CopyResult & { readonly destination: string },
+  { descriptor, source: target, destination, reference: _reference, ...rest }: CopyResult & Partial<CopiedTag>,
   source: string,
 ): object {
   const { digest, mediaType, size } = descriptor;

@@ -23,6 +23,10 @@ test('every image is told by its own name', async (t) => {
   assert.deepEqual(sources(await told('copy', app, `oci:${at}`)), [`${app}:one`, `${app}:two`]);
   assert.deepEqual(sources(await told('copy', `oci:${at}`, `oci:${at}2`)), [`oci:${at}:one`, `oci:${at}:two`]);
   assert.deepEqual(sources(await told('copy', app, `docker-archive:${at}.tar`)), [app]);
+  // An archive has names in full, each of which it is asked by.
+  const archived = ['one', 'two'].map((tag) => `docker-archive:${at}.tar:${app}:${tag}`);
+  assert.deepEqual(sources(await told('copy', `docker-archive:${at}.tar`, `oci:${at}4`)), archived);
+  for (const source of archived) assert.equal((await runRootfs(['digest', '-q', source])).code, 0);
   assert.equal(((await told('pull', app, '-o', `${at}3.tar`)) as { reference: string }).reference, app);
 });
 
