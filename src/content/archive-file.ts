@@ -200,7 +200,7 @@ async function inflateTo(
     }
     inflater.finish();
   } catch (error) {
-    throw error instanceof RootfsError && error.code === 'ERR_DECOMPRESS' ? damaged(name, error) : error;
+    throw error instanceof RootfsError && error.code === 'ERR_DECOMPRESS' ? damagedArchive(name, error) : error;
   } finally {
     inflater?.close();
     closeSync(fd);
@@ -208,7 +208,7 @@ async function inflateTo(
 }
 
 /** Of an archive, whoever has it can make another: nothing has to be built or pushed for that. */
-function damaged(name: string, cause: RootfsError): RootfsError {
+export function damagedArchive(name: string, cause: RootfsError): RootfsError {
   const { compression, reason } = cause.detail;
   return new RootfsError(
     'ERR_DECOMPRESS',

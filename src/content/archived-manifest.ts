@@ -13,6 +13,7 @@ import { layersOf } from '../spec/layers-of.js';
 import { MediaType } from '../spec/media-types.js';
 import type { ArchiveEntries } from './archive-entries.js';
 import { absentBlob, hashFile, openRegularFile } from './blob-file.js';
+import type { CompressedLayer } from './compressed-layer.js';
 import type { BlobLocation, CallOptions } from './content.js';
 import type { ArchivedImage } from './docker-image-list.js';
 import type { Located } from './local-source.js';
@@ -27,6 +28,8 @@ export interface MadeManifest {
   readonly configBytes: Buffer;
   readonly layers: readonly Descriptor[];
   readonly blobs: ReadonlyMap<Digest, Located>;
+  /** Layers whose digests were computed here, by these. */
+  readonly unproven: ReadonlyMap<Digest, CompressedLayer>;
 }
 
 /**
@@ -54,12 +57,15 @@ export async function makeManifest(
   checkName(image.config, config, place, options);
   const diffIds = readDiffIds(configBytes, place);
   const blobs = new Map<Digest, Located>([[config, configBytes]]);
+  const unproven = new Map<Digest, CompressedLayer>();
   const layers: Descriptor[] = [];
   for (const [at, name] of image.layers.entries()) {
     const location = entries.find(name);
     if (location === undefined) throw missing(place, name);
-    const layer = await describeLayer(name, location, diffIds[at], place, hashes, options.signal);
+    const diffId = diffIds[at];
+    const layer = await describeLayer(name, location, diffId, place, hashes, options.signal);
     blobs.set(layer.digest, location);
+    if (diffId !== undefined && hashes.has(location.offset)) unproven.set(layer.digest, { name, location, diffId });
     layers.push(layer);
   }
   const mediaType = MediaType.dockerManifest;
@@ -69,7 +75,8 @@ export async function makeManifest(
     config: { mediaType: MediaType.dockerConfig, digest: config, size: configBytes.length },
     layers,
   };
-  return { manifest: { mediaType, bytes: Buffer.from(JSON.stringify(document)) }, config, configBytes, layers, blobs };
+  const manifest = { mediaType, bytes: Buffer.from(JSON.stringify(document)) };
+  return { manifest, config, configBytes, layers, blobs, unproven };
 }
 
 /**

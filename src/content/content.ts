@@ -165,6 +165,15 @@ export interface Untagger {
   untag(reference: string, options?: CallOptions): Promise<void>;
 }
 
+/**
+ * Optional power: knows of content what its digest does not say. A docker-archive computes the digests of compressed
+ * layers from the bytes that it holds: these would fit damaged ones too.
+ */
+export interface ContentChecker {
+  /** Called before content is handed on. @throws RootfsError `ERR_DIFFID_MISMATCH`, `ERR_DECOMPRESS` */
+  check(target: Descriptor, options?: CallOptions): Promise<void>;
+}
+
 /** Optional power: hears that content it gave was not what its digest promises, and asks elsewhere next time. */
 export interface Distruster {
   /** @returns Whether fetching `target` again asks somebody else; false where there is nobody else to ask. */

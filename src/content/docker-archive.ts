@@ -17,8 +17,10 @@ import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
 import { checkMade, type KnownHashes, type MadeManifest, makeManifest } from './archived-manifest.js';
 import { ArchivedManifests } from './archived-manifests.js';
+import { type CompressedLayer, checkCompressedLayer } from './compressed-layer.js';
 import type {
   CallOptions,
+  ContentChecker,
   EntryLister,
   HeldEntry,
   KeptName,
@@ -43,7 +45,7 @@ function isNoImage(error: unknown): error is RootfsError {
 /** A docker-archive, open for reading. `close` removes the copy that was made of a compressed or piped one. */
 export class DockerArchive
   extends LocalSource
-  implements ReadOnlyTarget, TagLister, EntryLister, NameKeeper, AsyncDisposable
+  implements ReadOnlyTarget, TagLister, EntryLister, NameKeeper, ContentChecker, AsyncDisposable
 {
   override readonly place: string;
   readonly #archive: ArchiveFile;
@@ -53,6 +55,7 @@ export class DockerArchive
   readonly #hashes: KnownHashes = new Map();
   readonly #known = new Map<ArchivedImage, Descriptor>();
   readonly #held = new Map<Digest, Located>();
+  readonly #unproven = new Map<Digest, CompressedLayer>();
 
   private constructor(
     archive: ArchiveFile,
@@ -171,6 +174,19 @@ export class DockerArchive
     }
   }
 
+  /**
+   * Checks a compressed layer of an image without a manifest of its own by its diffID, once: its digest was computed here
+   * from the bytes that the archive has. Called by whoever hands content on.
+   *
+   * @throws RootfsError `ERR_DIFFID_MISMATCH`, `ERR_DECOMPRESS`, `ERR_LIMIT_EXCEEDED`; the signal's own reason
+   */
+  async check(target: Descriptor, { signal }: CallOptions = {}): Promise<void> {
+    const layer = this.#unproven.get(target.digest);
+    if (layer === undefined) return;
+    await checkCompressedLayer(this.place, layer, signal);
+    this.#unproven.delete(target.digest);
+  }
+
   /** Removes the copy, where one was made; a second call does nothing. */
   close(): Promise<void> {
     return this.#archive.close();
@@ -199,6 +215,7 @@ export class DockerArchive
     const { mediaType, bytes } = made.manifest;
     const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     this.#held.set(digest, bytes);
+    for (const [layer, unproven] of made.unproven) this.#unproven.set(layer, unproven);
     return { mediaType, digest, size: bytes.length };
   }
 }

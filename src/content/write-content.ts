@@ -10,7 +10,7 @@ import { isMismatch, requireBytes, Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { absentBlob, openRegular, readAt } from './blob-file.js';
-import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher } from './content.js';
+import type { BlobLocation, BlobPath, CallOptions, ContentChecker, Distruster, Fetcher } from './content.js';
 import { embeddedContent } from './fetch-verified.js';
 
 /** Buffers of a copy: one is read into, one hashed, one written. */
@@ -33,6 +33,7 @@ export async function writeContent(
   call: CallOptions,
 ): Promise<void> {
   const { digest, size } = target;
+  await (source as Partial<ContentChecker>).check?.(target, call);
   report(call.onProgress, { type: 'blob:started', digest, bytes: size });
   for (let attempt = 0; ; attempt += 1) {
     try {

@@ -6,6 +6,7 @@ import type {
   BlobLocation,
   BlobPath,
   CallOptions,
+  ContentChecker,
   Distruster,
   Fetcher,
   Mounter,
@@ -48,6 +49,7 @@ export async function copyBlob(
   const { digest, size } = target;
   const call = { signal, onProgress };
   const done = (skipped: boolean): void => report(onProgress, { type: 'blob:copied', digest, bytes: size, skipped });
+  await (source as Partial<ContentChecker>).check?.(target, call);
   if (await isPresent(destination, target, call)) {
     done(true);
     return 'present';

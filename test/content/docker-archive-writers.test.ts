@@ -1,13 +1,14 @@
 /** Docker-archives as the tools of the field write them, built by hand, and what is read where they differ. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { DockerArchive } from '../../src/content/docker-archive.js';
 import { fetchVerified, readVerified } from '../../src/content/fetch-verified.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import { openDestination } from '../../src/open-destination.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { ImageConfig } from '../../src/spec/image-config.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
@@ -148,6 +149,56 @@ test('layers in zstd keep their bytes: they are named by them, not by what they 
     assert.deepEqual(await readVerified(archive, layer), Buffer.from(layers[at]?.[1] ?? ''));
   }
 });
+
+for (const algorithm of ['gzip', 'zstd'] as const) {
+  test(`a ${algorithm} layer that is damaged is handed on by no copy: the config alone says what it was`, async (t) => {
+    const built = contractImage();
+    const folder = tempDir(t);
+    const layers = built.layers.map(({ tar }, at): [string, Buffer] => [`${at}.tar`, compress(tar, algorithm)]);
+    const copied = async (place: string): Promise<void> => {
+      const Layers = layers.map(([name]) => name);
+      const bytes = archived(built, { Config: 'config.json', RepoTags: tags, Layers }, layers).tar();
+      const destination = await openDestination(place);
+      try {
+        await destination.copyFrom(await opened(t, bytes), '');
+      } finally {
+        await destination.close();
+      }
+    };
+    const places = ['docker-archive:a.tar', 'oci-archive:b.tar.gz', 'dir:d', 'oci:l'].map((place) =>
+      place.replace(':', `:${folder}/`),
+    );
+    for (const place of places) await copied(`${place}.good`);
+    const before = readdirSync(folder);
+
+    const [name = '', whole = Buffer.alloc(0)] = layers[0] ?? [];
+    for (const [bytes, code] of [
+      [whole.subarray(0, -5), 'ERR_DECOMPRESS'],
+      [
+        compress(
+          image()
+            .layer((layer) => layer.file('another', 'layer'))
+            .build().layers[0]?.tar ?? whole,
+          algorithm,
+        ),
+        'ERR_DIFFID_MISMATCH',
+      ],
+    ] as const) {
+      layers[0] = [name, bytes];
+      for (const place of places) {
+        await assert.rejects(
+          copied(place),
+          { code, message: /image\.tar: 0\.tar: .*; save (?:it|the image) again$/ },
+          place,
+        );
+      }
+    }
+    // Of a layout the blobs stay that were found right, and nothing has a name.
+    const left = readdirSync(folder).filter((one) => !before.includes(one));
+    assert.deepEqual(left, ['l']);
+    assert.deepEqual(JSON.parse(readFileSync(join(folder, 'l/index.json'), 'utf8')).manifests, []);
+  });
+}
 
 test('a bare ID that is not that of the bytes is told, and the bytes are taken', async (t) => {
   const built = contractImage();
