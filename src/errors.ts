@@ -178,6 +178,7 @@ const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EFBIG: 'allow larger files (ulimit -f), or choose another file system',
   EMLINK: 'choose a file system that allows a file more names, or a folder more folders',
   ENAMETOOLONG: 'choose a shorter path',
+  EPIPE: 'what reads it has ended too early; start both again',
 };
 
 const PERMISSION_MODEL_ADVICE = 'Node was started with --permission; start it without';
@@ -197,7 +198,8 @@ export function systemErrorCode(error: unknown): string | undefined {
  *
  * @param subject What the message starts with, usually a path.
  * @param advice What to do next; one clause, without a full stop. Default: what usually helps against full disks and
- *   missing permissions. Limits of this process and names that are too long have advice of their own.
+ *   missing permissions. Limits of this process, names that are too long and pipes without a reader have
+ *   advice of their own.
  */
 export function wrapSystemError(error: unknown, subject: string, advice?: string): RootfsError {
   if (error instanceof RootfsError) return error;

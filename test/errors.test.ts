@@ -17,6 +17,7 @@ test('what a system call threw becomes a code and says what to do', () => {
     ['EFBIG', 'ERR_FILESYSTEM', /; allow larger files \(ulimit -f\)/],
     ['EMLINK', 'ERR_FILESYSTEM', /; choose a file system that allows a file more names/],
     ['ENAMETOOLONG', 'ERR_FILESYSTEM', /; choose a shorter path$/],
+    ['EPIPE', 'ERR_FILESYSTEM', /; what reads it has ended too early; start both again$/],
     ['EIO', 'ERR_FILESYSTEM', /: EIO: it failed$/],
   ];
   for (const [errno, code, advice] of cases) {
@@ -26,7 +27,7 @@ test('what a system call threw becomes a code and says what to do', () => {
     assert.match(error.message, /^\/a\/path: /);
     assert.match(error.message, advice);
     // Where a limit is reached, the advice of the caller does not help.
-    const isLimit = ['EMFILE', 'EFBIG', 'EMLINK', 'ENAMETOOLONG'].includes(errno);
+    const isLimit = ['EMFILE', 'EFBIG', 'EMLINK', 'ENAMETOOLONG', 'EPIPE'].includes(errno);
     assert.match(wrapSystemError(cause, '/a/path', 'do this').message, isLimit ? advice : /; do this$/);
   }
   const inside = Object.assign(new Error("EACCES: permission denied, mkdir '/proc/self/fd/20/.x.rootfs-1'"), {

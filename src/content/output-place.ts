@@ -90,10 +90,14 @@ export interface WorkingFolder {
  * A process that was killed cannot do that: what those left beside it is removed first.
  *
  * @param parent Where it is made; the system's temporary folder (`TMPDIR`) when absent.
- * @param advice What to do where it cannot be made; one clause, without a full stop.
+ * @param advice What to do where it cannot be made; one clause, without a full stop. Default: to set `TMPDIR`, where that
+ *   says where it is.
  * @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
  */
-export async function makeWorkingFolder(parent?: string, advice?: string): Promise<WorkingFolder> {
+export async function makeWorkingFolder(
+  parent?: string,
+  advice = parent === undefined ? 'set TMPDIR to a folder that can be written' : undefined,
+): Promise<WorkingFolder> {
   const at = parent ?? tmpdir();
   await sweep(at);
   const path = await inSystem(at, () => mkdtemp(join(at, `${PREFIX}${processMark()}-`)), advice);

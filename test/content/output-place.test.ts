@@ -59,6 +59,18 @@ test('what a dead process left is gone, also where nobody may look into it', asy
   assert.deepEqual(readdirSync(folder), ['.rootfs-kit-somebody']);
 });
 
+test("where the system's temporary folder is not to be had, the error says which variable moves it", async (t) => {
+  const before = process.env['TMPDIR'];
+  t.after(() => {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+  });
+  const gone = join(tempDir(t), 'gone');
+  process.env['TMPDIR'] = gone;
+  await assert.rejects(makeWorkingFolder(), { message: /; set TMPDIR to a folder that can be written$/ });
+  await assert.rejects(makeWorkingFolder(gone), { message: /^(?!.*TMPDIR)/ });
+});
+
 test('an error names the place asked for, whatever signs its path has', async (t) => {
   for (const name of ['plain', 'a$&b', 'a"b', 'a\\b']) {
     const folder = join(tempDir(t), name);
