@@ -66,6 +66,20 @@ export class ArchiveEntries {
   }
 
   /**
+   * What to do where a name is missing that lies in a folder at the top: that was packed, and not what is in it.
+   * `undefined` where it lies in none. Deeper, as in a whole root file system, it is something else.
+   */
+  adviceFor(name: string): string | undefined {
+    for (const at of this.#entries.keys()) {
+      const [folder = '', ...rest] = at.split('/');
+      if (rest.join('/') !== name) continue;
+      const shown = JSON.stringify(Buffer.from(folder, 'latin1').toString().slice(0, 200));
+      return `it lies in the folder ${shown}, pack what is in that (tar -C FOLDER -cf image.tar .)`;
+    }
+    return undefined;
+  }
+
+  /**
    * Where the data of a file lies, through symbolic and hard links inside the archive; `undefined` where there is
    * none. A name with backslashes that is not here as it stands is a path of Windows.
    *

@@ -92,7 +92,7 @@ export class DockerArchive
           ? `try oci-archive:${archive.name}`
           : entries.has('repositories')
             ? 'Docker before 1.10 saved this, in a form that is not read; load it into a Docker that takes it, and save it again'
-            : 'save the image again';
+            : (entries.adviceFor('manifest.json') ?? 'save the image again');
         throw new RootfsError('ERR_ARCHIVE_INVALID', `${archive.name}: manifest.json is missing; ${advice}`, {
           detail: { archive: archive.name },
         });

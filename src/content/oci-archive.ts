@@ -139,7 +139,9 @@ export async function readArchivedIndex(archive: ArchiveFile, entries: ArchiveEn
   const index = await entries.readDocument('index.json', MAX_LAYOUT_INDEX_BYTES);
   if (version === undefined || index === undefined) {
     const missing = version === undefined ? 'oci-layout' : 'index.json';
-    const advice = entries.has('manifest.json') ? `try docker-archive:${archive.name}` : 'give an archive that has one';
+    const advice = entries.has('manifest.json')
+      ? `try docker-archive:${archive.name}`
+      : (entries.adviceFor(missing) ?? 'give an archive that has one');
     throw new RootfsError(
       'ERR_ARCHIVE_INVALID',
       `${archive.name}: no OCI layout inside, ${missing} is missing; ${advice}`,

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { DockerArchive } from '../../src/content/docker-archive.js';
 import { OciArchive } from '../../src/content/oci-archive.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { type Built, image, index, LayerBuilder } from '../../src/testing/testing.js';
@@ -54,6 +55,24 @@ test('archives without a layout, or with another version', async (t) => {
       message: new RegExp(`image.tar: no OCI layout inside, ${missing} is missing; give an archive that has one$`),
     });
   }
+});
+
+test('an archive of the folder instead of what is in it: the error says where that lies', async (t) => {
+  const built = contractImage();
+  for (const [open, bytes, missing] of [
+    [OciArchive.open, ociArchive({ v1: built }, './my image/'), 'oci-layout'],
+    [DockerArchive.open, dockerArchive([{ built }], { prefix: 'my image/' }), 'manifest.json'],
+  ] as const) {
+    const path = join(tempDir(t), 'image.tar');
+    writeFileSync(path, bytes);
+    await assert.rejects(open(path), {
+      code: 'ERR_ARCHIVE_INVALID',
+      message: new RegExp(`${missing} is missing; it lies in the folder "my image", pack what is in that `),
+    });
+  }
+  const path = join(tempDir(t), 'root.tar');
+  writeFileSync(path, new LayerBuilder().file('usr/lib/manifest.json', '[]').tar());
+  await assert.rejects(DockerArchive.open(path), { message: /manifest\.json is missing; save the image again$/ });
 });
 
 test('links that lead out of the archive, as tar packs what Bazel laid out', async (t) => {
