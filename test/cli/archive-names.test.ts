@@ -1,5 +1,6 @@
 /** What an image is called in an archive that `copy` and `pull` write without being told. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DockerArchive } from '../../src/content/docker-archive.js';
@@ -27,6 +28,13 @@ test('an image that is asked for by tag and digest keeps its tag, in either arch
     const how = command === 'copy' ? ['copy', `docker-archive:${file}`] : ['pull', '-o', file];
     assert.deepEqual(await namesOf(`${app}:one@${digest}`, how, file), [`${app}:one`]);
     assert.deepEqual(await namesOf(`${app}@${digest}`, how, file), []);
+  }
+  for (const name of [`mine@${digest}`, `mine:2@${digest}`]) {
+    const file = join(folder, 'refused.tar');
+    const { code, stderr } = await runRootfs(['pull', `${app}:one`, '-o', file, '--name', name]);
+    assert.equal(code, 2);
+    assert.match(stderr, /^rootfs: --name mine.*: an archive names images by tags; leave the digest out/);
+    assert.equal(existsSync(file), false);
   }
   const named = join(folder, 'named.tar');
   const how = ['copy', `docker-archive:${named}:mine:2`];

@@ -1,5 +1,5 @@
 /** `rootfs pull IMAGE -o FILE.tar[.gz]`: an image as an archive for `docker load` and its kin. */
-import { pullAllTags, pull as pullImage, RootfsError, splitTransport } from '../../index.js';
+import { pullAllTags, pull as pullImage, RootfsError, splitImage, splitTransport } from '../../index.js';
 import { refuseCached, refuseTagged, untagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { refuseTerminal, summary } from '../copy.js';
@@ -14,6 +14,15 @@ function refusePrefix(output: string): void {
   if (transport === 'docker' && !output.startsWith('docker://')) return;
   const advice = transport === 'docker-archive' ? `-o ${rest}` : `rootfs copy IMAGE ${output}`;
   throw new RootfsError('ERR_OPTION_INVALID', `--output ${output}: a path belongs here; try ${advice}`);
+}
+
+/** What has a digest alone would be there without a name. */
+function refuseDigest(name: string): void {
+  if (splitImage(name).digest === undefined) return;
+  throw new RootfsError(
+    'ERR_REFERENCE_INVALID',
+    `--name ${name}: an archive names images by tags; leave the digest out`,
+  );
 }
 
 /** The command. */
@@ -53,6 +62,7 @@ export const pull: Command = {
       refuseTagged(String(args['image']));
       refuseCached(args);
     }
+    if (name !== undefined) refuseDigest(name);
     if (all && name !== undefined) throw new RootfsError('ERR_OPTION_INVALID', '--name names one image; leave it out');
     const options = {
       platform: platformOf(args),
