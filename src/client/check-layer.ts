@@ -2,7 +2,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { CallOptions, Fetcher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
-import { Turns } from '../io/turns.js';
 import type { LayerLimits } from '../layer/extract-options.js';
 import { fetchLayer } from '../layer/fetch-layer.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -29,14 +28,11 @@ export async function checkLayer(
   }
   const stream = await fetchLayer(source, layer, options);
   const chunks: AsyncIterator<Uint8Array> = stream[Symbol.asyncIterator]();
-  const turns = new Turns(options.signal);
   // Not a loop over the stream: leaving that would end the stream, and a broken tar is read on to the end.
   async function* hashed(): AsyncGenerator<Uint8Array, void, undefined> {
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
       for (const hash of hashes.values()) hash.update(next.value);
       yield next.value;
-      // A stream that has chunks ready gives them without a turn for others, and what is in one may be long to read.
-      if (turns.due(true)) await turns.take();
     }
   }
   try {

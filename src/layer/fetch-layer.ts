@@ -9,6 +9,7 @@ import { requireDescriptor, requireFetcher } from '../content/require-fetcher.js
 import { RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
 import { readableOver } from '../io/as-readable.js';
+import { Turns } from '../io/turns.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requirePossibleSize } from './compressed-limit.js';
 import { type LayerLimits, layerLimits } from './extract-options.js';
@@ -26,7 +27,7 @@ const SLICE_BYTES = 4 * 1024;
  *
  * The compressed side is checked against `layer` (digest, then size) before the end is reported; the uncompressed
  * side is not: `extractLayer` does that with the diffID. The caller owns the stream and must end or destroy it.
- * Inflating happens in this thread.
+ * Inflating happens in this thread, for some milliseconds at a time, so that signals and other work get their turn.
  *
  * @param layer Descriptor of the compressed blob; `size` in bytes.
  * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED`, `ERR_OPTION_INVALID`, what the source throws; from the stream also
@@ -44,13 +45,15 @@ export async function fetchLayer(
   requireLayerType(layer.mediaType, layer.digest);
   requirePossibleSize(layer, limits.maxLayerSize);
   const compressed = await fetchVerified(source, layer, options);
-  return abortStream(readableOver(compressed, inflateChunks(compressed, layer, limits)), options.signal);
+  const turns = new Turns(options.signal);
+  return abortStream(readableOver(compressed, inflateChunks(compressed, layer, limits, turns)), options.signal);
 }
 
 async function* inflateChunks(
   compressed: Readable,
   layer: Descriptor,
   limits: { readonly maxLayerSize: number; readonly maxRatio: number },
+  turns: Turns,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const output = new PendingOutput();
   let inflater: Inflater | undefined;
@@ -77,6 +80,8 @@ async function* inflateChunks(
           inflater.push(bytes.subarray(at, at + SLICE_BYTES));
           // Not yield*: an array cannot be told of an abort, which newer Nodes take amiss.
           for (const part of output.take()) yield part;
+          // One chunk of a source may be the whole layer, and make a thousand times as many bytes.
+          if (turns.due(true)) await turns.take();
         }
       } catch (error) {
         if (!(error instanceof RootfsError) || error.code !== 'ERR_DECOMPRESS') throw error;

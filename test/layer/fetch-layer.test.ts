@@ -52,6 +52,20 @@ test('a bomb is not piled up: it is read only as far as somebody asks', async ()
   assert.ok(stream.destroyed);
 });
 
+test('others have their turn, and an abort is heard, though the source gives the layer in one chunk', async () => {
+  const made = gzipLayer(Buffer.alloc(200_000_000));
+  const source: Fetcher = { fetch: async () => Readable.from([made.blob]) };
+  const stream = await fetchLayer(source, made.layer.descriptor, { signal: AbortSignal.timeout(1) });
+  let bytes = 0;
+  await assert.rejects(
+    async () => {
+      for await (const chunk of stream) bytes += chunk.length;
+    },
+    { name: 'TimeoutError' },
+  );
+  assert.ok(bytes < 200_000_000, `${bytes} bytes were read`);
+});
+
 test("an abort ends the stream with the caller's reason", async () => {
   const made = gzipLayer(seededTar(4, 5_000_000));
   const controller = new AbortController();
