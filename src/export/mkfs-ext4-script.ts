@@ -13,6 +13,8 @@ import { typeBits } from './type-bits.js';
 const ROOT = 2;
 /** Names of one inode: EXT4_LINK_MAX of Linux. A directory with more has a count of 1, which means many. */
 export const MAX_LINKS = 65_000;
+/** Commands of one script: all those of an image of very many files together are more than one text can hold. */
+const BATCH = 50_000;
 const BANNER = /^debugfs \d.*\n/;
 
 /** One image that `debugfs` works on, and a folder for what it reads. */
@@ -36,11 +38,14 @@ export async function completeImage(debugged: Debugged, tree: MergedTree, fromTa
   const added: ReadonlySet<TreeNode> = fromTar ? new Set() : addedNames(tree);
   const numbers = await readNumbers(debugged, tree, added);
   await addNames(debugged, added, numbers);
-  const lines: string[] = [];
+  let lines: string[] = [];
   for (const [inode, number] of numbers) {
     if (!fromTar) setStatus(lines, inode, number);
     setTimes(lines, inode, number);
     setXattrs(lines, debugged, inode, number, fromTar);
+    if (lines.length < BATCH) continue;
+    await run(debugged, lines, true);
+    lines = [];
   }
   for (const { node } of walkTree(tree)) {
     // mke2fs goes on counting, past what the field holds.

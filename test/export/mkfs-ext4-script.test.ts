@@ -17,14 +17,14 @@ const listing = (inode) => {
   if (inode > 12) return '';
   return Array.from({ length: inode === 11 ? 10 : 64999 }, (_, at) => entry(inode * 100000 + at, at)).join('');
 };
-if (process.argv[2] === '-w') appendFileSync(image, told);
+if (process.argv[2] === '-w') appendFileSync(image, told + '\\f');
 else {
   const numbers = [...told.matchAll(/<(\\d+)>/g)].map(([, inode]) => Number(inode));
   process.stdout.write(numbers.map((inode) => entry(inode, '.') + listing(inode)).join(''));
 }
 `;
 
-test('a directory of more subdirectories than ext4 counts has a count of 1', async (t) => {
+test('a directory of more subdirectories than ext4 counts has a count of 1; very many commands go in several scripts', async (t) => {
   const folder = tempDir(t);
   const below = (name: string, count: number): HandEntry[] =>
     Array.from({ length: count }, (_, at) => ({ path: `${name}/${at}`, type: 'directory' }));
@@ -34,5 +34,12 @@ test('a directory of more subdirectories than ext4 counts has a count of 1', asy
   chmodSync(tool.path, 0o755);
   const image = join(folder, 'told');
   await completeImage({ tool, image, scratch: folder, signal: undefined }, tree, true);
-  assert.deepEqual(readFileSync(image, 'latin1').match(/^sif .* links_count .*$/gm), ['sif <12> links_count 1']);
+  const told = readFileSync(image, 'latin1');
+  assert.deepEqual(told.match(/^sif .* links_count .*$/gm), ['sif <12> links_count 1']);
+  const scripts = told.split('\f').map((script) => script.match(/^sif /gm)?.length ?? 0);
+  assert.equal(
+    scripts.reduce((sum, count) => sum + count),
+    (tree.inodes + 1) * 6 + 1,
+  );
+  assert.ok(Math.max(...scripts) < 60_000, `${scripts}`);
 });
