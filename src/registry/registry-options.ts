@@ -113,8 +113,8 @@ function invalid(name: string, value: unknown, expected: string): RootfsError {
   });
 }
 
-function part<T extends object>(name: string, value: T | undefined, method: keyof T & string): T | undefined {
-  if (value === undefined || typeof value[method] === 'function') return value;
+function part<T extends object>(name: string, value: T | null | undefined, method: keyof T & string): T | undefined {
+  if (value === undefined || typeof value?.[method] === 'function') return value as T | undefined;
   const found = value === null ? 'null' : typeof value;
   throw new RootfsError('ERR_OPTION_INVALID', `option ${name}: expected an object with ${method}(), found ${found}`, {
     detail: { option: name },

@@ -95,8 +95,12 @@ export async function sendOverWire(
     };
     const settle = (): void => signal?.removeEventListener('abort', onAbort);
     signal?.addEventListener('abort', onAbort, { once: true });
+    const refused = (error: unknown): void => {
+      settle();
+      reject(oldDispatcher(error) ?? failed(error));
+    };
     try {
-      dispatcher.dispatch(
+      const taken: unknown = dispatcher.dispatch(
         {
           origin: url.origin,
           path: `${url.pathname}${url.search}`,
@@ -147,9 +151,10 @@ export async function sendOverWire(
           },
         },
       );
+      // One that is async, whatever its type says, fails where nobody else would hear it.
+      Promise.resolve(taken).catch(refused);
     } catch (error) {
-      settle();
-      reject(oldDispatcher(error) ?? failed(error));
+      refused(error);
     }
   });
 }

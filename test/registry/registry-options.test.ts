@@ -32,8 +32,11 @@ for (const [name, options] of [
   ['headers.x', { headers: { x: 5 } }],
   ['headers', { headers: 'x: y' }],
   ['dispatcher', { dispatcher: {} }],
+  ['dispatcher', { dispatcher: null }],
   ['credentials', { credentials: { username: 'me' } }],
+  ['credentials', { credentials: null }],
   ['endpoints', { endpoints: 5 }],
+  ['endpoints', { endpoints: null }],
 ] as const) {
   test(`option ${inspect(options)} is refused by name`, () => {
     assert.throws(() => createRepository('localhost:1/app', options as unknown as RegistryOptions), {

@@ -110,3 +110,11 @@ test('a dispatcher of an undici that asks for other handlers is an option that d
     message: /undici 6 or older .*; give one of undici 7 or newer/,
   });
 });
+
+test('a dispatcher that is async, and rejects, fails the request and ends no process', async () => {
+  const dispatcher = { dispatch: async () => Promise.reject(new Error('no way out')) } as unknown as Dispatcher;
+  await assert.rejects(createRepository(`${HOST}/app`, { dispatcher, retry: 0 }).resolve('v1'), {
+    code: 'ERR_NETWORK',
+    message: /no way out/,
+  });
+});
