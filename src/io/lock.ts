@@ -69,8 +69,8 @@ export interface Waiting {
  * @throws what `work` throws, the signal's reason, or RootfsError as `tryLock`
  */
 export async function withLock<T>(path: string, work: () => Promise<T>, waiting: Waiting = {}): Promise<T> {
-  let release = await tryLock(path);
   const note = noteOfWait(path, waiting);
+  let release = await tryLock(path);
   while (release === undefined) {
     note();
     await delay(POLL_MS, waiting.signal);

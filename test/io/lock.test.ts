@@ -26,6 +26,12 @@ test('one holds it, the next one gets it afterwards; giving it back twice does n
   assert.deepEqual(readdirSync(dirname(path)), []);
 });
 
+test('what is no list of options is refused before the lock is taken', async (t) => {
+  const path = join(tempDir(t), 'lock');
+  await assert.rejects(withLock(path, async () => {}, null as never));
+  assert.equal(await withLock(path, async () => 'done', { signal: AbortSignal.timeout(5_000) }), 'done');
+});
+
 test('many wait for their turn, one works at a time', async (t) => {
   const folder = tempDir(t);
   let inside = 0;
