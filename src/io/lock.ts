@@ -10,7 +10,7 @@ import { readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { lstat, lutimes, unlink } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { type ProgressListener, report } from '../progress.js';
-import { delay } from './abort.js';
+import { delay, throwIfAborted } from './abort.js';
 import { readOwn } from './own-file.js';
 import { isMarkAlive, isThreadAlive, markPid, processMark, threadMark } from './process-mark.js';
 
@@ -70,6 +70,7 @@ export interface Waiting {
  */
 export async function withLock<T>(path: string, work: () => Promise<T>, waiting: Waiting = {}): Promise<T> {
   const note = noteOfWait(path, waiting);
+  throwIfAborted(waiting.signal);
   let release = await tryLock(path);
   while (release === undefined) {
     note();

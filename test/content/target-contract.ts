@@ -382,6 +382,10 @@ export function writeContract(
     const target = await make(t);
     if (target.delete === undefined) return;
     await pushBuilt(target, built, 'v1');
+    const reason = new Error('enough');
+    const aborted = { signal: AbortSignal.abort(reason) };
+    await assert.rejects(target.delete(built.descriptor, aborted), (error) => error === reason);
+    assert.equal(await target.exists(built.descriptor), true);
     await target.delete(built.descriptor);
     await target.delete(built.descriptor.digest);
     assert.equal(await target.exists(built.descriptor), false);
