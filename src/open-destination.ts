@@ -6,6 +6,7 @@ import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import { isUnfit } from './image/is-unfit.js';
 import type { WantedImage, WriteArchiveOptions } from './image/write-archive.js';
+import { throwIfAborted } from './io/abort.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
@@ -57,10 +58,11 @@ export interface OpenedDestination {
  * standard output; one that ends in `.gz` or `.tgz` is compressed. Archives and `dir:` are made anew.
  *
  * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_LAYOUT_INVALID`,
- *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`
+ *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`; the signal's reason
  */
 export async function openDestination(text: string, options: OpenOptions = {}): Promise<OpenedDestination> {
   const { transport, rest } = splitTransport(text);
+  throwIfAborted(options.signal);
   const { copyImage } = await import('./image/copy-image.js');
   if (transport === 'docker') {
     refuseNoImage(rest);

@@ -177,3 +177,12 @@ test('all tags of what has none: an error that says so, wherever they were to go
   }
   assert.deepEqual(readdirSync(folder), ['made']);
 });
+
+test('after an abort no destination is opened: no folder is made', async (t) => {
+  const folder = tempDir(t);
+  const reason = new Error('enough');
+  const aborted = { signal: AbortSignal.abort(reason) };
+  for (const place of ['localhost:1/app', `oci:${join(folder, 'layout')}`, `oci-archive:${join(folder, 'x.tar')}`])
+    await assert.rejects(openDestination(place, aborted), (error) => error === reason, place);
+  assert.deepEqual(readdirSync(folder), []);
+});
