@@ -5,6 +5,7 @@ import { RootfsError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { discard } from '../io/discard.js';
 import { readChunks } from '../io/read-chunks.js';
+import { requireBytes } from '../io/verify.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 
@@ -94,6 +95,7 @@ async function fetchRange(
   const opening = openRange(source, target, { range: { start, end }, signal, onProgress });
   let position = start;
   await readChunks(opening, signal, (chunk) => {
+    requireBytes(chunk, target.digest);
     if (position + chunk.length > end) throw wrongLength(target, start, end, 'more');
     const at = position;
     position += chunk.length;

@@ -12,6 +12,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
 import { REPLACE_OWN, readOwn } from '../io/own-file.js';
 import { readChunks } from '../io/read-chunks.js';
+import { requireBytes } from '../io/verify.js';
 import type { ProgressListener } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { fetchRanges, type RangeSource } from './fetch-ranges.js';
@@ -62,6 +63,7 @@ export function openMemorySpool(target: Descriptor, control: LayerControl): Spoo
     ready: ready.reached,
     async fill(source, { signal, onProgress }) {
       await readChunks(source.fetch(target, { signal, onProgress }), signal, (chunk) => {
+        requireBytes(chunk, target.digest);
         const part = chunk.subarray(0, bytes.length - used);
         bytes.set(part, used);
         used += part.length;
@@ -192,6 +194,7 @@ class FileSpool implements Spool {
       throw wrapSystemError(error, this.#place.path);
     };
     await readChunks(opening, signal, (chunk) => {
+      requireBytes(chunk, this.#target.digest);
       if (writer.position > this.#target.size) return 'enough';
       try {
         const writing = writer.add(chunk);

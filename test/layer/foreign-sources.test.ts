@@ -75,6 +75,19 @@ test('extracting and opening: what is no stream is a defect of the source, not o
   }
 });
 
+test('extracting: chunks that are no bytes are a defect of the source, into memory and into a file', async (t) => {
+  const { layer: small } = gzipLayer(seededTar(8, 1_000));
+  for (const [chunk, found] of [
+    ['text', /a chunk of type string/],
+    [new ArrayBuffer(5), /a chunk of type object/],
+  ] as const) {
+    for (const asked of [small, layer]) {
+      const source = { fetch: async () => Readable.from([chunk]) };
+      await assert.rejects(extractLayer(source, asked, tempDir(t)), { code: 'ERR_INTERNAL', message: found });
+    }
+  }
+});
+
 test('extracting: a source that gives the same stream again fails', async (t) => {
   const stream = Readable.from([blob]);
   await stream.toArray();
