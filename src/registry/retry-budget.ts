@@ -38,6 +38,8 @@ export function isTransient(error: unknown): boolean {
     return TRANSIENT.has(error.status) || (error.status >= 500 && !LASTING.has(error.status));
   }
   if (!(error instanceof RootfsError)) return false;
+  // A part of the caller's own that is silent, which has its own patience: no connection of ours will mend it.
+  if (error.detail['part'] !== undefined) return false;
   // A document that dripped has had many times the patience of one attempt.
   if (error.detail['withinMs'] !== undefined) return false;
   // An answer that is not HTTP: what a server left over on the connection, where it has spoken HTTP before.

@@ -472,7 +472,12 @@ test('a part that throws or hangs is named; nothing is tagged', async (t) => {
   const own = new RootfsError('ERR_DENIED', 'quota: no more images');
   const refused = { ...parts.referenceStore, set: async () => Promise.reject(own) } as never;
   await assert.rejects(pull(name, { ...parts, referenceStore: refused }), (error) => error === own);
-  const lost = { credential: never } as CredentialProvider;
+  let asked = 0;
+  const hangs = (): Promise<never> => {
+    asked += 1;
+    return never();
+  };
+  const lost = { credential: hangs } as CredentialProvider;
   const locked = await engineRegistry(t, { auth: { kind: 'basic', users: { user: 'pass' } } });
   await assert.rejects(
     pull(`${locked.host}/team/app:v1`, {
@@ -483,6 +488,12 @@ test('a part that throws or hangs is named; nothing is tagged', async (t) => {
     }),
     (error: RootfsError) => error.code === 'ERR_TIMEOUT' && error.message.startsWith('the credential provider'),
   );
+  const registryResolver = { ...parts.registryResolver, lookupPullEndpoints: hangs };
+  await assert.rejects(pull(name, { ...parts, registryResolver, partTimeoutMs: 20 } as never), {
+    code: 'ERR_TIMEOUT',
+    message: /^the registry resolver/,
+  });
+  assert.equal(asked, 2, 'one that does not answer is not asked again');
 });
 
 test('a layer provider that hangs or lies is named, and nothing becomes visible', async (t) => {
