@@ -14,7 +14,7 @@ import type {
   ReadOnlyStorage,
 } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
-import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
+import { eachUntilAborted, throwIfAborted, untilAborted, untilEnded } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { readChunks, type TakeChunk } from '../io/read-chunks.js';
 import { isMismatch } from '../io/verify.js';
@@ -55,7 +55,7 @@ export async function copyBlob(
     return 'present';
   }
   if (options.mountFrom !== undefined && canMount(destination)) {
-    if (await destination.mount(target, options.mountFrom, call)) {
+    if (await untilEnded(destination.mount(target, options.mountFrom, call), signal)) {
       done(true);
       return 'mounted';
     }
@@ -64,7 +64,8 @@ export async function copyBlob(
   for (let attempt = 0; ; attempt += 1) {
     try {
       // What a manifest says of a blob besides its content is no business of a store of blobs.
-      await destination.push(bareDescriptor(target), new BlobContent(source, target, call), call);
+      const content = new BlobContent(source, target, call);
+      await untilEnded(destination.push(bareDescriptor(target), content, call), signal);
       break;
     } catch (error) {
       if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || !canDistrust(source) || !source.distrust(target))

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import type { CallOptions, Pusher, ReadOnlyStorage, ReadOnlyTarget, Tagger } from '../content/content.js';
 import { RootfsError } from '../errors.js';
-import { throwIfAborted } from '../io/abort.js';
+import { throwIfAborted, untilEnded } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
@@ -132,7 +132,7 @@ export async function copyImage(
     }
     const descriptor = named(root.descriptor);
     throwIfAborted(signal);
-    if (name !== undefined) await destination.tag(descriptor, name, call);
+    if (name !== undefined) await untilEnded(destination.tag(descriptor, name, call), signal);
     const count = (what: CopiedBlob | 'left'): number => became.filter((one) => one === what).length;
     return {
       descriptor,
@@ -145,7 +145,7 @@ export async function copyImage(
       foreignBlobs: foreign.length + count('left'),
     };
   } catch (error) {
-    throw imageFailure(error, imageName(source, reference), signal);
+    throw imageFailure(error, imageName(source, reference), signal, 'the source or the destination');
   }
 }
 
@@ -167,7 +167,7 @@ export async function readRoot(
 
 async function push(destination: CopyDestination, document: CopiedDocument, call: CallOptions): Promise<void> {
   const content = Readable.from([document.bytes], { objectMode: false });
-  await destination.push(bareDescriptor(document.descriptor), content, call);
+  await untilEnded(destination.push(bareDescriptor(document.descriptor), content, call), call.signal);
 }
 
 /** A root as a name's target: the platform and the annotations belong to the entry it was read from. */

@@ -11,6 +11,9 @@ const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis;
 /** How long what was told to end may take for it before it is left to itself, in milliseconds. */
 export const CLOSE_GRACE_MS = 500;
 
+/** The same for work of others that may have something to take back first: an upload, a temporary file. */
+const ENDING_GRACE_MS = 5_000;
+
 /**
  * Throws the signal's reason if it is aborted. What is no signal is refused here, by name: a controller that was given
  * in place of its signal would never be heard. Every call begins with this: from here on any number of them may listen.
@@ -154,6 +157,29 @@ export async function endedSoon(work: Promise<unknown>): Promise<void> {
     };
     work.then(end, end);
   });
+}
+
+/**
+ * Waits for somebody else's work that hears the signal itself: after the abort it has five seconds to end in its own
+ * way. Work that hangs is left to itself then, and the signal's reason thrown.
+ */
+export async function untilEnded<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  let timer: ReturnType<typeof startTimer> | undefined;
+  let abort = (): void => {};
+  const over = new Promise<never>((_, reject) => {
+    abort = (): void => {
+      timer = startTimer(() => reject(signal.reason), ENDING_GRACE_MS);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    if (timer !== undefined) stopTimer(timer);
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 /** Waits, at most until the signal aborts; then throws its reason. */

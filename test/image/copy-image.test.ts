@@ -467,6 +467,39 @@ test('an abort is heard while a destination of its own does not say what it has'
   await assert.rejects(copying, (error) => error === reason);
 });
 
+test('an abort is heard, after a moment to end, while a destination of its own hangs in its work', {
+  timeout: 60_000,
+}, async (t) => {
+  const { built } = sampleIndex();
+  const source = await memoryWith(built);
+  await Promise.all(
+    (['push', 'tag'] as const).map(async (method) => {
+      const destination = new MemoryStore();
+      destination[method] = () => new Promise(() => {});
+      const reason = new Error('enough');
+      const abort = new AbortController();
+      setTimeout(() => abort.abort(reason), 50);
+      // Nothing of a hanging promise keeps the process, and so this test, alive.
+      const alive = setInterval(() => {}, 1000);
+      t.after(() => clearInterval(alive));
+      const copying = copyImage(source, 'v1', destination, 'v1', { signal: abort.signal });
+      await assert.rejects(copying, (error) => error === reason);
+    }),
+  );
+});
+
+test('what a destination of its own throws is not told as the failure of the source', async () => {
+  const { built } = sampleIndex();
+  const destination = new MemoryStore();
+  const cause = new Error('no room in the bucket');
+  destination.push = () => Promise.reject(cause);
+  await assert.rejects(copyImage(await memoryWith(built), 'v1', destination, 'v1'), {
+    code: 'ERR_INTERNAL',
+    message: /: the source or the destination failed \(no room in the bucket\)/,
+    cause,
+  });
+});
+
 test('an upload that is refused fails with its code and leaves no tag', async (t) => {
   const { built, amd64 } = sampleIndex();
   const layer = amd64.layers[1]?.descriptor.digest;
