@@ -77,6 +77,7 @@ const ROWS: Readonly<Record<string, string>> = {
   'attributes of a file': `${count(limits.maxXattrs)}, of ${size(limits.maxXattrBytes)} each`,
   'runs of data of sparse files': count(limits.maxExtents),
   'bytes of all files, holes included': size(limits.maxDataBytes),
+  'the same, where they are written as files': size(UNPACK_LIMITS.maxDataBytes),
   'links followed while paths are resolved': `${count(limits.maxLinkSteps)} steps`,
   'image archive that is compressed or piped': `${size(MAX_ARCHIVE_BYTES)}, ratio ${count(MAX_ARCHIVE_RATIO)}`,
   'files of an image archive, images of one': `${count(MAX_ARCHIVE_ENTRIES)} and ${count(MAX_ARCHIVED_IMAGES)}`,
