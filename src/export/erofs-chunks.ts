@@ -1,4 +1,9 @@
-/** How a file's data becomes chunks: what can be addressed where it lies, what must be copied, what is a hole. */
+/**
+ * How a file's data becomes chunks: what can be addressed where it lies, what must be copied, what is a hole.
+ *
+ * A file lies in one device as a whole. Linux (6.18 does) joins reads of neighbouring blocks without asking whether they
+ * are of one device: after block 4 of a layer, block 5 of the image would be read from the layer.
+ */
 import { RootfsError } from '../errors.js';
 import type { DataExtent, Inode } from '../rootfs/tree.js';
 import { CHUNK_INDEX_BYTES, MAX_CHUNK_BITS } from './erofs-format.js';
@@ -8,7 +13,7 @@ export interface FileChunks {
   /** Blocks of a chunk, as a power of two. */
   readonly bits: number;
   readonly count: number;
-  /** Bytes of chunks that must be copied, each but the file's last whole. */
+  /** Bytes of the chunks that hold data, each but the file's last whole, where they must be copied; else 0. */
   readonly copiedBytes: number;
   /** One chunk that is read where the file's data begins: what nearly every file is. `runs` is empty then. */
   readonly isWhole: boolean;
@@ -49,7 +54,8 @@ export function divideFile(inode: Inode, blockSize: number, addressable: number)
   for (let bits = whole; bits >= 0; bits -= 1) {
     const chunk = blockSize * 2 ** bits;
     const count = Math.ceil(size / chunk);
-    const copiedBytes = copiedChunks(runs, size, chunk, blockSize, addressable);
+    const inPlace = copiedChunks(runs, size, chunk, blockSize, addressable) === 0;
+    const copiedBytes = inPlace ? 0 : copiedChunks(runs, size, chunk, blockSize, 0);
     const found = { bits, count, copiedBytes, isWhole: false, runs };
     if (best === undefined || cost(found) < cost(best)) best = found;
     // Smaller chunks only add indexes from here on.
@@ -66,7 +72,7 @@ export function cost(chunks: FileChunks): number {
 
 /** The chunks of a file that are no holes, in order. */
 export function* chunkPlaces(
-  { bits, runs }: FileChunks,
+  { bits, runs, copiedBytes }: FileChunks,
   size: number,
   blockSize: number,
   addressable: number,
@@ -78,7 +84,7 @@ export function* chunkPlaces(
     for (let index = Math.max(next, Math.floor(run.fileOffset / chunk)); index * chunk < end; index += 1) {
       const start = index * chunk;
       const tarOffset = run.tarOffset + start - run.fileOffset;
-      const direct = isDirect(run, start, Math.min(start + chunk, size), blockSize, addressable);
+      const direct = copiedBytes === 0 && isDirect(run, start, Math.min(start + chunk, size), blockSize, addressable);
       yield { index, tarOffset: direct ? tarOffset : undefined };
       next = index + 1;
     }

@@ -66,6 +66,31 @@ test('files on tmpfs are mounted through loop devices, which go with the mount',
   assert.deepEqual(leftovers(), []);
 });
 
+test('sparse files that lie between the blocks of their tar read the same through loop devices', {
+  skip,
+}, async (t) => {
+  const folder = mountFolder(t);
+  const memory = memoryFolder(t);
+  const layer = new LayerBuilder();
+  // Each takes four blocks of the layer, three of them hold what no block of the image can point at: were these alone
+  // copied, the distance between a file's blocks here and there would shrink by one from file to file, down to none.
+  for (let file = 100; file < 160; file += 1) {
+    const extents = [0, 4096].map((offset) => ({ offset, content: Buffer.alloc(700, `file ${file} at ${offset} `) }));
+    layer.sparse(`sparse-${file}`, { size: 4796, extents });
+  }
+  await writeLayout(join(folder, 'layout'), { latest: image().layer(layer.tar()).build() });
+  const source = `oci:${join(folder, 'layout')}:latest`;
+  await run('unpack', '--dst', join(folder, 'unpacked'), '--store', memory, source);
+  const { stdout } = await run('mount', '--json', '--store', memory, source, join(folder, 'root'));
+  const { mountpoint, loops } = JSON.parse(stdout.toString()) as MountResult;
+  try {
+    assert.equal(loops.length, 2);
+    assert.deepEqual(listTree(mountpoint), listTree(join(folder, 'unpacked')));
+  } finally {
+    await run('umount', mountpoint);
+  }
+});
+
 test('--rw: what is written lands in the folder for changes, and is there again next time', { skip }, async (t) => {
   const folder = mountFolder(t);
   const source = await busyboxLayout(folder);
