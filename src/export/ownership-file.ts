@@ -30,6 +30,8 @@ export interface OwnershipRecord {
 /** The records of one unpack, one for each path. */
 export class OwnershipRecords {
   readonly #records = new Map<string, OwnershipRecord>();
+  /** Further names of files, and the first name of each. */
+  readonly #names = new Map<string, string>();
 
   /** Adds to what is known of the path. */
   add(record: OwnershipRecord): void {
@@ -38,9 +40,9 @@ export class OwnershipRecords {
     this.#records.set(record.path, { ...known, ...record, ...(xattrs.length > 0 ? { xattrs } : {}) });
   }
 
-  /** Whether the path has an owner that the file system could not keep. */
-  hasOwner(path: string): boolean {
-    return this.#records.get(path)?.uid !== undefined;
+  /** Adds another name of a file: its line will say what that of the first one says. */
+  addName(path: string, first: string): void {
+    this.#names.set(path, first);
   }
 
   get size(): number {
@@ -58,6 +60,12 @@ export class OwnershipRecords {
    * (the path that it is one file with; `linkBase64`), `xattrs` (name to base64).
    */
   *chunks(host: { readonly uid: number; readonly gid: number }): Generator<string> {
+    for (const [path, first] of this.#names) {
+      const { uid, gid, xattrs } = this.#records.get(first) ?? {};
+      if (uid !== undefined) this.add({ path, uid, gid });
+      if (xattrs !== undefined) this.add({ path, xattrs });
+    }
+    this.#names.clear();
     const head = { format: 'rootfs-kit.ownership', version: 1, hostUid: host.uid, hostGid: host.gid };
     let chunk = `${JSON.stringify(head)}\n`;
     for (const path of [...this.#records.keys()].sort()) {

@@ -157,9 +157,7 @@ class Planner {
       const { rdevMajor, rdevMinor } = inode;
       const detail = { linkFrom: from, linkType: inode.type, rdevMajor, rdevMinor };
       // Each name of a file has a line: who reads the side file looks for paths.
-      if (this.#records.hasOwner(from.join('/'))) {
-        this.#records.add({ path: nodePath(node), uid: inode.uid, gid: inode.gid });
-      }
+      if (!this.#input.powers.root) this.#records.addName(nodePath(node), from.join('/'));
       return planned(node, { type: 'link', mode: inode.mode & 0o7777, uid: -1, gid: -1, detail });
     }
     if (inode.links > 1) this.#firstNames.set(inode, [...directory, node.name]);

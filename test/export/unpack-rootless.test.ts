@@ -32,6 +32,7 @@ const entries: readonly HandEntry[] = [
   { path: 'dev/sda', type: 'block', rdev: [8, 0], mode: 0o660, gid: 6, xattrs: { 'trusted.x': 'y' } },
   { path: 'run/pipe', type: 'fifo', mode: 0o622 },
   { path: 'bin/ping', content: 'ping', mode: 0o755, xattrs: { 'security.capability': capability, 'user.x': 'y' } },
+  { path: 'bin/ping6', linkTo: 'bin/ping' },
   { path: 'bin/su', content: 'su', mode: 0o4755 },
   { path: 'na\xefve', content: 'bytes', uid: 3 },
 ];
@@ -98,6 +99,7 @@ test('without root owners go to the side file and to attributes, devices are rec
   const recorded = records['bin/ping']?.['xattrs'];
   if (runningAs() === 'namespace') assert.ok(capabilities !== undefined && recorded === undefined);
   else assert.deepEqual(recorded, { 'security.capability': capability.toString('base64') });
+  assert.deepEqual(records['bin/ping6']?.['xattrs'], recorded);
   rmSync(dst, { recursive: true });
   assert.equal(existsSync(dst), false);
 });
@@ -181,6 +183,7 @@ test('without native calls nothing fails without root: what is missing is record
   const { records } = sideFile(join(folder, 'root.ownership'));
   const xattrs = Object.keys((records['bin/ping']?.['xattrs'] ?? {}) as object);
   assert.deepEqual(xattrs.sort(), ['security.capability', 'user.x']);
+  assert.deepEqual(records['bin/ping6']?.['xattrs'], records['bin/ping']?.['xattrs']);
   assert.equal(records['run/pipe']?.['absent'], 'fifo');
 });
 
