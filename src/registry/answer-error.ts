@@ -213,6 +213,9 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
 
 /** A login wanted by a host that a redirect, an upload's place or a layer's URL leads to. */
 function elsewhereRefused({ name, repository, registry, ledBy }: Refused, because: string, url: URL): string {
+  if (ledBy === 'registry' && url.protocol === 'https:' && url.host === registry) {
+    return `${repository}: ${registry} leads from plain http to https, and wants a login there${because}; ${TLS_PORT[1]}`;
+  }
   const leader = ledBy === 'image' ? 'the image' : registry;
   const who = ledBy === 'image' ? 'publishes' : 'runs';
   return `${repository || name}: ${url.host}, where ${leader} leads, wants a login${because}; no credentials go there, ask who ${who} ${leader}`;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { MockAgent } from 'undici';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { Credential } from '../../src/registry/credentials.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
@@ -78,6 +79,23 @@ for (const challenge of [[], ['Bearer service="x"']]) {
     await assert.rejects(open(registry).fetchReference('v1'), { message: /may require login.* rootfs login/ });
   });
 }
+
+test('a login that a registry wants over https, to which its plain http leads, is told with the option', async (t) => {
+  const agent = new MockAgent();
+  t.after(() => agent.close());
+  agent.disableNetConnect();
+  const path = '/v2/app/manifests/v1';
+  const headers = { location: `https://registry.example${path}`, 'www-authenticate': 'Basic realm="x"' };
+  agent.get('http://registry.example').intercept({ path }).reply(301, '', { headers });
+  agent.get('https://registry.example').intercept({ path }).reply(401, '', { headers });
+  const credentials = { credential: async () => ({ credential: user, source: 'the test' }) };
+  const options = { dispatcher: agent, plainHttp: true, findEndpoints: false, retry: 0, credentials };
+  await assert.rejects(createRepository('registry.example/app', options).fetchReference('v1'), {
+    code: 'ERR_UNAUTHORIZED',
+    message:
+      'registry.example/app: registry.example leads from plain http to https, and wants a login there; use --plain-http=false',
+  });
+});
 
 test('a push that needs a login is not told as a pull', async (t) => {
   const [layer] = built.layers;
