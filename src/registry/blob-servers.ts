@@ -1,4 +1,4 @@
-/** Who brings one blob: the endpoint that answered last, and the mirrors that are asked for the rest of it last. */
+/** Who brings one blob: who answered last, and the mirrors and URLs that are asked for the rest of it last. */
 import type { CallOptions } from '../content/content.js';
 import type { Endpoint } from './endpoint.js';
 import type { RegistrySession } from './registry-session.js';
@@ -9,7 +9,7 @@ export class BlobServers {
   readonly #call: CallOptions;
   readonly #late = new Set<string>();
   readonly #told = new Set<string>();
-  #last: Endpoint | undefined;
+  #last: { readonly endpoint: Endpoint; readonly url: URL | undefined } | undefined;
 
   constructor(session: RegistrySession, call: CallOptions) {
     this.#session = session;
@@ -21,24 +21,36 @@ export class BlobServers {
     return this.#late;
   }
 
-  /** Notes who answered; nobody for a server that is no endpoint. A mirror that was left answers where no other does. */
-  answered(endpoint: Endpoint | undefined): void {
-    this.#last = endpoint;
-    if (endpoint !== undefined) this.#late.delete(endpoint.baseUrl);
+  /** The URLs of a descriptor as they are to be tried. */
+  inOrder(urls: readonly URL[]): readonly URL[] {
+    return [...urls].sort((a, b) => Number(this.#late.has(a.href)) - Number(this.#late.has(b.href)));
   }
 
   /**
-   * Leaves the mirror that answered last: one that begins and does not get on has failed as one that refuses has.
+   * Notes who answered: who was left before answers where no other does.
    *
-   * @returns Whether somebody else can be asked at once; false for the registry itself, and from the second time on.
+   * @param url A URL of the descriptor, where it was one.
    */
-  leaveMirror(reason: unknown): boolean {
-    const mirror = this.#last;
-    if (mirror?.mirrorOf === undefined) return false;
-    this.#late.add(mirror.baseUrl);
-    if (this.#told.has(mirror.baseUrl)) return false;
-    this.#told.add(mirror.baseUrl);
-    this.#session.mirrorFailed(mirror, reason instanceof Error ? reason : new Error(String(reason)), this.#call);
+  answered(endpoint: Endpoint, url?: URL): void {
+    this.#last = { endpoint, url };
+    this.#late.delete(url?.href ?? endpoint.baseUrl);
+  }
+
+  /**
+   * Leaves the mirror or the URL that answered last: what begins and does not get on has failed as what refuses has.
+   *
+   * @returns Whether an endpoint can be asked at once; false for the registry itself and for a URL, and for a mirror
+   *   from the second time on.
+   */
+  leave(reason: unknown): boolean {
+    if (this.#last === undefined) return false;
+    const { endpoint, url } = this.#last;
+    if (url !== undefined) this.#late.add(url.href);
+    if (url !== undefined || endpoint.mirrorOf === undefined) return false;
+    this.#late.add(endpoint.baseUrl);
+    if (this.#told.has(endpoint.baseUrl)) return false;
+    this.#told.add(endpoint.baseUrl);
+    this.#session.mirrorFailed(endpoint, reason instanceof Error ? reason : new Error(String(reason)), this.#call);
     return true;
   }
 }

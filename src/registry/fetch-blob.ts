@@ -120,7 +120,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       }
       const first = response.status === 206 ? asked : 0;
       const sign = response.status === 206 ? 'honoured' : ranged ? 'refused' : rangeOffer(response);
-      servers.answered(url === undefined ? endpoint : undefined);
+      servers.answered(endpoint, url);
       if (url === undefined) context.served(endpoint, response.url.origin, sign);
       else if (sign === 'refused') context.refused(endpoint, response.url.origin);
       const length = contentLength(response);
@@ -157,7 +157,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
         }
         const isAbsent = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
         const isRefused = error instanceof RegistryError && !(ranged && isRangeRefusal(error));
-        const urls = isAbsent || isRefused ? foreignUrls(target) : [];
+        const urls = isAbsent || isRefused ? servers.inOrder(foreignUrls(target)) : [];
         if (urls.length === 0) throw error;
         const found = await firstOf(urls, (url) => openAt(foreignEndpoint(url), offset, url));
         if ('body' in found) return found;
@@ -181,7 +181,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
         gainedBytes = 0;
         budget.progressed();
       }
-      if (gained < HURRY_BYTES && servers.leaveMirror(error)) return;
+      if (gained < HURRY_BYTES && servers.leave(error)) return;
       await budget.next(error, gained >= HURRY_BYTES);
     },
     reopen: open,

@@ -104,6 +104,19 @@ test('a broken connection goes on there by Range', async (t) => {
   );
 });
 
+test('a URL that breaks off each time is left for the next one', async (t) => {
+  const { repository, url, seen } = await serve(t);
+  const stuck = createServer((_, response) => {
+    response.writeHead(200, { 'content-length': big.blob.length });
+    response.write(big.blob.subarray(0, 100), () => response.destroy());
+  });
+  await new Promise<void>((ready) => stuck.listen(0, '127.0.0.1', ready));
+  t.after(() => stuck.close());
+  const first = `http://127.0.0.1:${(stuck.address() as AddressInfo).port}/layer`;
+  assert.ok((await read(repository, { ...big.descriptor, urls: [first, url] })).equals(big.blob));
+  assert.equal(seen[0]?.headers.range, 'bytes=100-');
+});
+
 test('without URLs that can be asked, the layer is not found', async (t) => {
   const { repository } = await serve(t);
   await assert.rejects(read(repository, { ...big.descriptor, urls: ['file:///etc/passwd'] }), {
