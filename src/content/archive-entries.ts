@@ -7,7 +7,7 @@ import { Turns } from '../io/turns.js';
 import { readTarSteps } from '../tar/read-tar-file.js';
 import type { TarEntry } from '../tar/tar-entry.js';
 import type { ArchiveFile } from './archive-file.js';
-import { absentBlob, openRegularFile, streamBlob } from './blob-file.js';
+import { goneArchive, openRegularFile, streamBlob } from './blob-file.js';
 import type { BlobLocation } from './content.js';
 
 /** The most members of an image archive: layers are not looked into, so that honest ones have hundreds. */
@@ -107,7 +107,7 @@ export class ArchiveEntries {
     const subject = `${this.#archive.name}: ${name}`;
     if (location.size > maxBytes) throw limitError(subject, maxBytes);
     const opened = await openRegularFile(location.path);
-    if (opened === undefined) throw absentBlob('sha256:', this.#archive.name);
+    if (opened === undefined) throw goneArchive(this.#archive.name);
     const target = { digest: 'sha256:', size: location.size } as const;
     return readLimited(await streamBlob(opened.file, location, target), maxBytes, subject);
   }

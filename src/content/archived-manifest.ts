@@ -12,7 +12,7 @@ import { checkLength, readJsonObject } from '../spec/json-document.js';
 import { layersOf } from '../spec/layers-of.js';
 import { MediaType } from '../spec/media-types.js';
 import type { ArchiveEntries } from './archive-entries.js';
-import { absentBlob, hashFile, openRegularFile } from './blob-file.js';
+import { goneArchive, hashFile, openRegularFile } from './blob-file.js';
 import type { CompressedLayer } from './compressed-layer.js';
 import type { BlobLocation, CallOptions } from './content.js';
 import type { ArchivedImage } from './docker-image-list.js';
@@ -98,7 +98,7 @@ async function describeLayer(
 ): Promise<Descriptor> {
   throwIfAborted(signal);
   const opened = await openRegularFile(location.path);
-  if (opened === undefined) throw absentBlob('sha256:', place);
+  if (opened === undefined) throw goneArchive(place);
   return closeAfter(opened.file, async () => {
     const head = Buffer.alloc(Math.min(16, location.size));
     await opened.file.read(head, 0, head.length, location.offset);

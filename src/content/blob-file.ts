@@ -219,6 +219,13 @@ export function absentBlob(digest: Digest, place: string): RootfsError {
   });
 }
 
+/** An archive that was there when it was opened, and is not now: removed, or closed where it was a copy. */
+export function goneArchive(place: string): RootfsError {
+  return new RootfsError('ERR_NOT_FOUND', `${place}: the archive is not there any more; open it again`, {
+    detail: { place },
+  });
+}
+
 /** Makes a folder and those above it; with `sync`, the names of the new ones are on disk. */
 export async function makeFolder(path: string, sync: boolean): Promise<void> {
   const made: string[] = [];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -62,6 +62,21 @@ test('standard input is copied, plain or compressed, and the copy is gone afterw
     await archive.close();
     await archive.close();
     assert.deepEqual(readdirSync(temporaryFolder), []);
+  }
+});
+
+test('an archive that is removed or closed after it was opened is said to be gone', async (t) => {
+  const bytes = dockerArchive([{ built: contractImage() }]);
+  for (const content of [bytes, gzipSync(bytes)]) {
+    const path = join(tempDir(t), 'image.tar');
+    writeFileSync(path, content);
+    const archive = await DockerArchive.open(path);
+    rmSync(path);
+    await archive.close();
+    await assert.rejects(archive.resolve(''), {
+      code: 'ERR_NOT_FOUND',
+      message: `${path}: the archive is not there any more; open it again`,
+    });
   }
 });
 
