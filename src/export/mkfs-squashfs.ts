@@ -90,7 +90,8 @@ export async function writeSquashfs(
     const imageBytes = await intoPlace(path, async (file) => {
       // sqfstar ends with an error at most sparse files that are larger than one of its blocks.
       const write = tool.name === 'sqfstar' ? flattenDense : flatten;
-      const tar = write(fitted.tree, layers, { signal, onProgress });
+      // The environment's SOURCE_DATE_EPOCH is for tars: here it would take times away that the other formats keep.
+      const tar = write(fitted.tree, layers, { signal, onProgress, sourceDateEpoch: LAST_SECOND });
       // The tar's times are final; for sqfstar this is the image's own time.
       const env = { SOURCE_DATE_EPOCH: tool.name === 'sqfstar' ? String(latestSecond(fitted.tree)) : undefined };
       const { args, input } = commandOf(tool, compression, file.path, fitted.tree.root.inode, tar);

@@ -256,6 +256,26 @@ test('ext4 of a given size has inodes for the room that is left, unless content 
   assert.ok((await inodesBeside(62_000_000)) < 500);
 });
 
+test('the times of an image are those of its tree, whatever SOURCE_DATE_EPOCH says', {
+  skip: needs('mke2fs', 'debugfs', 'tar2sqfs'),
+}, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [{ path: 'file', content: 'x', seconds: 1_000_000 }]);
+  const epoch = process.env['SOURCE_DATE_EPOCH'];
+  t.after(() => {
+    if (epoch === undefined) delete process.env['SOURCE_DATE_EPOCH'];
+    else process.env['SOURCE_DATE_EPOCH'] = epoch;
+  });
+  for (const write of [writeErofs, writeSquashfs, writeExt4]) {
+    delete process.env['SOURCE_DATE_EPOCH'];
+    const [first, second] = [join(folder, `${write.name}.1`), join(folder, `${write.name}.2`)];
+    await write(tree, layers, first);
+    process.env['SOURCE_DATE_EPOCH'] = '5';
+    await write(tree, layers, second);
+    assert.ok(readFileSync(first).equals(readFileSync(second)), write.name);
+  }
+});
+
 test('ext4 of one tree is the same bytes each time, and its UUID is of the tree', {
   skip: needs('mke2fs', 'debugfs', 'e2fsck'),
 }, async (t) => {
