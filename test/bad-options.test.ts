@@ -128,6 +128,7 @@ const PARTS: readonly (readonly [part: string, call: Call])[] = [
   ['layers', (given) => kit.mergeLayers(given)],
   ['layers', (given, folder) => kit.unpack(tree, given, join(folder, 'x'))],
   ['layers', (given) => kit.flatten(tree, given).toArray()],
+  ['layers', (given, folder) => kit.flattenFile(tree, given, join(folder, 'x'))],
   ['layers', (given, folder) => kit.writeOverlay(given, join(folder, 'x'))],
   ['layers', (given, folder) => kit.writeErofs(tree, given, join(folder, 'x'))],
   ['layers', (given, folder) => kit.extractLayers(source, given, folder)],
@@ -149,6 +150,10 @@ const PARTS: readonly (readonly [part: string, call: Call])[] = [
   ['source', (given) => kit.listPlatforms(given, '')],
   ['source', (given) => kit.fetchDescriptor(given, '')],
   ['source', (given) => kit.copyImage(given, '', new kit.MemoryStore(), '')],
+  [
+    'source',
+    (given, folder) => kit.writeArchive(given, [{ reference }], { form: 'oci-archive', path: join(folder, 'x.tar') }),
+  ],
   ['source', (given) => kit.allTags(given)],
   ['source', (given) => kit.readTarStream(given).next()],
   ['reference', (given) => kit.createRepository(given)],

@@ -7,6 +7,7 @@ import { loadNative } from '../io/native.js';
 import { openFifo } from '../io/open-fifo.js';
 import { removeWhatCanBe } from '../io/remove-tree.js';
 import type { LayerTar } from '../rootfs/merge.js';
+import { requireLayers } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { FileOutput } from './file-output.js';
 import { type FlattenOptions, latestTime } from './flatten-options.js';
@@ -45,6 +46,7 @@ export async function flattenFile(
   options: FlattenOptions = {},
 ): Promise<FlattenFileResult> {
   const absolute = absolutePath(path, 'path');
+  requireLayers(layers);
   let working: string | undefined;
   try {
     const found = statSync(absolute, { throwIfNoEntry: false });

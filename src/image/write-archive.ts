@@ -28,6 +28,7 @@ import type { Image } from './image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
 import { isUnfit } from './is-unfit.js';
+import { requireSource } from './require-source.js';
 
 /** Where images are written to. */
 export interface ArchivePlace {
@@ -85,6 +86,7 @@ export async function writeArchive(
   oneOf('fsync', options.fsync ?? 'layer', ['layer', 'none']);
   throwIfAborted(signal);
   const [first] = wanted;
+  requireSource(source, first?.reference ?? '');
   const name = first === undefined ? 'the image' : imageName(source, first.reference);
   try {
     const roots = await findRoots(source, wanted, place.form, options);
