@@ -364,3 +364,18 @@ test('a folder in the way is named', async (t) => {
   assert.equal(done.code, 1, done.stderr);
   assert.match(done.stderr, /a folder stands where a blob belongs/);
 });
+
+test('what is only read says how it is deleted instead', async (t) => {
+  const folder = tempDir(t);
+  const layout = join(folder, 'layout');
+  await writeLayout(layout, { latest: built });
+  for (const [place, advice] of [
+    [`dir:${join(folder, 'dir')}`, 'remove its folder instead'],
+    [`oci-archive:${join(folder, 'image.tar')}`, 'remove its file instead'],
+  ] as const) {
+    assert.equal((await rootfs(['copy', '-q', `oci:${layout}`, place])).code, 0);
+    const refused = await rootfs(['delete', place]);
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, new RegExp(`is only read; ${advice}.*\\[ERR_UNSUPPORTED\\]`));
+  }
+});

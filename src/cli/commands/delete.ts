@@ -4,6 +4,12 @@ import type { Command } from '../command.js';
 import { openImageSource } from '../image.js';
 import { REGISTRY_OPTIONS } from '../options.js';
 
+/** How images go that lie elsewhere than in a file. */
+const REMOVED_OTHERWISE: Readonly<Record<string, string>> = {
+  'docker-daemon': 'remove it with docker rmi',
+  dir: 'remove its folder instead',
+};
+
 /** The command. */
 export const deleteImage: Command = {
   positionals: [{ name: 'image', describe: 'An image at a registry or in a layout', required: true }],
@@ -20,7 +26,7 @@ export const deleteImage: Command = {
       if (deleter.delete === undefined) {
         throw new RootfsError(
           'ERR_UNSUPPORTED',
-          `${opened.name}: ${opened.transport}: is only read; ${opened.transport === 'docker-daemon' ? 'remove it with docker rmi' : 'remove its file instead'}`,
+          `${opened.name}: ${opened.transport}: is only read; ${REMOVED_OTHERWISE[opened.transport] ?? 'remove its file instead'}`,
         );
       }
       const { source, reference } = opened;
