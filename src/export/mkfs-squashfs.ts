@@ -93,7 +93,7 @@ export async function writeSquashfs(
       // The environment's SOURCE_DATE_EPOCH is for tars: here it would take times away that the other formats keep.
       const tar = write(fitted.tree, layers, { signal, onProgress, sourceDateEpoch: LAST_SECOND });
       // The tar's times are final; for sqfstar this is the image's own time.
-      const env = { SOURCE_DATE_EPOCH: tool.name === 'sqfstar' ? String(latestSecond(fitted.tree)) : undefined };
+      const env = tool.name === 'sqfstar' ? { SOURCE_DATE_EPOCH: String(latestSecond(fitted.tree)) } : {};
       const { args, input } = commandOf(tool, compression, file.path, fitted.tree.root.inode, tar);
       await runTool(tool, args, { input, signal, env, output: file.path });
       return statSync(file.path).size;

@@ -83,7 +83,8 @@ export async function runTool(
   throwIfAborted(signal);
   const child = spawn(tool.path, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C', ...options.env },
+    // Newer versions of some tools cut times by SOURCE_DATE_EPOCH: an image has those of its tree.
+    env: { ...process.env, LC_ALL: 'C', SOURCE_DATE_EPOCH: undefined, ...options.env },
   });
   const stop = (): void => {
     child.kill('SIGKILL');

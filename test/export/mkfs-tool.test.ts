@@ -72,3 +72,22 @@ test('input that fails ends the tool and is the error; an abort does, with its r
   controller.abort(reason);
   await assert.rejects(running, reason);
 });
+
+test('a tool has the environment of this process, without a latest time and in plain English', async (t) => {
+  for (const [name, value] of [
+    ['SOURCE_DATE_EPOCH', '1500'],
+    ['ROOTFS_TEST', 'kept'],
+    ['LC_ALL', 'de_DE.UTF-8'],
+  ] as const) {
+    const before = process.env[name];
+    process.env[name] = value;
+    t.after(() => {
+      if (before === undefined) delete process.env[name];
+      else process.env[name] = before;
+    });
+  }
+  const show = 'echo "$SOURCE_DATE_EPOCH,$ROOTFS_TEST,$LC_ALL"';
+  assert.equal((await runTool(shell(), ['-c', show])).stdout.toString(), ',kept,C\n');
+  const env = { SOURCE_DATE_EPOCH: '7' };
+  assert.equal((await runTool(shell(), ['-c', show], { env })).stdout.toString(), '7,kept,C\n');
+});
