@@ -1,21 +1,11 @@
 /** Changing an auth file: one writer at a time, all of the change or none of it, readable by its owner only. */
 import { randomBytes } from 'node:crypto';
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  readlink,
-  realpath,
-  rename,
-  rmdir,
-  stat,
-  unlink,
-} from 'node:fs/promises';
+import { type FileHandle, open, readdir, readlink, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
+import { makeFolders } from '../io/make-folders.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
 import { parseAuthDocument } from './auth-file.js';
 import { readOptionalFile } from './settings-file.js';
@@ -40,7 +30,10 @@ export async function updateAuthFile(
   const folder = dirname(target);
   let made: string | undefined;
   try {
-    made = await mkdir(folder, { recursive: true, mode: 0o700 });
+    const note = (one: string): void => {
+      made ??= one;
+    };
+    makeFolders(folder, { mode: 0o700, made: note });
     const update = async (): Promise<void> => {
       const document = parseAuthDocument((await readOptionalFile(target)) ?? '', path);
       if (await change(document)) await replaceFile(target, `${JSON.stringify(document, null, '\t')}\n`);
