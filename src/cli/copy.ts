@@ -17,7 +17,7 @@ import { ownName, platformOf } from './image.js';
 import { flag, jobsOf, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text } from './options.js';
 import { formatCount, formatSize, parseSize } from './quantity.js';
 import { stdoutPlace } from './stdout-place.js';
-import { SIDE_OPTIONS, sideArguments } from './two-sides.js';
+import { registryOf, SIDE_OPTIONS, sideArguments } from './two-sides.js';
 
 /** Options of commands that copy. */
 export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
@@ -56,7 +56,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   const to = stdoutPlace(place);
   const platform = args['platform'] === 'all' ? 'all' : platformOf(args);
   const jobs = jobsOf(args);
-  const mountFrom = typeof args['mount-from'] === 'string' ? args['mount-from'] : undefined;
+  const mountFrom = withoutRegistry(text(args, 'mount-from'), to);
   const all = flag(args, 'all-tags') === true;
   const piece = text(args, 'upload-chunk');
   const uploadChunkBytes = piece === undefined ? undefined : parseSize('upload-chunk', piece);
@@ -118,6 +118,14 @@ function describe(
 ): object {
   const { digest, mediaType, size } = descriptor;
   return { source, sourceDigest: target.digest, destination, digest, mediaType, size, ...rest };
+}
+
+/** The repository alone, where it was named with the destination's registry before it. */
+function withoutRegistry(repository: string | undefined, to: string): string | undefined {
+  const registry = registryOf(to);
+  return registry !== undefined && repository?.startsWith(`${registry}/`)
+    ? repository.slice(registry.length + 1)
+    : repository;
 }
 
 /** What is said of uploads would be without effect where nothing is uploaded. @throws RootfsError `ERR_OPTION_INVALID` */

@@ -50,7 +50,8 @@ function ofSide(side: Side, args: Arguments, common: RegistryArguments): Registr
   };
 }
 
-function registryOf(text: string): string | undefined {
+/** The registry of a place that is at one. @throws RootfsError `ERR_REFERENCE_INVALID` */
+export function registryOf(text: string): string | undefined {
   const { transport, rest } = splitTransport(text);
   if (transport !== 'docker') return undefined;
   refuseNoImage(rest);
