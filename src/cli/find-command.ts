@@ -43,6 +43,9 @@ const FROM_PEERS: ReadonlyMap<string, string> = new Map([
   ['verify', 'validate'],
 ]);
 
+/** Spelt like a command that does the opposite. */
+const NOT_HERE: readonly string[] = ['repack'];
+
 /** Whether the word after this one is its value. */
 function takesNext(word: string): boolean {
   const name = word.startsWith('--') ? word.slice(2) : '';
@@ -80,7 +83,8 @@ export function findCommand(argv: readonly string[]): CommandLine {
     const before = argv.slice(0, Math.max(at, 0)).filter((one) => one !== '--');
     return { name, words: [...before, ...argv.slice(at + 1)] };
   }
-  const meant = FROM_PEERS.get(word) ?? nearest(word, [...COMMANDS.map((one) => one.name), 'help']);
+  const near = NOT_HERE.includes(word) ? undefined : nearest(word, [...COMMANDS.map((one) => one.name), 'help']);
+  const meant = FROM_PEERS.get(word) ?? near;
   const guess = meant === undefined ? '' : `, did you mean ${meant}?`;
   throw new RootfsError('ERR_OPTION_INVALID', `unknown command ${JSON.stringify(word)}${guess}; see rootfs --help`);
 }

@@ -33,6 +33,14 @@ const HERE: ReadonlyMap<string, readonly string[]> = new Map([
   ['o', ['dst']],
   ['output', ['dst']],
   ['C', ['dst']],
+  // Spelt like `--dest-creds`, and nothing is compressed anew here.
+  ['dest-compress', []],
+]);
+
+/** Commands whose namesakes elsewhere shape what they print with it; to others it is a kind of manifest, or force. */
+const ONLY_OF: ReadonlyMap<string, readonly string[]> = new Map([
+  ['f', ['inspect']],
+  ['format', ['inspect', 'manifest', 'config', 'digest', 'tags', 'repos', 'instances', 'referrers', 'cache']],
 ]);
 
 /** Options of `skopeo inspect` that are commands here. */
@@ -41,12 +49,18 @@ const COMMANDS: ReadonlyMap<string, string> = new Map([
   ['config', 'config'],
 ]);
 
-/** What this command's `options` call what others call `name`; none where it has no such thing. */
-export function fromPeers(name: string, options: readonly string[]): readonly string[] {
-  return (HERE.get(name) ?? []).filter((one) => options.includes(one));
+/**
+ * What the `options` of `command` are called that others call `name`; none where it has no such thing.
+ *
+ * @returns `undefined` where others have no option of that name
+ */
+export function fromPeers(name: string, options: readonly string[], command: string): readonly string[] | undefined {
+  if (ONLY_OF.get(name)?.includes(command) === false) return [];
+  return HERE.get(name)?.filter((one) => options.includes(one));
 }
 
-/** The command that is here what others have as the option `name`. */
-export function commandFromPeers(name: string): string | undefined {
-  return COMMANDS.get(name);
+/** The command that is here what others have as the option `name` of `command`. */
+export function commandFromPeers(name: string, command: string): string | undefined {
+  const meant = COMMANDS.get(name);
+  return meant === command ? undefined : meant;
 }

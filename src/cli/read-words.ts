@@ -99,11 +99,10 @@ class WordReader {
   #hint(name: string): string {
     const names = Object.keys(this.#options);
     const all = [...names, ...names.filter((one) => this.#options[one]?.type === 'boolean').map((one) => `no-${one}`)];
-    const command = commandFromPeers(name);
+    const command = commandFromPeers(name, this.#name);
     if (command !== undefined) return `, did you mean rootfs ${command}?`;
-    const peers = fromPeers(name, all);
-    const near = peers.length === 0 && name.length > 1 ? nearest(name, all) : undefined;
-    const meant = near === undefined ? peers : [near];
+    const near = name.length > 1 ? nearest(name, all) : undefined;
+    const meant = fromPeers(name, all, this.#name) ?? (near === undefined ? [] : [near]);
     return meant.length === 0 ? '' : `, did you mean ${meant.map((one) => `--${one}`).join(' or ')}?`;
   }
 

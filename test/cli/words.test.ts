@@ -49,6 +49,12 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['inspect --raw oci:h', /unknown option --raw, did you mean rootfs manifest\?/],
   ['inspect --config oci:h', /unknown option --config, did you mean rootfs config\?/],
   ['copy --all oci:h oci:d', /unknown option --all, did you mean --platform\?/],
+  ['copy --format oci oci:h oci:d', /unknown option --format; see/],
+  ['inspect --format x oci:h', /unknown option --format, did you mean --json\?/],
+  ['copy --dest-compress oci:h oci:d', /unknown option --dest-compress; see/],
+  ['delete -f oci:h', /unknown option -f; see/],
+  ['manifest --raw oci:h', /unknown option --raw; see/],
+  ['repack oci:h', /unknown command "repack"; see/],
   ['unpack -C d oci:h', /unknown option -C, did you mean --dst\?/],
   ['inspect ocidir://h', /ocidir: is no kind of place; did you mean oci:h\?/],
   ['flatten -o d.tar.gz oci:h', /--output d\.tar\.gz: the tar is not compressed; name it \.tar, or pipe it/],
@@ -443,6 +449,28 @@ test('a destination that is taken is refused before a registry is asked', async 
     assert.match(stderr, /--output .*nowhere\/x\.tar: there is no folder .*nowhere to make it in; make that first/);
   }
   assert.deepEqual(registry.log.requests, []);
+});
+
+test('a repository to mount from may be named with its registry', async () => {
+  await using registry = await startRegistry();
+  registry.add('org/app', 'latest', built);
+  for (const [at, name] of ['org/app', `${registry.host}/org/app`].entries()) {
+    const words = ['copy', '--mount-from', name, 'oci:h', `${registry.host}/to${at}`];
+    const { code, stderr } = await rootfs(words, { cwd: folder });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /0 blobs copied \(0 B\), \d mounted/);
+  }
+});
+
+test('an auth file where no folder can be made is an error, and the end', { timeout: 20_000 }, async (t) => {
+  if (process.platform !== 'linux') return t.skip('only Linux has /proc');
+  await using registry = await startRegistry();
+  let child: { kill(signal: 'SIGKILL'): boolean } | undefined;
+  t.after(() => child?.kill('SIGKILL'));
+  const words = ['login', '--creds', 'me:secret', '--authfile', '/proc/rootfs-kit/new/auth.json', registry.host];
+  const { code, stderr } = await rootfs(words, { started: (one) => (child = one) });
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /^rootfs: \/proc\/rootfs-kit\/new\/auth\.json: .*mkdir '\/proc\/rootfs-kit'/m);
 });
 
 test('a folder that may not be written is told before a registry is asked', async (t) => {
