@@ -17,7 +17,7 @@ import { ownName, platformOf } from './image.js';
 import { flag, jobsOf, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text } from './options.js';
 import { formatCount, formatSize, parseSize } from './quantity.js';
 import { stdoutPlace } from './stdout-place.js';
-import { registryOf, SIDE_OPTIONS, sideArguments } from './two-sides.js';
+import { adviseSide, registryOf, SIDE_OPTIONS, sideArguments } from './two-sides.js';
 
 /** Options of commands that copy. */
 export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
@@ -98,6 +98,8 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
     } finally {
       await destination.close();
     }
+  } catch (error) {
+    throw adviseSide(error, from, to);
   } finally {
     await opened.close();
   }

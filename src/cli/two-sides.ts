@@ -40,6 +40,22 @@ export async function sideArguments(
   return { src: ofSide('src', args, common), dest: ofSide('dest', args, common) };
 }
 
+/**
+ * What a copy failed with. Where two registries are spoken to, `--plain-http` for both would break the other one: the
+ * advice names the option of the one that it is about.
+ */
+export function adviseSide(error: unknown, source: string, destination: string): unknown {
+  if (!(error instanceof RootfsError) || error.code !== 'ERR_TLS') return error;
+  const [from, to] = [registryOf(source), registryOf(destination)];
+  if (from === undefined || to === undefined || from === to) return error;
+  const { url } = error.detail;
+  const host = typeof url === 'string' ? new URL(url).host : undefined;
+  const side = host === from ? 'src' : host === to ? 'dest' : undefined;
+  if (side === undefined) return error;
+  const message = error.message.replace('use --plain-http', `use --${side}-plain-http`);
+  return new RootfsError(error.code, message, { cause: error.cause, detail: error.detail });
+}
+
 function ofSide(side: Side, args: Arguments, common: RegistryArguments): RegistryArguments {
   const creds = text(args, `${side}-creds`);
   return {

@@ -462,6 +462,23 @@ test('a repository to mount from may be named with its registry', async () => {
   }
 });
 
+test('advice about plain http between two registries names the side', async () => {
+  await using plain = await startRegistry();
+  await using secure = await startRegistry({ tls: 'self-signed' });
+  for (const registry of [plain, secure]) registry.add('app', 'latest', built);
+  const [at, tls] = [`${plain.host}/app`, `${secure.host}/app`];
+  for (const [words, advice] of [
+    [['--plain-http=false', '--tls-verify=false', tls, at], 'use --dest-plain-http ['],
+    [['--plain-http=false', '--tls-verify=false', at, tls], 'use --src-plain-http ['],
+    [['--plain-http', tls, at], 'use --src-plain-http=false ['],
+    [['--plain-http', 'oci:h', tls], 'use --plain-http=false ['],
+  ] as const) {
+    const { code, stderr } = await rootfs(['copy', '-q', ...words], { cwd: folder });
+    assert.equal(code, 6, stderr);
+    assert.ok(stderr.includes(advice), stderr);
+  }
+});
+
 test('an auth file where no folder can be made is an error, and the end', { timeout: 20_000 }, async (t) => {
   if (process.platform !== 'linux') return t.skip('only Linux has /proc');
   await using registry = await startRegistry();
