@@ -10,6 +10,8 @@ import { isMarkAlive, processMark } from '../io/process-mark.js';
 import { parseAuthDocument } from './auth-file.js';
 import { readOptionalFile } from './settings-file.js';
 
+const ADVICE = 'see to that path, or name another auth file (--authfile)';
+
 const TEMPORARY = /^\.rootfs-auth-([0-9a-f]{8}-\d+-\d+)-[0-9a-f]{12}$/;
 
 /**
@@ -44,7 +46,7 @@ export async function updateAuthFile(
       await rmdir(empty).catch(() => {});
     }
     throwIfAborted(signal);
-    throw wrapSystemError(error, path);
+    throw wrapSystemError(error, path, ADVICE);
   }
 }
 
@@ -52,7 +54,7 @@ async function followLinks(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, ADVICE);
   }
   try {
     // A link to a file that is not there yet: the file is made, the link stays.
