@@ -107,14 +107,14 @@ class BombGuard implements InflateOutput {
     if (this.#uncompressed > maxBytes) {
       throw new RootfsError(
         'ERR_LIMIT_EXCEEDED',
-        `${subject}: the layer is larger than ${maxBytes} bytes uncompressed; raise the largest layer size if you trust the image`,
+        `${subject}: the layer is larger than ${maxBytes} bytes uncompressed; raise maxLayerSize (--max-layer-size) if you trust the image`,
         { detail: { subject, limit: 'maxLayerSize', maxLayerSize: maxBytes } },
       );
     }
     if (this.#uncompressed > this.#ratioFloor && this.#uncompressed > maxRatio * this.#compressed) {
       throw new RootfsError(
         'ERR_LIMIT_EXCEEDED',
-        `${subject}: ${this.#compressed} compressed bytes gave ${this.#uncompressed} and more, over ${maxRatio} times as many; raise the largest ratio if you trust the image`,
+        `${subject}: ${this.#compressed} compressed bytes gave ${this.#uncompressed} and more, over ${maxRatio} times as many; raise maxRatio (--max-ratio) if you trust the image`,
         { detail: { subject, limit: 'maxRatio', maxRatio, compressedBytes: this.#compressed } },
       );
     }

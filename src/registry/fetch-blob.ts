@@ -223,7 +223,7 @@ function isDocument({ size, mediaType }: Descriptor): boolean {
 function tooOften(subject: Subject, openings: number, offset: number, target: Descriptor): RootfsError {
   return new RootfsError(
     'ERR_LIMIT_EXCEEDED',
-    `${subject.name}: it was asked for ${openings - 1} times, and ${offset} of ${target.size} bytes have come; refused`,
+    `${subject.name}: it was asked for ${openings - 1} times, and ${offset} of ${target.size} bytes have come; try again later, or ask who runs the server`,
     { detail: { openings: openings - 1, position: offset, size: target.size } },
   );
 }

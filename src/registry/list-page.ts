@@ -2,6 +2,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { report } from '../progress.js';
+import { endOfString } from '../spec/end-of-string.js';
 import { parseJson } from '../spec/parse-json.js';
 import { isTag, MAX_REPOSITORY_LENGTH } from '../spec/reference.js';
 import type { Subject } from './answer-error.js';
@@ -115,15 +116,11 @@ function notAList(response: WireResponse, subject: Subject, problem: string, cau
 function checkShape(bytes: Uint8Array, subject: Subject): void {
   let depth = 0;
   let values = 0;
-  let inString = false;
   for (let i = 0; i < bytes.byteLength; i++) {
     const byte = bytes[i] as number;
     // Neither an object nor a list: the parser sees that as soon.
     if (depth === 0 && byte > 0x20 && byte !== 0x5b && byte !== 0x7b) return;
-    if (inString) {
-      if (byte === 0x5c) i++;
-      else if (byte === 0x22) inString = false;
-    } else if (byte === 0x22) inString = true;
+    if (byte === 0x22) i = endOfString(bytes, i);
     else if (byte === 0x2c) values++;
     else if (byte === 0x5b || byte === 0x7b) {
       values++;
@@ -135,7 +132,11 @@ function checkShape(bytes: Uint8Array, subject: Subject): void {
 }
 
 function tooMuch(subject: Subject, what: string, limit: number): RootfsError {
-  return new RootfsError('ERR_LIMIT_EXCEEDED', `${subject.name}: a page of the list ${what}; refused`, {
-    detail: { subject: subject.name, limit },
-  });
+  return new RootfsError(
+    'ERR_LIMIT_EXCEEDED',
+    `${subject.name}: a page of the list ${what}; ask who runs the registry`,
+    {
+      detail: { subject: subject.name, limit },
+    },
+  );
 }

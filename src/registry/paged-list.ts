@@ -59,9 +59,13 @@ export async function* listPages<T>(
   const known = new KnownEntries(request);
   for (let count = 0; ; count++) {
     if (count >= MAX_PAGES) {
-      throw new RootfsError('ERR_LIMIT_EXCEEDED', `${subject.name}: more than ${MAX_PAGES} pages; refused`, {
-        detail: { maxPages: MAX_PAGES },
-      });
+      throw new RootfsError(
+        'ERR_LIMIT_EXCEEDED',
+        `${subject.name}: more than ${MAX_PAGES} pages, and still no end; ask who runs the registry`,
+        {
+          detail: { maxPages: MAX_PAGES },
+        },
+      );
     }
     const get = async (asked: Endpoint): Promise<Page | undefined> => {
       const response = await session.request(
@@ -131,7 +135,7 @@ class KnownEntries<T> {
       if (this.#keys.size > MAX_ENTRIES || this.#bytes > MAX_NAME_BYTES) {
         throw new RootfsError(
           'ERR_LIMIT_EXCEEDED',
-          `${subject.name}: the list has more than ${MAX_ENTRIES} entries, or ${MAX_NAME_BYTES} bytes of names; refused`,
+          `${subject.name}: the list has more than ${MAX_ENTRIES} entries, or ${MAX_NAME_BYTES} bytes of names; ask who runs the registry`,
           { detail: { maxEntries: MAX_ENTRIES, maxNameBytes: MAX_NAME_BYTES } },
         );
       }

@@ -56,7 +56,7 @@ export async function withoutEncoding(
     if (systemErrorCode(error) !== 'ERR_BUFFER_TOO_LARGE') return bytes;
     throw new RootfsError(
       'ERR_LIMIT_EXCEEDED',
-      `${subject}: the answer is longer than ${limit} bytes once uncompressed; refused`,
+      `${subject}: the answer is longer than ${limit} bytes once uncompressed; ask who runs the server, or a proxy before it`,
       { cause: error, detail: { limit } },
     );
   }

@@ -193,9 +193,13 @@ function tooEarly(): RootfsError {
 }
 
 function tooLong(subject: string, { bytes }: BodyLimits): RootfsError {
-  return new RootfsError('ERR_LIMIT_EXCEEDED', `${subject}: the answer is longer than ${bytes} bytes; refused`, {
-    detail: { limit: bytes },
-  });
+  return new RootfsError(
+    'ERR_LIMIT_EXCEEDED',
+    `${subject}: the answer is longer than ${bytes} bytes; ask who runs the server`,
+    {
+      detail: { limit: bytes },
+    },
+  );
 }
 
 function tooSlow(subject: string, received: number, { withinMs }: BodyLimits): RootfsError {

@@ -6,6 +6,7 @@
  */
 import * as v from 'valibot';
 import { type ErrorCode, RootfsError } from '../errors.js';
+import { endOfString } from './end-of-string.js';
 import { parseJson } from './parse-json.js';
 
 /** The most bytes that a document may have unless a caller says otherwise: 4 MiB, what registries take. */
@@ -160,17 +161,6 @@ function checkDepth(bytes: Uint8Array, kind: DocumentKind, subject: string): voi
         );
       }
     } else if (byte === 0x5d || byte === 0x7d) depth--;
-  }
-}
-
-/** Where the string ends that begins at `start`: at the next quote behind an even number of backslashes. */
-function endOfString(bytes: Uint8Array, start: number): number {
-  for (let at = start + 1; ; at++) {
-    at = bytes.indexOf(0x22, at);
-    if (at < 0) return bytes.byteLength;
-    let backslashes = 0;
-    while (bytes[at - 1 - backslashes] === 0x5c) backslashes++;
-    if (backslashes % 2 === 0) return at;
   }
 }
 
