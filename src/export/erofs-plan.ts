@@ -156,8 +156,7 @@ class Planner {
     }
     countSkipped(this.#skipped, never);
     if (entries.length === 0) return;
-    this.#attributes.set(at, entries);
-    this.#table.add(entries);
+    this.#attributes.set(at, this.#table.add(entries));
   }
 
   #lose(node: TreeNode, name: string): void {

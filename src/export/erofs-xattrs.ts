@@ -46,17 +46,24 @@ export function encodeXattr(name: string, value: Uint8Array): Buffer | undefined
 
 /** Collects the attributes of all inodes, then says which are shared. */
 export class XattrTable {
-  readonly #uses = new Map<string, number>();
+  readonly #known = new Map<string, { readonly entry: Buffer; uses: number }>();
   readonly #shared = new Map<string, number>();
   readonly #area: Buffer[] = [];
   #areaBytes = 0;
 
-  /** Counts the attributes of an inode. */
-  add(entries: readonly Buffer[]): void {
-    for (const entry of entries) {
+  /**
+   * Counts the attributes of an inode.
+   *
+   * @returns the same ones to keep, equal ones as one buffer: a thousand of a global header may be on every file
+   */
+  add(entries: readonly Buffer[]): readonly Buffer[] {
+    return entries.map((entry) => {
       const key = entry.toString('latin1');
-      this.#uses.set(key, (this.#uses.get(key) ?? 0) + 1);
-    }
+      const known = this.#known.get(key);
+      if (known === undefined) this.#known.set(key, { entry, uses: 1 });
+      else known.uses += 1;
+      return known?.entry ?? entry;
+    });
   }
 
   /**
@@ -70,7 +77,7 @@ export class XattrTable {
     let inlineBytes = 0;
     for (const entry of entries) {
       const key = entry.toString('latin1');
-      const often = (this.#uses.get(key) ?? 0) > 1;
+      const often = (this.#known.get(key)?.uses ?? 0) > 1;
       const large = inlineBytes + entry.length > MAX_INLINE_BYTES;
       if ((often || large) && shared.length < MAX_SHARED) {
         shared.push(this.#share(key, entry));

@@ -23,7 +23,7 @@ export interface TarLimits {
   /**
    * Bytes of all names, link targets and extended attributes in one archive; each attribute counts 128 bytes more, each
    * run of sparse data 64: what holding it takes. Attributes of global headers count where they change after a member had
-   * them. Default 536,870,912 (512 MiB).
+   * them, and 32 bytes each for every member that has them. Default 536,870,912 (512 MiB).
    */
   readonly maxMetadataBytes: number;
 }

@@ -82,7 +82,7 @@ test("the tar reader's limits hold here too, and the error says which layer", as
   });
 });
 
-test('names and attributes count over all layers, those of global headers once', async (t) => {
+test('names and attributes count over all layers, those of global headers once, and a little for each member', async (t) => {
   const attribute = pax([['SCHILY.xattr.user.a', 'x']]);
   const layers = layerTars(t, [attribute, file('a')], [attribute, file('b')]);
   const each = 'a'.length + 'user.a'.length + 1 + 128;
@@ -98,7 +98,11 @@ test('names and attributes count over all layers, those of global headers once',
   await assert.rejects(walk(2 * each - 1), { code: 'ERR_LIMIT_EXCEEDED' });
   await walk(2 * each);
   const shared = layerTars(t, [pax([['SCHILY.xattr.user.a', 'x']], 'g'), file('a'), file('b'), file('c')]);
-  await mergeLayers(shared, { maxMetadataBytes: each + 2 });
+  // or a thousand of them on two million members would be two thousand million to set
+  await mergeLayers(shared, { maxMetadataBytes: each + 2 * (1 + 32) });
+  await assert.rejects(mergeLayers(shared, { maxMetadataBytes: each + 2 * (1 + 32) - 1 }), {
+    code: 'ERR_LIMIT_EXCEEDED',
+  });
 });
 
 test('where layers are kept apart, the limits are for all of them together', async (t) => {

@@ -198,8 +198,8 @@ test('a global attribute that changes changes for later members, and costs where
   const shown = entries.map(({ xattrs }) => [...(xattrs ?? [])].map(([name, value]) => `${name}=${value}`).join(' '));
   assert.deepEqual(shown, ['user.a=2 user.b=1', 'user.a=2 user.b=1', 'user.a=4 user.b=1 user.c=4']);
   assert.equal(entries[1]?.xattrs, entries[0]?.xattrs, 'nothing changed: one map for both');
-  // three names, and the two attributes that had to be copied when a third member was about to have others
-  const cost = 3 * 'file'.length + 2 * ('user.a'.length + 1 + 128);
+  // three names, each one's attributes, and the two that had to be copied when a third member was about to have others
+  const cost = 3 * 'file'.length + (2 + 2 + 3) * 32 + 2 * ('user.a'.length + 1 + 128);
   assert.equal((await readBoth(archive, { maxMetadataBytes: cost })).length, 3);
   assert.throws(() => readMembers(archive, { maxMetadataBytes: cost - 1 }), { code: 'ERR_LIMIT_EXCEEDED' });
 });

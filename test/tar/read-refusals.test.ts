@@ -252,7 +252,8 @@ test('limits: each is an option, each has a default', async () => {
   assert.equal((await readBoth(tar(...several, first), { maxExtensionBytes: all })).length, 1);
   const shared = [pax([['SCHILY.xattr.user.a', 'xx']], 'g'), pax([['SCHILY.xattr.user.b', 'xx']], 'g')];
   await refusesBoth(tar(...shared, first), limit, 1536, { maxXattrs: 1 });
-  assert.equal((await readBoth(tar(...shared, first), { maxMetadataBytes: 5 })).length, 1);
+  await refusesBoth(tar(...shared, first), limit, 2048, { maxMetadataBytes: 5 + 2 * 32 - 1 });
+  assert.equal((await readBoth(tar(...shared, first), { maxMetadataBytes: 5 + 2 * 32 })).length, 1);
 });
 
 test('limits that are no numbers are refused at once', async () => {
