@@ -51,8 +51,8 @@ export async function planUnpack(input: PlanInput): Promise<PlannedUnpack> {
   return planner.finish();
 }
 
-/** Entries of one directory between two looks at the clock. */
-const TURN_ENTRIES = 1024;
+/** Entries, and attributes of these, between two looks at the clock. */
+const TURN_STEPS = 1024;
 
 class Planner {
   readonly #input: PlanInput;
@@ -65,6 +65,8 @@ class Planner {
   readonly #skipped = new Map<string, number>();
   readonly #firstNames = new Map<Inode, readonly string[]>();
   #entries = 0;
+  /** Since others last had their turn. */
+  #steps = 0;
   #dataBytes = 0;
 
   constructor(input: PlanInput) {
@@ -118,7 +120,10 @@ class Planner {
         const entry = this.#nonDirectory(child, path);
         (entry.type === 'link' ? links : contents).push(entry);
       }
-      if (this.#entries % TURN_ENTRIES === 0) yield;
+      this.#steps += 1 + (child.inode.xattrs?.size ?? 0);
+      if (this.#steps < TURN_STEPS) continue;
+      this.#steps = 0;
+      yield;
     }
     contents.sort((a, b) => a.layer - b.layer || a.tarOffset - b.tarOffset);
     this.#contents.add(path, contents);

@@ -114,6 +114,7 @@ export class BatchBuilder {
   readonly batches: PlanBatch[] = [];
   #segments: PlanSegment[] = [];
   #entries = 0;
+  #xattrs = 0;
   #dataBytes = 0;
 
   /** Adds entries of one directory; many are cut into several segments. */
@@ -131,7 +132,9 @@ export class BatchBuilder {
     for (const entry of entries) {
       piece.push(entry);
       if (entry.type === 'file') pieceBytes += entry.size;
-      if (this.#entries + piece.length >= BATCH_ENTRIES || this.#dataBytes + pieceBytes >= BATCH_BYTES) {
+      this.#xattrs += entry.detail?.xattrs?.length ?? 0;
+      const many = this.#entries + piece.length >= BATCH_ENTRIES || this.#xattrs >= BATCH_XATTRS;
+      if (many || this.#dataBytes + pieceBytes >= BATCH_BYTES) {
         put();
         this.flush();
       }
@@ -145,9 +148,12 @@ export class BatchBuilder {
     this.batches.push({ segments: this.#segments, entries: this.#entries, dataBytes: this.#dataBytes });
     this.#segments = [];
     this.#entries = 0;
+    this.#xattrs = 0;
     this.#dataBytes = 0;
   }
 }
 
 const BATCH_ENTRIES = 512;
+/** A batch is copied into its thread at one go: half a million attributes would hold up all others for a second. */
+const BATCH_XATTRS = 16_384;
 const BATCH_BYTES = 8 * 1024 * 1024;

@@ -24,3 +24,21 @@ test('others have their turn while many entries are planned, and an abort is hea
     assert.rejects(planUnpack({ ...input, options: { signal: controller.signal } }), (error) => error === reason),
   );
 });
+
+test('files of very many attributes: others have their turn among them, and a batch has few of them', async (t) => {
+  const xattrs = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`user.${at}`, 'v']));
+  const entries = Array.from({ length: 100 }, (_, at) => ({ path: `d/${at}`, xattrs }));
+  const { tree, layers } = handTree(tempDir(t), entries);
+  const limits = checkUnpackOptions({});
+  const input = { tree, layers, limits, powers: readPowers(), native: true, marks: undefined };
+  const turns = await turnsDuring(t, async () => {
+    const { plan } = await planUnpack({ ...input, options: {} });
+    const sizes = plan.contents.map(({ entries: count }) => count);
+    assert.equal(
+      sizes.reduce((sum, count) => sum + count),
+      100,
+    );
+    assert.ok(Math.max(...sizes) <= 17, `${sizes}`);
+  });
+  assert.ok(turns >= 40, `${turns} turns`);
+});
