@@ -1,6 +1,7 @@
 /** Every byte of the caches against the digest it is named by. */
 import type { CallOptions } from '../content/content.js';
 import { mapConcurrently } from '../io/concurrency.js';
+import { type ProgressListener, report } from '../progress.js';
 import type { Digest } from '../spec/digest.js';
 import { type BlobFolder, type CachePlaces, cachePlaces, openImageBlobs, openLayerBlobs } from './cache-places.js';
 
@@ -23,7 +24,7 @@ export interface CacheVerification {
 
 /**
  * Hashes all cached content. What is damaged is removed, so that the next use fetches or extracts it again; a
- * `warning:raised` event tells each.
+ * `warning:raised` event tells each. What somebody else removes meanwhile is not counted.
  *
  * @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
  */
@@ -46,18 +47,32 @@ async function verifyFolder(
   if (folder === undefined) return { checkedBlobs: 0, checkedBytes: 0, damaged: [] };
   const all: { readonly digest: Digest; readonly size: number }[] = [];
   for await (const { digest, size } of folder.walk()) all.push({ digest, size });
-  const { onProgress } = options;
-  const sound = await mapConcurrently(
-    all,
-    async ({ digest }, signal) =>
-      (await folder.blobs.find(digest, { signal, onProgress, verify: 'always' })) !== undefined,
-    { concurrency: HASHES_AT_ONCE, signal: options.signal },
-  );
+  const states = await mapConcurrently(all, ({ digest }, signal) => judge(folder, digest, { ...options, signal }), {
+    concurrency: HASHES_AT_ONCE,
+    signal: options.signal,
+  });
+  const checked = all.filter((_, at) => states[at] !== 'gone');
   return {
-    checkedBlobs: all.length,
-    checkedBytes: all.reduce((sum, { size }) => sum + size, 0),
+    checkedBlobs: checked.length,
+    checkedBytes: checked.reduce((sum, { size }) => sum + size, 0),
     damaged: all
-      .filter((_, at) => sound[at] === false)
+      .filter((_, at) => states[at] === 'damaged')
       .map(({ digest }) => ({ kind, digest, path: folder.blobs.path(digest) })),
   };
+}
+
+/** A bad blob is told of; one that somebody pruned or removed meanwhile is not, and was no damage. */
+async function judge(
+  { blobs }: BlobFolder,
+  digest: Digest,
+  options: CallOptions,
+): Promise<'sound' | 'damaged' | 'gone'> {
+  let isBad = false;
+  const onProgress: ProgressListener = (event) => {
+    isBad ||= event.type === 'warning:raised';
+    report(options.onProgress, event);
+  };
+  const found = await blobs.find(digest, { ...options, onProgress, verify: 'always' });
+  if (isBad) return 'damaged';
+  return found === undefined ? 'gone' : 'sound';
 }
