@@ -1,19 +1,15 @@
 /** The images in the image cache, with what belongs to each: read from its index and its manifests, nothing else. */
-import { lstat, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat } from 'node:fs/promises';
 import { readVerified } from '../content/fetch-verified.js';
 import type { OciLayout } from '../content/oci-layout.js';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
-import { parseIndex } from '../spec/image-index.js';
 import { isIndexType, isManifestType } from '../spec/media-types.js';
 import { blobFile, imageLastUsed } from './image-use.js';
 
-/** As many bytes of `index.json` as a layout may have. */
-const MAX_INDEX_BYTES = 16 * 1024 * 1024;
 const MAX_DEPTH = 8;
 
 /** One image: what a name, or several, point at. */
@@ -33,16 +29,11 @@ export interface ImageContents {
 /**
  * Reads which images are in the layout in `folder`. A manifest that is damaged counts as one that names nothing.
  *
- * @throws RootfsError `ERR_MANIFEST_INVALID` (`index.json`), `ERR_PERMISSION`, `ERR_FILESYSTEM`
+ * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LAYOUT_INVALID` (`index.json`), `ERR_PERMISSION`, `ERR_FILESYSTEM`
  */
 export async function readImages(folder: string, layout: OciLayout): Promise<readonly ImageContents[]> {
-  const path = join(folder, 'index.json');
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw wrapSystemError(error, path);
-  });
-  const { manifests } = parseIndex(bytes, { subject: path, maxBytes: MAX_INDEX_BYTES });
   const roots = new Map<Digest, { readonly entry: Descriptor; readonly names: string[] }>();
-  for (const entry of manifests) {
+  for await (const { descriptor: entry } of layout.entries()) {
     const root = roots.get(entry.digest) ?? { entry, names: [] };
     const name = entry.annotations?.[Annotation.refName];
     if (name !== undefined) root.names.push(name);

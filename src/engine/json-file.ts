@@ -13,12 +13,17 @@ const MAX_BYTES = 64 * 1024 * 1024;
 /**
  * Reads the file; `undefined` where there is none.
  *
- * @throws RootfsError `ERR_FILESYSTEM` for one that is no JSON, `ERR_LIMIT_EXCEEDED`, `ERR_PERMISSION`
+ * @throws RootfsError `ERR_FILESYSTEM` for one that is no JSON or no regular file, `ERR_LIMIT_EXCEEDED`, `ERR_PERMISSION`
  */
 export async function readJsonFile(path: string): Promise<unknown> {
   let text: string;
   try {
-    if ((await stat(path)).size > MAX_BYTES) {
+    const found = await stat(path);
+    // A pipe would be waited for, and a device has no end.
+    if (!found.isFile()) {
+      throw new RootfsError('ERR_FILESYSTEM', `${path}: not a regular file; remove it`, { detail: { path } });
+    }
+    if (found.size > MAX_BYTES) {
       throw new RootfsError('ERR_LIMIT_EXCEEDED', `${path}: larger than ${MAX_BYTES} bytes; remove it`);
     }
     text = await readFile(path, 'utf8');

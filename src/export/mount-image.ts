@@ -2,9 +2,9 @@
  * The metadata image of a mount: kept beside the layers as `erofs/<hex>.erofs`, made when it is missing. What of the
  * image it does not hold stands in `erofs/<hex>.json`.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemErrorCode } from '../errors.js';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
 import { removeWhatCanBe } from '../io/remove-tree.js';
 import type { ProgressListener } from '../progress.js';
@@ -88,7 +88,7 @@ function writeMissing(path: string, missing: Missing): void {
     renameSync(temporary, path);
   } catch (error) {
     removeWhatCanBe(temporary);
-    throw error;
+    throw wrapSystemError(error, path);
   }
 }
 
@@ -109,14 +109,16 @@ function knownDevices(path: string, layers: readonly ErofsLayer[]): ErofsLayer[]
 function ifOwn<T>(path: string, read: (fd: number, size: number) => T): T | undefined {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // A pipe would be waited for.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
   try {
-    const { size, uid, mode } = fstatSync(fd);
-    return uid !== process.geteuid?.() || (mode & 0o022) !== 0 ? undefined : read(fd, size);
+    const found = fstatSync(fd);
+    const isOwn = found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o022) === 0;
+    return isOwn ? read(fd, found.size) : undefined;
   } finally {
     closeSync(fd);
   }

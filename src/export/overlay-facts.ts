@@ -1,7 +1,7 @@
 /** What an overlay directory says of itself in `overlay.json`, and how mount options are put together. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
+import { readOwn } from '../io/own-file.js';
 import type { Digest } from '../spec/digest.js';
 
 /** The file in an overlay directory that says how to mount it. */
@@ -49,7 +49,7 @@ export function readOverlayFacts(path: string): OverlayFacts | undefined {
   const file = join(path, OVERLAY_FILE);
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readOwn(file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;

@@ -1,5 +1,7 @@
 /** Listing, verifying and pruning the caches. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -11,12 +13,15 @@ import {
   readdirSync,
   readFileSync,
   symlinkSync,
+  unlinkSync,
   utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { ContentStore } from '../../src/content/content-store.js';
 import { takeLease } from '../../src/content/lease.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { listCache } from '../../src/engine/list-cache.js';
@@ -142,6 +147,50 @@ test('verify: a flipped byte is found in either cache, removed, and healed by th
   await cache.close();
   for (const path of damagedFiles) assert.ok(existsSync(path), path);
   assert.deepEqual((await verifyCache(places)).damaged, []);
+});
+
+test('verify: what is pruned meanwhile is no damage, and is not counted', async (t) => {
+  const layers = tempDir(t);
+  const store = await ContentStore.open(layers, { fsync: 'none' });
+  const digests: Digest[] = [];
+  for (let at = 0; at < 40; at += 1) {
+    const bytes = Buffer.alloc(1000, `layer ${at}`);
+    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    await store.blobs.push({ mediaType: 'test', digest, size: bytes.length }, Readable.from([bytes]));
+    digests.push(digest);
+  }
+  const [bad, ...others] = digests.sort();
+  const path = store.blobs.path(bad ?? assert.fail());
+  chmodSync(path, 0o644);
+  writeFileSync(path, Buffer.alloc(1000, 'damage'));
+  const gone = others.slice(-10);
+  // The first one tells that the work has begun; the last ones wait for their turn.
+  const onProgress = (): void => {
+    for (const digest of gone) unlinkSync(store.blobs.path(digest));
+  };
+  const found = await verifyCache({ images: join(layers, 'none'), layers }, { onProgress });
+  assert.deepEqual(
+    found.damaged.map(({ digest }) => digest),
+    [bad],
+  );
+  assert.deepEqual([found.checkedBlobs, found.checkedBytes], [30, 30_000]);
+});
+
+test('a pipe in the place of the index of the image cache is not waited for', async (t) => {
+  const places = await filled(t, { first });
+  const index = join(places.images, 'index.json');
+  unlinkSync(index);
+  execFileSync('mkfifo', [index]);
+  let isWaitedFor = false;
+  const late = setInterval(() => {
+    isWaitedFor = true;
+    closeSync(openSync(index, 'r+'));
+  }, 5_000);
+  const refused = { code: 'ERR_LAYOUT_INVALID', message: new RegExp(`^${index}: not a regular file; `) };
+  await assert.rejects(listCache(places), refused);
+  await assert.rejects(pruneCache(places), refused);
+  clearInterval(late);
+  assert.equal(isWaitedFor, false);
 });
 
 test('prune: what was used longest ago goes first, what others share stays', async (t) => {

@@ -1,6 +1,7 @@
 /** The default stores: what they keep, what they bear, several writers at once. */
 import assert from 'node:assert/strict';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MemoryStore } from '../../src/content/memory.js';
@@ -46,6 +47,22 @@ test('references: many writers at once lose nothing; a file that is no JSON is a
   });
   writeFileSync(join(folder, 'references.json'), '{"references":[["a"],["b","no digest"],7,["c","x","y"]]}');
   assert.equal(await new FileReferenceStore(folder).get('b'), undefined);
+});
+
+test('references: a pipe in the place of the file is not waited for', async (t) => {
+  const folder = tempDir(t);
+  const path = join(folder, 'references.json');
+  execFileSync('mkfifo', [path]);
+  let isWaitedFor = false;
+  const late = setInterval(() => {
+    isWaitedFor = true;
+    closeSync(openSync(path, 'r+'));
+  }, 5_000);
+  const refused = { code: 'ERR_FILESYSTEM', message: `${path}: not a regular file; remove it` };
+  await assert.rejects(new FileReferenceStore(folder).get('a'), refused);
+  await assert.rejects(new FileReferenceStore(folder).set('a', digest('1')), refused);
+  clearInterval(late);
+  assert.equal(isWaitedFor, false);
 });
 
 test('sightings: the latest first, each once, at most fifty, broken ones passed over', async (t) => {

@@ -1,8 +1,10 @@
 /** The guards of an overlay; what it writes is tested on kernels that mount it. */
 import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { writeOverlay } from '../../src/export/overlay.js';
 import { file, layerTars } from '../support/layer-tars.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -26,4 +28,15 @@ test('names and bytes count over all layers, and what fails leaves nothing', asy
   await assert.rejects(writeOverlay([], join(folder, 'none'), { limits: { maxEntries: -1 } }), {
     code: 'ERR_OPTION_INVALID',
   });
+});
+
+test('a pipe in the place of what an overlay says of itself is not waited for', (t) => {
+  const folder = tempDir(t);
+  execFileSync('mkfifo', [join(folder, 'overlay.json')]);
+  const module = fileURLToPath(new URL('../../src/export/overlay-facts.js', import.meta.url));
+  const script = `const { readOverlayFacts } = await import(${JSON.stringify(module)});
+    try { readOverlayFacts(${JSON.stringify(folder)}); } catch ({ code, message }) { console.log(code, message); }`;
+  const options = { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' } as const;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options);
+  assert.equal(stdout, `ERR_LAYOUT_INVALID ${join(folder, 'overlay.json')}: expected JSON; write the overlay again\n`);
 });
