@@ -56,14 +56,23 @@ export function bootId(): string {
   }
 }
 
-/** Writes a record, replacing one of the same mountpoint, in one step. @throws the system's error */
+/**
+ * Writes a record, replacing one of the same mountpoint, in one step.
+ *
+ * @throws RootfsError `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; nothing new is left then
+ */
 export function writeMountRecord(store: string, record: MountRecord): void {
   const folder = mountsFolder(store);
-  makeFolders(folder);
   const path = join(folder, `${mountId(record.mountpoint)}.json`);
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  writeFileSync(temporary, `${JSON.stringify(record)}\n`, { flag: 'wx' });
-  renameSync(temporary, path);
+  try {
+    makeFolders(folder);
+    writeFileSync(temporary, `${JSON.stringify(record)}\n`, { flag: 'wx' });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw wrapSystemError(error, path);
+  }
 }
 
 /** The record of a mountpoint; `undefined` where there is none that can be read. */

@@ -86,6 +86,17 @@ test('a link that somebody planted beside a record is not written through', (t) 
   assert.equal(readFileSync(theirs, 'utf8'), 'theirs');
 });
 
+test('a record that cannot be written leaves nothing, and says which', (t) => {
+  const store = tempDir(t);
+  const path = join(store, 'mounts', `${mountId('/a')}.json`);
+  mkdirSync(path, { recursive: true });
+  assert.throws(() => writeMountRecord(store, record('/a')), {
+    code: 'ERR_FILESYSTEM',
+    message: new RegExp(`^${path}: EISDIR`),
+  });
+  assert.deepEqual(readdirSync(join(store, 'mounts')), [`${mountId('/a')}.json`]);
+});
+
 test('a record of an earlier boot is no mount', (t) => {
   const store = tempDir(t);
   writeMountRecord(store, record('/', 'another boot'));
