@@ -81,9 +81,16 @@ export function bootId(): string {
   return read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim());
 }
 
-/** Names this run of this machine; what was taken in another one is gone. */
+/**
+ * Names this run of this machine; what was taken in another one is gone. A machine that is given another name runs on,
+ * and a container has a name of its own: the name counts only where nothing else tells.
+ */
 export function bootMark(): string {
-  return createHash('sha256').update(`${hostname()}\0${bootId()}`).digest('hex').slice(0, 16);
+  const boot = bootId();
+  return createHash('sha256')
+    .update(boot === '' ? hostname() : boot)
+    .digest('hex')
+    .slice(0, 16);
 }
 
 /** Process numbers mean something only within one machine and one process namespace: both go into the mark. */

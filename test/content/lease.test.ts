@@ -11,6 +11,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import os from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LEASE_MS, listLeases, releaseLease, takeLease, withoutNewLeases } from '../../src/content/lease.js';
@@ -160,6 +162,24 @@ test('a detached lease outlives its process until somebody gives it back', async
   await releaseLease(root, child.stdout);
   await releaseLease(root, '../../etc/passwd');
   assert.deepEqual(await listLeases(root), []);
+});
+
+test('a detached lease stays when the machine is given another name', {
+  skip: process.platform !== 'linux',
+}, async (t) => {
+  const root = tempDir(t);
+  const { id } = await takeLease(root, { purpose: 'mount', detached: true });
+  const named = t.mock.method(os, 'hostname', () => 'another-name');
+  syncBuiltinESMExports();
+  try {
+    assert.deepEqual(
+      (await listLeases(root)).map((lease) => lease.id),
+      [id],
+    );
+  } finally {
+    named.mock.restore();
+    syncBuiltinESMExports();
+  }
 });
 
 test('a detached lease of an earlier boot is none', async (t) => {
