@@ -182,7 +182,11 @@ async function isHeld(path: string, found: string): Promise<boolean> {
   const alive = isRunning === true ? isThreadAlive(mark, thread) : isRunning;
   if (alive !== undefined) return alive;
   try {
-    return Date.now() - (await lstat(path)).mtimeMs < (isRunning === true ? LIVING_SILENCE_MS : SILENCE_MS);
+    const now = Date.now();
+    const silence = now - (await lstat(path)).mtimeMs;
+    // By a clock that was ahead, or has gone back since, a dead holder would be waited for until then.
+    if (silence < -SIGN_OF_LIFE_MS) await lutimes(path, now / 1000, now / 1000);
+    return silence < (isRunning === true ? LIVING_SILENCE_MS : SILENCE_MS);
   } catch {
     return true;
   }

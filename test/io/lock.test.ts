@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { lstatSync, lutimesSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -136,6 +136,17 @@ test('a lock of another machine is respected until it is silent for a minute', a
   writeFileSync(path, '00000000-1-1 00');
   assert.equal(await tryLock(path), undefined);
   utimesSync(path, new Date(Date.now() - 90_000), new Date(Date.now() - 90_000));
+  assert.ok(await tryLock(path));
+});
+
+test('a lock of another machine with a clock ahead is not waited for until then', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  symlinkSync('00000000-1-1 00', path);
+  const ahead = new Date(Date.now() + 365 * 86_400_000);
+  lutimesSync(path, ahead, ahead);
+  assert.equal(await tryLock(path), undefined);
+  assert.ok(lstatSync(path).mtimeMs <= Date.now(), 'its silence counts from now on');
+  lutimesSync(path, new Date(Date.now() - 90_000), new Date(Date.now() - 90_000));
   assert.ok(await tryLock(path));
 });
 
