@@ -53,7 +53,6 @@ const SAME_GUARD: readonly string[] = [
   'engine/bring-image.ts MAX_DOCUMENTS',
   'engine/cached-content.ts MAX_DISTRUSTS',
   'engine/cached-images.ts MAX_DEPTH',
-  'engine/cached-images.ts MAX_INDEX_BYTES',
   'engine/layer-chain.ts MAX_LAYERS',
   'registry/wire-body.ts MAX_EARLY_BYTES',
 ];
