@@ -132,7 +132,7 @@ export async function copyImage(
     }
     const descriptor = named(root.descriptor);
     throwIfAborted(signal);
-    if (name !== undefined) await untilEnded(destination.tag(descriptor, name, call), signal);
+    if (name !== undefined) await nameRoot(destination, root, name, call);
     const count = (what: CopiedBlob | 'left'): number => became.filter((one) => one === what).length;
     return {
       descriptor,
@@ -168,6 +168,24 @@ export async function readRoot(
 async function push(destination: CopyDestination, document: CopiedDocument, call: CallOptions): Promise<void> {
   const content = Readable.from([document.bytes], { objectMode: false });
   await untilEnded(destination.push(bareDescriptor(document.descriptor), content, call), call.signal);
+}
+
+/** Gives the name. Whoever deletes the same image from a layout meanwhile takes the manifest between its push and this. */
+async function nameRoot(
+  destination: CopyDestination,
+  root: CopiedDocument,
+  name: string,
+  call: CallOptions,
+): Promise<void> {
+  const tag = (): Promise<void> => untilEnded(destination.tag(named(root.descriptor), name, call), call.signal);
+  try {
+    await tag();
+  } catch (error) {
+    const isGone = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND' && !isRegistry(destination);
+    if (!isGone) throw error;
+    await push(destination, root, call);
+    await tag();
+  }
 }
 
 /** A root as a name's target: the platform and the annotations belong to the entry it was read from. */

@@ -546,3 +546,21 @@ test('a large upload whose connection breaks goes on, from a layout and from ano
     await checkWhole(target, big);
   }
 });
+
+test('whoever deletes the same image from a layout just before it is named does not make the copy fail', async (t) => {
+  const built = image()
+    .layer((layer) => layer.file('a', 'a'))
+    .build();
+  const layout = await OciLayout.open(join(tempDir(t), 'layout'), { create: true });
+  const other = await OciLayout.open(layout.place);
+  let deletions = 0;
+  const name = layout.tag.bind(layout);
+  layout.tag = async (target, reference, options) => {
+    deletions += 1;
+    if (deletions === 1) await other.delete(built.descriptor);
+    await name(target, reference, options);
+  };
+  await copyImage(await memoryWith(built), 'v1', layout, 'v1');
+  assert.equal((await layout.resolve('v1')).digest, built.descriptor.digest);
+  await checkWhole(layout, built);
+});
