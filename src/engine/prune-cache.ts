@@ -1,6 +1,6 @@
 /** Making room in the caches, without taking anything from those who use it. */
 import type { CallOptions } from '../content/content.js';
-import { withoutNewLeases } from '../content/lease.js';
+import { listLeases, withoutNewLeases } from '../content/lease.js';
 import type { LeaseInfo } from '../content/lease-info.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -23,7 +23,7 @@ export interface PruneOptions extends CachePlaces, CallOptions {
   readonly maxSize?: number | undefined;
   /** Removes what was not used for this many milliseconds. */
   readonly olderThanMs?: number | undefined;
-  /** Tells what would be removed, and removes nothing. Default false. */
+  /** Tells what would be removed, and removes nothing; nobody waits meanwhile. Default false. */
   readonly dryRun?: boolean | undefined;
 }
 
@@ -67,8 +67,15 @@ export async function pruneCache(options: PruneOptions = {}): Promise<CachePruni
   const folders = cachePlaces(options);
   const images = await openImageBlobs(folders.images);
   const layers = await openLayerBlobs(folders.layers);
-  const locked = <T>(folder: BlobFolder | undefined, work: (leases: readonly LeaseInfo[]) => Promise<T>): Promise<T> =>
-    folder === undefined ? work([]) : withoutNewLeases(folder.root, work, { signal, onProgress });
+  const locked = async <T>(
+    folder: BlobFolder | undefined,
+    work: (leases: readonly LeaseInfo[]) => Promise<T>,
+  ): Promise<T> => {
+    if (folder === undefined) return work([]);
+    // Who only looks keeps nobody waiting, and may do so where nothing can be written.
+    if (options.dryRun === true) return work(await listLeases(folder.root));
+    return withoutNewLeases(folder.root, work, { signal, onProgress });
+  };
   const formBytes = (await keptForms(folders.layers)).reduce((sum, { bytes }) => sum + bytes, 0);
   const prune = async (imageLeases: readonly LeaseInfo[], layerLeases: readonly LeaseInfo[]): Promise<CachePruning> => {
     const room = new Room(options);

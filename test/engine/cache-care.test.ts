@@ -22,7 +22,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { ContentStore } from '../../src/content/content-store.js';
-import { takeLease } from '../../src/content/lease.js';
+import { takeLease, withoutNewLeases } from '../../src/content/lease.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { listCache } from '../../src/engine/list-cache.js';
 import { openImageCache } from '../../src/engine/open-image-cache.js';
@@ -325,6 +325,22 @@ test('no form is forgotten among those that are kept', async (t) => {
   }
   const { forms } = await listCache({ images: join(store, 'none'), layers: store });
   assert.deepEqual(forms.map(({ form }) => form).sort(), names);
+});
+
+test('prune --dry-run tells what would go also while somebody prunes', async (t) => {
+  const places = await filled(t, { first });
+  const names = (): readonly string[] => readdirSync(places.images, { recursive: true, encoding: 'utf8' }).sort();
+  const before = names();
+  const told = await withoutNewLeases(places.images, async () =>
+    withoutNewLeases(places.layers, async () =>
+      pruneCache({ ...places, maxSize: 0, dryRun: true, signal: AbortSignal.timeout(10_000) }),
+    ),
+  );
+  assert.deepEqual(
+    told.removed.map(({ kind }) => kind),
+    ['image', 'layer', 'layer'],
+  );
+  assert.deepEqual(names(), before);
 });
 
 test('two at once remove everything once', async (t) => {
