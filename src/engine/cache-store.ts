@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { BlobPath, Target } from '../content/content.js';
 import { takeLease } from '../content/lease.js';
 import { OciLayout } from '../content/oci-layout.js';
-import { RootfsError } from '../errors.js';
+import { RootfsError, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
 import type { ImageKeeper } from './image-cache-options.js';
@@ -34,7 +34,11 @@ export async function openCacheStore(given: string | undefined, create: boolean)
   const lease = await takeLease(folder, { purpose: 'image cache' });
   const keeper: ImageKeeper = {
     async use(root) {
-      await lease.add([root]);
+      await lease.add([root]).catch((error: unknown) => {
+        // A full cache serves what it holds; as where no lease could be taken, nothing is kept from being pruned.
+        const { code } = wrapSystemError(error, folder);
+        if (code !== 'ERR_NO_SPACE' && code !== 'ERR_PERMISSION') throw error;
+      });
       await markImageUsed(folder, root);
     },
     close: () => lease.release(),

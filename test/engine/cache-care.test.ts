@@ -402,3 +402,20 @@ test('numbers are checked', async (t) => {
     await assert.rejects(pruneCache({ ...places, ...wrong }), { code: 'ERR_OPTION_INVALID' });
   }
 });
+
+test('a cache that has become too full to note who uses it still serves what it holds', async (t) => {
+  const places = await filled(t, { first });
+  const disk = smallDisk(t, 'size=1m');
+  if (disk === undefined) return t.skip(NO_MOUNT);
+  const images = join(disk, 'images');
+  cpSync(places.images, images, { recursive: true });
+  const cache = await openImageCache({ folder: images });
+  t.after(() => cache.close());
+  const fill = openSync(join(disk, 'fill'), 'w');
+  t.after(() => closeSync(fill));
+  assert.throws(() => {
+    for (;;) writeSync(fill, Buffer.alloc(4096, 'x'));
+  }, /ENOSPC/);
+  const fetched = await fetchImage(cache, `${places.host}/first:v1`, { platform: 'linux/amd64' });
+  assert.equal(fetched.manifest.descriptor.digest, first.descriptor.digest);
+});
