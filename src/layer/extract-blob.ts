@@ -4,6 +4,7 @@ import { unlink } from 'node:fs/promises';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { report } from '../progress.js';
+import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { requireVerifiable } from '../spec/digest.js';
 import type { ImageLayer } from '../spec/image-layer.js';
@@ -93,7 +94,7 @@ async function extractOnce(
       const spool =
         descriptor.size <= MEMORY_SPOOL_BYTES
           ? openMemorySpool(descriptor, control)
-          : await openFileSpool(place, descriptor, control);
+          : await openSpool(run, place, descriptor, control);
       onResume(spool.resumedBytes);
       return fetchAndWork(run, layer, spool, work, signal);
     });
@@ -108,6 +109,25 @@ async function extractOnce(
     throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, store.root);
   } finally {
     unwatch();
+  }
+}
+
+/**
+ * A partial that another user left, or what stands in its place and is no file, is neither continued nor in the way: as
+ * for whoever has not got the lock, a temporary serves.
+ */
+async function openSpool(
+  { store }: ExtractRun,
+  place: SpoolPlace,
+  target: Descriptor,
+  control: LayerControl,
+): Promise<Spool> {
+  try {
+    return await openFileSpool(place, target, control);
+  } catch (error) {
+    const { code } = wrapSystemError(error, place.path);
+    if (!place.partial || (code !== 'ERR_PERMISSION' && code !== 'ERR_FILESYSTEM')) throw error;
+    return openFileSpool({ path: store.temporaryPath(), partial: false, resume: false }, target, control);
   }
 }
 

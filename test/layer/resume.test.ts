@@ -1,7 +1,8 @@
 /** Broken transfers: what stays, and how the next run goes on from it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -104,6 +105,36 @@ test('without resume nothing old is used', async (t) => {
     source.fetched.map(({ start }) => start),
     [0],
   );
+});
+
+test("what stands in the place of a partial and is none is in nobody's way", async (t) => {
+  const make: Readonly<Record<string, (path: string) => unknown>> = {
+    folder: (path) => mkdirSync(path),
+    link: (path) => symlinkSync('/nonexistent/file', path),
+    pipe: (path) => execFileSync('mkfifo', [path]),
+  };
+  for (const put of Object.values(make)) {
+    const dst = tempDir(t);
+    const path = await partialOf(dst, made);
+    mkdirSync(dirname(path), { recursive: true });
+    put(path);
+    await extractsFrom(dst, blobSource([made]), [0]);
+  }
+});
+
+test("another user's partial is in nobody's way", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('needs root to become another user');
+  const dst = tempDir(t);
+  chmodSync(dst, 0o777);
+  const path = await putPartial(dst, made, made.blob.subarray(0, half));
+  chmodSync(path, 0o600);
+  chmodSync(dirname(path), 0o777);
+  process.seteuid?.(65534);
+  try {
+    await extractsFrom(dst, blobSource([made]), [0]);
+  } finally {
+    process.seteuid?.(0);
+  }
 });
 
 test('a partial that is all of it needs no transfer', async (t) => {
