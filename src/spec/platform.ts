@@ -185,7 +185,12 @@ function shownVariant(architecture: string, variant: string, given: string | und
 }
 
 function encode(option: string): string {
-  return option.replace(/[%+()/]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  const bytes = (character: string): number[] => [...new TextEncoder().encode(character)];
+  return option.replace(/[^\w.-]/gu, (character) =>
+    bytes(character)
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
+  );
 }
 
 function decode(text: string, option: string): string {

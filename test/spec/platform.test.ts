@@ -75,6 +75,11 @@ const PARSES: readonly (readonly [string, Platform, string])[] = [
     { os: 'linux', 'os.features': ['feat+v2'], architecture: 'amd64' },
     'linux(+feat%2Bv2)/amd64',
   ],
+  [
+    'linux(a%20b%09%7E%C3%A9+%E2%82%AC)/amd64',
+    { os: 'linux', 'os.version': 'a b\t~é', 'os.features': ['€'], architecture: 'amd64' },
+    'linux(a%20b%09%7E%C3%A9+%E2%82%AC)/amd64',
+  ],
 ];
 
 test('platforms parse, and what is written parses to the same', () => {
@@ -174,7 +179,7 @@ test('a platform that says nothing is known', () => {
 });
 
 test('parsing any text gives a platform or a coded error; what is parsed survives writing', () => {
-  const piece = fc.constantFrom('linux', 'windows', 'arm', 'amd64', '/', '(', ')', '+', '%2B', 'v8', '.', '10');
+  const piece = fc.constantFrom('linux', 'windows', 'arm', 'amd64', '/', '(', ')', '+', '%2B', '%20', 'v8', '.', '10');
   fc.assert(
     fc.property(
       fc.oneof(
