@@ -16,7 +16,7 @@ import { type ExpectedBlob, INGEST_DATA, type IngestStatus, ingestPath, startIng
 
 /** Options of `ContentStore.ingest`. */
 export interface IngestOptions {
-  /** What the bytes shall become. Without it, `commit` says; without that, they are named by their sha256. */
+  /** What the bytes shall become. Without it, `commit` says (a sha256); without that, they are named by their sha256. */
   readonly expected?: ExpectedBlob | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -127,8 +127,9 @@ export class IngestWriter implements AsyncDisposable {
    * success.
    *
    * @returns the blob's digest
-   * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`: the bytes are wrong, and removed; and as
-   *   `commitFile`
+   * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`: the bytes are wrong, and removed; `ERR_OPTION_INVALID`
+   *   (a digest of another algorithm than it was opened for: sha256, unless something else was expected then),
+   *   `ERR_INTERNAL` (the writer is closed); and as `commitFile`
    */
   commit(options: CommitOptions = {}): Promise<Digest> {
     return this.#next(async () => {
