@@ -138,27 +138,29 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
    * @param size Length in bytes; the temporary must have it.
    * @param record Facts to remember with the blob; added to what is remembered already.
    * @returns the blob's absolute path
-   * @throws RootfsError `ERR_SIZE_MISMATCH`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`
+   * @throws RootfsError as `path`; `ERR_SIZE_MISMATCH`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`
    */
   async commitFile(temporaryPath: string, digest: Digest, size: number, record: BlobFacts = {}): Promise<string> {
-    const path = this.path(digest);
     try {
-      const mtimeNs = await sealFile(temporaryPath, size, this.#sync);
-      if ((await this.#trust.judge(digest, {})) === undefined) {
-        await makeFolder(dirname(path), this.#sync);
-        this.#trust.remember(digest, { size, mtimeNs }, record);
-        await nameBlob(temporaryPath, digest, this.#places, this.#trust);
-        if (this.#sync) await syncFolder(dirname(path));
-      } else {
-        await this.note(digest, record);
+      const path = this.path(digest);
+      try {
+        const mtimeNs = await sealFile(temporaryPath, size, this.#sync);
+        if ((await this.#trust.judge(digest, {})) === undefined) {
+          await makeFolder(dirname(path), this.#sync);
+          this.#trust.remember(digest, { size, mtimeNs }, record);
+          await nameBlob(temporaryPath, digest, this.#places, this.#trust);
+          if (this.#sync) await syncFolder(dirname(path));
+        } else {
+          await this.note(digest, record);
+        }
+        return path;
+      } catch (error) {
+        await this.#forgetAbsent(digest);
+        throw wrapSystemError(error, path);
       }
-    } catch (error) {
-      await this.#forgetAbsent(digest);
-      throw wrapSystemError(error, path);
     } finally {
       removeQuietly(temporaryPath);
     }
-    return path;
   }
 
   /**
@@ -171,6 +173,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
    */
   async find(digest: Digest, options: FindOptions = {}): Promise<FoundBlob | undefined> {
     const path = this.path(digest);
+    throwIfAborted(options.signal);
     try {
       const size = await this.#trust.judge(digest, options);
       return size === undefined ? undefined : { path, size };

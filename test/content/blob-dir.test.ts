@@ -74,6 +74,25 @@ test('a temporary of another size than promised is not committed', async (t) => 
   assert.equal(await store.find(blob.digest), undefined);
 });
 
+test('a temporary is gone also where the digest to name it by is none, or cannot be verified', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  for (const [digest, code] of [
+    ['sha256:short', 'ERR_DIGEST_INVALID'],
+    ['md5:d41d8cd98f00b204e9800998ecf8427e', 'ERR_DIGEST_UNSUPPORTED'],
+  ] as const) {
+    const temporary = store.temporaryPath();
+    writeFileSync(temporary, bytes);
+    await assert.rejects(store.commitFile(temporary, digest, bytes.length), { code });
+    assert.equal(existsSync(temporary), false, digest);
+  }
+});
+
+test('find throws the reason of an abort that came before, also where nothing has to be hashed', async (t) => {
+  const store = await storeWith(tempDir(t));
+  const reason = new Error('enough');
+  await assert.rejects(store.find(blob.digest, { signal: AbortSignal.abort(reason) }), reason);
+});
+
 const DAMAGE: Readonly<Record<string, (path: string) => void>> = {
   'a flipped byte': (path) => {
     chmodSync(path, 0o644);
