@@ -1,7 +1,7 @@
 /** The flattened tar as a file: complete or not there. */
 import { closeSync, openSync, realpathSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { loadNative } from '../io/native.js';
 import { openFifo } from '../io/open-fifo.js';
@@ -70,7 +70,8 @@ export async function flattenFile(
   } catch (error) {
     if (working !== undefined) removeWhatCanBe(working);
     if (options.signal?.aborted === true) throw options.signal.reason;
-    throw wrapSystemError(error, absolute);
+    // What making the tree threw is the caller's own.
+    throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, absolute);
   }
 }
 

@@ -66,6 +66,14 @@ test('a layer that is cut while its data is moved is an error, and no file is le
   assert.deepEqual(readdirSync(folder), before);
 });
 
+test('what making the tree throws comes through as it is, and no file is left', async (t) => {
+  const folder = tempDir(t);
+  const reason = new Error('the caller has its own');
+  const made = flattenFile(() => Promise.reject(reason), [], join(folder, 'out.tar'));
+  await assert.rejects(made, (error) => error === reason);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
 test('an abort ends with its reason, and no file is left', async (t) => {
   const folder = tempDir(t);
   const { tree, layers } = sample(folder);
