@@ -261,7 +261,11 @@ async function writeMembers(
     const take = options.write ?? writeStdout;
     for await (const chunk of packed) {
       throwIfAborted(options.signal);
-      await untilAborted(take(chunk as Uint8Array), options.signal);
+      try {
+        await untilAborted(take(chunk as Uint8Array), options.signal);
+      } catch (error) {
+        throw imageFailure(error, 'standard output', options.signal, 'write');
+      }
     }
   });
 }

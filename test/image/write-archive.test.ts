@@ -431,6 +431,12 @@ test('links are followed to the file, pipes are written to and not replaced, fol
   const gathered = await pull(layout, 'v1', '-', { write: async (chunk) => void chunks.push(chunk) });
   assert.equal(gathered.path, '-');
   assert.ok(Buffer.concat(chunks).equals(read));
+  const failed = new Error('nobody listens');
+  await assert.rejects(pull(layout, 'v1', '-', { write: () => Promise.reject(failed) }), {
+    code: 'ERR_INTERNAL',
+    message: 'standard output: write failed (nobody listens); its cause says where',
+    cause: failed,
+  });
   mkdirSync(join(folder, 'folder.tar'));
   const place = { form: 'docker-archive', path: join(folder, 'folder.tar') } as const;
   await assert.rejects(writeArchive(layout, [{ reference: 'v1' }], place), { code: 'ERR_FILESYSTEM' });
