@@ -10,7 +10,7 @@ import { MediaType } from '../spec/media-types.js';
 
 /** Keeps image configs. */
 export interface ImageConfigStore {
-  /** Keeps a config. @returns the digest of its bytes */
+  /** Keeps a config. @returns the digest of its bytes @throws RootfsError `ERR_LIMIT_EXCEEDED` (over 4 MiB) */
   put(config: Uint8Array, options?: CallOptions): Promise<Digest>;
   /** Gives a config. @throws RootfsError `ERR_NOT_FOUND` */
   get(digest: Digest, options?: CallOptions): Promise<Uint8Array>;
@@ -23,6 +23,7 @@ export interface ImageConfigStore {
 export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigStore {
   return {
     async put(config, options) {
+      checkConfigBytes('the config', config.byteLength);
       const digest: Digest = `sha256:${createHash('sha256').update(config).digest('hex')}`;
       const content = (async function* () {
         yield config;
@@ -41,9 +42,7 @@ export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigS
       const content = await untilAborted(store.fetch(target, options), signal, discard);
       for await (const bytes of eachUntilAborted<Uint8Array>(content, signal)) {
         size += bytes.byteLength;
-        if (size > MAX_DOCUMENT_BYTES) {
-          throw new RootfsError('ERR_LIMIT_EXCEEDED', `${digest}: a config has at most ${MAX_DOCUMENT_BYTES} bytes`);
-        }
+        checkConfigBytes(digest, size);
         hash.update(bytes);
         chunks.push(bytes);
       }
@@ -51,6 +50,11 @@ export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigS
       return Buffer.concat(chunks);
     },
   };
+}
+
+function checkConfigBytes(subject: string, bytes: number): void {
+  if (bytes <= MAX_DOCUMENT_BYTES) return;
+  throw new RootfsError('ERR_LIMIT_EXCEEDED', `${subject}: a config has at most ${MAX_DOCUMENT_BYTES} bytes`);
 }
 
 /** Compares the digest of a config that a store gave or took. @throws RootfsError `ERR_DIGEST_MISMATCH` */

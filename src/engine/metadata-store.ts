@@ -1,6 +1,7 @@
 /** In which repositories a layer was seen, and as which blob: so that it need not be uploaded where it already is. */
 import { join } from 'node:path';
 import type { CallOptions } from '../content/content.js';
+import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { changeJsonFile, readJsonFile } from './json-file.js';
@@ -59,7 +60,9 @@ export class FileMetadataStore implements MetadataStore {
       const others = all.filter((other) => !isSame(other, sighting));
       return others.length === all.length ? undefined : { version: 1, sightings: others };
     };
-    await changeJsonFile(this.#path(diffId), change, { signal });
+    const path = this.#path(diffId);
+    throwIfAborted(signal);
+    if ((await readJsonFile(path)) !== undefined) await changeJsonFile(path, change, { signal });
   }
 
   #path(diffId: Digest): string {

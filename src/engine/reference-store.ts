@@ -1,6 +1,7 @@
 /** Which names an engine's images have. */
 import { join } from 'node:path';
 import type { CallOptions } from '../content/content.js';
+import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { changeJsonFile, readJsonFile } from './json-file.js';
@@ -38,6 +39,8 @@ export class FileReferenceStore implements ReferenceStore {
 
   /** See `ReferenceStore`. @throws RootfsError as `set` */
   async delete(reference: string, { signal }: CallOptions = {}): Promise<boolean> {
+    throwIfAborted(signal);
+    if ((await readJsonFile(this.#path)) === undefined) return false;
     let known = false;
     await changeJsonFile(
       this.#path,

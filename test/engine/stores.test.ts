@@ -1,7 +1,7 @@
 /** The default stores: what they keep, what they bear, several writers at once. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MemoryStore } from '../../src/content/memory.js';
@@ -32,6 +32,18 @@ test('references: set, replaced, listed, deleted; names that objects have are on
   assert.deepEqual([...(await other.references(digest('1')))].sort(), ['__proto__', 'constructor']);
   assert.equal(await other.delete('constructor'), true);
   assert.equal(await store.get('constructor'), undefined);
+});
+
+test('what forgets makes no folder where nothing was kept, and writes nothing', async (t) => {
+  const folder = join(tempDir(t), 'none', 'yet');
+  assert.equal(await new FileReferenceStore(folder).delete('a'), false);
+  const sighting = { digest: digest('b'), size: 1, mediaType: 'x/y', repository: 'docker.io/library/a' };
+  await new FileMetadataStore(folder).remove(digest('a'), sighting);
+  assert.equal(existsSync(folder), false);
+  const reason = new Error('enough');
+  const aborted = { signal: AbortSignal.abort(reason) };
+  await assert.rejects(new FileReferenceStore(folder).delete('a', aborted), reason);
+  await assert.rejects(new FileMetadataStore(folder).remove(digest('a'), sighting, aborted), reason);
 });
 
 test('references: many writers at once lose nothing; a file that is no JSON is an error that names it', async (t) => {
@@ -112,6 +124,14 @@ test('a config store of any store gives back the same bytes, verified', async (t
     return stream.map((chunk: Buffer) => Buffer.from(chunk.toString().replace('amd64', 'arm64')));
   };
   await assert.rejects(imageConfigStoreFromStore(liar).get(id), { code: 'ERR_DIGEST_MISMATCH' });
+});
+
+test('a config that could not be given back is not taken', async () => {
+  const store = new MemoryStore();
+  const configs = imageConfigStoreFromStore(store);
+  const most = Buffer.alloc(4 * 1024 * 1024, ' ');
+  assert.deepEqual(await configs.get(await configs.put(most)), most);
+  await assert.rejects(configs.put(Buffer.concat([most, most.subarray(0, 1)])), { code: 'ERR_LIMIT_EXCEEDED' });
 });
 
 test('managers: the limit is checked, and can be changed while they run', async (t) => {
