@@ -31,8 +31,8 @@ import { warnOfSkipped } from './skipped-xattr.js';
 /** Options of `writeExt4`. */
 export interface Ext4Options extends CallOptions {
   /**
-   * Length of the image in bytes; the room that is left takes a file for every 16 KiB of them, as in other ext4 file
-   * systems. Default: as much as the tree needs, and a little.
+   * Length of the image in bytes, rounded down to blocks of 4 KiB; the room that is left takes a file for every 16 KiB
+   * of them, as in other ext4 file systems. Default: as much as the tree needs, and a little.
    */
   readonly size?: number | undefined;
   /** Go on without extended attributes that ext4 cannot hold. Default false. */
