@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
-import type { Digest } from '../spec/digest.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { type OverlayFacts, type OverlayOrigin, readOverlayFacts } from './overlay-facts.js';
 import { type OverlayOptions, overlayOrigin } from './overlay-options.js';
 
@@ -55,12 +55,13 @@ export function findOverlay(dst: string, options: OverlayOptions = {}): OverlayF
  * has another place.
  *
  * @returns an absolute path; its folder need not be there
- * @throws RootfsError `ERR_OPTION_INVALID`
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`
  */
 export function overlayPlace(store: string, image: Digest, options: Omit<OverlayOptions, 'image'> = {}): string {
+  const { encoded } = requireVerifiable(image);
   const { writer, ...asked } = overlayOrigin({ ...options, image });
   const { writer: _writer, ...plain } = overlayOrigin({ image });
   const [text, plainText] = [JSON.stringify(asked), JSON.stringify(plain)];
   const mark = text === plainText ? '' : `-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
-  return join(absolutePath(store, 'store'), 'overlay', writer, `${image.slice(image.indexOf(':') + 1)}${mark}`);
+  return join(absolutePath(store, 'store'), 'overlay', writer, `${encoded}${mark}`);
 }

@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { overlayPlace } from '../../src/export/find-overlay.js';
 import { writeOverlay } from '../../src/export/overlay.js';
 import { file, layerTars } from '../support/layer-tars.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -28,6 +29,19 @@ test('names and bytes count over all layers, and what fails leaves nothing', asy
   await assert.rejects(writeOverlay([], join(folder, 'none'), { limits: { maxEntries: -1 } }), {
     code: 'ERR_OPTION_INVALID',
   });
+});
+
+test('the place of an overlay lies in its store: what is no digest is refused', (t) => {
+  const store = tempDir(t);
+  const hex = 'ab'.repeat(32);
+  assert.ok(overlayPlace(store, `sha256:${hex}`).startsWith(join(store, 'overlay', '/')));
+  for (const [digest, code] of [
+    ['sha256:../../../../etc', 'ERR_DIGEST_INVALID'],
+    [`sha256:${hex}/..`, 'ERR_DIGEST_INVALID'],
+    ['md5:d41d8cd98f00b204e9800998ecf8427e', 'ERR_DIGEST_UNSUPPORTED'],
+  ] as const) {
+    assert.throws(() => overlayPlace(store, digest), { code }, digest);
+  }
 });
 
 test('a pipe in the place of what an overlay says of itself is not waited for', (t) => {
