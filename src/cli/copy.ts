@@ -124,10 +124,9 @@ function describe(
 
 /** The repository alone, where it was named with the destination's registry before it. */
 function withoutRegistry(repository: string | undefined, to: string): string | undefined {
+  if (repository === undefined) return undefined;
   const registry = registryOf(to);
-  return registry !== undefined && repository?.startsWith(`${registry}/`)
-    ? repository.slice(registry.length + 1)
-    : repository;
+  return repository.startsWith(`${registry}/`) ? repository.slice(`${registry}/`.length) : repository;
 }
 
 /** What is said of uploads would be without effect where nothing is uploaded. @throws RootfsError `ERR_OPTION_INVALID` */

@@ -24,7 +24,7 @@ export class ArchivedManifests {
   /** What is to be read, and how far that has come. */
   readonly #listed: Descriptor[];
   #next = 0;
-  /** What was read or is about to be. */
+  /** What was read. */
   readonly #seen = new Set<Digest>();
   #bytes = 0;
   /** By the config: the first manifest all of whose layers are here. */

@@ -258,15 +258,12 @@ class Planner {
 
   #noteMissingNative(inode: Inode, path: () => string): void {
     // Without root what cannot be made is recorded, with its time.
-    const special = inode.type === 'fifo' ? 'fifos' : isDevice(inode) ? 'devices' : undefined;
+    const isDevice = inode.type === 'char' || inode.type === 'block';
+    const special = inode.type === 'fifo' ? 'fifos' : isDevice ? 'devices' : undefined;
     if (special !== undefined && !this.#input.powers.root) return;
     if (special !== undefined) this.#losses.add(special, path());
     if (inode.mtime.nanoseconds !== 0 || inode.mtime.seconds < 0) this.#losses.add('times', path());
   }
-}
-
-function isDevice({ type }: Inode): boolean {
-  return type === 'char' || type === 'block';
 }
 
 const OWN = { uid: -1, gid: -1 };
