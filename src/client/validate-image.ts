@@ -1,7 +1,8 @@
 /** Every byte of an image checked, and what its layers unpack to; nothing kept. */
 import { requireLayerType } from '../codec/detect-compression.js';
-import type { CallOptions, Distruster, Fetcher, ReadOnlyTarget } from '../content/content.js';
+import type { CallOptions, Fetcher, ReadOnlyTarget } from '../content/content.js';
 import { fetchVerified } from '../content/fetch-verified.js';
+import { retryDistrusted } from '../content/retry-distrusted.js';
 import { RootfsError } from '../errors.js';
 import { copyGraph, isForeignLayer } from '../image/copy-graph.js';
 import { type CopyImageOptions, checkForeignLayers, checkJobs, readRoot } from '../image/copy-image.js';
@@ -14,7 +15,6 @@ import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { readableOver } from '../io/as-readable.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
-import { isMismatch } from '../io/verify.js';
 import type { LayerLimits } from '../layer/extract-options.js';
 import { report } from '../progress.js';
 import { describeArtifact, isAttestation } from '../spec/artifact.js';
@@ -23,9 +23,6 @@ import type { Digest } from '../spec/digest.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
 import { layersOf } from '../spec/layers-of.js';
 import { checkLayer } from './check-layer.js';
-
-/** How often a blob whose bytes were wrong is checked again from somebody else. */
-const MAX_DISTRUSTS = 8;
 
 /** Options of `validateImage`. */
 export interface ValidateImageOptions extends Omit<CopyImageOptions, 'mountFrom'>, LayerLimits {
@@ -82,7 +79,7 @@ export async function validateImage(
       const diffIds = promised.get(digest);
       const isLayer = diffIds !== undefined && isRead(blob, onProgress);
       const counted = counting(source, onProgress);
-      await untilTrusted(source, blob, onProgress, async () => {
+      await retryDistrusted(source, blob, onProgress, async () => {
         if (isLayer) await checkLayer(counted, blob, diffIds, { ...call, maxLayerSize, maxRatio });
         else if (!read.has(digest)) for await (const _ of await fetchVerified(counted, blob, call));
       });
@@ -96,24 +93,6 @@ export async function validateImage(
     return { descriptor: root.descriptor, manifests, blobs: blobs.length, bytes };
   } catch (error) {
     throw imageFailure(error, imageName(source, reference), signal);
-  }
-}
-
-/** Checks a blob again from the next endpoint where a mirror had it wrong: that says nothing of the image. */
-async function untilTrusted(
-  source: Fetcher & Partial<Distruster>,
-  blob: Descriptor,
-  onProgress: CallOptions['onProgress'],
-  check: () => Promise<void>,
-): Promise<void> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await check();
-    } catch (error) {
-      if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(blob) !== true) throw error;
-      const message = `${blob.digest}: the bytes that came were wrong; fetching it from elsewhere`;
-      report(onProgress, { type: 'warning:raised', message });
-    }
   }
 }
 

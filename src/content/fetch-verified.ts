@@ -6,15 +6,12 @@ import { asReadable } from '../io/as-readable.js';
 import { discard } from '../io/discard.js';
 import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { readChunks } from '../io/read-chunks.js';
-import { isMismatch, requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
-import { report } from '../progress.js';
+import { requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
 import type { CallOptions, Distruster, Fetcher } from './content.js';
 import { requireDescriptor, requireFetcher } from './require-fetcher.js';
-
-/** How often a source that says it can do better is asked again. */
-const MAX_DISTRUSTS = 8;
+import { retryDistrusted } from './retry-distrusted.js';
 
 /** Options of `readVerified`. */
 export interface ReadVerifiedOptions extends CallOptions {
@@ -60,16 +57,7 @@ export async function readVerified(
   requireDescriptor(target, 'target');
   requireVerifiable(target.digest);
   if (target.size > maxBytes) throw limitError(`${target.digest} (${target.size} bytes)`, maxBytes);
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await readOnce(source, target, options);
-    } catch (error) {
-      const embedded = (target.data ?? '') !== '';
-      if (embedded || !isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(target) !== true) throw error;
-      const message = `${target.digest}: the bytes that came were wrong; fetching it from elsewhere`;
-      report(options.onProgress, { type: 'warning:raised', message });
-    }
-  }
+  return retryDistrusted(source, target, options.onProgress, () => readOnce(source, target, options));
 }
 
 /** By chunks: two more streams in a row would take longer than most documents. */

@@ -6,18 +6,16 @@ import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { FileWriter } from '../io/file-writer.js';
 import { giveBack, takePiece } from '../io/lent-memory.js';
 import { readChunks } from '../io/read-chunks.js';
-import { isMismatch, requireBytes, Verifier } from '../io/verify.js';
+import { requireBytes, Verifier } from '../io/verify.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { absentBlob, openRegular, readAt } from './blob-file.js';
-import type { BlobLocation, BlobPath, CallOptions, ContentChecker, Distruster, Fetcher } from './content.js';
+import type { BlobLocation, BlobPath, CallOptions, ContentChecker, Fetcher } from './content.js';
 import { embeddedContent } from './fetch-verified.js';
+import { retryDistrusted } from './retry-distrusted.js';
 
 /** Buffers of a copy: one is read into, one hashed, one written. */
 const BUFFERS = 3;
-
-/** How often content whose bytes were wrong is fetched again from somebody else. */
-const MAX_DISTRUSTS = 8;
 
 /**
  * Fetches content and writes it at `offset`, verified before this returns. When it throws, what stands there is
@@ -35,15 +33,7 @@ export async function writeContent(
   const { digest, size } = target;
   await (source as Partial<ContentChecker>).check?.(target, call);
   report(call.onProgress, { type: 'blob:started', digest, bytes: size });
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      await writeOnce(source, target, file, offset, call);
-      break;
-    } catch (error) {
-      const other = source as Partial<Distruster>;
-      if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || other.distrust?.(target) !== true) throw error;
-    }
-  }
+  await retryDistrusted(source, target, call.onProgress, () => writeOnce(source, target, file, offset, call));
   report(call.onProgress, { type: 'blob:copied', digest, bytes: size, skipped: false });
 }
 

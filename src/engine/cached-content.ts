@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher, Target } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
+import { retryDistrusted } from '../content/retry-distrusted.js';
 import { type ErrorCode, RootfsError } from '../errors.js';
 import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
 import { Semaphore } from '../io/concurrency.js';
@@ -29,9 +30,6 @@ export interface CachedContentOptions {
 
 /** Failures of the local store that need not end the work: the content is served, and not kept. */
 const NOT_KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['ERR_NO_SPACE', 'ERR_PERMISSION', 'ERR_FILESYSTEM']);
-
-/** How often content whose bytes were wrong is asked for again. */
-const MAX_DISTRUSTS = 8;
 
 /** One local store and the way into it. Safe for concurrent use. */
 export class CachedContent {
@@ -144,15 +142,10 @@ export class CachedContent {
     });
   }
 
-  async #copy(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<void> {
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        await this.#store.push(bareDescriptor(target), incoming(target, origin, options), options);
-        return;
-      } catch (error) {
-        if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || origin.distrust?.(target) !== true) throw error;
-      }
-    }
+  #copy(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<void> {
+    return retryDistrusted(origin, target, options.onProgress, () =>
+      this.#store.push(bareDescriptor(target), incoming(target, origin, options), options),
+    );
   }
 
   /** Locks save work and nothing else: where none can be had, the work is done all the same. */

@@ -7,26 +7,22 @@ import type {
   BlobPath,
   CallOptions,
   ContentChecker,
-  Distruster,
   Fetcher,
   Mounter,
   Pusher,
   ReadOnlyStorage,
 } from '../content/content.js';
 import { embeddedContent } from '../content/fetch-verified.js';
+import { retryDistrusted } from '../content/retry-distrusted.js';
 import { eachUntilAborted, throwIfAborted, untilAborted, untilEnded } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { readChunks, type TakeChunk } from '../io/read-chunks.js';
-import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 
 /** What became of a blob. */
 export type CopiedBlob = 'copied' | 'present' | 'mounted';
-
-/** How often a blob whose bytes were wrong is fetched again from somebody else. */
-const MAX_DISTRUSTS = 8;
 
 /** Options of `copyBlob`. */
 export interface CopyBlobOptions extends CallOptions {
@@ -61,17 +57,11 @@ export async function copyBlob(
     }
   }
   report(onProgress, { type: 'blob:started', digest, bytes: size });
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      // What a manifest says of a blob besides its content is no business of a store of blobs.
-      const content = new BlobContent(source, target, call);
-      await untilEnded(destination.push(bareDescriptor(target), content, call), signal);
-      break;
-    } catch (error) {
-      if (!isMismatch(error) || attempt >= MAX_DISTRUSTS || !canDistrust(source) || !source.distrust(target))
-        throw error;
-    }
-  }
+  await retryDistrusted(source, target, onProgress, () => {
+    // What a manifest says of a blob besides its content is no business of a store of blobs.
+    const content = new BlobContent(source, target, call);
+    return untilEnded(destination.push(bareDescriptor(target), content, call), signal);
+  });
   done(false);
   return 'copied';
 }
@@ -171,8 +161,4 @@ async function isPresent(destination: ReadOnlyStorage, target: Descriptor, call:
 
 function canMount(destination: object): destination is Mounter {
   return typeof (destination as Partial<Mounter>).mount === 'function';
-}
-
-function canDistrust(source: object): source is Distruster {
-  return typeof (source as Partial<Distruster>).distrust === 'function';
 }
