@@ -4,12 +4,14 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { validateImage } from '../src/client/validate-image.js';
 import { readVerified } from '../src/content/fetch-verified.js';
 import { MemoryStore } from '../src/content/memory.js';
 import { copyImage } from '../src/image/copy-image.js';
 import { fetchImage } from '../src/image/fetch-image.js';
 import { writeArchive } from '../src/image/write-archive.js';
 import { extractLayers } from '../src/layer/extract-layers.js';
+import type { ProgressEvent } from '../src/progress.js';
 import type { Descriptor } from '../src/spec/descriptor.js';
 import type { Digest } from '../src/spec/digest.js';
 import { image } from '../src/testing/testing.js';
@@ -60,8 +62,14 @@ test('a layer that is copied, into a store and into an archive', async (t) => {
   const { digest } = layer.descriptor;
   const source = await alwaysWrong(digest);
   const to = new MemoryStore();
-  await assert.rejects(copyImage(source, 'v1', to, 'v1'), refused);
+  const told: string[] = [];
+  const onProgress = (event: ProgressEvent): void => {
+    if (event.type === 'warning:raised') told.push(event.message);
+  };
+  await assert.rejects(copyImage(source, 'v1', to, 'v1', { onProgress }), refused);
   assert.equal(source.asked, ATTEMPTS);
+  const again = `${digest}: the bytes that came were wrong; fetching it from elsewhere`;
+  assert.deepEqual(told, Array(ATTEMPTS - 1).fill(again));
   await assert.rejects(to.resolve('v1'), { code: 'ERR_NOT_FOUND' });
   source.asked = 0;
   const folder = tempDir(t);
@@ -69,6 +77,12 @@ test('a layer that is copied, into a store and into an archive', async (t) => {
   await assert.rejects(writeArchive(source, [{ reference: 'v1' }], place), refused);
   assert.equal(source.asked, ATTEMPTS);
   assert.deepEqual(readdirSync(folder), []);
+});
+
+test('a layer that is validated', async () => {
+  const source = await alwaysWrong(layer.descriptor.digest);
+  await assert.rejects(validateImage(source, 'v1'), refused);
+  assert.equal(source.asked, ATTEMPTS);
 });
 
 test('a layer that is extracted', async (t) => {
