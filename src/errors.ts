@@ -181,6 +181,14 @@ const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EPIPE: 'what reads it has ended too early; start both again',
 };
 
+/** The same, where whoever called has nothing better to say. */
+const LAST_ADVICE: Readonly<Record<string, string>> = {
+  EEXIST: 'something else is there; remove it, or choose another place',
+  ENOTDIR: 'something on this path is no folder; remove it, or choose another path',
+  EISDIR: 'a folder is there; remove it, or choose another path',
+  ELOOP: 'symbolic links on this path lead in a circle; choose another path',
+};
+
 const PERMISSION_MODEL_ADVICE = 'Node was started with --permission; start it without';
 
 /** The `code` of a Node system error (`ENOENT`, …), or `undefined` for anything else. */
@@ -198,8 +206,8 @@ export function systemErrorCode(error: unknown): string | undefined {
  *
  * @param subject What the message starts with, usually a path.
  * @param advice What to do next; one clause, without a full stop. Default: what usually helps against full disks and
- *   missing permissions. Limits of this process, names that are too long and pipes without a reader have
- *   advice of their own.
+ *   missing permissions, and against something else in the way. Limits of this process, names that are too long and
+ *   pipes without a reader have advice of their own.
  */
 export function wrapSystemError(error: unknown, subject: string, advice?: string): RootfsError {
   if (error instanceof RootfsError) return error;
@@ -208,7 +216,7 @@ export function wrapSystemError(error: unknown, subject: string, advice?: string
   const message = error instanceof Error ? error.message : String(error);
   // The path of an open descriptor tells people nothing; the subject says where it was.
   const reason = message.replace(/, \w+ '\/proc\/self\/fd\/.*$/s, '').replace(/\.$/, '');
-  const usual = ERRNO_ADVICE[errno ?? ''] ?? advice ?? USUAL_ADVICE[code];
+  const usual = ERRNO_ADVICE[errno ?? ''] ?? advice ?? USUAL_ADVICE[code] ?? LAST_ADVICE[errno ?? ''];
   const hint = errno === 'ERR_ACCESS_DENIED' ? PERMISSION_MODEL_ADVICE : usual;
   return new RootfsError(code, `${subject}: ${reason}${hint === undefined ? '' : `; ${hint}`}`, {
     cause: error,

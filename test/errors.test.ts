@@ -18,6 +18,10 @@ test('what a system call threw becomes a code and says what to do', () => {
     ['EMLINK', 'ERR_FILESYSTEM', /; choose a file system that allows a file more names/],
     ['ENAMETOOLONG', 'ERR_FILESYSTEM', /; choose a shorter path$/],
     ['EPIPE', 'ERR_FILESYSTEM', /; what reads it has ended too early; start both again$/],
+    ['EEXIST', 'ERR_FILESYSTEM', /; something else is there; remove it, or choose another place$/],
+    ['ENOTDIR', 'ERR_FILESYSTEM', /; something on this path is no folder; remove it, or choose another path$/],
+    ['EISDIR', 'ERR_FILESYSTEM', /; a folder is there; remove it, or choose another path$/],
+    ['ELOOP', 'ERR_FILESYSTEM', /; symbolic links on this path lead in a circle; choose another path$/],
     ['EIO', 'ERR_FILESYSTEM', /: EIO: it failed$/],
   ];
   for (const [errno, code, advice] of cases) {

@@ -2,8 +2,8 @@
 import { lstat, stat } from 'node:fs/promises';
 import { BlobDir } from '../content/blob-dir.js';
 import { type ContentInfo, ContentStore } from '../content/content-store.js';
-import { OciLayout } from '../content/oci-layout.js';
-import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { OciLayout, type OciLayoutOptions } from '../content/oci-layout.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
 
@@ -61,9 +61,19 @@ async function inSystem(path: string): Promise<string> {
   }
 }
 
-/** Opens the image cache's layout. @throws RootfsError as `OciLayout.open` */
-export function openImageLayout(root: string): Promise<OciLayout> {
-  return OciLayout.open(root);
+/**
+ * Opens the image cache's layout. Nobody publishes a cache: one whose index is damaged can only be begun anew.
+ *
+ * @throws RootfsError as `OciLayout.open`
+ */
+export async function openImageLayout(root: string, options: OciLayoutOptions = {}): Promise<OciLayout> {
+  try {
+    return await OciLayout.open(root, options);
+  } catch (error) {
+    if (!(error instanceof RootfsError) || error.code !== 'ERR_MANIFEST_INVALID') throw error;
+    const message = `${root}: index.json of this image cache is damaged; remove the folder, the cache is filled again`;
+    throw new RootfsError(error.code, message, { cause: error, detail: { path: root } });
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -3,10 +3,11 @@ import { chmod, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobPath, Target } from '../content/content.js';
 import { takeLease } from '../content/lease.js';
-import { OciLayout } from '../content/oci-layout.js';
+import type { OciLayout } from '../content/oci-layout.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
+import { openImageLayout } from './cache-places.js';
 import type { ImageKeeper } from './image-cache-options.js';
 import { markImageUsed } from './image-use.js';
 
@@ -80,7 +81,7 @@ export function defaultCacheStore(create: boolean): CacheStore {
 
 async function openLayout(folder: string, create: boolean): Promise<OciLayout> {
   try {
-    return await OciLayout.open(folder, { create });
+    return await openImageLayout(folder, { create });
   } catch (error) {
     if (create || !(error instanceof RootfsError) || error.code !== 'ERR_NOT_FOUND') throw error;
     throw new RootfsError(

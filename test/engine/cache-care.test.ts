@@ -193,6 +193,17 @@ test('a pipe in the place of the index of the image cache is not waited for', as
   assert.equal(isWaitedFor, false);
 });
 
+test('who finds the index of a cache damaged is told to begin it anew', async (t) => {
+  const { images, layers } = await filled(t, { app: app('app') });
+  writeFileSync(join(images, 'index.json'), '{"schemaVersion": 2, "mani');
+  const damaged = {
+    code: 'ERR_MANIFEST_INVALID',
+    message: `${images}: index.json of this image cache is damaged; remove the folder, the cache is filled again`,
+  };
+  await assert.rejects(openImageCache({ folder: images }), damaged);
+  await assert.rejects(listCache({ images, layers }), damaged);
+});
+
 test('prune: what was used longest ago goes first, what others share stays', async (t) => {
   const places = await filled(t, { first, second });
   const dry = await pruneCache({ ...places, olderThanMs: 5_400_000, dryRun: true });
