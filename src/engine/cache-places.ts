@@ -64,16 +64,18 @@ async function inSystem(path: string): Promise<string> {
 /**
  * Opens the image cache's layout. Nobody publishes a cache: one whose index is damaged can only be begun anew.
  *
- * @throws RootfsError as `OciLayout.open`
+ * @throws RootfsError as `OciLayout.open`; `ERR_MANIFEST_INVALID`, `ERR_LAYOUT_INVALID`, `ERR_LIMIT_EXCEEDED`
  */
 export async function openImageLayout(root: string, options: OciLayoutOptions = {}): Promise<OciLayout> {
+  const layout = await OciLayout.open(root, options);
   try {
-    return await OciLayout.open(root, options);
+    await layout.entries().next();
   } catch (error) {
     if (!(error instanceof RootfsError) || error.code !== 'ERR_MANIFEST_INVALID') throw error;
-    const message = `${root}: index.json of this image cache is damaged; remove the folder, the cache is filled again`;
+    const message = `${root}: index.json of this image cache is damaged; remove the folder, what is asked for is fetched again`;
     throw new RootfsError(error.code, message, { cause: error, detail: { path: root } });
   }
+  return layout;
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -186,10 +186,10 @@ test('a pipe in the place of the index of the image cache is not waited for', as
     isWaitedFor = true;
     closeSync(openSync(index, 'r+'));
   }, 5_000);
+  t.after(() => clearInterval(late));
   const refused = { code: 'ERR_LAYOUT_INVALID', message: new RegExp(`^${index}: not a regular file; `) };
   await assert.rejects(listCache(places), refused);
   await assert.rejects(pruneCache(places), refused);
-  clearInterval(late);
   assert.equal(isWaitedFor, false);
 });
 
@@ -198,7 +198,7 @@ test('who finds the index of a cache damaged is told to begin it anew', async (t
   writeFileSync(join(images, 'index.json'), '{"schemaVersion": 2, "mani');
   const damaged = {
     code: 'ERR_MANIFEST_INVALID',
-    message: `${images}: index.json of this image cache is damaged; remove the folder, the cache is filled again`,
+    message: `${images}: index.json of this image cache is damaged; remove the folder, what is asked for is fetched again`,
   };
   await assert.rejects(openImageCache({ folder: images }), damaged);
   await assert.rejects(listCache({ images, layers }), damaged);
