@@ -1,17 +1,18 @@
 /** From an image to directories that overlayfs stacks: one for each layer, shared by many sandboxes. */
-import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { loadNative, nativeMissing } from '../io/native.js';
+import { loadNative, type Native, nativeMissing } from '../io/native.js';
 import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { requireLayers } from '../rootfs/require-merged.js';
-import { type Inode, nodePath, type TreeNode } from '../rootfs/tree.js';
+import type { Inode, TreeNode } from '../rootfs/tree.js';
 import { openDestination } from './destination.js';
 import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
 import { LossList } from './loss-list.js';
+import { coverAbsent, refuseAbsent } from './overlay-absent.js';
 import { MAX_MOUNT_OPTIONS, OVERLAY_FILE, type OverlayFacts, shellQuote } from './overlay-facts.js';
 import { type OverlayOptions, overlayOrigin } from './overlay-options.js';
 import type { Marks } from './plan-unpack.js';
@@ -73,7 +74,11 @@ export async function writeOverlay(
       const place = join(workingPath, 'layers', String(changes.layer));
       if (marks.size > 0 || devices > 0) requireNative();
       const { absent, losses, skippedXattrs } = await unpackMarked(changes.tree, layers, place, options, marks);
-      if (devices > 0 && (absent.length > 0 || losses.length > 0)) refuseAbsent(place, changes);
+      if (absent.length > 0 || losses.length > 0) {
+        if (changes.covering.size > 0)
+          coverAbsent(place, changes.covering, { native: requireNative(), kind: whiteouts, prefix });
+        if (devices > 0) refuseAbsent(place, changes);
+      }
       lost.merge(losses);
       for (const [name, entries] of Object.entries(skippedXattrs)) {
         skipped.set(name, (skipped.get(name) ?? 0) + entries);
@@ -158,31 +163,13 @@ function whiteoutInode(kind: 'device' | 'xattr'): Inode {
 }
 
 /** Without its marks a mount shows again what the image has removed: that is no loss to be allowed. */
-function requireNative(): void {
-  if (loadNative() !== undefined) return;
+function requireNative(): Native {
+  const native = loadNative();
+  if (native !== undefined) return native;
   throw new RootfsError(
     'ERR_NATIVE_MISSING',
     `overlay: marking removed names needs system calls, and ${nativeMissing()}; install the optional dependency koffi, or use rootfs unpack`,
   );
-}
-
-/** Looks at each whiteout device, where some entries of the layer could not be made. */
-function refuseAbsent(place: string, { whiteouts, opaque }: LayerChanges): void {
-  for (const [directory, names] of whiteouts) {
-    if (opaque.has(directory)) continue;
-    const above = nodePath(directory);
-    for (const name of names) {
-      const path = above === '' ? name : `${above}/${name}`;
-      const bytes = Buffer.concat([Buffer.from(`${place}/`), Buffer.from(path, 'latin1')]);
-      if (lstatSync(bytes, { throwIfNoEntry: false })?.isCharacterDevice() === true) continue;
-      const shown = Buffer.from(path, 'latin1').toString();
-      throw new RootfsError(
-        'ERR_UNSUPPORTED',
-        `${shown}: a device node that removes this name cannot be made here; try whiteouts: 'xattr', or another file system`,
-        { detail: { path: shown } },
-      );
-    }
-  }
 }
 
 /** The form `overlay`: one directory for each layer. */

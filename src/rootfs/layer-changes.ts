@@ -13,7 +13,7 @@ import { mergeLimits } from './merge-limits.js';
 import { LayerPlan, type PlannedEntry, type PlannedWhiteout } from './merge-plan.js';
 import { type MergeInode, type MergeNode, MergeTree, plainDirectory, type Taken } from './merge-tree.js';
 import { readPlan } from './read-plan.js';
-import type { Inode, MergedTree, TreeNode } from './tree.js';
+import type { Inode, InodeType, MergedTree, TreeNode } from './tree.js';
 
 /** What one layer brings and hides. */
 export interface LayerChanges {
@@ -28,6 +28,8 @@ export interface LayerChanges {
   readonly whiteouts: ReadonlyMap<TreeNode, ReadonlySet<string>>;
   /** Directories of `tree` that show nothing of the directories below them. */
   readonly opaque: ReadonlySet<TreeNode>;
+  /** Devices and FIFOs of `tree` that hide something of lower layers: where one is missing, that shows again. */
+  readonly covering: ReadonlySet<TreeNode>;
 }
 
 /**
@@ -61,9 +63,9 @@ export async function* readLayerChanges(
       while (application.step()) if (turns.due(true)) await turns.take();
       const renewed = await renewedDirectories(tree, plan, turns);
       const { whiteouts, opaque } = await hide({ tree, gone, renewed, below }, turns);
-      await describePassed(tree.root, { renewed, opaque }, below, turns);
+      const covering = await describePassed(tree.root, { renewed, opaque }, below, turns);
       taken = tree.taken;
-      const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque };
+      const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque, covering };
       // Nothing below an opaque root is seen again.
       if (opaqueRoot !== undefined) below.length = 0;
       below.unshift(changes);
@@ -90,8 +92,18 @@ function roots(below: readonly LayerChanges[]): Stack {
   return below.map((changes) => ({ changes, node: changes.tree.root }));
 }
 
-/** One step down: the directories of that name, or the one thing that is no directory. */
-function stepDown(stack: Stack, name: string): { readonly directories: Stack; readonly other?: TreeNode } {
+/** What not every system lets everybody make. */
+const NODES: readonly InodeType[] = ['char', 'block', 'fifo'];
+
+/** What a stack finds one step down: the directories of that name, or the one thing that is no directory. */
+interface Step {
+  readonly directories: Stack;
+  readonly other?: TreeNode;
+}
+
+const NOTHING: Step = { directories: [] };
+
+function stepDown(stack: Stack, name: string): Step {
   const directories: Stack[number][] = [];
   for (const { changes, node } of stack) {
     if (changes.whiteouts.get(node)?.has(name) === true) break;
@@ -256,13 +268,18 @@ function ownDirectory(tree: MergeTree, directory: readonly string[]): MergeNode 
   return node;
 }
 
-/** Directories that the layer has no entry for keep what the layers below say of them, where those show through. */
+/**
+ * Directories that the layer has no entry for keep what the layers below say of them, where those show through.
+ *
+ * @returns what is met on the way: the devices and FIFOs that stand over something of the layers below
+ */
 async function describePassed(
   root: MergeNode,
   { renewed, opaque }: { readonly renewed: ReadonlySet<TreeNode>; readonly opaque: ReadonlySet<TreeNode> },
   below: readonly LayerChanges[],
   turns: Turns,
-): Promise<void> {
+): Promise<Set<TreeNode>> {
+  const covering = new Set<TreeNode>();
   const open: { readonly node: MergeNode; readonly stack: Stack; readonly hidden: boolean }[] = [
     { node: root, stack: roots(below), hidden: false },
   ];
@@ -273,9 +290,11 @@ async function describePassed(
     const nothing = stack.length === 0 || opaque.has(node);
     for (const child of node.children?.values() ?? []) {
       if (turns.due()) await turns.take();
-      if (child.children === undefined) continue;
-      const lowerStack = nothing ? [] : stepDown(stack, child.name).directories;
-      open.push({ node: child, stack: lowerStack, hidden: renewed.has(child) });
+      if (child.children === undefined && !NODES.includes(child.inode.type)) continue;
+      const { directories, other } = nothing ? NOTHING : stepDown(stack, child.name);
+      if (child.children !== undefined) open.push({ node: child, stack: directories, hidden: renewed.has(child) });
+      else if (other !== undefined || directories.length > 0) covering.add(child);
     }
   }
+  return covering;
 }

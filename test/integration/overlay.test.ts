@@ -125,14 +125,39 @@ test('a mount shows what unpack writes', { skip: mayMount }, async (t) => {
 
 test('with attributes of the user and whiteouts without devices it does so too', { skip: mayMount }, async (t) => {
   const { seen, expected } = await mounted(t, corners(), { userXattr: true, whiteouts: 'xattr' });
-  const clean = (tree: typeof seen): typeof seen =>
-    Object.fromEntries(
-      Object.entries(tree).map(([path, { xattrs, ...rest }]) => {
-        const kept = Object.entries(xattrs ?? {}).filter(([name]) => !name.startsWith('user.overlay.'));
-        return [path, kept.length === 0 ? rest : { ...rest, xattrs: Object.fromEntries(kept) }];
-      }),
-    );
   assert.deepEqual(clean(seen), clean(expected));
+});
+
+/** Without overlayfs's own attributes, which a mount shows where they are not the ones it obeys. */
+function clean(tree: Record<string, DiskEntry>): Record<string, DiskEntry> {
+  return Object.fromEntries(
+    Object.entries(tree).map(([path, { xattrs, ...rest }]) => {
+      const kept = Object.entries(xattrs ?? {}).filter(([name]) => !name.startsWith('user.overlay.'));
+      return [path, kept.length === 0 ? rest : { ...rest, xattrs: Object.fromEntries(kept) }];
+    }),
+  );
+}
+
+test('what a device stands over does not show where the device cannot be made', { skip: mayMount }, async (t) => {
+  const base = new LayerBuilder()
+    .file('file', 'low')
+    .file('directory/low', 'low')
+    .dir('in', { mtime: 5 })
+    .file('in/deep', 'low')
+    .file('linked', 'low')
+    .device('other', 'char', 1, 5);
+  const top = new LayerBuilder()
+    .device('file', 'char', 1, 3)
+    .device('directory', 'block', 8, 0)
+    .device('in/deep', 'char', 1, 3)
+    .hardlink('linked', 'file')
+    .device('other', 'char', 1, 7)
+    .device('over-nothing', 'char', 1, 3);
+  const back = new LayerBuilder().file('directory/new', 'new');
+  for (const whiteouts of ['device', 'xattr'] as const) {
+    const { seen, expected } = await mounted(t, [base, top, back], { whiteouts });
+    assert.deepEqual(clean(seen), clean(expected), whiteouts);
+  }
 });
 
 test('the documented differences: links to directories below, hard links between layers', {
