@@ -28,8 +28,7 @@ export async function putManifest(
     try {
       return await putOnce(target, bytes, key, context, call);
     } catch (error) {
-      if (!(error instanceof RegistryError) || !error.errors.some(({ code }) => code === 'MANIFEST_BLOB_UNKNOWN'))
-        throw error;
+      if (!(error instanceof RegistryError) || !isUnknownBlob(error)) throw error;
       // A registry may need a moment to see blobs that somebody else pushes at the same time.
       await setTimeout(pauseMs, undefined, { signal: call.signal }).catch(() => throwIfAborted(call.signal));
     }
@@ -39,6 +38,11 @@ export async function putManifest(
 
 /** Pauses before a manifest whose blobs the registry does not know yet is put again, in milliseconds. */
 const UNKNOWN_BLOB_PAUSES_MS = [100, 400];
+
+/** A failure from 500 on was tried again already, and stands for more than a moment. */
+function isUnknownBlob({ status, errors }: RegistryError): boolean {
+  return status < 500 && errors.some(({ code }) => code === 'MANIFEST_BLOB_UNKNOWN');
+}
 
 async function putOnce(
   target: Descriptor,

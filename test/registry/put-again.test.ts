@@ -26,3 +26,15 @@ for (const [times, puts, ends] of [
     assert.equal(registry.log.of('manifest').filter(({ method }) => method === 'PUT').length, puts);
   });
 }
+
+test('a failure that names unknown blobs is tried as often as any failure, and no more', async () => {
+  await using registry = await startRegistry();
+  registry.add('team/app', 'latest', built);
+  // As docker-registry answers for a layer whose urls it does not allow.
+  const body = { errors: [{ code: 'UNKNOWN', message: 'unknown error' }, ...unknown.errors] };
+  registry.fault({ on: 'manifest', method: 'PUT', times: 99, do: 'answer', status: 500, body });
+  const bytes = built.blobs.get(built.descriptor.digest) ?? Buffer.alloc(0);
+  const repository = createRepository(`${registry.host}/team/app`, { retry: 1 });
+  await assert.rejects(repository.push(built.descriptor, Readable.from([bytes])), { status: 500 });
+  assert.equal(registry.log.of('manifest').filter(({ method }) => method === 'PUT').length, 2);
+});
