@@ -1,7 +1,7 @@
 /** What a store remembers of a blob beside its bytes: `meta/<algorithm>/<encoded>.json`. */
 import { closeSync, fchmodSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { systemErrorCode } from '../errors.js';
+import { RootfsError, systemErrorCode } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
 import { readOwn } from '../io/own-file.js';
 import { type Digest, isDigest } from '../spec/digest.js';
@@ -67,6 +67,20 @@ export function writeRecord(path: string, temporary: string, file: number, recor
       // the first error counts
     }
     throw error;
+  }
+}
+
+/** Checks labels: what is no text would be lost when they are read again. @throws RootfsError `ERR_OPTION_INVALID` */
+export function checkLabels(labels: unknown): void {
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) {
+    throw new RootfsError('ERR_OPTION_INVALID', 'labels: expected an object of texts; give { KEY: VALUE }');
+  }
+  for (const [key, value] of Object.entries(labels)) {
+    if (value === undefined || typeof value === 'string') continue;
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `labels: the value of ${JSON.stringify(key)} is no text but of type ${typeof value}; give a text`,
+    );
   }
 }
 

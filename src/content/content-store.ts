@@ -13,6 +13,7 @@ import { removeTree } from '../io/remove-tree.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { BlobDir, type BlobDirOptions } from './blob-dir.js';
 import { absentBlob, isAbsent, lookAt, openRegularFile } from './blob-file.js';
+import { checkLabels } from './blob-record.js';
 import type { CallOptions } from './content.js';
 import { type IngestStatus, ingestPath, readIngest, readIngests } from './ingest-state.js';
 import { type IngestOptions, IngestWriter } from './ingest-writer.js';
@@ -153,7 +154,8 @@ export class ContentStore {
    * @param fieldpaths `labels` for all of them, `labels.KEY` for one (removed where `info` does not have it); all when
    *   absent.
    * @returns what is known afterwards
-   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_OPTION_INVALID` for any other field, `ERR_PERMISSION`, `ERR_NO_SPACE`
+   * @throws RootfsError `ERR_NOT_FOUND`, `ERR_OPTION_INVALID` for any other field, or labels that are no texts,
+   *   `ERR_PERMISSION`, `ERR_NO_SPACE`
    */
   async update(
     info: Pick<ContentInfo, 'digest' | 'labels'>,
@@ -167,6 +169,7 @@ export class ContentStore {
         { detail: { digest: info.digest, fieldpath: path } },
       );
     }
+    checkLabels(info.labels);
     await this.info(info.digest);
     await this.blobs.editRecord(info.digest, (record) => {
       let labels = new Map(Object.entries(record.labels));

@@ -12,6 +12,7 @@ import { removeTree } from '../io/remove-tree.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import type { BlobDir } from './blob-dir.js';
 import { makeFolder } from './blob-file.js';
+import { checkLabels } from './blob-record.js';
 import { type ExpectedBlob, INGEST_DATA, type IngestStatus, ingestPath, startIngest } from './ingest-state.js';
 
 /** Options of `ContentStore.ingest`. */
@@ -128,13 +129,15 @@ export class IngestWriter implements AsyncDisposable {
    *
    * @returns the blob's digest
    * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`: the bytes are wrong, and removed; `ERR_OPTION_INVALID`
-   *   (a digest of another algorithm than it was opened for: sha256, unless something else was expected then),
+   *   (labels that are no texts; a digest of another algorithm than it was opened for: sha256, unless something else was
+   *   expected then),
    *   `ERR_INTERNAL` (the writer is closed); and as `commitFile`
    */
   commit(options: CommitOptions = {}): Promise<Digest> {
     return this.#next(async () => {
       const { ref, offset, expected: before } = this.#status;
       checkExpected(options.expected);
+      if (options.labels !== undefined) checkLabels(options.labels);
       const expected = options.expected ?? before;
       if (expected !== undefined && requireVerifiable(expected.digest).algorithm !== this.#algorithm) {
         throw new RootfsError('ERR_OPTION_INVALID', `${ref}: ${expected.digest} was not expected when it was opened`);

@@ -198,6 +198,25 @@ test('update changes the named labels and nothing else', async (t) => {
   await assert.rejects(store.update({ digest: blob.digest, labels: {} }), { code: 'ERR_NOT_FOUND' });
 });
 
+test('labels that are no texts are refused, and nothing is changed', async (t) => {
+  const store = await opened(t);
+  const { digest } = await add(store, 'labelled');
+  await store.update({ digest, labels: { a: '1' } });
+  for (const labels of [{ a: 2 }, { a: '1', b: null }, undefined, null, 'a', ['a']]) {
+    const bad = { digest, labels } as never;
+    for (const paths of [['labels'], ['labels.a']]) {
+      await assert.rejects(store.update(bad, paths), { code: 'ERR_OPTION_INVALID', message: /^labels: / });
+    }
+    if (labels === undefined) continue;
+    await using writer = await store.ingest('other');
+    await writer.write(Buffer.from('x'));
+    await assert.rejects(writer.commit(bad), { code: 'ERR_OPTION_INVALID', message: /^labels: / });
+    assert.equal((await store.status('other')).offset, 1);
+    await writer.abort();
+  }
+  assert.deepEqual((await store.info(digest)).labels, { a: '1' });
+});
+
 test('labels given at once are all kept', async (t) => {
   const store = await opened(t);
   const { digest } = await add(store, 'labelled');
