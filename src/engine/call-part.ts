@@ -72,6 +72,16 @@ export function watchStream<T extends Readable>(stream: T, alive: () => void): T
   return stream;
 }
 
+/** What to throw for an answer that the part's interface does not know: whose it is, and what was to come. */
+export function wrongAnswer(part: string, expected: string, found: unknown): RootfsError {
+  const what = found === null ? 'null' : typeof found === 'object' ? 'another object' : String(found);
+  return new RootfsError(
+    'ERR_INTERNAL',
+    `${part} gave ${what.slice(0, 100)}, not ${expected}; it was given to this call, look there`,
+    { detail: { part } },
+  );
+}
+
 function silent(part: string, timeoutMs: number): RootfsError {
   return new RootfsError(
     'ERR_TIMEOUT',

@@ -5,7 +5,7 @@ import type { CredentialProvider } from '../registry/credentials.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
 import { familiarReference, type Reference } from '../spec/reference.js';
 import { authConfigProvider } from './auth-config.js';
-import { callPart } from './call-part.js';
+import { callPart, wrongAnswer } from './call-part.js';
 import { type EngineConfig, partTimeout, type RegistryConfig } from './engine-config.js';
 import {
   createRegistryResolver,
@@ -34,6 +34,9 @@ export async function engineRepository(
     (partSignal) => resolver.resolveRepository(reference, { signal: partSignal, onProgress }),
     { signal, timeoutMs },
   );
+  if (typeof info?.host !== 'string' || typeof info.path !== 'string' || typeof info.name !== 'string') {
+    throw wrongAnswer('the registry resolver', 'a repository with host, path and name', info);
+  }
   return {
     info,
     options: {

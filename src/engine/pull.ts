@@ -13,7 +13,7 @@ import type { Digest } from '../spec/digest.js';
 import { bareMediaType, isConfigType } from '../spec/media-types.js';
 import type { Platform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
-import { callPart, watchStream } from './call-part.js';
+import { callPart, watchStream, wrongAnswer } from './call-part.js';
 import type { DownloadManager } from './download-manager.js';
 import { type EngineConfig, partTimeout } from './engine-config.js';
 import { engineRepository, logEvent } from './engine-repository.js';
@@ -50,7 +50,7 @@ export interface PullResult {
  *
  * @throws RootfsError as `fetchImage`; `ERR_MEDIA_TYPE_UNSUPPORTED` (a config that is not accepted),
  *   `ERR_DIFFID_MISMATCH` (the manager brought something else), `ERR_TIMEOUT` and `ERR_INTERNAL` naming the part that
- *   hangs or throws, what the parts throw; the signal's reason
+ *   hangs, throws or gives what its interface does not know, what the parts throw; the signal's reason
  */
 export async function pull(reference: string, config: PullConfig): Promise<PullResult> {
   const { signal, onProgress } = config;
@@ -136,6 +136,9 @@ async function download(
     },
     { signal: config.signal, timeoutMs },
   );
+  if (!Array.isArray(found) || found.length !== image.layers.length) {
+    throw wrongAnswer('the download manager', `the diffIDs of ${image.layers.length} layers`, found);
+  }
   for (const [at, { descriptor, diffId }] of image.layers.entries()) {
     if (diffId === undefined || found[at] === diffId) continue;
     throw new RootfsError(

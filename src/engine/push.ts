@@ -9,8 +9,8 @@ import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { parseImageConfig } from '../spec/image-config.js';
 import { MediaType } from '../spec/media-types.js';
-import { formatReference, parseReference } from '../spec/reference.js';
-import { callPart } from './call-part.js';
+import { parseReference } from '../spec/reference.js';
+import { callPart, wrongAnswer } from './call-part.js';
 import { type EngineConfig, partTimeout } from './engine-config.js';
 import { engineRepository, logEvent } from './engine-repository.js';
 import { checkConfigDigest } from './image-config-store.js';
@@ -51,8 +51,9 @@ export interface PushResult {
  * compressed and uploaded. The manifest and its tag come last.
  *
  * @throws RootfsError `ERR_REFERENCE_INVALID` (a digest), `ERR_NOT_FOUND` (no such name, config or layer),
- *   `ERR_CONFIG_INVALID`, `ERR_DIGEST_MISMATCH`, `ERR_DIFFID_MISMATCH`, `ERR_NO_SPACE`, `ERR_TIMEOUT` and
- *   `ERR_INTERNAL` naming the part that hangs or throws, what the parts and the registry throw; the signal's reason
+ *   `ERR_CONFIG_INVALID`, `ERR_DIGEST_MISMATCH` (also an upload manager that mixes layers up), `ERR_DIFFID_MISMATCH`,
+ *   `ERR_NO_SPACE`, `ERR_TIMEOUT` and `ERR_INTERNAL` naming the part that hangs, throws or gives what its interface does
+ *   not know, what the parts and the registry throw; the signal's reason
  */
 export async function push(reference: string, config: PushConfig): Promise<PushResult> {
   const { signal, onProgress } = config;
@@ -67,13 +68,15 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
   const ask = <T>(part: string, work: (call: CallOptions) => Promise<T>): Promise<T> =>
     callPart(part, (partSignal) => work({ signal: partSignal, onProgress }), { signal, timeoutMs });
   const name = storedName(parsed);
-  const id = config.id ?? (await ask('the reference store', async (call) => config.referenceStore?.get(name, call)));
+  const known = await ask('the reference store', async (call) => config.id ?? config.referenceStore?.get(name, call));
+  const id = known ?? undefined;
   if (id === undefined) {
     throw new RootfsError('ERR_NOT_FOUND', `${name}: no image has this name; tag one, or give its id`, {
       detail: { reference: name },
     });
   }
   const bytes = await ask('the image store', (call) => config.imageStore.get(id, call));
+  if (!(bytes instanceof Uint8Array)) throw wrongAnswer('the image store', `the bytes of ${id}`, bytes);
   checkConfigDigest(id, `sha256:${createHash('sha256').update(bytes).digest('hex')}`, 'the image store');
   const { diff_ids: diffIds } = parseImageConfig(bytes, { subject: id }).rootfs;
   const { info, options } = await engineRepository(parsed, config, 'push');
@@ -83,6 +86,9 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
     diffIds.length === 0
       ? undefined
       : await ask('the layer provider', (call) => config.layerProvider.get(chainIdOf(diffIds), call));
+  if (diffIds.length > 0 && (typeof top !== 'object' || top === null)) {
+    throw wrongAnswer('the layer provider', `the layer ${diffIds.at(-1)}`, top);
+  }
   try {
     const types = layerTypes(config.configMediaType ?? MediaType.ociConfig);
     const stack = stackOf(top, diffIds);
@@ -107,8 +113,7 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
 /** The layers, base first. @throws RootfsError `ERR_DIFFID_MISMATCH` */
 function stackOf(top: PushLayer | undefined, diffIds: readonly Digest[]): readonly PushLayer[] {
   const stack: PushLayer[] = [];
-  for (let layer = top; layer !== undefined && stack.length <= diffIds.length; layer = layer.parent)
-    stack.unshift(layer);
+  for (let layer = top; layer && stack.length <= diffIds.length; layer = layer.parent) stack.unshift(layer);
   for (const [at, diffId] of diffIds.entries()) {
     if (stack.length === diffIds.length && stack[at]?.diffId === diffId) continue;
     throw new RootfsError(
@@ -132,10 +137,15 @@ async function upload(stack: readonly PushLayer[], context: UploadContext): Prom
   const { config, info, timeoutMs } = context;
   if (stack.length === 0) return [];
   const manager = config.uploadManager ?? new LayerUploadManager();
+  const sent = new Map<Digest, readonly Digest[]>();
   const uploads = (alive: () => void): readonly LayerUpload[] =>
     stack.map((layer) => ({
       key: `${info.name} ${context.types.manifest} ${layer.diffId}`,
-      upload: (call) => uploadLayer(layer, { ...context, alive }, call),
+      async upload(call) {
+        const target = await uploadLayer(layer, { ...context, alive }, call);
+        sent.set(layer.diffId, [...(sent.get(layer.diffId) ?? []), target.digest]);
+        return target;
+      },
     }));
   const found = await callPart(
     'the upload manager',
@@ -148,15 +158,28 @@ async function upload(stack: readonly PushLayer[], context: UploadContext): Prom
     },
     { signal: config.signal, timeoutMs: timeoutMs * 10 },
   );
-  if (found.length === stack.length) return found;
-  throw new RootfsError(
-    'ERR_INTERNAL',
-    `the upload manager gave ${found.length} descriptors for ${stack.length} layers of ${formatReference({ registry: info.host, repository: info.path, given: '' })}`,
-  );
+  if (!Array.isArray(found) || found.length !== stack.length || !found.every(isBlob)) {
+    throw wrongAnswer('the upload manager', `the descriptors of ${stack.length} layers`, found);
+  }
+  for (const [at, { diffId }] of stack.entries()) {
+    const [known, told] = [sent.get(diffId), found[at]?.digest];
+    // What another push's transfer brought is known to the manager alone.
+    if (known === undefined || known.some((digest) => digest === told)) continue;
+    throw new RootfsError(
+      'ERR_DIGEST_MISMATCH',
+      `${diffId}: the upload manager says that it is ${told}, it was uploaded as ${known[0]}; the manager was given to this call, look there`,
+      { detail: { part: 'the upload manager', diffId, expected: known[0], found: told } },
+    );
+  }
+  return found;
+}
+
+function isBlob(found: Descriptor | null | undefined): boolean {
+  return typeof found?.digest === 'string' && typeof found.size === 'number' && typeof found.mediaType === 'string';
 }
 
 async function releaseAll(top: PushLayer | undefined, onProgress: ProgressListener | undefined): Promise<void> {
-  for (let layer = top; layer !== undefined; layer = layer.parent) {
+  for (let layer = top; layer; layer = layer.parent) {
     try {
       await layer.release();
     } catch (error) {

@@ -3,7 +3,7 @@ import type { CallOptions } from '../content/content.js';
 import type { Endpoint, EndpointResolver } from '../registry/endpoint.js';
 import type { EndpointSearchOptions } from '../registry/endpoint-search.js';
 import { familiarReference, type Reference } from '../spec/reference.js';
-import { callPart } from './call-part.js';
+import { callPart, wrongAnswer } from './call-part.js';
 
 /** A repository, and what is known of it before anybody is asked. */
 export interface RepositoryInfo {
@@ -79,8 +79,11 @@ export function resolverEndpoints(
         'the registry resolver',
         async (signal) => {
           const options = { signal, onProgress: call.onProgress };
-          if (use === 'pull') return resolver.lookupPullEndpoints(info, options);
-          const found = await resolver.lookupPushEndpoints(info, options);
+          const found = await (use === 'pull'
+            ? resolver.lookupPullEndpoints(info, options)
+            : resolver.lookupPushEndpoints(info, options));
+          if (!Array.isArray(found)) throw wrongAnswer('the registry resolver', 'a list of endpoints', found);
+          if (use === 'pull') return found;
           return found.map((endpoint) => ({ ...endpoint, capabilities: ['pull', 'resolve', 'push'] as const }));
         },
         { signal: call.signal, timeoutMs },

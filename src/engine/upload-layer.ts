@@ -5,7 +5,7 @@ import { report } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { describeLayerType, MediaType } from '../spec/media-types.js';
-import { callPart, watchStream } from './call-part.js';
+import { callPart, watchStream, wrongAnswer } from './call-part.js';
 import { spoolLayer } from './compress-layer.js';
 import type { EngineConfig } from './engine-config.js';
 import type { LayerSighting, MetadataStore } from './metadata-store.js';
@@ -150,12 +150,14 @@ function descriptorOf({ digest, size, mediaType }: LayerSighting, types: LayerTy
   return named === undefined ? undefined : { mediaType: named, digest, size };
 }
 
-function sightings(
+async function sightings(
   layer: PushLayer,
   context: LayerUploadContext,
   call: CallOptions,
 ): Promise<readonly LayerSighting[]> {
-  return askMetadata(context, call, (store, options) => store.get(layer.diffId, options)).then((found) => found ?? []);
+  const found = (await askMetadata(context, call, (store, options) => store.get(layer.diffId, options))) ?? [];
+  if (!Array.isArray(found)) throw wrongAnswer('the metadata store', 'a list of sightings', found);
+  return found;
 }
 
 async function note(

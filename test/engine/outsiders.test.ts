@@ -305,6 +305,79 @@ test('an upload manager that sends the top layer first', async (t) => {
   assert.deepEqual(order.slice(0, 3), pushed.layers.map(({ digest }) => digest).reverse());
 });
 
+test('an upload manager that mixes its layers up is found out, and nothing is tagged', async (t) => {
+  const [from, to] = [await engineRegistry(t), await engineRegistry(t)];
+  from.add('team/app', 'v1', engineImage());
+  const parts = await engineParts(t);
+  const { id } = await pull(`${from.host}/team/app:v1`, parts);
+  const pushing = (answer: (sent: readonly Descriptor[]) => unknown): Promise<unknown> =>
+    push(`${to.host}/team/app:v1`, {
+      ...parts,
+      id,
+      uploadManager: {
+        upload: async (layers, options = {}) =>
+          answer(await Promise.all(layers.map((layer) => layer.upload(options)))) as readonly Descriptor[],
+      },
+    });
+  const mixed = { code: 'ERR_DIGEST_MISMATCH', message: /the upload manager says that it is sha256:/ };
+  await assert.rejects(
+    pushing((sent) => [...sent].reverse()),
+    mixed,
+  );
+  await assert.rejects(
+    pushing((sent) => sent.map(() => sent[0])),
+    mixed,
+  );
+  for (const answer of [undefined, null, 3, 'abc', {}, [], [null, null, null], [{}, {}, {}]]) {
+    await assert.rejects(
+      pushing(() => answer),
+      { code: 'ERR_INTERNAL', message: /^the upload manager gave .*, not the descriptors of 3 layers; / },
+    );
+  }
+  assert.equal(to.content.repository('team/app').tags.size, 0);
+  await pushing((sent) => sent.map((one) => ({ ...one, annotations: { own: 'one' } })));
+});
+
+test('a part that answers something else than its interface says is named', async (t) => {
+  const registry = await engineRegistry(t);
+  const app = engineImage();
+  registry.add('team/app', 'v1', app);
+  const name = `${registry.host}/team/app:v1`;
+  const parts = await engineParts(t);
+  const { id } = await pull(name, parts);
+  const { imageStore } = parts;
+  const own = resolver([endpointOf(registry, 'team/app')]);
+  for (const answer of [null, 3, 'x', {}] as never[]) {
+    const give = async (): Promise<never> => answer;
+    const named = (part: string): object => ({ code: 'ERR_INTERNAL', message: new RegExp(`^${part} gave .*, not `) });
+    const pulling = (more: object): Promise<unknown> => pull(name, { ...parts, ...more });
+    const pushing = (more: object): Promise<unknown> => push(`${registry.host}/new/app:v1`, { ...parts, id, ...more });
+    await assert.rejects(pulling({ downloadManager: { download: give } }), named('the download manager'));
+    await assert.rejects(
+      pulling({ registryResolver: { ...own, resolveRepository: give } }),
+      named('the registry resolver'),
+    );
+    await assert.rejects(
+      pulling({ registryResolver: { ...own, lookupPullEndpoints: give } }),
+      named('the registry resolver'),
+    );
+    await assert.rejects(
+      pushing({ registryResolver: { ...own, lookupPushEndpoints: give } }),
+      named('the registry resolver'),
+    );
+    await assert.rejects(pushing({ imageStore: { ...imageStore, get: give } }), named('the image store'));
+    if (answer !== null) {
+      const metadataStore = { get: give, add: async () => {}, remove: async () => {} };
+      await assert.rejects(pushing({ metadataStore }), named('the metadata store'));
+    }
+    const provided =
+      answer === null || typeof answer !== 'object' ? named('the layer provider') : /layer provider gave/;
+    await assert.rejects(pushing({ layerProvider: { get: give } }), provided);
+  }
+  const unknown = { get: async () => null } as never;
+  await assert.rejects(push(name, { ...parts, referenceStore: unknown }), { code: 'ERR_NOT_FOUND' });
+});
+
 test('a layer provider of its own gives layers that are compressed already', async (t) => {
   const registry = await engineRegistry(t);
   const app = engineImage();
