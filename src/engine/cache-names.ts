@@ -1,4 +1,6 @@
 /** Names of images in a cache: descriptors carry them, and the store has images under them. */
+import type { CallOptions, Resolver } from '../content/content.js';
+import { wrongAnswer } from '../io/part-error.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
@@ -20,6 +22,13 @@ export function referenceOf(name: string): Reference | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What a store says that a reference means. @throws what the store throws, RootfsError `ERR_INTERNAL` for no descriptor */
+export async function resolveIn(store: Resolver, parsed: Reference, options: CallOptions): Promise<Descriptor> {
+  const found = await store.resolve(parsed.digest ?? storeName(parsed), options);
+  if (typeof found?.digest === 'string') return found;
+  throw wrongAnswer('the local store', 'a descriptor', found);
 }
 
 /** The name in the store. A layout's names know no brackets, which only an IPv6 host has. */

@@ -1,7 +1,8 @@
 /** Calls into parts that others wrote: what they throw is named, and those that never answer are not waited for. */
 import type { Readable } from 'node:stream';
-import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { partFailure } from '../io/part-error.js';
 
 /** How long a part may take to answer: one minute, in milliseconds. */
 export const PART_TIMEOUT_MS = 60_000;
@@ -55,7 +56,7 @@ export async function callPart<T>(
     return await Promise.race([answer, ended]);
   } catch (error) {
     if (controller.signal.aborted) throw controller.signal.reason;
-    throw named(part, error);
+    throw partFailure(part, error);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
@@ -72,30 +73,10 @@ export function watchStream<T extends Readable>(stream: T, alive: () => void): T
   return stream;
 }
 
-/** What to throw for an answer that the part's interface does not know: whose it is, and what was to come. */
-export function wrongAnswer(part: string, expected: string, found: unknown): RootfsError {
-  const what = found === null ? 'null' : typeof found === 'object' ? 'another object' : String(found);
-  return new RootfsError(
-    'ERR_INTERNAL',
-    `${part} gave ${what.slice(0, 100)}, not ${expected}; it was given to this call, look there`,
-    { detail: { part } },
-  );
-}
-
 function silent(part: string, timeoutMs: number): RootfsError {
   return new RootfsError(
     'ERR_TIMEOUT',
     `${part}: no answer for ${timeoutMs / 1000} s; it was given to this call, look there, or raise partTimeoutMs`,
     { detail: { part, timeoutMs } },
   );
-}
-
-function named(part: string, error: unknown): RootfsError {
-  if (error instanceof RootfsError) return error;
-  if (systemErrorCode(error)?.startsWith('E') === true) return wrapSystemError(error, part);
-  const reason = error instanceof Error ? error.message : String(error);
-  return new RootfsError('ERR_INTERNAL', `${part} failed: ${reason}; it was given to this call, look there`, {
-    cause: error,
-    detail: { part },
-  });
 }

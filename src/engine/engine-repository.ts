@@ -1,11 +1,12 @@
 /** The repository that an engine's verb works with: its own resolver, credentials and headers in the registry client. */
 import type { CallOptions } from '../content/content.js';
+import { wrongAnswer } from '../io/part-error.js';
 import { report } from '../progress.js';
 import type { CredentialProvider } from '../registry/credentials.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
 import { familiarReference, type Reference } from '../spec/reference.js';
 import { authConfigProvider } from './auth-config.js';
-import { callPart, wrongAnswer } from './call-part.js';
+import { callPart } from './call-part.js';
 import { type EngineConfig, partTimeout, type RegistryConfig } from './engine-config.js';
 import {
   createRegistryResolver,

@@ -25,7 +25,7 @@ import { isConfigType, isIndexType, isManifestType } from '../spec/media-types.j
 import { type Platform, parsePlatform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
 import { bringImage } from './bring-image.js';
-import { nameOf, referenceOf, stamped, storeName } from './cache-names.js';
+import { nameOf, referenceOf, resolveIn, stamped, storeName } from './cache-names.js';
 import { defaultCacheStore } from './cache-store.js';
 import { CachedContent } from './cached-content.js';
 import { defaultRepository } from './default-repository.js';
@@ -175,7 +175,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     const { localStore } = this;
     if (localStore === null) return undefined;
     try {
-      const found = await localStore.resolve(parsed.digest ?? storeName(parsed), options);
+      const found = await resolveIn(localStore, parsed, options);
       await this.#keeper?.use(found.digest);
       return (await this.#content?.has(found, options)) ? found : undefined;
     } catch (error) {

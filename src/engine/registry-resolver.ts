@@ -1,9 +1,10 @@
 /** Where an engine asks for a repository: endpoints in order, mirrors first. */
 import type { CallOptions } from '../content/content.js';
+import { wrongAnswer } from '../io/part-error.js';
 import type { Endpoint, EndpointResolver } from '../registry/endpoint.js';
 import type { EndpointSearchOptions } from '../registry/endpoint-search.js';
 import { familiarReference, type Reference } from '../spec/reference.js';
-import { callPart, wrongAnswer } from './call-part.js';
+import { callPart } from './call-part.js';
 
 /** A repository, and what is known of it before anybody is asked. */
 export interface RepositoryInfo {

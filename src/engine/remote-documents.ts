@@ -6,6 +6,7 @@ import { RootfsError } from '../errors.js';
 import { canFetchReference } from '../image/document-reader.js';
 import { fetchDescriptor } from '../image/fetch-descriptor.js';
 import { untilAborted } from '../io/abort.js';
+import { wrongAnswer } from '../io/part-error.js';
 import { isMismatch } from '../io/verify.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -41,6 +42,7 @@ export class RemoteDocuments implements ReadOnlyTarget, Distruster {
     const remote = this.#remote;
     try {
       const said = await untilAborted(remote.resolve(reference, options), options.signal);
+      if (typeof said?.digest !== 'string') throw wrongAnswer('the repository', 'a descriptor', said);
       if (!canFetchReference(remote) || (await keeper?.read(said, undefined, options)) !== undefined) return said;
       return await this.#prove(said, options, keeper);
     } catch (error) {

@@ -1,6 +1,6 @@
 /** The repositories that a cache has to do with: each opened once, the latest first. */
 import type { ReadOnlyTarget } from '../content/content.js';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { partFailure, wrongAnswer } from '../io/part-error.js';
 import type { Reference } from '../spec/reference.js';
 import { RemoteDocuments } from './remote-documents.js';
 
@@ -46,11 +46,15 @@ export class Remotes {
   }
 
   async #open(reference: Reference): Promise<RemoteDocuments> {
+    const part = `the factory of ${placeOf(reference)}`;
+    let remote: ReadOnlyTarget;
     try {
-      return new RemoteDocuments(await this.#factory(reference));
+      remote = await this.#factory(reference);
     } catch (error) {
-      throw error instanceof RootfsError ? error : wrapSystemError(error, placeOf(reference));
+      throw partFailure(part, error);
     }
+    if (typeof remote?.resolve === 'function') return new RemoteDocuments(remote);
+    throw wrongAnswer(part, 'something to read images from', remote);
   }
 }
 

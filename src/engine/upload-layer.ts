@@ -1,11 +1,12 @@
 /** One layer to one repository: found there, mounted from another one, or compressed and sent. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { wrongAnswer } from '../io/part-error.js';
 import { report } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { describeLayerType, MediaType } from '../spec/media-types.js';
-import { callPart, watchStream, wrongAnswer } from './call-part.js';
+import { callPart, watchStream } from './call-part.js';
 import { spoolLayer } from './compress-layer.js';
 import type { EngineConfig } from './engine-config.js';
 import type { LayerSighting, MetadataStore } from './metadata-store.js';

@@ -10,7 +10,7 @@ import type { Subject } from './answer-error.js';
 import { ownHeaders } from './api-request.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { Connections } from './connections.js';
-import type { Credential, FoundCredential } from './credentials.js';
+import { askProvider, type Credential, type FoundCredential } from './credentials.js';
 import type { Endpoint } from './endpoint.js';
 import { current, refused, replace } from './identity-token.js';
 import type { RegistrySettings } from './registry-options.js';
@@ -118,7 +118,7 @@ export class Authorizer {
     const scope = { host: endpoint.credentialHost, repository: endpoint.repository || undefined };
     const key = lookupKey(target);
     if (this.#found.has(key)) return this.#found.get(key);
-    const found = await this.#lookups.join(key, call, (shared) => provider.credential(scope, shared));
+    const found = await this.#lookups.join(key, call, (shared) => askProvider(provider, scope, shared));
     this.#found.set(key, current(endpoint.credentialHost, found));
     return this.#found.get(key);
   }

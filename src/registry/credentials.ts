@@ -1,5 +1,6 @@
 /** Who we are to a registry: what a credential is, and who gives one. Where they are kept stands in other files. */
 import type { CallOptions } from '../content/content.js';
+import { wrongAnswer } from '../io/part-error.js';
 
 /** What may be shown to a registry. Never logged, never part of an error. */
 export interface Credential {
@@ -31,4 +32,16 @@ export interface FoundCredential {
 /** Gives credentials. `undefined` means: go on as nobody. */
 export interface CredentialProvider {
   credential(scope: CredentialScope, options?: CallOptions): Promise<FoundCredential | undefined>;
+}
+
+/** Asks a provider, which may be anybody's. @throws what it throws, RootfsError `ERR_INTERNAL` for an answer that is none */
+export async function askProvider(
+  provider: CredentialProvider,
+  scope: CredentialScope,
+  call: CallOptions,
+): Promise<FoundCredential | undefined> {
+  const found = (await provider.credential(scope, call)) ?? undefined;
+  const { credential } = found ?? {};
+  if (found === undefined || (typeof credential === 'object' && credential !== null)) return found;
+  throw wrongAnswer('the credential provider', 'a credential and its source', found);
 }

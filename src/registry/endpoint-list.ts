@@ -1,6 +1,7 @@
 /** The endpoints of a repository, and which of them were unreachable a moment ago. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { wrongAnswer } from '../io/part-error.js';
 import { SharedCalls } from '../io/shared-call.js';
 import type { Endpoint, EndpointCapability } from './endpoint.js';
 import type { RegistrySettings } from './registry-options.js';
@@ -38,9 +39,7 @@ export class EndpointList {
   ): Promise<readonly Endpoint[]> {
     let found = this.#known.get(reference);
     if (found === undefined) {
-      found = await this.#resolving.join(reference ?? '', call, (shared) =>
-        this.#settings.endpoints.endpoints(this.#host, this.#repository, { ...shared, reference }),
-      );
+      found = await this.#resolving.join(reference ?? '', call, (shared) => this.#ask({ ...shared, reference }));
       if (this.#known.size >= MAX_KNOWN_REFERENCES) this.#known.clear();
       this.#known.set(reference, found);
     }
@@ -55,6 +54,12 @@ export class EndpointList {
     const now = Date.now();
     const isDown = ({ baseUrl }: Endpoint): boolean => (this.#downUntil.get(baseUrl) ?? 0) > now;
     return [...usable.filter((endpoint) => !isDown(endpoint)), ...usable.filter(isDown)];
+  }
+
+  async #ask(call: CallOptions & { readonly reference: string | undefined }): Promise<readonly Endpoint[]> {
+    const found = await this.#settings.endpoints.endpoints(this.#host, this.#repository, call);
+    if (Array.isArray(found)) return found;
+    throw wrongAnswer('the endpoint resolver', 'a list of endpoints', found);
   }
 
   /** Of the endpoints that `usable` told last: the one that comes last in the files, whichever is down. */

@@ -324,8 +324,23 @@ test('a factory that throws is told with its repository; the next call asks it a
     },
   });
   const name = `${registry.host}/team/app:v1`;
-  await assert.rejects(cache.resolve(name), (error: RootfsError) => /team\/app.*no factory today/.test(error.message));
+  await assert.rejects(cache.resolve(name), { code: 'ERR_INTERNAL', message: /team\/app.*no factory today/ });
   await cache.resolve(name);
+});
+
+test('a factory, a repository or a store that answers something else is named', async () => {
+  const name = 'registry.example/team/app:v1';
+  const wrong = (part: string): object => ({ code: 'ERR_INTERNAL', message: new RegExp(`^${part} gave .*, not `) });
+  for (const answer of [undefined, null, 'x', {}] as never[]) {
+    const give = async (): Promise<never> => answer;
+    const localStore = Object.assign(new MemoryStore(), { resolve: give });
+    await assert.rejects(new ImageCache({ localStore }).resolve(name), wrong('the local store'));
+    const made = new ImageCache({ localStore: null, remoteRepository: () => answer });
+    await assert.rejects(made.resolve(name), wrong('the factory of registry.example/team/app'));
+    const remoteRepository = (): ReadOnlyTarget => ({ resolve: give, fetch: give, exists: give });
+    const asked = new ImageCache({ localStore: null, remoteRepository });
+    await assert.rejects(asked.resolve(name), wrong('the repository'));
+  }
 });
 
 test('an abort ends a fetch with its own reason and leaves no name', async (t) => {

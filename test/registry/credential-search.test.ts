@@ -8,6 +8,8 @@ import { RootfsError } from '../../src/errors.js';
 import type { CredentialSearchOptions } from '../../src/registry/credential-search.js';
 import { createCredentialSearch } from '../../src/registry/credential-search.js';
 import type { Credential } from '../../src/registry/credentials.js';
+import { createRepository } from '../../src/registry/repository.js';
+import { startRegistry } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const SECRET = 'hunter2-do-not-show';
@@ -413,4 +415,22 @@ test('a linked file is read, a dangling link is no file', async (t) => {
   symlinkSync(real, join(dir, 'home/.docker/config.json'));
   symlinkSync(join(dir, 'nowhere'), join(dir, 'run/containers/auth.json'));
   assert.equal(await user(machine(dir), 'a.example'), 'linked');
+});
+
+test('a provider of somebody else: null is nobody, what is no credential is said and not shown', async (t) => {
+  const registry = await startRegistry({ auth: { kind: 'basic', users: { user: 'secret' } } });
+  t.after(() => registry.close());
+  const asking = (answer: unknown): Promise<unknown> =>
+    createRepository(`${registry.host}/team/app`, {
+      credentials: { credential: async () => answer as never },
+    }).resolve('v1');
+  await assert.rejects(asking(null), { code: 'ERR_UNAUTHORIZED' });
+  for (const answer of ['secret', { username: 'user', password: 'secret' }, { credential: null }, {}]) {
+    await assert.rejects(asking(answer), (error: RootfsError) => {
+      assert.equal(error.code, 'ERR_INTERNAL');
+      assert.match(error.message, /^the credential provider gave .*, not a credential and its source; /);
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    });
+  }
 });

@@ -271,6 +271,12 @@ test('a resolver that refuses is heard', async () => {
     createRepository('registry.example/app', { endpoints }).resolve('v1'),
     (error) => error === reason,
   );
+  for (const answer of [undefined, null, {}, 'x']) {
+    await assert.rejects(
+      createRepository('registry.example/app', { endpoints: { endpoints: async () => answer as never } }).resolve('v1'),
+      { code: 'ERR_INTERNAL', message: /^the endpoint resolver gave .*, not a list of endpoints; / },
+    );
+  }
   const none = { endpoints: async () => [] };
   await assert.rejects(createRepository('registry.example/app', { endpoints: none }).resolve('v1'), {
     code: 'ERR_UNSUPPORTED',
