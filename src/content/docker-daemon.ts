@@ -1,12 +1,13 @@
 /**
  * Images of a Docker Engine (or of podman's service), over its API: one request that gives a docker-archive, after one
- * that makes sure that an engine answers.
+ * that makes sure that an engine answers, and one for the names where all tags are wanted.
  *
  * @see https://docs.docker.com/reference/api/engine/version/v1.44/#tag/Image/operation/ImageGet
  */
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { parseReference, type Reference, refuseReserved, splitImage } from '../spec/reference.js';
+import { readLimited } from '../io/limit.js';
+import { familiarReference, parseReference, type Reference, refuseReserved, splitImage } from '../spec/reference.js';
 import { type ArchiveOptions, spoolArchive } from './archive-file.js';
 import { DockerArchive } from './docker-archive.js';
 import { askEngine, type EngineOptions, pingEngine, unreachable } from './docker-engine.js';
@@ -15,8 +16,8 @@ import { requireReference } from './require-reference.js';
 /** Options of `openDockerDaemon`. */
 export interface DockerDaemonOptions extends ArchiveOptions, EngineOptions {
   /**
-   * Whether a name without a tag stands for all its tags, as far as the engine gives them (Docker does, podman gives
-   * `latest`). Default false: it stands for `latest`.
+   * Whether a name without a tag stands for all tags that the engine lists for it. Default false: it stands for
+   * `latest`.
    */
   readonly allTags?: boolean | undefined;
 }
@@ -44,7 +45,12 @@ export async function openDockerDaemon(reference: string, options: DockerDaemonO
   // Slashes and colons stand for themselves in this path: engines match the rest of it as the name.
   const name = encodeURIComponent(image).replace(/%2F/g, '/').replace(/%3A/g, ':').replace(/%40/g, '@');
   await pingEngine(place, options);
-  const request = { method: 'GET', path: `/images/${name}/get`, place, works: 'before' } as const;
+  const all = options.allTags === true && image === reference ? await namesOf(image, place, options) : [];
+  const path =
+    all.length === 0
+      ? `/images/${name}/get`
+      : `/images/get?${all.map((one) => `names=${encodeURIComponent(one)}`).join('&')}`;
+  const request = { method: 'GET', path, place, works: 'before' } as const;
   const answer = await askEngine(request, options);
   try {
     return await DockerArchive.read(await spoolArchive(answer, place, options), options.signal);
@@ -52,6 +58,44 @@ export async function openDockerDaemon(reference: string, options: DockerDaemonO
     answer.destroy();
     throwIfAborted(options.signal);
     throw systemErrorCode(error) === undefined ? error : unreachable(error, options.host, place);
+  }
+}
+
+/** The longest list of images that is read, in bytes. */
+const MAX_LIST_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The names in full that an engine lists for a name without a tag. Docker gives all of them when it is asked for the
+ * name alone, podman `latest`. None where that is no such name, or where the engine tells no list.
+ */
+async function namesOf(text: string, place: string, options: DockerDaemonOptions): Promise<readonly string[]> {
+  const wanted = repositoryOf(text);
+  const { tag, digest } = splitImage(text);
+  if (ID.test(text) || wanted === undefined || tag !== undefined || digest !== undefined) return [];
+  const filters = encodeURIComponent(JSON.stringify({ reference: [familiarReference({ ...wanted, given: '' })] }));
+  let listed: unknown;
+  try {
+    const answer = await askEngine({ method: 'GET', path: `/images/json?filters=${filters}`, place }, options);
+    listed = JSON.parse((await readLimited(answer, MAX_LIST_BYTES, place)).toString('utf8'));
+  } catch (error) {
+    throwIfAborted(options.signal);
+    if (error instanceof RootfsError && (error.code === 'ERR_TIMEOUT' || error.code === 'ERR_NETWORK')) throw error;
+    return [];
+  }
+  const images = (Array.isArray(listed) ? listed : []) as readonly ({ readonly RepoTags?: unknown } | null)[];
+  const names = images.flatMap((one) => (Array.isArray(one?.RepoTags) ? (one.RepoTags as unknown[]) : []));
+  return [...new Set(names)].filter((one): one is string => {
+    const found = typeof one === 'string' ? repositoryOf(one) : undefined;
+    return found?.registry === wanted.registry && found.repository === wanted.repository;
+  });
+}
+
+function repositoryOf(text: string): Pick<Reference, 'registry' | 'repository'> | undefined {
+  try {
+    const { registry, repository } = parseReference(text);
+    return { registry, repository };
+  } catch {
+    return undefined;
   }
 }
 

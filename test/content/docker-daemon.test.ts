@@ -80,7 +80,31 @@ test('a name alone means latest; a tag, a digest, an id, and what is no name go 
   }
 });
 
-test('of all tags, an engine is asked for the name alone', async (t) => {
+test('of all tags, an engine is asked for those that it lists', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const names = ['localhost:5000/app:v1', 'localhost:5000/app:v2'];
+  const host = await fakeEngine(t, (request, response) => {
+    asked.push(request.url);
+    if (request.url?.startsWith('/images/json') === true) {
+      // As podman does: an image with all its names, whatever they are, and images without one.
+      const others = ['localhost:5000/other/app:v1', 'app:v1', '<none>:<none>', 7];
+      response.end(
+        JSON.stringify([{ RepoTags: [names[0], ...others] }, { RepoTags: null }, { RepoTags: names }, null]),
+      );
+    } else response.end(dockerArchive([{ built: contractImage(), tags: names }]));
+  });
+  const archive = await openDockerDaemon('localhost:5000/app', { host, allTags: true });
+  const found: string[] = [];
+  for await (const tag of archive.tags()) found.push(tag);
+  await archive.close();
+  assert.deepEqual(found, names);
+  assert.deepEqual(asked, [
+    `/images/json?filters=${encodeURIComponent('{"reference":["localhost:5000/app"]}')}`,
+    `/images/get?${names.map((name) => `names=${encodeURIComponent(name)}`).join('&')}`,
+  ]);
+});
+
+test('of all tags, an engine without a list is asked for the name alone', async (t) => {
   const asked: (string | undefined)[] = [];
   const names = ['docker.io/example/app:v1', 'docker.io/example/app:v2'];
   const host = await fakeEngine(t, (request, response) => {
@@ -97,7 +121,8 @@ test('of all tags, an engine is asked for the name alone', async (t) => {
   assert.match(await run('instances', 'docker-daemon:example/app'), /app:v1 .*app:v2/);
   await run('copy', '--all-tags', 'docker-daemon:example/app', `oci:${join(folder, 'copied')}`);
   await run('pull', '--all-tags', 'docker-daemon:example/app', '-o', join(folder, 'pulled.tar'));
-  assert.deepEqual(asked.splice(0), Array(4).fill('/images/example/app/get'));
+  const list = `/images/json?filters=${encodeURIComponent('{"reference":["example/app"]}')}`;
+  assert.deepEqual(asked.splice(0), Array(4).fill([list, '/images/example/app/get']).flat());
   await run('digest', 'docker-daemon:example/app');
   assert.deepEqual(asked, ['/images/example/app:latest/get']);
 });

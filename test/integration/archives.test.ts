@@ -248,6 +248,12 @@ test('podman: what it saves is read, its engine is a source and a destination', 
   const id = podman('image', 'inspect', '--format', '{{.Id}}', 'localhost/three:v1').trim();
   assert.equal(`sha256:${id}`, images.two.manifest.config.digest);
   await checkLists('docker-daemon:localhost/three:v1', ['localhost/three:v1'], { env: { DOCKER_HOST: engine.host } });
+  podman('tag', 'localhost/three:v1', 'localhost/three:latest', 'localhost/three:v3');
+  const every = await openDockerDaemon('localhost/three', { ...engine, allTags: true });
+  const tags: string[] = [];
+  for await (const tag of every.tags()) tags.push(tag);
+  assert.deepEqual(tags.sort(), ['localhost/three:latest', 'localhost/three:v1', 'localhost/three:v3']);
+  await every.close();
   const three = await openDockerDaemon('localhost/three:v1', engine);
   await checkImage(three, '', images.two);
   await three.close();
