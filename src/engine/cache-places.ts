@@ -1,8 +1,9 @@
 /** The two folders that caches lie in: images as they were fetched, and layers as they were extracted. */
 import { lstat, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import { type ContentInfo, ContentStore } from '../content/content-store.js';
-import { OciLayout, type OciLayoutOptions } from '../content/oci-layout.js';
+import { OciLayout } from '../content/oci-layout.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
@@ -62,18 +63,24 @@ async function inSystem(path: string): Promise<string> {
 }
 
 /**
- * Opens the image cache's layout. Nobody publishes a cache: one whose index is damaged can only be begun anew.
+ * Opens the image cache's layout, and reads its list of images.
  *
- * @throws RootfsError as `OciLayout.open`; `ERR_MANIFEST_INVALID`, `ERR_LAYOUT_INVALID`, `ERR_LIMIT_EXCEEDED`
+ * @param create Whether a missing one is made.
+ * @throws RootfsError as `OciLayout.open`, `ERR_MANIFEST_INVALID` and `ERR_LAYOUT_INVALID` (the list is damaged or gone)
  */
-export async function openImageLayout(root: string, options: OciLayoutOptions = {}): Promise<OciLayout> {
-  const layout = await OciLayout.open(root, options);
+export async function openImageLayout(root: string, create = false): Promise<OciLayout> {
+  const layout = await OciLayout.open(root, { create });
   try {
     await layout.entries().next();
   } catch (error) {
-    if (!(error instanceof RootfsError) || error.code !== 'ERR_MANIFEST_INVALID') throw error;
-    const message = `${root}: index.json of this image cache is damaged; remove the folder, what is asked for is fetched again`;
-    throw new RootfsError(error.code, message, { cause: error, detail: { path: root } });
+    const isDamaged = error instanceof RootfsError && error.code === 'ERR_MANIFEST_INVALID';
+    if (!isDamaged && (await isThere(join(root, 'index.json')))) throw error;
+    const code = isDamaged ? 'ERR_MANIFEST_INVALID' : 'ERR_LAYOUT_INVALID';
+    throw new RootfsError(
+      code,
+      `${root}: this image cache's list of images, index.json, is damaged or gone; remove the folder: images are fetched again when they are used`,
+      { cause: error, detail: { path: root } },
+    );
   }
   return layout;
 }

@@ -81,7 +81,7 @@ export function defaultCacheStore(create: boolean): CacheStore {
 
 async function openLayout(folder: string, create: boolean): Promise<OciLayout> {
   try {
-    return await openImageLayout(folder, { create });
+    return await openImageLayout(folder, create);
   } catch (error) {
     if (create || !(error instanceof RootfsError) || error.code !== 'ERR_NOT_FOUND') throw error;
     throw new RootfsError(

@@ -13,8 +13,8 @@ export interface OpenImageCacheOptions extends Omit<ImageCacheOptions, 'localSto
  * Opens the image cache in a folder, which is made where it is missing: the default one for its user alone.
  * Until `close`, a lease keeps what is used from being pruned.
  *
- * @throws RootfsError `ERR_LAYOUT_INVALID` (no layout, or one of a newer version), `ERR_PERMISSION`, `ERR_NO_SPACE`,
- *   `ERR_FILESYSTEM`, `ERR_OPTION_INVALID`
+ * @throws RootfsError `ERR_LAYOUT_INVALID` (no layout, or one of a newer version), `ERR_MANIFEST_INVALID` (a damaged one),
+ *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`, `ERR_OPTION_INVALID`
  */
 export async function openImageCache(options: OpenImageCacheOptions = {}): Promise<ImageCache> {
   const { folder, ...rest } = options;

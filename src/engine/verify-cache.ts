@@ -3,7 +3,14 @@ import type { CallOptions } from '../content/content.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { type ProgressListener, report } from '../progress.js';
 import type { Digest } from '../spec/digest.js';
-import { type BlobFolder, type CachePlaces, cachePlaces, openImageBlobs, openLayerBlobs } from './cache-places.js';
+import {
+  type BlobFolder,
+  type CachePlaces,
+  cachePlaces,
+  openImageBlobs,
+  openImageLayout,
+  openLayerBlobs,
+} from './cache-places.js';
 
 /** Files hashed at once. */
 const HASHES_AT_ONCE = 4;
@@ -26,12 +33,15 @@ export interface CacheVerification {
  * Hashes all cached content. What is damaged is removed, so that the next use fetches or extracts it again; a
  * `warning:raised` event tells each. What somebody else removes meanwhile is not counted.
  *
- * @throws RootfsError `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
+ * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LAYOUT_INVALID` (the cache's list of images is damaged or gone; all
+ *   content was checked before that is told), `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
  */
 export async function verifyCache(places: CachePlaces = {}, options: CallOptions = {}): Promise<CacheVerification> {
   const folders = cachePlaces(places);
-  const image = await verifyFolder('image', await openImageBlobs(folders.images), options);
+  const images = await openImageBlobs(folders.images);
+  const image = await verifyFolder('image', images, options);
   const layer = await verifyFolder('layer', await openLayerBlobs(folders.layers), options);
+  if (images !== undefined) await openImageLayout(images.root);
   return {
     checkedBlobs: image.checkedBlobs + layer.checkedBlobs,
     checkedBytes: image.checkedBytes + layer.checkedBytes,

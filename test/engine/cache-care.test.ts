@@ -12,6 +12,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   unlinkSync,
   utimesSync,
@@ -115,6 +116,28 @@ test('ls: images by name with their bytes, layers, leases; nothing where nothing
   assert.deepEqual([empty.images, empty.layers, empty.imageBytes, empty.layerBytes], [[], [], 0, 0]);
 });
 
+test('a damaged or missing list of images is told of, by verify too, with the way out', async (t) => {
+  const places = await filled(t, { first });
+  const list = join(places.images, 'index.json');
+  const text = readFileSync(list, 'utf8');
+  const opening = async (): Promise<unknown> => (await openImageCache({ folder: places.images })).close();
+  for (const [damage, code] of [
+    [() => writeFileSync(list, text.slice(1)), 'ERR_MANIFEST_INVALID'],
+    [() => writeFileSync(list, text.replace('sha256:', 'sha256;')), 'ERR_MANIFEST_INVALID'],
+    [() => rmSync(list), 'ERR_LAYOUT_INVALID'],
+  ] as const) {
+    damage();
+    const refusal = { code, message: /: this image cache's list .* is damaged or gone; remove the folder: / };
+    await assert.rejects(verifyCache(places), refusal);
+    await assert.rejects(listCache(places), refusal);
+    await assert.rejects(pruneCache(places), refusal);
+    await assert.rejects(opening(), refusal);
+  }
+  rmSync(places.images, { recursive: true });
+  await opening();
+  assert.deepEqual((await verifyCache(places)).damaged, []);
+});
+
 test('verify: a flipped byte is found in either cache, removed, and healed by the next use', async (t) => {
   const places = await filled(t, { first });
   assert.deepEqual((await verifyCache(places)).damaged, []);
@@ -191,17 +214,6 @@ test('a pipe in the place of the index of the image cache is not waited for', as
   await assert.rejects(listCache(places), refused);
   await assert.rejects(pruneCache(places), refused);
   assert.equal(isWaitedFor, false);
-});
-
-test('who finds the index of a cache damaged is told to begin it anew', async (t) => {
-  const { images, layers } = await filled(t, { app: app('app') });
-  writeFileSync(join(images, 'index.json'), '{"schemaVersion": 2, "mani');
-  const damaged = {
-    code: 'ERR_MANIFEST_INVALID',
-    message: `${images}: index.json of this image cache is damaged; remove the folder, what is asked for is fetched again`,
-  };
-  await assert.rejects(openImageCache({ folder: images }), damaged);
-  await assert.rejects(listCache({ images, layers }), damaged);
 });
 
 test('prune: what was used longest ago goes first, what others share stays', async (t) => {
