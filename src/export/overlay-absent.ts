@@ -1,4 +1,4 @@
-/** Nodes of an overlay's layer that could not be made: what they or the image would have hidden may not show again. */
+/** Nodes of an overlay's layer that could not be made: what they would have hidden may not show again. */
 import { closeSync, constants, fchmodSync, lstatSync, openSync } from 'node:fs';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { Directory } from '../io/directory.js';
@@ -66,21 +66,7 @@ function writeWhiteout(directory: Directory, name: string, { native, kind, prefi
   native.setFollowedXattr(directory.self, Buffer.from(`${prefix}opaque`), Buffer.from('x'));
 }
 
-/** Looks at each whiteout device, where some entries of the layer could not be made. */
-export function refuseAbsent(place: string, { whiteouts, opaque }: LayerChanges): void {
-  for (const [directory, names] of whiteouts) {
-    if (opaque.has(directory)) continue;
-    const above = nodePath(directory);
-    for (const name of names) {
-      const path = above === '' ? name : `${above}/${name}`;
-      const bytes = Buffer.concat([Buffer.from(`${place}/`), Buffer.from(path, 'latin1')]);
-      if (lstatSync(bytes, { throwIfNoEntry: false })?.isCharacterDevice() === true) continue;
-      throw unsupported(path, 'a device node that removes this name cannot be made here');
-    }
-  }
-}
-
-function unsupported(path: string, problem: string, cause?: unknown): RootfsError {
+function unsupported(path: string, problem: string, cause: unknown): RootfsError {
   const shown = Buffer.from(path, 'latin1').toString();
   return new RootfsError('ERR_UNSUPPORTED', `${shown}: ${problem}; try whiteouts: 'xattr', or another file system`, {
     cause,

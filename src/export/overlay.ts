@@ -1,8 +1,9 @@
 /** From an image to directories that overlayfs stacks: one for each layer, shared by many sandboxes. */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import type { RawPath } from '../io/directory.js';
 import { loadNative, type Native, nativeMissing } from '../io/native.js';
 import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js';
 import type { LayerTar } from '../rootfs/merge.js';
@@ -12,7 +13,7 @@ import { openDestination } from './destination.js';
 import { withFinalNames } from './final-names.js';
 import type { Form } from './form.js';
 import { LossList } from './loss-list.js';
-import { coverAbsent, refuseAbsent } from './overlay-absent.js';
+import { coverAbsent } from './overlay-absent.js';
 import { MAX_MOUNT_OPTIONS, OVERLAY_FILE, type OverlayFacts, shellQuote } from './overlay-facts.js';
 import { type OverlayOptions, overlayOrigin } from './overlay-options.js';
 import type { Marks } from './plan-unpack.js';
@@ -73,11 +74,10 @@ export async function writeOverlay(
       const { marks, devices } = mark(changes, prefix, whiteouts);
       const place = join(workingPath, 'layers', String(changes.layer));
       if (marks.size > 0 || devices > 0) requireNative();
+      if (devices > 0) requireWhiteouts(requireNative(), root.at('whiteout'), destination.path);
       const { absent, losses, skippedXattrs } = await unpackMarked(changes.tree, layers, place, options, marks);
-      if (absent.length > 0 || losses.length > 0) {
-        if (changes.covering.size > 0)
-          coverAbsent(place, changes.covering, { native: requireNative(), kind: whiteouts, prefix });
-        if (devices > 0) refuseAbsent(place, changes);
+      if (changes.covering.size > 0 && (absent.length > 0 || losses.length > 0)) {
+        coverAbsent(place, changes.covering, { native: requireNative(), kind: whiteouts, prefix });
       }
       lost.merge(losses);
       for (const [name, entries] of Object.entries(skippedXattrs)) {
@@ -170,6 +170,22 @@ function requireNative(): Native {
     'ERR_NATIVE_MISSING',
     `overlay: marking removed names needs system calls, and ${nativeMissing()}; install the optional dependency koffi, or use rootfs unpack`,
   );
+}
+
+/** Makes a whiteout to see whether it can be made: overlay file systems themselves take none, whoever asks. */
+function requireWhiteouts(native: Native, path: RawPath, shown: string): void {
+  try {
+    native.makeDevice(path, 'char', 0, 0, 0);
+  } catch (error) {
+    const errno = systemErrorCode(error);
+    if (errno === 'ENOSPC' || errno === 'EDQUOT') throw error;
+    throw new RootfsError(
+      'ERR_UNSUPPORTED',
+      `${shown}: the devices that mark removed names cannot be made here (${errno}); mark them by attributes (--whiteouts xattr, whiteouts: 'xattr'), or choose another file system`,
+      { cause: error, detail: { path: shown, errno } },
+    );
+  }
+  unlinkSync(path);
 }
 
 /** The form `overlay`: one directory for each layer. */

@@ -373,6 +373,29 @@ test('what overlay.json says of the order of layers is what its links say', asyn
   assert.throws(() => createWritableCopy(path, join(folder, 'run'), { mount: false }), { code: 'ERR_LAYOUT_INVALID' });
 });
 
+test('where no device can mark a removed name, the other way is named, whatever losses are allowed', {
+  skip: mayMount,
+}, async (t) => {
+  const folder = tempDir(t);
+  const layers = writeLayers(folder, new LayerBuilder().file('a', 'a'), new LayerBuilder().whiteout('a'));
+  for (const name of ['low', 'up', 'work', 'point']) mkdirSync(join(folder, name));
+  const point = join(folder, 'point');
+  const options = `lowerdir=${folder}/low,upperdir=${folder}/up,workdir=${folder}/work`;
+  // In the overlay of a container, as Docker gives it one.
+  native?.mount('overlay', point, 'overlay', 0, runningAs() === 'namespace' ? `${options},userxattr` : options);
+  try {
+    for (const allowLoss of [false, true]) {
+      await assert.rejects(writeOverlay(layers, join(point, 'over'), { allowLoss }), {
+        code: 'ERR_UNSUPPORTED',
+        message: `${point}/over: the devices that mark removed names cannot be made here (EPERM); mark them by attributes (--whiteouts xattr, whiteouts: 'xattr'), or choose another file system`,
+      });
+    }
+    assert.deepEqual(readdirSync(point), []);
+  } finally {
+    native?.unmount(point);
+  }
+});
+
 test('devices of the image that are not made do not stand for whiteouts that are', {
   skip: native === undefined ? nativeMissing() : false,
 }, async (t) => {
