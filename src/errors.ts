@@ -171,6 +171,8 @@ const USUAL_ADVICE: Partial<Readonly<Record<ErrorCode, string>>> = {
   ERR_PERMISSION: 'ask for access, or choose another place',
 };
 
+const NOT_HERE = 'this file system cannot do that; choose another';
+
 /** What helps against a failure that has no code of its own. */
 const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EMFILE: 'allow more open files (ulimit -n)',
@@ -179,6 +181,8 @@ const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EMLINK: 'choose a file system that allows a file more names, or a folder more folders',
   ENAMETOOLONG: 'choose a shorter path',
   EPIPE: 'what reads it has ended too early; start both again',
+  ENOSYS: NOT_HERE,
+  ENOTSUP: NOT_HERE,
 };
 
 /** The same, where whoever called has nothing better to say. */
@@ -206,8 +210,8 @@ export function systemErrorCode(error: unknown): string | undefined {
  *
  * @param subject What the message starts with, usually a path.
  * @param advice What to do next; one clause, without a full stop. Default: what usually helps against full disks and
- *   missing permissions, and against something else in the way. Limits of this process, names that are too long and
- *   pipes without a reader have advice of their own.
+ *   missing permissions, and against something else in the way. Limits of this process, names that are too long, pipes
+ *   without a reader and what a file system cannot do have advice of their own.
  */
 export function wrapSystemError(error: unknown, subject: string, advice?: string): RootfsError {
   if (error instanceof RootfsError) return error;
@@ -215,7 +219,7 @@ export function wrapSystemError(error: unknown, subject: string, advice?: string
   const code = (errno === undefined ? undefined : SYSTEM_CODES[errno]) ?? 'ERR_FILESYSTEM';
   const message = error instanceof Error ? error.message : String(error);
   // The path of an open descriptor tells people nothing; the subject says where it was.
-  const reason = message.replace(/, \w+ '\/proc\/self\/fd\/.*$/s, '').replace(/\.$/, '');
+  const reason = message.replace(/(?:, \w+(?: '.*?' ->)?)? '\/proc\/self\/fd\/.*$/s, '').replace(/\.$/, '');
   const usual = ERRNO_ADVICE[errno ?? ''] ?? advice ?? USUAL_ADVICE[code] ?? LAST_ADVICE[errno ?? ''];
   const hint = errno === 'ERR_ACCESS_DENIED' ? PERMISSION_MODEL_ADVICE : usual;
   return new RootfsError(code, `${subject}: ${reason}${hint === undefined ? '' : `; ${hint}`}`, {

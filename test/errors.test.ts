@@ -22,6 +22,8 @@ test('what a system call threw becomes a code and says what to do', () => {
     ['ENOTDIR', 'ERR_FILESYSTEM', /; something on this path is no folder; remove it, or choose another path$/],
     ['EISDIR', 'ERR_FILESYSTEM', /; a folder is there; remove it, or choose another path$/],
     ['ELOOP', 'ERR_FILESYSTEM', /; symbolic links on this path lead in a circle; choose another path$/],
+    ['ENOSYS', 'ERR_FILESYSTEM', /; this file system cannot do that; choose another$/],
+    ['ENOTSUP', 'ERR_FILESYSTEM', /; this file system cannot do that/],
     ['EIO', 'ERR_FILESYSTEM', /: EIO: it failed$/],
   ];
   for (const [errno, code, advice] of cases) {
@@ -31,13 +33,19 @@ test('what a system call threw becomes a code and says what to do', () => {
     assert.match(error.message, /^\/a\/path: /);
     assert.match(error.message, advice);
     // Where a limit is reached, the advice of the caller does not help.
-    const isLimit = ['EMFILE', 'EFBIG', 'EMLINK', 'ENAMETOOLONG', 'EPIPE'].includes(errno);
+    const isLimit = ['EMFILE', 'EFBIG', 'EMLINK', 'ENAMETOOLONG', 'EPIPE', 'ENOSYS', 'ENOTSUP'].includes(errno);
     assert.match(wrapSystemError(cause, '/a/path', 'do this').message, isLimit ? advice : /; do this$/);
   }
-  const inside = Object.assign(new Error("EACCES: permission denied, mkdir '/proc/self/fd/20/.x.rootfs-1'"), {
-    code: 'EACCES',
-  });
-  assert.match(wrapSystemError(inside, '/a/x').message, /^\/a\/x: EACCES: permission denied; ask for access/);
+  for (const [said, reason] of [
+    ["EACCES: permission denied, mkdir '/proc/self/fd/20/.x.rootfs-1'", 'EACCES: permission denied'],
+    ["EACCES: permission denied, symlink '../it's' -> '/proc/self/fd/20/x'", 'EACCES: permission denied'],
+    ["EACCES: permission denied, link '/proc/self/fd/20/x' -> '/proc/self/fd/21/y'", 'EACCES: permission denied'],
+    // as the calls say it that Node has not
+    ["EACCES: mknod '/proc/self/fd/20/x'", 'EACCES: mknod'],
+  ] as const) {
+    const inside = Object.assign(new Error(said), { code: 'EACCES' });
+    assert.equal(wrapSystemError(inside, '/a/x').message, `/a/x: ${reason}; ask for access, or choose another place`);
+  }
   const refused = Object.assign(new Error('fchmod API is disabled.'), { code: 'ERR_ACCESS_DENIED' });
   const { code, message } = wrapSystemError(refused, '/a/x', 'do this');
   assert.equal(code, 'ERR_PERMISSION');

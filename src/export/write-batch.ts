@@ -72,6 +72,9 @@ export function writeBatch(batch: PlanBatch, context: WriteContext, checkpoint: 
   }
 }
 
+/** What only the file system refuses for names that were just made: exFAT has no modes, and FAT no links. */
+const OF_FILE_SYSTEM: ReadonlySet<string> = new Set(['chmod', 'fchmod', 'link', 'symlink']);
+
 /** What a file system answers to an attribute that it does not keep. */
 const NOT_KEPT: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'ERANGE', 'E2BIG'];
 
@@ -260,7 +263,10 @@ class BatchWriter implements AttributeContext {
     try {
       return work();
     } catch (error) {
-      throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, this.#shown(name));
+      const errno = systemErrorCode(error);
+      if (errno === undefined) throw error;
+      const refused = errno === 'EPERM' && OF_FILE_SYSTEM.has((error as NodeJS.ErrnoException).syscall ?? '');
+      throw wrapSystemError(error, this.#shown(name), refused ? 'choose a file system that keeps it' : undefined);
     }
   }
 }
