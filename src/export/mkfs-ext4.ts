@@ -5,6 +5,7 @@
  */
 import { mkdirSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { CallOptions } from '../content/content.js';
 import { makeWorkingFolder, type WorkingFolder } from '../content/output-place.js';
@@ -18,6 +19,7 @@ import type { Inode, MergedTree, Timestamp } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { deviceNumber } from './erofs-format.js';
 import { flatten } from './flatten.js';
+import { hasRoom } from './has-room.js';
 import { intoPlace, requireReplaceable } from './image-file.js';
 import { fitTree, isCommonXattr } from './mkfs-attributes.js';
 import { FIXED_CLOCK, treeUuid } from './mkfs-ext4-same.js';
@@ -167,12 +169,14 @@ async function makeImage(
       await runTool(tool, [...args, ...rest], {
         ...(input === undefined ? {} : { input }),
         env: { ...FIXED_CLOCK, ...env },
+        output: image,
         signal,
       });
       return;
     } catch (error) {
       const full = error instanceof RootfsError && error.code === 'ERR_NO_SPACE';
-      if (!full || attempt === ATTEMPTS) throw error;
+      // A larger image does not help where its own file system is full.
+      if (!full || attempt === ATTEMPTS || !hasRoom(dirname(image))) throw error;
       if (inodes > least) {
         inodes = least;
         continue;

@@ -4,7 +4,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { RootfsError, systemErrorCode } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { hasRoom } from './has-room.js';
 
@@ -27,6 +27,8 @@ export interface ToolOutput {
 }
 
 const MAX_STDERR = 64 * 1024;
+const FULL_ADVICE = 'free some space or choose another folder';
+const TOO_LARGE_ADVICE = 'allow larger files (ulimit -f), or choose another file system';
 const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin'];
 
 /**
@@ -99,7 +101,7 @@ export async function runTool(
     if (stderr.length < MAX_STDERR) stderr += chunk.toString();
   });
   const ended = new Promise<number | string>((resolve, reject) => {
-    child.once('error', reject);
+    child.once('error', (error) => reject(notStarted(tool, error)));
     child.once('close', (code, killed) => resolve(code ?? killed ?? 'unknown'));
   });
   let broken: unknown;
@@ -126,13 +128,20 @@ export async function runTool(
   }
 }
 
+/** Why a tool did not run at all. */
+function notStarted(tool: FoundTool, error: Error): RootfsError {
+  const isLimit = systemErrorCode(error) === 'EAGAIN';
+  return wrapSystemError(error, tool.name, isLimit ? 'allow more processes (ulimit -u)' : undefined);
+}
+
 /** A tool's failure as an error: what it said last. */
 export function toolFailed(tool: FoundTool, how: string, stderr: string, output?: string): RootfsError {
   const said = stderr.trim().split('\n').slice(-3).join('; ').slice(0, 1000);
   // Its folder is asked: tar2sqfs removes the file when it fails.
   const full = output !== undefined && !hasRoom(dirname(output));
+  const tooLarge = how === 'exit SIGXFSZ';
   const small = /no space left|could not allocate|disk full|inodes_count \(\d+\) too big/i.test(stderr);
-  const advice = full ? 'free some space or choose another folder' : small ? 'give it more space' : 'see what it says';
+  const advice = full ? FULL_ADVICE : small ? 'give it more space' : tooLarge ? TOO_LARGE_ADVICE : 'see what it says';
   return new RootfsError(
     full || small ? 'ERR_NO_SPACE' : 'ERR_FILESYSTEM',
     `${tool.name}: ${how}${said === '' ? '' : `: ${said}`}; ${advice}`,

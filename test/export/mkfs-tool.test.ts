@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import childProcess from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -52,9 +54,34 @@ test('what a tool fails with is told; a full disk has its own code', async (t) =
     code: 'ERR_FILESYSTEM',
     message: /rejecting; see what it says$/,
   });
+  // a limit of this process that the tool has, too
+  await assert.rejects(runTool(shell(), ['-c', 'ulimit -c 0; kill -XFSZ $$']), {
+    code: 'ERR_FILESYSTEM',
+    message: 'sh: exit SIGXFSZ; allow larger files (ulimit -f), or choose another file system',
+  });
   // ends without reading: its own words count, not the broken pipe
   const input = Readable.from(Array.from({ length: 64 }, () => Buffer.alloc(65_536)));
   await assert.rejects(runTool(shell(), ['-c', 'echo no >&2; exit 1'], { input }), { message: /sh: exit 1: no/ });
+});
+
+test('a tool that cannot be started: why, and what a limit needs', async (t) => {
+  const tool = { name: 'tool', path: join(tempDir(t), 'tool') };
+  const message = `tool: spawn ${tool.path} ENOENT`;
+  await assert.rejects(runTool(tool, []), { code: 'ERR_FILESYSTEM', message });
+  const original = childProcess.spawn;
+  t.after(() => {
+    childProcess.spawn = original;
+    syncBuiltinESMExports();
+  });
+  childProcess.spawn = ((...args: Parameters<typeof original>) =>
+    original(...args).prependOnceListener('error', (error) =>
+      Object.assign(error, { code: 'EAGAIN', message: 'spawn tool EAGAIN' }),
+    )) as typeof original;
+  syncBuiltinESMExports();
+  await assert.rejects(runTool(tool, []), {
+    code: 'ERR_FILESYSTEM',
+    message: 'tool: spawn tool EAGAIN; allow more processes (ulimit -u)',
+  });
 });
 
 test('input that fails ends the tool and is the error; an abort does, with its reason', async () => {

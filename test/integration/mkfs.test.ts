@@ -19,6 +19,7 @@ import { assertSameTree, kernelTree } from '../support/kernel-tree.js';
 import { type DiskEntry, listTree } from '../support/list-tree.js';
 import { leftovers, mountFolder, run } from '../support/mount-place.js';
 import { needsErofs } from '../support/mounted.js';
+import { NO_MOUNT, smallDisk } from '../support/small-disk.js';
 import { tempDir } from '../support/temp-dir.js';
 import { findTool, needs } from '../support/tools.js';
 
@@ -237,6 +238,22 @@ test('ext4 of a given size: what does not fit is said, and leaves nothing', { sk
   assert.deepEqual(readdirSync(join(folder, 'out')), []);
   const { imageBytes } = await writeExt4(tree, layers, out, { size: 64 * 1024 * 1024 });
   assert.equal(imageBytes, 64 * 1024 * 1024);
+});
+
+test('ext4 on a disk that runs full: it is the disk that is too small, not the image', { skip: TOOLS }, async (t) => {
+  const folder = tempDir(t);
+  const disk = smallDisk(t, 'size=12m');
+  if (disk === undefined) return t.skip(NO_MOUNT);
+  const big = new LayerBuilder().file('big', Buffer.alloc(9_000_000, 'x')).tar();
+  const layers = writeTars(join(folder, 'layers'), [big]);
+  const tree = await mergeLayers(layers);
+  for (const size of [undefined, 64 * 1024 * 1024]) {
+    await assert.rejects(writeExt4(tree, layers, join(disk, 'root.ext4'), { size }), {
+      code: 'ERR_NO_SPACE',
+      message: /; free some space or choose another folder$/,
+    });
+    assert.deepEqual(readdirSync(disk), []);
+  }
 });
 
 test('ext4 of a given size has inodes for the room that is left, unless content takes it', {
