@@ -85,6 +85,7 @@ export async function writeExt4(
   requireLayers(layers);
   throwIfAborted(signal);
   const path = absolutePath(out, 'out');
+  requirePlainPath(path);
   let scratch: WorkingFolder | undefined;
   let content: string | undefined;
   try {
@@ -249,6 +250,16 @@ function isHeld(name: string, value: Buffer): boolean {
 function nearestTime(time: Timestamp): Timestamp {
   if (time.seconds < FIRST_SECOND) return { seconds: FIRST_SECOND, nanoseconds: 0 };
   return time.seconds > LAST_SECOND ? { seconds: LAST_SECOND, nanoseconds: 0 } : time;
+}
+
+/** e2fsprogs opens what stands before a `?`, which may be somebody's file, and reads the rest as options. */
+function requirePlainPath(path: string): void {
+  if (!path.includes('?')) return;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `${path}: debugfs opens no path that holds a ?; choose a name and a folder without one`,
+    { detail: { path } },
+  );
 }
 
 /** A folder for files whose paths `debugfs` can read as one word. */

@@ -37,6 +37,17 @@ test('what ext4 cannot hold is said before any tool is looked for, and nothing i
   assert.deepEqual(readdirSync(folder), ['layer.tar']);
 });
 
+test('a question mark in the path of the image is refused: debugfs would open another file', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [{ path: 'a', content: 'x' }]);
+  const out = join(folder, 'image?offset=512');
+  await assert.rejects(writeExt4(tree, layers, out), {
+    code: 'ERR_OPTION_INVALID',
+    message: `${out}: debugfs opens no path that holds a ?; choose a name and a folder without one`,
+  });
+  assert.deepEqual(readdirSync(folder), ['layer.tar']);
+});
+
 test('a path that is too long below the folder mke2fs reads is said', async (t) => {
   const folder = tempDir(t);
   const path = [...Array.from({ length: 250 }, () => 'p'.repeat(15)), 'f'.repeat(95)].join('/');
