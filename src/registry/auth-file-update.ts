@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readdir, readlink, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
@@ -65,6 +65,7 @@ async function followLinks(path: string): Promise<string> {
 }
 
 async function replaceFile(target: string, text: string): Promise<void> {
+  await refuseDevice(target);
   await sweep(dirname(target));
   const temporary = join(dirname(target), `.rootfs-auth-${processMark()}-${randomBytes(6).toString('hex')}`);
   const file = await open(temporary, 'wx', 0o600);
@@ -87,6 +88,15 @@ async function replaceFile(target: string, text: string): Promise<void> {
   } finally {
     await folder.close();
   }
+}
+
+/** `/dev/null` is named to have no credentials read; a file in its place would break the machine. */
+async function refuseDevice(target: string): Promise<void> {
+  const found = await stat(target).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  throw new RootfsError('ERR_CREDENTIALS', `${target}: expected a regular file, found something else; ${ADVICE}`, {
+    detail: { path: target },
+  });
 }
 
 /** Removes what writers that were killed left: credentials that nobody would look for. */

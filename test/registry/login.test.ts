@@ -1,5 +1,6 @@
 /** Keeping and forgetting credentials: which file, what in it changes, helpers, and what would win over it. */
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -225,6 +226,19 @@ test('a file that is no auth file is left as it is', async (t) => {
     assert.equal(readFileSync(path, 'utf8'), content);
     assert.deepEqual(readdirSync(dirname(path)), ['config.json']);
   }
+});
+
+test('a device or a pipe is not replaced by a file', async (t) => {
+  const dir = tempDir(t);
+  const authFile = join(dir, 'null');
+  // Unlike a device it can be made without root.
+  execFileSync('mkfifo', [authFile]);
+  spawn('sh', ['-c', 'echo {} > "$0"', authFile]);
+  const error = await refusal(storeCredential('a.example', LOGIN, { ...machine(dir), authFile }));
+  assert.equal(error.code, 'ERR_CREDENTIALS');
+  assert.match(error.message, /null: expected a regular file, found something else; .*--authfile/);
+  assert.ok(lstatSync(authFile).isFIFO());
+  assert.deepEqual(readdirSync(dir), ['null']);
 });
 
 test('a linked file is followed and stays a link', async (t) => {
