@@ -162,7 +162,9 @@ async function readStdin(): Promise<string> {
     read += String(chunk);
     if (read.length > 65_536) throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: more than 64 KiB came in');
   }
-  return read.replace(/\r?\n$/, '');
+  const found = read.replace(/\r?\n$/, '');
+  if (found !== '') return found;
+  throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: stdin holds no password; pipe it in');
 }
 
 async function explicitCredential(args: Arguments): Promise<ExplicitCredential | undefined> {

@@ -129,6 +129,9 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['pull oci:h -o docker-archive:d.tar', /a path belongs here; try -o d\.tar/],
   ['pull oci:h -o oci:d', /a path belongs here; try rootfs copy IMAGE oci:d/],
   ['inspect oci:-', /a folder cannot come from standard input; use oci-archive:-/],
+  // A variable that is not set, a file that is not there: the registry would be told a wrong password.
+  ['login -u me --password-stdin localhost', /--password-stdin: stdin holds no password; pipe it in/],
+  ['inspect -u me --password-stdin localhost/x', /stdin holds no password/],
   ['inspect docker-archive:- --username me --password-stdin', /stdin holds the archive/],
   ['copy docker-archive:-:x localhost/x --username me --password-stdin', /stdin holds the archive/],
   ['push docker-archive:- localhost/x --username me --password-stdin', /stdin holds the archive/],
