@@ -49,6 +49,10 @@ const ADVICE: Readonly<Record<string, string>> = {
   // It has no such id to give: a user namespace that /proc would have told of.
   'owners EINVAL': 'a user namespace without it needs /proc to be seen; mount one',
   'devices EPERM': 'run with CAP_MKNOD',
+  'trusted EPERM': 'run with CAP_SYS_ADMIN',
+  'security EPERM': 'run with CAP_SETFCAP',
+  // The file is somebody else's by now, and not everybody may write it.
+  'xattrs EACCES': 'run with CAP_DAC_OVERRIDE',
   // The value of a capability or an ACL that is none: no file system takes it.
   'xattrs EINVAL': 'get the image again from its maker',
 };
@@ -72,8 +76,9 @@ export function writeBatch(batch: PlanBatch, context: WriteContext, checkpoint: 
   }
 }
 
-/** What only the file system refuses for names that were just made: exFAT has no modes, and FAT no links. */
-const OF_FILE_SYSTEM: ReadonlySet<string> = new Set(['chmod', 'fchmod', 'link', 'symlink']);
+/** What is refused of a name that was just made by a file system without it (exFAT has no modes), or to root that lacks a capability. */
+const OF_MAKER = /^(?:f?chmod|link|symlink|[fl]?utime|utimensat|futimens)$/;
+const MAKER_ADVICE = 'choose a file system that keeps it';
 
 /** What a file system answers to an attribute that it does not keep. */
 const NOT_KEPT: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'ERANGE', 'E2BIG'];
@@ -135,7 +140,8 @@ class BatchWriter implements AttributeContext {
         { cause: error, detail: { name, errno } },
       );
     }
-    if (this.#context.strict) this.#lose('xattrs', entry, `extended attribute ${JSON.stringify(name)}`, error);
+    const shown = `extended attribute ${JSON.stringify(name)}`;
+    if (this.#context.strict) this.#lose('xattrs', entry, shown, error, name.slice(0, name.indexOf('.')));
     else if (name !== ROOTLESS_XATTR) this.records.push({ path: this.#pathOf(entry.name), xattrs: [[name, value]] });
   }
 
@@ -236,14 +242,14 @@ class BatchWriter implements AttributeContext {
     this.records.push({ path: this.#pathOf(name), absent, mode, ...numbers, mtime, link, xattrs });
   }
 
-  #lose(what: Loss['what'], entry: PlannedEntry, found: string, cause: unknown): void {
+  #lose(what: Loss['what'], entry: PlannedEntry, found: string, cause: unknown, kind: string = what): void {
     const path = this.#pathOf(entry.name);
     if (this.#context.allowLoss) {
       this.losses.push({ what, path });
       return;
     }
     const errno = systemErrorCode(cause) ?? 'refused';
-    const advice = ADVICE[`${what} ${errno}`] ?? 'choose another file system';
+    const advice = ADVICE[`${kind} ${errno}`] ?? ADVICE[`${what} ${errno}`] ?? 'choose another file system';
     throw new RootfsError(
       'ERR_WOULD_LOSE',
       `${this.#shown(entry.name)}: the ${found} cannot be set here (${errno}); ${advice}, or allow the loss (--allow-loss, allowLoss: true)`,
@@ -265,8 +271,9 @@ class BatchWriter implements AttributeContext {
     } catch (error) {
       const errno = systemErrorCode(error);
       if (errno === undefined) throw error;
-      const refused = errno === 'EPERM' && OF_FILE_SYSTEM.has((error as NodeJS.ErrnoException).syscall ?? '');
-      throw wrapSystemError(error, this.#shown(name), refused ? 'choose a file system that keeps it' : undefined);
+      const refused = errno === 'EPERM' && OF_MAKER.test((error as NodeJS.ErrnoException).syscall ?? '');
+      const advice = this.#context.strict ? `run with CAP_FOWNER, or ${MAKER_ADVICE}` : MAKER_ADVICE;
+      throw wrapSystemError(error, this.#shown(name), refused ? advice : undefined);
     }
   }
 }

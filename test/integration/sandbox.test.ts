@@ -158,6 +158,17 @@ test('root of a container, who lacks a capability, is told which', {
   const folder = tempDir(t);
   const layer = new LayerBuilder().device('dev/zero', 'char', 1, 5);
   await writeLayout(join(folder, 'layout'), { latest: image().layer(layer.tar()).build() });
+  const cap = Buffer.from('0100000200200000000000000000000000000000', 'hex');
+  const owned = (xattrs?: Record<string, Buffer>): LayerBuilder =>
+    new LayerBuilder().file('a', 'a', { uid: 5, ...(xattrs === undefined ? {} : { xattrs }) });
+  for (const [name, one] of Object.entries({
+    times: owned(),
+    user: owned({ 'user.a': Buffer.from('a') }),
+    trusted: owned({ 'trusted.a': Buffer.from('a') }),
+    security: owned({ 'security.capability': cap }),
+  })) {
+    await writeLayout(join(folder, name), { latest: image().layer(one.tar()).build() });
+  }
   const without = (capability: string, ...words: readonly string[]): string => {
     const set = ['--bounding-set', `-${capability}`, '--inh-caps', '-all'];
     const run = spawnSync(
@@ -175,6 +186,14 @@ test('root of a container, who lacks a capability, is told which', {
     without('mknod', 'unpack', '-q', '--dst', dst, `oci:${folder}/layout`),
     /char node cannot be set here \(EPERM\); run with CAP_MKNOD, or allow the loss.*\[ERR_WOULD_LOSE\]/,
   );
+  for (const [lacking, name, message] of [
+    ['fowner', 'times', /root\/a: EPERM: .*; run with CAP_FOWNER, or choose a file system that keeps it \[/],
+    ['dac_override', 'user', /"user\.a" cannot be set here \(EACCES\); run with CAP_DAC_OVERRIDE, or allow the loss/],
+    ['sys_admin', 'trusted', /"trusted\.a" cannot be set here \(EPERM\); run with CAP_SYS_ADMIN, or allow the loss/],
+    ['setfcap', 'security', /"security\.capability" cannot .* \(EPERM\); run with CAP_SETFCAP, or allow the loss/],
+  ] as const) {
+    assert.match(without(lacking, 'unpack', '-q', '--dst', dst, `oci:${join(folder, name)}`), message);
+  }
   assert.match(
     without('sys_admin', 'mount', '-q', `oci:${folder}/layout`, dst),
     /needs root \(CAP_SYS_ADMIN\), and this root does not have it; start its container with it, or rootfs unpack/,
