@@ -12,7 +12,7 @@ import { selectNodes } from './path-filter.js';
 import type { Powers } from './powers.js';
 import { countSkipped, skippedXattr } from './skipped-xattr.js';
 import type { UnpackLimits, UnpackOptions } from './unpack-options.js';
-import { BatchBuilder, type EntryDetail, type PlannedEntry, packSegment, type UnpackPlan } from './unpack-plan.js';
+import { BatchBuilder, detailOf, type PlannedEntry, packSegment, type UnpackPlan } from './unpack-plan.js';
 
 /** A plan, and what became clear while it was made. */
 export interface PlannedUnpack {
@@ -204,6 +204,10 @@ class Planner {
     }
     if (!native) this.#noteMissingNative(inode, shownPath);
     const { uid, gid } = typeof owner === 'object' ? owner : OWN;
+    if ((mode & 0o2000) !== 0 && gid >= 0 && !powers.maySetgid(gid)) {
+      if (powers.root) this.#losses.add('modes', shownPath());
+      else this.#records.add({ path: shownPath(), mode });
+    }
     return planned(node, { type: inode.type, mode, uid, gid, detail: detailOf(inode, xattrs) });
   }
 
@@ -276,22 +280,6 @@ function planned({ name, inode }: TreeNode, { type, mode, uid, gid, detail }: De
   const { seconds, nanoseconds } = mtime;
   const layer = data?.layer ?? -1;
   return { name, type, mode, uid, gid, seconds, nanoseconds, size, layer, tarOffset: data?.tarOffset ?? 0, detail };
-}
-
-function detailOf(
-  { linkTarget, rdevMajor, rdevMinor, data }: Inode,
-  xattrs: [string, string][],
-): EntryDetail | undefined {
-  const extents = data?.extents;
-  if (linkTarget === undefined && rdevMajor === undefined && extents === undefined && xattrs.length === 0) {
-    return undefined;
-  }
-  return {
-    ...(linkTarget === undefined ? {} : { linkTarget }),
-    ...(rdevMajor === undefined ? {} : { rdevMajor, rdevMinor: rdevMinor ?? 0 }),
-    ...(extents === undefined ? {} : { extents }),
-    ...(xattrs.length === 0 ? {} : { xattrs }),
-  };
 }
 
 function shorten(path: string): string {

@@ -15,11 +15,14 @@ export interface Powers {
   readonly umask: number;
   /** Whether a file may be given to this user and group. An ordinary user stands for root and gives to nobody. */
   mayOwn(uid: number, gid: number): boolean;
+  /** Whether a file of this group may have the setgid bit: the kernel clears it silently where it may not. */
+  maySetgid(gid: number): boolean;
   /** A name for these powers, fit for a file: `root`, `uid-1000`. Who has another writes the same image otherwise. */
   readonly writer: string;
 }
 
 const CAP_CHOWN = 1n << 0n;
+const CAP_FSETID = 1n << 4n;
 
 /** Reads the powers of this process. Where /proc says nothing, the effective user id alone decides. */
 export function readPowers(): Powers {
@@ -31,6 +34,7 @@ export function readPowers(): Powers {
   const outermost = uidMaps === undefined || coversAll(uidMaps);
   const capabilities = readCapabilities();
   const mayChown = capabilities === undefined ? uid === 0 : (capabilities & CAP_CHOWN) !== 0n;
+  const keepsSetgid = capabilities === undefined ? uid === 0 : (capabilities & CAP_FSETID) !== 0n;
   const root = uid === 0 && outermost;
   return {
     root,
@@ -41,6 +45,7 @@ export function readPowers(): Powers {
       if (!mayChown) return uid === 0 && wantedUid === uid && wantedGid === gid;
       return mapId(uidMaps, wantedUid) !== undefined && mapId(gidMaps, wantedGid) !== undefined;
     },
+    maySetgid: (wanted) => keepsSetgid || wanted === gid || (process.getgroups?.().includes(wanted) ?? false),
     writer: outermost && mayChown === (uid === 0) ? nameOf(uid) : `${nameOf(uid)}-${mark(mayChown, uidMaps, gidMaps)}`,
   };
 }

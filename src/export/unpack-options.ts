@@ -44,7 +44,7 @@ export interface UnpackOptions extends CallOptions, PathPatterns {
 
 /** What of an image a run could not keep. */
 export interface Loss {
-  readonly what: 'owners' | 'devices' | 'fifos' | 'xattrs' | 'times';
+  readonly what: 'owners' | 'modes' | 'devices' | 'fifos' | 'xattrs' | 'times';
   /** How many entries it concerns, and the path of one of them. */
   readonly entries: number;
   readonly example: string;

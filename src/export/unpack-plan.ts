@@ -1,5 +1,5 @@
 /** The plan of an unpack: what is written where, in pieces that a worker carries out without knowing the tree. */
-import type { DataExtent, InodeType } from '../rootfs/tree.js';
+import type { DataExtent, Inode, InodeType } from '../rootfs/tree.js';
 
 /** What a planned entry becomes. A link is another name of an inode that an earlier phase wrote. */
 export type PlannedType = InodeType | 'link';
@@ -17,6 +17,23 @@ export interface EntryDetail {
   /** A link's first name, as its path from the root, and what it is. */
   readonly linkFrom?: readonly string[] | undefined;
   readonly linkType?: InodeType | undefined;
+}
+
+/** What of an inode, and of the attributes it will have, goes into the detail of its entry. */
+export function detailOf(
+  { linkTarget, rdevMajor, rdevMinor, data }: Inode,
+  xattrs: [string, string][],
+): EntryDetail | undefined {
+  const extents = data?.extents;
+  if (linkTarget === undefined && rdevMajor === undefined && extents === undefined && xattrs.length === 0) {
+    return undefined;
+  }
+  return {
+    ...(linkTarget === undefined ? {} : { linkTarget }),
+    ...(rdevMajor === undefined ? {} : { rdevMajor, rdevMinor: rdevMinor ?? 0 }),
+    ...(extents === undefined ? {} : { extents }),
+    ...(xattrs.length === 0 ? {} : { xattrs }),
+  };
 }
 
 /** Numbers per entry in `PlanSegment.numbers`: type, mode, uid, gid, seconds, nanoseconds, size, layer, tarOffset. */

@@ -148,7 +148,9 @@ function refuseLosses({ losses }: PlannedUnpack, powers: Powers, options: Unpack
     .join(', ');
   const missing = nativeMissing();
   const why = missing === undefined ? '' : ` because ${missing}`;
-  const advice = missing === undefined ? 'run with CAP_CHOWN' : 'install the optional dependency koffi';
+  // Without native calls other things are lost as well.
+  const needed = list.map(({ what }) => (what === 'modes' ? 'CAP_FSETID' : 'CAP_CHOWN')).join(' and ');
+  const advice = missing === undefined ? `run with ${needed}` : 'install the optional dependency koffi';
   throw new RootfsError(
     'ERR_WOULD_LOSE',
     `unpack: these would be lost${why}: ${named}; ${advice}, or allow the loss (--allow-loss, allowLoss: true)`,

@@ -163,6 +163,7 @@ test('root of a container, who lacks a capability, is told which', {
     new LayerBuilder().file('a', 'a', { uid: 5, ...(xattrs === undefined ? {} : { xattrs }) });
   for (const [name, one] of Object.entries({
     times: owned(),
+    modes: new LayerBuilder().dir('a', { mode: 0o2755, gid: 5 }),
     user: owned({ 'user.a': Buffer.from('a') }),
     trusted: owned({ 'trusted.a': Buffer.from('a') }),
     security: owned({ 'security.capability': cap }),
@@ -188,6 +189,7 @@ test('root of a container, who lacks a capability, is told which', {
   );
   for (const [lacking, name, message] of [
     ['fowner', 'times', /root\/a: EPERM: .*; run with CAP_FOWNER, or choose a file system that keeps it \[/],
+    ['fsetid', 'modes', /would be lost: modes of 1 entry \(as a\); run with CAP_FSETID, or allow the loss/],
     ['dac_override', 'user', /"user\.a" cannot be set here \(EACCES\); run with CAP_DAC_OVERRIDE, or allow the loss/],
     ['sys_admin', 'trusted', /"trusted\.a" cannot be set here \(EPERM\); run with CAP_SYS_ADMIN, or allow the loss/],
     ['setfcap', 'security', /"security\.capability" cannot .* \(EPERM\); run with CAP_SETFCAP, or allow the loss/],
