@@ -5,7 +5,7 @@ import type { SecureContext } from 'node:tls';
 import type { buildConnector, Dispatcher, Pool } from 'undici';
 import { RootfsError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
-import { skipContinue } from './interim-answers.js';
+import { mendAnswers } from './mend-answers.js';
 import { proxyFor } from './proxy-environment.js';
 import { createReceiver, MIN_LENT_BYTES } from './receive-buffers.js';
 import type { RegistrySettings } from './registry-options.js';
@@ -196,7 +196,7 @@ function patientConnector(
   const connect = build(options);
   return (target, callback) => {
     connect(target, (...result) => {
-      if (result[0] === null) skipContinue(result[1]);
+      if (result[0] === null) mendAnswers(result[1]);
       callback(...result);
     });
   };
@@ -213,7 +213,7 @@ function lendingConnector(
     build(lending as buildConnector.BuildOptions)(target, (...result) => {
       if (result[0] === null) {
         receiver.lend(result[1]);
-        skipContinue(result[1]);
+        mendAnswers(result[1]);
       } else receiver.close();
       callback(...result);
     });

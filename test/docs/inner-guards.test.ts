@@ -39,7 +39,6 @@ const NO_GUARDS: readonly string[] = [
   'registry/credential-search.ts MAX_TOLD',
   'registry/endpoint-list.ts MAX_KNOWN_REFERENCES',
   'registry/identity-token.ts MAX_REPLACED',
-  'registry/interim-answers.ts MAX_HEAD_BYTES',
   'registry/served-content.ts MAX_REMEMBERED',
   'registry/toml-file.ts MAX_PARSED',
   'registry/toml-file.ts MAX_PARSED_TEXT',

@@ -146,6 +146,73 @@ for (const [name, before, apart] of [
   }
 }
 
+const [status = '', ...fields] = head;
+const text = (lines: readonly string[], end = '\r\n'): Buffer => Buffer.from(`${lines.join(end)}${end}${end}`);
+const chunks = Buffer.concat([
+  Buffer.from(`${manifest.length.toString(16)}\r\n`),
+  manifest,
+  Buffer.from('\r\n0\r\n\r\n'),
+]);
+for (const [name, answer] of [
+  ['lines that end in LF', Buffer.concat([text(head, '\n'), manifest])],
+  ['folded lines', Buffer.concat([text([status, 'X-A: a', ' b', '\tc', ...fields, 'X-B: a', '  b']), manifest])],
+  [
+    'blanks before colons',
+    Buffer.concat([text([status, ...fields.map((line) => line.replace(':', ' \t:'))]), manifest]),
+  ],
+  ['its length twice', Buffer.concat([text([...head, `content-length: ${manifest.length}`]), manifest])],
+  [
+    'its length twice in one line',
+    Buffer.concat([text([...head.slice(0, -1), `${head.at(-1)}, ${manifest.length}`]), manifest]),
+  ],
+  ['a length that does not count', Buffer.concat([text([...head, 'Transfer-Encoding: chunked']), chunks])],
+  ['100 Continue and empty lines before it', Buffer.concat([Buffer.from(`\r\n${CONTINUE}\r\n\n${CONTINUE}`), whole])],
+] as const) {
+  for (const [way, step] of [
+    ['at once', answer.length],
+    ['byte by byte', 1],
+  ] as const) {
+    test(`an answer with ${name} is read: ${way}`, async (t) => {
+      const repository = await serve(t, async (_, socket) => {
+        socket.setNoDelay(true);
+        const end = answer.length - manifest.length;
+        for (let at = 0; at < end; at += step) {
+          socket.write(answer.subarray(at, Math.min(end, at + step)));
+          await new Promise(setImmediate);
+        }
+        socket.write(answer.subarray(end));
+      });
+      for (let at = 0; at < 2; at += 1) {
+        const { content } = await repository.fetchReference('v1');
+        assert.deepEqual(Buffer.concat(await content.toArray()), manifest);
+      }
+    });
+  }
+}
+
+test('an answer whose length does not count is the last one of its connection', async (t) => {
+  const answer = Buffer.concat([text([...head, 'Transfer-Encoding: chunked']), chunks]);
+  const poison = Buffer.from('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+  const repository = await serve(t, (_, socket) => {
+    socket.write(answer);
+    setTimeout(() => socket.write(poison), 1);
+  });
+  for (let at = 0; at < 3; at += 1) {
+    assert.deepEqual((await repository.fetchReference('v1')).descriptor, built.descriptor);
+  }
+});
+
+test('a layer behind an odd head is read as it is, also where it looks like one', async (t) => {
+  const body = Buffer.concat([Buffer.alloc(400_000, 'X-A : b\n c\n\n'), whole]);
+  const layer = { ...built.layers[0]?.descriptor, digest: digestOf(body), size: body.length } as Descriptor;
+  const repository = await serve(t, (_, socket) => {
+    socket.write(Buffer.concat([text(['HTTP/1.1 200 OK', `Content-Length: ${body.length}`], '\n'), body]));
+  });
+  for (let at = 0; at < 2; at += 1) {
+    assert.deepEqual(Buffer.concat(await (await fetchVerified(repository, layer)).toArray()), body);
+  }
+});
+
 test('100 Continue without end is silence', async (t) => {
   const repository = await serve(t, (_, socket) => {
     const timer = setInterval(() => socket.write(CONTINUE), 10);
