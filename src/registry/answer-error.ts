@@ -179,7 +179,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
         return `${name}: no such blob there, nor at ${url.host}, where its image has it from${because}; copy it there first`;
       }
       if (kind === 'blob') return `blob ${name} not found${because}; the image at the registry is incomplete`;
-      if (kind === 'upload') return uploadNotFound(subject, because, url);
+      if (kind === 'upload') return uploadNotFound(subject, because, orLogin, url);
       if (kind === 'tags') return `repository ${repository} not found${because}; check the name${orLogin}`;
       return `${name}: not found at ${url.host}${because}; check the name, and that this is a registry`;
     case 'ERR_UNSUPPORTED':
@@ -244,14 +244,15 @@ function nobodyRefused(refused: Refused, because: string): string {
 const NOT_THERE: ReadonlySet<string> = new Set(['MANIFEST_BLOB_UNKNOWN', 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN']);
 
 /** What of a push was not found: what a manifest names, the repository that it goes to, or the upload itself. */
-function uploadNotFound({ name, repository, method, entries }: Refused, because: string, url: URL): string {
+function uploadNotFound(refused: Refused, because: string, orLogin: string, url: URL): string {
+  const { name, repository, method, entries } = refused;
   if (entries.some(({ code }) => NOT_THERE.has(code))) {
     return `${name}: ${url.host} does not have all that it names${because}; push again`;
   }
   // Some registries make no repository by themselves, or none outside of the projects that they know.
   const isMissing = method === 'POST' || url.pathname.includes('/manifests/');
   if (isMissing || entries.some(({ code }) => code === 'NAME_UNKNOWN')) {
-    return `repository ${repository} not found${because}; make it at ${url.host} first, or check the name`;
+    return `repository ${repository} not found${because}; make it at ${url.host} first, or check the name${orLogin}`;
   }
   return `${name}: the upload was not found${because}; push again`;
 }

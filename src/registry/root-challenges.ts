@@ -54,12 +54,13 @@ export class RootChallenges {
 
   /**
    * Whether a refusal of a request as nobody is taken as it stands. A cache that has not got something says so often,
-   * and the registry is asked next; where something is about to be written, the write is what a login is asked for.
+   * and the registry is asked next; where something is about to be written, the write is what a login is asked for. Who
+   * refuses the way of writing (405) hides nothing.
    */
   isBelieved(status: number, { method, subject }: ApiRequest, { mirrorOf, baseUrl }: Endpoint): boolean {
     if (status === 401 || status === 403) return false;
-    const isRead = method === 'GET' || method === 'HEAD';
-    return mirrorOf !== undefined || subject.beforePush === true || !isRead || this.#open.has(baseUrl);
+    if (status === 405 && method !== 'GET' && method !== 'HEAD') return true;
+    return mirrorOf !== undefined || subject.beforePush === true || this.#open.has(baseUrl);
   }
 
   /** Notes that what the root asks for cannot be had: it is not tried again. */

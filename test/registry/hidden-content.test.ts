@@ -6,8 +6,13 @@ import { RootfsError } from '../../src/errors.js';
 import type { Credential, CredentialProvider } from '../../src/registry/credentials.js';
 import { createRegistry } from '../../src/registry/registry.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
-import { image } from '../../src/testing/testing.js';
-import { type ScriptedAnswer, type ScriptedRegistry, scriptedRegistry } from '../support/scripted-registry.js';
+import { digestOf, image } from '../../src/testing/testing.js';
+import {
+  type ScriptedAnswer,
+  type ScriptedRegistry,
+  type ScriptedRequest,
+  scriptedRegistry,
+} from '../support/scripted-registry.js';
 
 const built = image()
   .layer((l) => l.file('a', 'b'))
@@ -122,6 +127,40 @@ test('twenty hidden blobs at once ask the root once', async (t) => {
   const repository = open(registry);
   await Promise.all(Array.from({ length: 20 }, async () => (await repository.fetch(layer)).toArray()));
   assert.equal(registry.asked.filter((line) => line === 'GET /v2/').length, 1);
+});
+
+test('a push is hidden too: as nobody it is let in where the realm lets anybody in, else told that a login may help', async (t) => {
+  const blob = Buffer.from('pushed');
+  const target = { mediaType: layer.mediaType, digest: digestOf(blob), size: blob.length };
+  const push = (registry: ScriptedRegistry): Promise<void> => open(registry).push(target, Readable.from([blob]));
+  const script =
+    (realm: number) =>
+    ({ method, url, headers }: ScriptedRequest, origin: string): ScriptedAnswer => {
+      const challenge = `Bearer realm="${origin}/token"`;
+      if (url.pathname === '/token') return { status: realm, body: { token: 'good' } };
+      if (url.pathname === '/v2/') return { status: 401, headers: { 'www-authenticate': challenge } };
+      if (headers.authorization !== 'Bearer good') return { status: 404, body: { errors: [{ code: 'NAME_UNKNOWN' }] } };
+      if (method === 'POST') return { status: 202, headers: { location: '/v2/app/blobs/uploads/1' } };
+      return { status: 201 };
+    };
+  const lenient = await scriptedRegistry(t, script(200));
+  await push(lenient);
+  assert.deepEqual(
+    lenient.asked.map((line) => line.replace(/\?.*/, '')),
+    [
+      `HEAD /v2/app/blobs/${target.digest}`,
+      'POST /v2/app/blobs/uploads/',
+      'GET /v2/',
+      'GET /token',
+      'POST /v2/app/blobs/uploads/',
+      'PUT /v2/app/blobs/uploads/1',
+    ],
+  );
+  const closed = await scriptedRegistry(t, script(401));
+  await assert.rejects(push(closed), {
+    code: 'ERR_NOT_FOUND',
+    message: `repository ${closed.host}/app not found (name unknown); make it at ${closed.host} first, or check the name, or run: rootfs login ${closed.host}, where it is private`,
+  });
 });
 
 test('what is missing is missing, whatever the root and the realm do', async (t) => {
