@@ -5,9 +5,13 @@ import { shownUrl } from './network-error.js';
 /** The longest chain of redirects that is followed. */
 export const MAX_REDIRECTS = 10;
 
-/** Whether a status is a redirect that is followed. */
-export function isRedirect(status: number): boolean {
-  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308;
+/**
+ * Whether an answer is a redirect that is followed. What is written is sent on as it is or not at all: 303 would have
+ * something else read in its place, and that taken for the answer.
+ */
+export function isRedirect(status: number, method = 'GET'): boolean {
+  if (status === 303) return method === 'GET' || method === 'HEAD';
+  return status === 301 || status === 302 || status === 307 || status === 308;
 }
 
 /**

@@ -147,7 +147,7 @@ export class RegistrySession {
     const start = apiUrl(endpoint, request.path);
     const home = request.anonymous === true ? undefined : new URL(endpoint.baseUrl).origin;
     let url = start;
-    let { method, body } = request;
+    const { method, body } = request;
     let hops = 0;
     const seen = new Map<string, number>();
     let shown: string | undefined;
@@ -196,7 +196,7 @@ export class RegistrySession {
           shown = next;
           continue;
         }
-      } else if (isRedirect(response.status) && !accepted) {
+      } else if (isRedirect(response.status, method) && !accepted) {
         response.body.discard();
         if (++hops > MAX_REDIRECTS) {
           throw new RootfsError(
@@ -207,10 +207,6 @@ export class RegistrySession {
         }
         const next = redirectTarget(url, response.headers.get('location'));
         if (next.origin !== url.origin) seen.delete(next.origin);
-        if (response.status === 303 && method !== 'HEAD') {
-          method = 'GET';
-          body = undefined;
-        }
         url = next;
         continue;
       }

@@ -52,13 +52,16 @@ export function uploadLocation(response: WireResponse, subject: Subject): URL {
   );
 }
 
-/** A registry behind a proxy that speaks TLS for it names itself with http: the host is the same, the way is ours. */
+/**
+ * A registry behind a proxy that speaks TLS for it names itself with http: the host is the same, the way is ours. So it
+ * is where a registry takes itself to be behind one: the port that answered plain http speaks no TLS.
+ */
 function sameScheme(from: URL, location: string): string {
-  if (from.protocol !== 'https:' || !URL.canParse(location)) return location;
+  if (!URL.canParse(location)) return location;
   const to = new URL(headerUrl(location));
-  return to.protocol === 'http:' && to.hostname === from.hostname && (to.port === '' || to.port === from.port)
-    ? `${from.origin}${to.pathname}${to.search}`
-    : location;
+  if (to.protocol === from.protocol || !/^https?:$/.test(to.protocol) || to.hostname !== from.hostname) return location;
+  const isOurs = to.port === '' ? from.protocol === 'https:' : to.port === from.port;
+  return isOurs ? `${from.origin}${to.pathname}${to.search}` : location;
 }
 
 /** The URL that finishes an upload. The rest of the query stays as it came, byte for byte: it may be signed. */

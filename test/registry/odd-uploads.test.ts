@@ -324,3 +324,29 @@ test('a push says what was not found: the repository, or what a manifest names',
     );
   }
 });
+
+test('a registry on plain http that takes itself to be behind TLS is spoken to at the port that answered', async (t) => {
+  const registry = await odd(t, {
+    instead: ({ method, url }, nth, { uploads }) => {
+      if (method !== 'POST') return 'right';
+      uploads.set(String(nth), Buffer.alloc(0));
+      return { status: 202, headers: { location: `https://${url.host}${url.pathname}${nth}?state=a%2Fb` } };
+    },
+  });
+  await push(registry, 1_000_000);
+  assert.ok(registry.held.blobs.has(digest));
+  assert.match(registry.asked.at(-1) ?? '', /^PUT \/v2\/app\/blobs\/uploads\/1\?state=a%2Fb&digest=/);
+});
+
+for (const method of ['POST', 'PATCH', 'PUT']) {
+  test(`a ${method} that is answered with another place to look at (303) has stored nothing`, async (t) => {
+    const registry = await odd(t, {
+      instead: ({ method: asked, url }) =>
+        asked === method ? { status: 303, headers: { location: `${url.pathname}?look=1` } } : 'right',
+    });
+    await assert.rejects(push(registry), {
+      code: 'ERR_REGISTRY',
+      message: `${registry.host}/app@${digest}: ${registry.host} refused it with status 303; ask who runs it what it accepts`,
+    });
+  });
+}
