@@ -10,7 +10,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import type { Endpoint } from './endpoint.js';
 import { RetryBudget } from './retry-budget.js';
 import { repositoryScope } from './scopes.js';
-import { cancelUpload, pushScopes, type UploadContext, uploadLocation } from './upload-place.js';
+import { cancelUpload, checkStored, pushScopes, type UploadContext, uploadLocation } from './upload-place.js';
 
 /**
  * Asks the registry to mount a blob, once. It saves work and nothing depends on it: whatever goes wrong, the blob is
@@ -40,7 +40,11 @@ export async function mountBlob(
       call,
     );
     response.body.discard();
-    if (response.status === 201) return true;
+    if (response.status === 201) {
+      // Another blob than was asked for is none.
+      checkStored(response, target.digest, subject);
+      return true;
+    }
     await cancelUpload(uploadLocation(response, subject), endpoint, context, call.onProgress);
     return false;
   };

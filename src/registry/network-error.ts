@@ -150,6 +150,12 @@ function tlsError(
   if (/certificate.required|handshake.failure|bad.certificate|unknown.ca/i.test(`${errno} ${message}`)) {
     return make('ERR_TLS', 'the registry refused the TLS handshake', 'it may want a client certificate (certs.d)');
   }
+  if (/no.application.protocol/i.test(errno)) {
+    return make('ERR_TLS', 'the port speaks HTTP/2 only', 'ask who runs it to offer HTTP/1.1 too');
+  }
+  if (/protocol.version|unsupported.protocol|version.too.low/i.test(errno)) {
+    return make('ERR_TLS', 'the port speaks TLS before version 1.2 only', 'ask who runs it for a later one');
+  }
   return make('ERR_TLS', `TLS failed (${errno})`, 'check the certificates on both sides');
 }
 

@@ -350,3 +350,13 @@ for (const method of ['POST', 'PATCH', 'PUT']) {
     });
   });
 }
+
+test('a mount that brought another blob brought none', async (t) => {
+  const registry = await scriptedRegistry(t, () => ({
+    status: 201,
+    headers: { 'docker-content-digest': `sha256:${'1'.repeat(64)}` },
+  }));
+  const repository = createRepository(`${registry.host}/app`, { timeoutMs: 500, retry: 2 });
+  assert.equal(await repository.mount(target, 'other'), false);
+  assert.equal(registry.asked.length, 1);
+});

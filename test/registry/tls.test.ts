@@ -83,6 +83,21 @@ for (const [title, certificate, message] of [
   });
 }
 
+for (const [title, settings, message] of [
+  ['HTTP/2 only', { ALPNProtocols: ['h2'] }, 'the port speaks HTTP/2 only; ask who runs it to offer HTTP/1.1 too'],
+  [
+    'TLS 1.1 only',
+    { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' },
+    'the port speaks TLS before version 1.2 only; ask who runs it for a later one',
+  ],
+] as const) {
+  test(`a port that speaks ${title} is told as that`, async (t) => {
+    const host = await listen(t, createTlsServer({ ...createCertificate(), ...settings }));
+    const repository = createRepository(`${host}/app`, { retry: 0, timeoutMs: 2_000, tlsVerify: false });
+    await assert.rejects(repository.resolve('v1'), { code: 'ERR_TLS', message: `${host}: ${message}` });
+  });
+}
+
 test('a client certificate is shown to the endpoint it is for, and not to where that redirects', async (t) => {
   const client = createCertificate({ issuer: authority, name: 'me' });
   const tls = { ...createCertificate({ issuer: authority }), clientCa: authority.cert };
