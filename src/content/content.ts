@@ -81,6 +81,17 @@ export interface ReferenceFetcher {
   fetchReference(reference: string, options?: CallOptions): Promise<{ descriptor: Descriptor; content: Readable }>;
 }
 
+/** Optional power: a manifest is stored and named in one request. */
+export interface TagPusher {
+  /** As `push`, and points `reference` at it; see `Tagger`. */
+  pushTagged(
+    expected: Descriptor,
+    content: AsyncIterable<Uint8Array>,
+    reference: string,
+    options?: CallOptions,
+  ): Promise<void>;
+}
+
 /** Where a blob's raw bytes lie on this machine: `size` bytes from `offset` in the regular file `path`. */
 export interface BlobLocation {
   readonly path: string;

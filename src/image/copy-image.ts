@@ -1,6 +1,6 @@
 /** An image from any source to any store, its digests kept. */
 import { Readable } from 'node:stream';
-import type { CallOptions, Pusher, ReadOnlyStorage, ReadOnlyTarget, Tagger } from '../content/content.js';
+import type { CallOptions, Pusher, ReadOnlyStorage, ReadOnlyTarget, Tagger, TagPusher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted, untilEnded } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
@@ -120,9 +120,10 @@ export async function copyImage(
       },
       { concurrency: jobs, signal },
     );
+    const pusher = name !== undefined && canPushTagged(destination) ? destination : undefined;
     for (const level of graph.levels) {
       await mapConcurrently(
-        level,
+        pusher === undefined ? level : level.filter((document) => document.descriptor.digest !== digest),
         (document, levelSignal) => push(destination, document, { signal: levelSignal, onProgress }),
         {
           concurrency: jobs,
@@ -132,7 +133,8 @@ export async function copyImage(
     }
     const descriptor = named(root.descriptor);
     throwIfAborted(signal);
-    if (name !== undefined) await nameRoot(destination, root, name, call);
+    if (name !== undefined && pusher !== undefined) await pushNamed(pusher, root, name, call);
+    else if (name !== undefined) await nameRoot(destination, root, name, call);
     const count = (what: CopiedBlob | 'left'): number => became.filter((one) => one === what).length;
     return {
       descriptor,
@@ -168,6 +170,16 @@ export async function readRoot(
 async function push(destination: CopyDestination, document: CopiedDocument, call: CallOptions): Promise<void> {
   const content = Readable.from([document.bytes], { objectMode: false });
   await untilEnded(destination.push(bareDescriptor(document.descriptor), content, call), call.signal);
+}
+
+/** The root under its name alone: some registries take nothing under a digest, others make that a tag. */
+async function pushNamed(destination: TagPusher, root: CopiedDocument, name: string, call: CallOptions): Promise<void> {
+  const content = Readable.from([root.bytes], { objectMode: false });
+  await untilEnded(destination.pushTagged(bareDescriptor(root.descriptor), content, name, call), call.signal);
+}
+
+function canPushTagged(destination: object): destination is TagPusher {
+  return typeof (destination as Partial<TagPusher>).pushTagged === 'function';
 }
 
 /** Gives the name. Whoever deletes the same image from a layout meanwhile takes the manifest between its push and this. */

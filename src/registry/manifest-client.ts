@@ -159,16 +159,22 @@ export class ManifestClient {
    * Stores a manifest under its digest, verified. One with a `subject` is added to the list of referrers where the
    * registry does not do that itself.
    *
+   * @param tag Points this at it too: in the same request, where nothing has to come between the two and the registry
+   *   computes the same digest.
    * @throws RootfsError `ERR_MANIFEST_INVALID` where something else stands in the list's place: the manifest is stored
    */
-  async push(target: Descriptor, content: AsyncIterable<Uint8Array>, call: CallOptions): Promise<void> {
-    const { name } = this.askDigest(target.digest);
-    const bytes = await readLimited(eachUntilAborted(content, call.signal), MAX_MANIFEST_BYTES, name);
-    verifyBytes(bytes, target, name);
-    const kept = await putManifest(target, bytes, target.digest, this.#upload(name), call);
-    const subject = kept ? undefined : subjectOf(bytes);
-    if (subject !== undefined)
+  async push(target: Descriptor, content: AsyncIterable<Uint8Array>, call: CallOptions, tag?: string): Promise<void> {
+    const byDigest = this.askDigest(target.digest);
+    const byTag = tag === undefined ? undefined : this.#askFreeTag(tag);
+    const bytes = await readLimited(eachUntilAborted(content, call.signal), MAX_MANIFEST_BYTES, byDigest.name);
+    verifyBytes(bytes, target, byDigest.name);
+    const subject = subjectOf(bytes);
+    const isOne = byTag !== undefined && subject === undefined && target.digest.startsWith('sha256:');
+    const { key, name } = isOne ? byTag : byDigest;
+    const kept = await putManifest(target, bytes, key, this.#upload(name), call);
+    if (subject !== undefined && !kept)
       await this.#changeList(subject, call, (place) => addReferrer(place, subject, target, bytes));
+    if (byTag !== undefined && !isOne) await putManifest(target, bytes, byTag.key, this.#upload(byTag.name), call);
     this.#pushed.set(target.digest, bytes);
     for (const oldest of this.#pushed.keys()) {
       if (this.#pushed.size <= REMEMBERED_MANIFESTS) break;
@@ -178,12 +184,7 @@ export class ManifestClient {
 
   /** Points a tag at a manifest that is here: the same bytes, the same media type. */
   async tag(target: Descriptor, reference: string, call: CallOptions): Promise<void> {
-    const asked = this.ask(reference);
-    if (asked.digest !== undefined) {
-      throw new RootfsError('ERR_REFERENCE_INVALID', `${reference}: a digest cannot be a tag; give a name`, {
-        detail: { reference },
-      });
-    }
+    const asked = this.#askFreeTag(reference);
     const source = this.askDigest(target.digest);
     const bytes = this.#pushed.get(target.digest) ?? (await this.get(source, call)).bytes;
     verifyBytes(bytes, { digest: target.digest, size: bytes.length }, source.name);
@@ -225,6 +226,15 @@ export class ManifestClient {
       if (!(error instanceof RootfsError)) throw error;
       return undefined;
     }
+  }
+
+  /** Asks for a name to be given. @throws RootfsError `ERR_REFERENCE_INVALID` */
+  #askFreeTag(reference: string): AskedManifest {
+    const asked = this.ask(reference);
+    if (asked.digest === undefined) return asked;
+    throw new RootfsError('ERR_REFERENCE_INVALID', `${reference}: a digest cannot be a tag; give a name`, {
+      detail: { reference },
+    });
   }
 
   #isOwn(reference: string): boolean {

@@ -19,6 +19,7 @@ import type {
   ReferenceFetcher,
   Referrers,
   TagLister,
+  TagPusher,
   Target,
 } from '../content/content.js';
 import { RootfsError } from '../errors.js';
@@ -58,7 +59,7 @@ export function createRepository(name: string | Reference, options: RegistryOpti
 
 /** One repository. Made by `createRepository`. Safe for concurrent use. */
 export class RegistryRepository
-  implements Target, ReferenceFetcher, ParallelFetcher, Mounter, TagLister, Referrers, Deleter, Distruster
+  implements Target, ReferenceFetcher, TagPusher, ParallelFetcher, Mounter, TagLister, Referrers, Deleter, Distruster
 {
   /** The registry as in a reference: `docker.io`, `localhost:5000`. */
   readonly registry: string;
@@ -195,6 +196,16 @@ export class RegistryRepository
     });
   }
 
+  /** Stores a manifest as `push` does, under a tag: one request, where its digest is by sha256. @throws as `push`, `tag` */
+  async pushTagged(
+    expected: Descriptor,
+    content: AsyncIterable<Uint8Array>,
+    reference: string,
+    options: CallOptions = {},
+  ): Promise<void> {
+    await discardOnError(content, () => this.#manifests.push(expected, content, options, reference));
+  }
+
   /**
    * Points a tag at a manifest that is here: the same bytes, the same media type.
    *
@@ -254,18 +265,10 @@ export class RegistryRepository
   async delete(target: Descriptor | Digest, options: CallOptions = {}): Promise<void> {
     const digest = typeof target === 'string' ? target : target.digest;
     requireVerifiable(digest);
-    const places =
-      typeof target === 'string'
-        ? (['manifests', 'blobs'] as const)
-        : ([isManifestContent(target.mediaType) ? 'manifests' : 'blobs'] as const);
+    const isBlob = typeof target !== 'string' && !isManifestContent(target.mediaType);
+    if (!isBlob && (await this.#manifests.delete(digest, options))) return;
     const subject = this.#subject('blob', `${this.#name}@${digest}`);
-    for (const place of places) {
-      const isGone =
-        place === 'manifests'
-          ? await this.#manifests.delete(digest, options)
-          : await deleteContent(this.#session, place, digest, subject, options);
-      if (isGone) return;
-    }
+    if (isBlob || typeof target === 'string') await deleteContent(this.#session, 'blobs', digest, subject, options);
   }
 
   #tagList(): NamesRequest {

@@ -59,6 +59,22 @@ test('a whole index goes from a registry through a layout to another registry, e
   await checkWhole(target, built);
 });
 
+test('a registry gets what lies below under its digest, and the root once, under its name', async (t) => {
+  const { built } = sampleIndex();
+  const from = await registryWith(t, built);
+  const to = await registryWith(t);
+  to.fault({ on: 'manifest', method: 'PUT', reference: built.descriptor.digest, do: 'answer', status: 405 });
+  const target = createRepository(`${to.host}/to/app`);
+  await copyImage(createRepository(`${from.host}/from/app`), 'v1', target, 'v2');
+  const puts = to.log.of('manifest').filter(({ method }) => method === 'PUT');
+  assert.equal(puts.length, 4);
+  assert.deepEqual(
+    puts.map(({ reference }) => /^sha256:/.test(reference ?? '')),
+    [true, true, true, false],
+  );
+  await checkWhole(target, built);
+});
+
 test('what is there is not fetched again', async (t) => {
   const { built } = sampleIndex();
   const from = await registryWith(t, built);

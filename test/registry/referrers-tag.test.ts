@@ -191,3 +191,29 @@ test('the tag has 64 digits of a digest at most', () => {
   assert.equal(referrersTag(`sha256:${'a'.repeat(64)}`), `sha256-${'a'.repeat(64)}`);
   assert.equal(referrersTag(`sha512:${'b'.repeat(128)}`), `sha512-${'b'.repeat(64)}`);
 });
+
+test('a manifest that is pushed under a tag goes there alone, where nothing has to come before and the digest is sha256', async (t) => {
+  const pushed = async (of: typeof subject, present?: Held): Promise<readonly string[]> => {
+    const { repository, puts } = await serve(t, present);
+    const work = repository.pushTagged(of.descriptor, Readable.from([of.bytes]), 'v1');
+    if (present === undefined) await work;
+    else await assert.rejects(work, { code: 'ERR_MANIFEST_INVALID' });
+    return puts;
+  };
+  assert.deepEqual(await pushed(subject), ['v1']);
+  assert.deepEqual(await pushed(artifact), [artifact.descriptor.digest, tag, 'v1']);
+  // What stands in the list's place keeps the name from being given.
+  const page = { type: MediaType.ociManifest, bytes: subject.bytes };
+  assert.deepEqual(await pushed(artifact, page), [artifact.descriptor.digest]);
+  const digest: Digest = `sha512:${createHash('sha512').update(subject.bytes).digest('hex')}`;
+  assert.deepEqual(await pushed({ ...subject, descriptor: { ...subject.descriptor, digest } }), [digest, 'v1']);
+});
+
+test('what is pushed under a tag is checked first, and a digest is no tag', async (t) => {
+  const { repository, puts } = await serve(t);
+  const push = (bytes: Buffer, name: string): Promise<void> =>
+    repository.pushTagged(subject.descriptor, Readable.from([bytes]), name);
+  await assert.rejects(push(Buffer.from('{}'), 'v1'), { code: 'ERR_DIGEST_MISMATCH' });
+  await assert.rejects(push(subject.bytes, subject.descriptor.digest), { code: 'ERR_REFERENCE_INVALID' });
+  assert.deepEqual(puts, []);
+});
