@@ -10,17 +10,17 @@ const turns = new Map<string, { readonly one: Semaphore; users: number }>();
  * @param list The registry, the repository and the subject.
  * @throws what `change` throws, or the signal's own reason
  */
-export async function inListTurn(
+export async function inListTurn<T>(
   list: string,
   signal: AbortSignal | undefined,
-  change: () => Promise<void>,
-): Promise<void> {
+  change: () => Promise<T>,
+): Promise<T> {
   const turn = turns.get(list) ?? { one: new Semaphore(1), users: 0 };
   turns.set(list, turn);
   turn.users += 1;
   try {
     const end = await turn.one.acquire(signal);
-    await change().finally(end);
+    return await change().finally(end);
   } finally {
     turn.users -= 1;
     if (turn.users === 0) turns.delete(list);

@@ -173,7 +173,7 @@ export class ManifestClient {
     const { key, name } = isOne ? byTag : byDigest;
     const kept = await putManifest(target, bytes, key, this.#upload(name), call);
     if (subject !== undefined && !kept)
-      await this.#changeList(subject, call, (place) => addReferrer(place, subject, target, bytes));
+      await addReferrer({ subject, target, bytes }, (add) => this.#changeList(subject, call, add), call.signal);
     if (byTag !== undefined && !isOne) await putManifest(target, bytes, byTag.key, this.#upload(byTag.name), call);
     this.#pushed.set(target.digest, bytes);
     for (const oldest of this.#pushed.keys()) {
@@ -253,7 +253,7 @@ export class ManifestClient {
     return { session: this.#session, subject: this.#subject('upload', name) };
   }
 
-  #changeList(subject: Digest, call: CallOptions, change: (place: ReferrersPlace) => Promise<void>): Promise<void> {
+  #changeList<T>(subject: Digest, call: CallOptions, change: (place: ReferrersPlace) => Promise<T>): Promise<T> {
     return inListTurn(`${this.#name}@${subject}`, call.signal, () => change(this.#referrers(call)));
   }
 

@@ -217,3 +217,15 @@ test('what is pushed under a tag is checked first, and a digest is no tag', asyn
   await assert.rejects(push(subject.bytes, subject.descriptor.digest), { code: 'ERR_REFERENCE_INVALID' });
   assert.deepEqual(puts, []);
 });
+
+test('an entry that another process takes out of the list at the same time is added again, beside the other one', async (t) => {
+  const { repository, held, puts } = await serve(t);
+  const other = manifest({ artifactType: 'application/y', subject: subject.descriptor });
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [other.descriptor] }));
+  const pushed = repository.push(artifact.descriptor, Readable.from([artifact.bytes]));
+  while (!puts.includes(tag)) await new Promise(setImmediate);
+  held.set(tag, { type: MediaType.ociIndex, bytes });
+  await pushed;
+  const list = JSON.parse(`${held.get(tag)?.bytes}`) as { manifests: unknown };
+  assert.deepEqual(list.manifests, [other.descriptor, entry]);
+});
