@@ -155,7 +155,7 @@ async function openPool(
     maxHeaderSize: MAX_HEADER_BYTES,
   } satisfies Pool.Options;
   if (proxy === undefined && secure !== undefined)
-    return new Agent({ ...limits, connect: patientConnector(buildConnector, connect) });
+    return new Agent({ ...limits, connect: patientConnector(buildConnector(connect)) });
   if (proxy === undefined) return new Agent({ ...limits, connect: lendingConnector(buildConnector, connect) });
   const address = new URL(proxy);
   const login = proxyLogin(proxy);
@@ -168,6 +168,12 @@ async function openPool(
     ...(login === undefined ? {} : { token: login }),
     proxyTls: connect,
     requestTls: connect,
+    // Behind the proxy, or through it: proxies are those who write odd heads.
+    factory: (origin, options: Pool.Options) =>
+      new PoolClass(
+        origin,
+        typeof options.connect === 'function' ? { ...options, connect: patientConnector(options.connect) } : options,
+      ),
     clientFactory: (origin, options) =>
       new PoolClass(origin, {
         ...options,
@@ -189,11 +195,7 @@ function withoutAddress({ connect }: Pool.Options): Pick<Pool.Options, 'connect'
 }
 
 /** Connections whose reader is spared what it cannot bear. */
-function patientConnector(
-  build: typeof buildConnector,
-  options: buildConnector.BuildOptions,
-): buildConnector.connector {
-  const connect = build(options);
+function patientConnector(connect: buildConnector.connector): buildConnector.connector {
   return (target, callback) => {
     connect(target, (...result) => {
       if (result[0] === null) mendAnswers(result[1]);

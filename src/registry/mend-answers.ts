@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import { MIN_LENT_BYTES } from './receive-buffers.js';
 
 /** How the head of a request begins, which undici writes as text; bodies are bytes. */
-const REQUEST = /^[A-Z]+ \//;
+const REQUEST = /^[A-Z]+ (?:\/|https?:)/;
 
 /** How the head of an answer begins. */
 const ANSWER = 'HTTP/1.';

@@ -5,7 +5,9 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { createServer as createTlsSocketServer } from 'node:tls';
 import type { RootfsError } from '../../src/errors.js';
 import { proxyFor } from '../../src/registry/proxy-environment.js';
 import { createRepository } from '../../src/registry/repository.js';
@@ -48,6 +50,35 @@ test('plain http goes through the proxy with the whole URL, and the login for th
   assert.equal(seen[0]?.url, 'http://registry.example:5000/v2/app/manifests/v1');
   assert.equal(seen[0]?.headers['host'], 'registry.example:5000');
   assert.equal(seen[0]?.headers['proxy-authorization'], `Basic ${Buffer.from('me:p@ss').toString('base64')}`);
+});
+
+const oddAnswer = Buffer.concat([
+  Buffer.from(
+    `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\nContent-Type: ${built.descriptor.mediaType}\nContent-Length: ${built.manifestBytes.length}\n\n`,
+  ),
+  built.manifestBytes,
+]);
+
+test('odd answers of a proxy, and through one, are read as others are', async (t) => {
+  const certificate = createCertificate({ hosts: ['registry.example'] });
+  const answer = (socket: Duplex): void => {
+    socket.on('error', () => socket.destroy());
+    socket.on('data', () => socket.write(oddAnswer));
+  };
+  const inner = createTlsSocketServer(certificate, answer);
+  await new Promise<void>((ready) => inner.listen(0, '127.0.0.1', ready));
+  t.after(() => inner.close());
+  const proxy = createServer();
+  tunnelsTo(proxy, { host: `127.0.0.1:${(inner.address() as AddressInfo).port}` });
+  proxy.on('request', ({ socket }: IncomingMessage) => void socket.write(oddAnswer));
+  const host = await listen(t, proxy);
+  setEnvironment(t, { http_proxy: `http://${host}`, HTTPS_PROXY: `http://${host}` });
+  for (const settings of [{ plainHttp: true }, { plainHttp: false, tlsVerify: false }]) {
+    const repository = createRepository('registry.example/app', { ...settings, retry: 0, timeoutMs: 2_000 });
+    for (let at = 0; at < 2; at += 1) {
+      assert.deepEqual((await repository.fetchReference('v1')).descriptor, built.descriptor);
+    }
+  }
 });
 
 test('https goes through a tunnel; the proxy sees the host and nothing else', async (t) => {
