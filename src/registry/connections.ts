@@ -37,6 +37,7 @@ export type ConnectionSettings = Pick<
 export class Connections {
   readonly #settings: ConnectionSettings;
   readonly #known = new Map<string, Promise<Dispatcher>>();
+  readonly #hungUp = new Set<string>();
   readonly #tlsNumbers = new Map<TlsSettings | undefined, number>();
   readonly #tlsShapes = new Map<string | undefined, number>();
 
@@ -62,6 +63,16 @@ export class Connections {
     this.#known.set(name, opened);
     opened.catch(() => this.#known.delete(name));
     return opened;
+  }
+
+  /** Notes that a connection ended with no answer to an upload's request: its server may take one request on each. */
+  hungUp({ origin }: URL): void {
+    this.#hungUp.add(origin);
+  }
+
+  /** Whether an upload's requests to a URL are sent on connections that nothing else is asked on afterwards. */
+  wantsFresh({ origin }: URL): boolean {
+    return this.#hungUp.has(origin);
   }
 
   /** The proxy that a URL is asked through; an injected dispatcher has its own ways. @throws as `dispatcher` */

@@ -77,6 +77,8 @@ export async function sendOverWire(
   await nextTurn();
   throwIfAborted(signal);
   return new Promise((resolve, reject) => {
+    // What is asked between two attempts of an upload would hand each of them a connection that has been used.
+    const isFresh = request.atOnce === true && connections.wantsFresh(url);
     let controller: Dispatcher.DispatchController | undefined;
     let body: WireBody | undefined;
     let aborted: { readonly reason: unknown } | undefined;
@@ -108,7 +110,7 @@ export async function sendOverWire(
           headers: request.headers,
           // undici would give up the connection after a HEAD; servers that send a body there are found out by the next
           // answer, which cannot be read then and is asked for again.
-          ...(method === 'HEAD' ? { reset: false } : {}),
+          ...(isFresh ? { reset: true } : method === 'HEAD' ? { reset: false } : {}),
           headersTimeout: answerMs,
           bodyTimeout: timeoutMs,
           // undici takes any async iterable; its type names Node's streams only.
@@ -146,6 +148,9 @@ export async function sendOverWire(
           onResponseError(_started, error) {
             settle();
             const reason = aborted === undefined ? failed(error) : aborted.reason;
+            const isHangUp =
+              aborted === undefined && body === undefined && (reason as RootfsError).code === 'ERR_NETWORK';
+            if (isHangUp && request.atOnce === true) connections.hungUp(url);
             body?.fail(reason);
             reject(reason);
           },

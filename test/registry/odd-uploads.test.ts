@@ -1,6 +1,7 @@
 /** Uploads at registries that count otherwise, lose what they held, or refuse what somebody else has brought. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Digest } from '../../src/spec/digest.js';
@@ -360,3 +361,29 @@ test('a mount that brought another blob brought none', async (t) => {
   assert.equal(await repository.mount(target, 'other'), false);
   assert.equal(registry.asked.length, 1);
 });
+
+for (const [way, piece] of [
+  ['in pieces', undefined],
+  ['at once', 1_000_000],
+] as const) {
+  test(`a server that takes one request on each connection, and does not say so, gets a blob ${way}`, async (t) => {
+    const registry = await odd(t, {});
+    const [host, port] = registry.host.split(':');
+    const front = createServer((socket) => {
+      const behind = connect(Number(port), host);
+      let requests = 0;
+      socket.on('data', (chunk) => {
+        requests += Number(/^[A-Z]{3,6} \//.test(chunk.toString('latin1', 0, 8)));
+        if (requests > 1) socket.destroy();
+        else behind.write(chunk);
+      });
+      behind.on('data', (chunk) => socket.write(chunk));
+      socket.on('close', () => behind.destroy());
+      for (const end of [socket, behind]) end.on('error', () => socket.destroy());
+    });
+    await new Promise<void>((ready) => front.listen(0, '127.0.0.1', ready));
+    t.after(() => front.close());
+    await push({ ...registry, host: `127.0.0.1:${(front.address() as AddressInfo).port}` }, piece);
+    assert.ok(registry.held.blobs.has(digest));
+  });
+}
