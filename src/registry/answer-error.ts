@@ -63,6 +63,7 @@ const BY_ENTRY: ReadonlyMap<string, ErrorCode> = new Map([
 
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   401: 'ERR_UNAUTHORIZED',
+  402: 'ERR_DENIED',
   403: 'ERR_DENIED',
   404: 'ERR_NOT_FOUND',
   405: 'ERR_UNSUPPORTED',
@@ -71,6 +72,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   415: 'ERR_UNSUPPORTED',
   416: 'ERR_RANGE_INVALID',
   429: 'ERR_RATE_LIMITED',
+  451: 'ERR_DENIED',
 };
 
 /** With what registries refuse to move a tag, or to delete what something refers to. */
@@ -169,7 +171,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       if (method === 'DELETE' && UNCHANGEABLE.has(status)) {
         return `${name}: ${url.host} refuses to delete it with status ${status}${because}; something may refer to it, or its tags be immutable`;
       }
-      if (kind === 'upload' && status !== 403 && status !== 404) {
+      if (kind === 'upload' && (status === 400 || UNCHANGEABLE.has(status))) {
         return `${name}: ${url.host} refuses to change it with status ${status}${because}; its tags may be immutable, push under another one`;
       }
       return `${repository}: access denied by ${url.host}${because}; ask its owner for access, or log in as someone who has it`;

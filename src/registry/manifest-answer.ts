@@ -5,10 +5,14 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
 import { parseJsonObject } from '../spec/parse-json.js';
+import { errorEntries } from './refusal-reason.js';
 import type { WireHeaders } from './wire.js';
 
 /** The largest manifest that is read, in bytes (distribution-spec v1.1.1, "Pushing Manifests"). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+
+/** The longest document that may be an error, in bytes: others are not parsed for it. */
+const ERROR_BYTES = 64 * 1024;
 
 /** Everything that is understood, and schema 1 only to be refused by name. */
 export const MANIFEST_ACCEPT = [
@@ -92,20 +96,34 @@ function firstSign(bytes: Uint8Array): number | undefined {
   return bytes.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d);
 }
 
-/** The error for a page, or nothing, that a portal or proxy put in a manifest's place; `undefined` for anything else. */
+/** The error for a page, an error, or nothing, in a manifest's place; `undefined` for anything else. */
 export function noManifest(
   bytes: Uint8Array,
   contentType: string | undefined,
   name: string,
   host: string,
 ): RootfsError | undefined {
-  const page = isPage(bytes, contentType);
-  if (!page && firstSign(bytes) !== undefined) return undefined;
+  const found = isPage(bytes, contentType) ? 'a web page' : firstSign(bytes) === undefined ? 'nothing' : errorIn(bytes);
+  if (found === undefined) return undefined;
   return new RootfsError(
     'ERR_REGISTRY',
-    `${name}: ${host} answered with ${page ? 'a web page' : 'nothing'} instead of a manifest; check the host, and whether a portal or proxy is in between`,
+    `${name}: ${host} answered with ${found} instead of a manifest; check the host, and whether a portal or proxy is in between`,
     { detail: { host } },
   );
+}
+
+/**
+ * What to call a registry's error that comes as a success; `undefined` for any other document. Its words stay out: they
+ * may quote what was shown.
+ */
+function errorIn(bytes: Uint8Array): string | undefined {
+  if (bytes.length > ERROR_BYTES) return undefined;
+  const text = Buffer.from(bytes).toString('utf8');
+  const document = text.includes('"errors"') ? parseJsonObject(bytes) : undefined;
+  const errors = document === undefined || typeOfDocument(document) !== undefined ? [] : errorEntries(text);
+  if (errors.length === 0) return undefined;
+  const codes = errors.map(({ code }) => code).filter((code) => /^[A-Z_]{1,40}$/.test(code));
+  return `an error (${codes[0] ?? 'UNKNOWN'})`;
 }
 
 /** The error for a manifest that is not what its digest promises. */

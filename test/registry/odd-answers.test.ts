@@ -249,6 +249,19 @@ test('a realm that is a path is the own one of the registry, and one that names 
 });
 
 for (const [name, answer, expected] of [
+  [
+    'an error that comes as a success',
+    { status: 200, body: { errors: [{ code: 'TOOMANYREQUESTS', message: 'Bearer abc' }] } },
+    /: 127\.0\.0\.1:\d+ answered with an error \(TOOMANYREQUESTS\) instead of a manifest; check the host, and /,
+  ],
+  ...[402, 451].map(
+    (status) =>
+      [
+        `a refusal with ${status}`,
+        { status, body: { errors: [{ code: 'DENIED', message: 'not for you' }] } },
+        /: access denied by 127\.0\.0\.1:\d+ \(not for you\); ask its owner for access, or log in as someone who has it$/,
+      ] as const,
+  ),
   ['a redirect that leads nowhere', { status: 307 }, /redirect refused: .*\(no Location header\); .* ask who runs it$/],
   [
     'a realm that is no URL',
