@@ -1,4 +1,5 @@
 /** Completion: the words that may stand next on a command line, for the scripts of `rootfs completion`. */
+import type { Options } from 'yargs';
 import type { Command } from './command.js';
 import { COMMANDS } from './commands.js';
 import { GLOBAL_OPTIONS } from './options.js';
@@ -29,6 +30,15 @@ function apart(words: readonly string[]): { readonly before: readonly string[]; 
   return { before: all.slice(0, -1), last: all.at(-1) ?? '' };
 }
 
+/** The option that the word behind `word` is the value of. */
+function takingValue(word: string | undefined, options: Command['options']): Options | undefined {
+  if (word === undefined || !/^--?[^-]/.test(word)) return undefined;
+  const name = word.replace(/^--?/, '');
+  const isShort = !word.startsWith('--');
+  const option = Object.entries(options).find(([long, { alias }]) => (isShort ? alias === name : long === name))?.[1];
+  return option === undefined || option.type === 'boolean' ? undefined : option;
+}
+
 /**
  * Says what may complete the last word.
  *
@@ -39,21 +49,25 @@ export async function complete(words: readonly string[]): Promise<string[]> {
   const { before, last } = apart(words);
   // What the shell takes for one word is completed as one.
   const start = /^--[^=]+=/.exec(words.at(-1) ?? '')?.[0] ?? '';
-  const entry = COMMANDS.find((one) => before.includes(one.name));
   const starts = (candidates: readonly string[]): string[] =>
     candidates
       .filter((one) => one.startsWith(last))
       .map((one) => start + one)
       .sort();
-  if (entry === undefined) {
-    if (last.startsWith('-')) return starts(['--help', '--version', ...flags(GLOBAL_OPTIONS)]);
-    return starts(COMMANDS.map((one) => one.name));
+  const names = COMMANDS.map(({ name }) => name);
+  const at = before.findIndex((word) => names.includes(word));
+  const entry = COMMANDS.find(({ name }) => name === before[at]);
+  const command = await entry?.load();
+  const options = { ...command?.options, ...GLOBAL_OPTIONS };
+  const ended = before.includes('--');
+  const asking = ended ? undefined : takingValue(before.at(-1), options);
+  if (asking !== undefined) return starts(asking.choices?.map(String) ?? []);
+  if (last.startsWith('-') && !ended) {
+    return starts(['--help', ...(entry === undefined ? ['--version'] : []), ...flags(options)]);
   }
-  const command = await entry.load();
-  const options = { ...command.options, ...GLOBAL_OPTIONS };
-  const previous = before.at(-1)?.replace(/^--/, '') ?? '';
-  const choices = options[previous]?.choices;
-  if (before.at(-1)?.startsWith('--') === true && Array.isArray(choices)) return starts(choices.map(String));
-  if (last.startsWith('-')) return starts(['--help', ...flags(options)]);
-  return starts(FIRST_WORDS[entry.name] ?? []);
+  if (entry === undefined) return starts(names);
+  const isFirst = before
+    .slice(at + 1)
+    .every((word, place, rest) => word.startsWith('-') || takingValue(rest[place - 1], options) !== undefined);
+  return isFirst ? starts(FIRST_WORDS[entry.name] ?? []) : [];
 }

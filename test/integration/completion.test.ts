@@ -30,15 +30,27 @@ test('bash', { skip: needs('bash') }, async (t) => {
   assert.deepEqual(await words('rootfs extract --progress = b'), ['bars']);
   assert.deepEqual(await words('rootfs extract --fsync ='), ['layer', 'none']);
   assert.deepEqual(await words('rootfs extract "oci:"'), []);
+  // A value belongs to its option, also before the command; files are the shell's.
+  assert.deepEqual(await words('rootfs --progress p'), ['plain']);
+  assert.deepEqual(await words('rootfs cache ""'), ['ls', 'prune', 'verify']);
+  assert.deepEqual(await words('rootfs cache ls ""'), []);
+  assert.deepEqual(await words('rootfs cache --store ""'), []);
+  assert.deepEqual(await words('rootfs flatten -o -'), []);
+  assert.deepEqual(await words('rootfs extract -- --d'), []);
+  // The first word that is a command is the command.
+  assert.deepEqual(await words('rootfs tag extract --d'), ['--debug']);
 });
 
 test('fish', { skip: needs('fish') }, async (t) => {
   const words = (line: string): Promise<string[]> =>
-    inShell(t, 'fish', `rootfs completion fish | source; complete -C '${line}'`);
+    inShell(t, 'fish', `cd (mktemp -d); touch example; rootfs completion fish | source; complete -C '${line}'`);
   assert.deepEqual(await words('rootfs ex'), ['extract']);
   assert.deepEqual(await words('rootfs digest --plat'), ['--platform']);
-  // fish offers files besides.
-  assert.equal((await words('rootfs digest --progress=b'))[0], '--progress=bars');
+  assert.deepEqual(await words('rootfs digest --progress=b'), ['--progress=bars']);
+  // Files only where there is nothing to choose.
+  assert.deepEqual(await words('rootfs unpack --dst ex'), ['example']);
+  assert.deepEqual(await words('rootfs unpack --dst=ex'), ['--dst=example']);
+  assert.deepEqual(await words('rootfs inspect oci:ex'), ['oci:example']);
 });
 
 test('zsh', { skip: needs('zsh') }, async (t) => {
@@ -47,11 +59,16 @@ test('zsh', { skip: needs('zsh') }, async (t) => {
     inShell(
       t,
       'zsh',
-      `compdef() { :; }; compadd() { shift; print -l -- \${(P)1}; }; _files() { :; }
-       eval "$(rootfs completion zsh)"; words=(${line}); CURRENT=\${#words}; _rootfs`,
+      `compdef() { :; }; compadd() { shift; print -l -- \${(P)1}; }
+       compset() { PREFIX="\${PREFIX#\${~2}}" }; _files() { print -r -- "files $PREFIX" }
+       eval "$(rootfs completion zsh)"; words=(${line}); CURRENT=\${#words}; PREFIX="\${words[-1]}"; _rootfs`,
     );
   assert.deepEqual(await words('rootfs ex'), ['extract']);
   assert.deepEqual(await words('rootfs digest --plat'), ['--platform']);
+  assert.deepEqual(await words('rootfs inspect oci:lay'), ['files lay']);
+  assert.deepEqual(await words('rootfs copy alpine docker-archive:/tmp/a'), ['files /tmp/a']);
+  assert.deepEqual(await words('rootfs unpack --dst=roo'), ['files roo']);
+  assert.deepEqual(await words('rootfs unpack --dst roo'), ['files roo']);
 });
 
 test('--json: the script is one JSON value', async () => {

@@ -14,15 +14,18 @@ complete -o default -F _rootfs rootfs
 _rootfs() {
   local -a found
   found=("\${(@f)$(rootfs --complete "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  if (( \${#found} )) && [[ -n "\${found[1]}" ]]; then compadd -a found; else _files; fi
+  if (( \${#found} )) && [[ -n "\${found[1]}" ]]; then compadd -a found
+  else compset -P '--*='; compset -P '(oci|oci-archive|docker-archive|dir):'; _files
+  fi
 }
 if [[ "\${funcstack[1]}" == _rootfs ]]; then _rootfs "$@"; else compdef _rootfs rootfs; fi
 `,
-  fish: `function __rootfs_complete
+  fish: `function __rootfs_completes
   set -l words (commandline -opc) (commandline -ct)
-  rootfs --complete $words[2..-1] 2>/dev/null
+  set -g __rootfs_words (rootfs --complete $words[2..-1] 2>/dev/null)
+  test -n "$__rootfs_words"
 end
-complete -c rootfs -a '(__rootfs_complete)'
+complete -c rootfs -f -n __rootfs_completes -a '$__rootfs_words'
 `,
 };
 
