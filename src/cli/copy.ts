@@ -13,7 +13,7 @@ import {
 import { refuseCached, refuseTagged, untagged } from './all-tags.js';
 import { CACHE_OPTIONS, cachePolicy, throughCache } from './cache-options.js';
 import type { Arguments, Context } from './command.js';
-import { ownName, platformOf } from './image.js';
+import { ownName, platformOrAll } from './image.js';
 import { flag, jobsOf, PLATFORM_OPTIONS, REGISTRY_OPTIONS, text } from './options.js';
 import { formatCount, formatSize, parseSize } from './quantity.js';
 import { stdoutPlace } from './stdout-place.js';
@@ -25,7 +25,7 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
   platform: {
     type: 'string',
     describe:
-      'Only the image for os/arch[/variant]; default: all there are, in archives and dir: the one for this machine',
+      'Only the image for os/arch[/variant], or all; default: all there are, in archives and dir: the one for this machine',
     group: 'Image:',
   },
   'all-tags': {
@@ -54,7 +54,7 @@ export const COPY_OPTIONS: Readonly<Record<string, Options>> = {
 export async function copyBetween(args: Arguments, context: Context, from: string, place: string): Promise<void> {
   const { signal, onProgress } = context;
   const to = stdoutPlace(place);
-  const platform = args['platform'] === 'all' ? 'all' : platformOf(args);
+  const platform = platformOrAll(args);
   const jobs = jobsOf(args);
   const mountFrom = withoutRegistry(text(args, 'mount-from'), to);
   const all = flag(args, 'all-tags') === true;
@@ -63,7 +63,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   if (uploadChunkBytes !== undefined && (uploadChunkBytes < 64 * 1024 || uploadChunkBytes >= 2 ** 31)) {
     throw new RootfsError('ERR_OPTION_INVALID', `--upload-chunk ${piece}: give a size of 64KiB or more, below 2GiB`);
   }
-  if (isStream(to)) refuseTerminal(to);
+  if (isStream(to)) requireFreeStdout(to, args);
   refuseRegistryOptions(args, to);
   if (all) {
     refuseTagged(from);
@@ -136,10 +136,13 @@ function refuseRegistryOptions(args: Arguments, to: string): void {
   throw new RootfsError('ERR_OPTION_INVALID', `--${name} speaks of a registry, and ${to} is none; leave it out`);
 }
 
-/** An archive on a terminal helps nobody. @throws RootfsError `ERR_OPTION_INVALID` */
-export function refuseTerminal(what: string): void {
+/** An archive on a terminal helps nobody, nor one with JSON behind it. @throws RootfsError `ERR_OPTION_INVALID` */
+export function requireFreeStdout(what: string, args: Arguments): void {
   if (process.stdout.isTTY) {
     throw new RootfsError('ERR_OPTION_INVALID', `${what}: stdout is a terminal; redirect it, or name a file`);
+  }
+  if (args['json'] === true) {
+    throw new RootfsError('ERR_OPTION_INVALID', `${what}: --json and the archive cannot share stdout; name a file`);
   }
 }
 

@@ -35,6 +35,11 @@ export function platformOf(args: Arguments): Platform | undefined {
   return text === undefined ? undefined : parsePlatform(text);
 }
 
+/** The same for commands that take every platform there is, by the name `all`. */
+export function platformOrAll(args: Arguments): Platform | 'all' | undefined {
+  return platformText(args, '', '') === 'all' ? 'all' : platformOf(args);
+}
+
 /** Opens the source that IMAGE names. The caller closes it. @param allTags A name without a tag stands for all of them. */
 export async function openImageSource(args: Arguments, context: Context, allTags = false): Promise<OpenedSource> {
   const text = required(args, 'image', 'IMAGE');

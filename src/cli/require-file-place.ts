@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
 
 /**
- * Refuses a path where no file can be made: a folder lies there, something above it is none or is missing, or its folder
- * may not be written. Whoever makes the file looks again: this is no promise.
+ * Refuses a path where no file can be made: a folder lies there or is named by a slash at the end, something above it is
+ * none or is missing, or its folder may not be written. Whoever makes the file looks again: this is no promise.
  *
  * @param option How the path was named, for messages: `--output`.
  * @param folderIs `place` where a folder is the place of a file that gets a name of its own.
@@ -26,7 +26,8 @@ export function requireFilePlace(option: string, path: string, folderIs: 'refuse
       );
     }
     if (code !== 'ENOENT') throw wrapSystemError(error, path);
-    requireWritable(option, path);
+    isFolder = folderIs === 'refused' && path.endsWith('/');
+    if (!isFolder) requireWritable(option, path);
   }
   if (!isFolder || folderIs === 'place') return;
   throw new RootfsError('ERR_OPTION_INVALID', `${option} ${path}: a folder; name a file`, { detail: { path } });

@@ -19,19 +19,21 @@ export type OutputPlace =
 /**
  * Looks what stands at a path where a file is to be made.
  *
- * @throws RootfsError `ERR_NOT_FOUND` (its folder is missing), `ERR_FILESYSTEM` (it is a folder), `ERR_PERMISSION`
+ * @throws RootfsError `ERR_NOT_FOUND` (its folder is missing), `ERR_FILESYSTEM` (it is a folder, or named as one by a
+ *   slash at its end), `ERR_PERMISSION`
  */
 export async function outputPlace(path: string): Promise<OutputPlace> {
   const absolute = absolutePath(path, 'path');
+  const folder = (): RootfsError =>
+    new RootfsError('ERR_FILESYSTEM', `${path}: a folder; name a file in it`, { detail: { path: absolute } });
   try {
     const found = await stat(absolute);
-    if (found.isDirectory()) {
-      throw new RootfsError('ERR_FILESYSTEM', `${path}: a folder; name a file in it`, { detail: { path: absolute } });
-    }
+    if (found.isDirectory()) throw folder();
     return found.isFile() ? { kind: 'file', path: await realpath(absolute) } : { kind: 'stream', path: absolute };
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
   }
+  if (path.endsWith('/')) throw folder();
   try {
     return { kind: 'file', path: join(await realpath(dirname(absolute)), basename(absolute)) };
   } catch (error) {

@@ -14,7 +14,7 @@ const NAMES = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'];
 /** Commands whose output can be stdout, with its name left open. */
 const COMMANDS: readonly (readonly [string, (place: string) => readonly string[]])[] = [
   ['copy to a docker-archive', (place) => ['copy', '-q', hello, `docker-archive:${place}:app:1`]],
-  ['copy to an oci-archive', (place) => ['copy', '-q', '--json', hello, `oci-archive:${place}`]],
+  ['copy to an oci-archive', (place) => ['copy', '-q', hello, `oci-archive:${place}`]],
   ['pull', (place) => ['pull', '-q', '-o', place, hello]],
   ['flatten', (place) => ['flatten', '-q', '--no-store', '-o', place, hello]],
 ];

@@ -59,6 +59,15 @@ const REFUSED: readonly (readonly [line: string, message: RegExp])[] = [
   ['inspect ocidir://h', /ocidir: is no kind of place; did you mean oci:h\?/],
   ['flatten -o d.tar.gz oci:h', /--output d\.tar\.gz: the tar is not compressed; name it \.tar, or pipe it/],
   ['flatten -o d.tgz oci:h', /the tar is not compressed/],
+  ['flatten -q -o d/ oci:nowhere', /--output d\/: a folder; name a file/],
+  ['mkfs -q -o d/ oci:nowhere', /--output d\/: a folder; name a file/],
+  ['pull -q -o - --json oci:h', /"--output -: --json and the archive cannot share stdout; name a file"/],
+  [
+    'copy -q --json oci:h docker-archive:-',
+    /"docker-archive:-: --json and the archive cannot share stdout; name a file"/,
+  ],
+  ['copy --platform all --arch arm64 oci:h oci:d', /--platform already says os and arch; give it alone/],
+  ['validate --platform all --os linux oci:h', /--platform already says os and arch; give it alone/],
   ['inspect -', /"-" does not say what stdin or stdout holds; name it, as in docker-archive:-/],
   ['copy oci:h -', /"-" does not say what stdin or stdout holds/],
   ['extract', /extract: --dst is missing; see rootfs extract --help/],
@@ -175,6 +184,14 @@ test('a name that the system refuses to look at is an error of that file, not a 
     const { code, stderr } = await rootfs([...line.split(' '), '-q', '--no-store'], { cwd: folder });
     assert.equal(code, 1, stderr);
     assert.match(stderr, /n{255,}: ENAMETOOLONG.*\[ERR_FILESYSTEM\]\n$/);
+  }
+});
+
+test('an archive is not made under the name of a folder', async () => {
+  for (const form of ['docker-archive', 'oci-archive']) {
+    const { code, stderr } = await rootfs(['copy', '-q', 'oci:h', `${form}:d/`], { cwd: folder });
+    assert.deepEqual([code, stderr], [1, 'rootfs: d/: a folder; name a file in it [ERR_FILESYSTEM]\n']);
+    assert.ok(!existsSync(join(folder, 'd')));
   }
 });
 

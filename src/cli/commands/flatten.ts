@@ -63,7 +63,7 @@ export const flatten: Command = {
     const { include, exclude }: PathPatterns = unpackArguments(args);
     const { signal, onProgress } = context;
     const path = output === '-' ? output : resolve(output);
-    if (path !== '-') requireFilePlace('--output', path);
+    if (path !== '-') requireFilePlace('--output', output);
     const bytes = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, async ({ layers }) => {
         const merge = async (): ReturnType<typeof mergeLayers> => {

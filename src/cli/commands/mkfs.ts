@@ -115,9 +115,10 @@ export const mkfs: Command = {
   ],
   run: async (args, context) => {
     const format = required(args, 'format', '--format');
-    const out = resolve(required(args, 'output', '--output'));
+    const output = required(args, 'output', '--output');
     checkOptions(args, format);
-    requireFilePlace('--output', out);
+    requireFilePlace('--output', output);
+    const out = resolve(output);
     const made = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, (rootfs) => make(args, context, format, out, rootfs)),
     );

@@ -2,7 +2,7 @@
 import { pullAllTags, pull as pullImage, RootfsError, splitImage, splitTransport } from '../../index.js';
 import { refuseCached, refuseTagged, untagged } from '../all-tags.js';
 import type { Command } from '../command.js';
-import { refuseTerminal, summary } from '../copy.js';
+import { requireFreeStdout, summary } from '../copy.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, ownName, platformOf } from '../image.js';
 import { flag, jobsOf, text } from '../options.js';
 import { requireFilePlace } from '../require-file-place.js';
@@ -55,7 +55,7 @@ export const pull: Command = {
     const output = stdoutPlace(text(args, 'output') ?? '.');
     const name = text(args, 'name');
     const all = flag(args, 'all-tags') === true;
-    if (output === '-') refuseTerminal('--output -');
+    if (output === '-') requireFreeStdout('--output -', args);
     refusePrefix(output);
     if (output !== '-') requireFilePlace('--output', output, 'place');
     if (all) {

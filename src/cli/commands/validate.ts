@@ -1,7 +1,7 @@
 /** `rootfs validate IMAGE`: every byte of an image checked, and what its layers unpack to; nothing kept. */
 import { validateImage } from '../../index.js';
 import type { Command } from '../command.js';
-import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOrAll } from '../image.js';
 import { LIMIT_OPTIONS, limitArguments } from '../layer-options.js';
 import { flag, jobsOf } from '../options.js';
 import { formatCount, formatSize } from '../quantity.js';
@@ -18,11 +18,12 @@ export const validate: Command = {
     },
     ...LIMIT_OPTIONS,
     ...IMAGE_OPTIONS,
-    platform: { type: 'string', describe: 'Only os/arch[/variant]; default: all there are', group: 'Image:' },
+    platform: { type: 'string', describe: 'Only os/arch[/variant], or all (default all)', group: 'Image:' },
   },
   examples: [['$0 validate oci:./layout:12', 'exit code 5 where a byte, a diffID or a tar is wrong']],
   run: async (args, context) => {
-    const platform = args['platform'] === 'all' ? undefined : platformOf(args);
+    const asked = platformOrAll(args);
+    const platform = asked === 'all' ? undefined : asked;
     const jobs = jobsOf(args);
     const { signal, onProgress } = context;
     const opened = await openImageSource(args, context);
