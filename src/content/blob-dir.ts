@@ -203,9 +203,10 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
     }
   }
 
-  /** When a blob was last used or noted, in milliseconds since the epoch; `undefined` where nothing is remembered. */
+  /** When a blob was last used or noted, in whole milliseconds since the epoch; `undefined` where nothing is remembered. */
   async lastUsed(digest: Digest): Promise<number | undefined> {
-    return (await lstat(this.#places.record(digest)).catch(() => undefined))?.mtimeMs;
+    const found = await lstat(this.#places.record(digest)).catch(() => undefined);
+    return found && Math.floor(found.mtimeMs);
   }
 
   /**

@@ -240,7 +240,7 @@ async function readLease(path: string, name: string): Promise<ReadLease | undefi
       digests: [],
       open: true,
       createdAt: 0,
-      expiresAt: found.mtimeMs + LEASE_MS,
+      expiresAt: Math.floor(found.mtimeMs) + LEASE_MS,
     },
     mark: '',
     thread: '',

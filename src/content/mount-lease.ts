@@ -45,7 +45,7 @@ async function readMount(path: string, name: string): Promise<LeaseInfo | undefi
       pid: Number(pid),
       digests,
       open: false,
-      createdAt: mtimeMs,
+      createdAt: Math.floor(mtimeMs),
     };
   } catch {
     // Gone meanwhile, or no record of a mount.

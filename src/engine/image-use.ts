@@ -9,9 +9,9 @@ export async function markImageUsed(folder: string, root: Digest): Promise<void>
   await utimes(blobFile(folder, root), now, now).catch(() => {});
 }
 
-/** When an image was last used, in milliseconds since the epoch; 0 where it is not here. */
+/** When an image was last used, in whole milliseconds since the epoch; 0 where it is not here. */
 export async function imageLastUsed(folder: string, root: Digest): Promise<number> {
-  return (await lstat(blobFile(folder, root)).catch(() => undefined))?.mtimeMs ?? 0;
+  return Math.floor((await lstat(blobFile(folder, root)).catch(() => undefined))?.mtimeMs ?? 0);
 }
 
 /** Where a layout in `folder` has a blob. @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` */

@@ -27,7 +27,12 @@ export async function keptForms(store: string): Promise<readonly KeptForm[]> {
   const found: KeptForm[] = [];
   for (const form of FOLDERS) {
     for (const path of await places(join(store, form))) {
-      found.push({ form, path, bytes: await bytesBelow(path, new Set()), createdAt: look(path)?.mtimeMs ?? 0 });
+      found.push({
+        form,
+        path,
+        bytes: await bytesBelow(path, new Set()),
+        createdAt: Math.floor(look(path)?.mtimeMs ?? 0),
+      });
     }
   }
   return found;

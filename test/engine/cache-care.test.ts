@@ -325,7 +325,21 @@ test('root file systems that are kept beside the layers are told, and stay', asy
   writeFileSync(mounted, 'mounted');
   writeFileSync(join(store, 'erofs', 'image.json'), '{}');
   mkdirSync(join(dirname(made.path), '.being-written'));
+  const record = `${first.layers[0]?.diffId.replace(':', '/')}.json`;
+  const blob = join(places.images, 'blobs', first.descriptor.digest.replace(':', '/'));
+  mkdirSync(join(store, 'mounts'), { recursive: true });
+  const mount = join(store, 'mounts', 'a.json');
+  writeFileSync(mount, '{}');
+  // Seconds, with half a millisecond.
+  for (const path of [mounted, join(store, 'meta', record), blob, mount]) utimesSync(path, 1_000.0005, 1_000.0005);
   const listing = await listCache(places);
+  const { images, layers, forms, leases } = listing;
+  const times = [...images, ...layers, ...forms, ...leases].flatMap((one) => [
+    'usedAt' in one ? one.usedAt : 0,
+    'createdAt' in one ? one.createdAt : 0,
+  ]);
+  assert.equal(times.filter((time) => time === 1_000_000).length, 4);
+  assert.deepEqual(times.map(Math.floor), times);
   assert.deepEqual(
     listing.forms.map(({ form: kind, path, bytes }) => [kind, path, bytes]),
     [
