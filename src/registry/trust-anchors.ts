@@ -50,11 +50,9 @@ export async function trustAnchors(extra: readonly string[]): Promise<string[]> 
     system = undefined;
     throw error;
   });
-  const all = [
-    ...(await defaultCertificates()),
-    ...(await system),
-    ...extra.flatMap((pem) => pem.match(CERTIFICATE) ?? []),
-  ];
+  // Both at once: a failure that came before it is waited for would be nobody's, and `system` empty again.
+  const [usual, own] = await Promise.all([defaultCertificates(), system]);
+  const all = [...usual, ...own, ...extra.flatMap((pem) => pem.match(CERTIFICATE) ?? [])];
   const seen = new Map(all.map((pem) => [pem.replace(/\s+/g, ''), pem]));
   return [...seen.values()];
 }

@@ -13,6 +13,7 @@ import type { Endpoint } from '../../src/registry/endpoint.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { createCertificate, image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const built = image()
@@ -184,4 +185,17 @@ test('SSL_CERT_FILE names whom to trust', async (t) => {
   const env = { ...process.env, SSL_CERT_FILE: file(t, 'ca.pem', authority.cert) };
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { env });
   assert.equal(stdout.trim(), built.descriptor.digest);
+});
+
+test('an SSL_CERT_FILE that is none is said, by the command too', async (t) => {
+  for (const [path, said] of [
+    [
+      '/nowhere/ca.pem',
+      /^rootfs: SSL_CERT_FILE \/nowhere\/ca\.pem: ENOENT.*; name a readable PEM file \[ERR_FILESYSTEM\]\n$/,
+    ],
+    [file(t, 'none.pem', 'nothing'), /^rootfs: SSL_CERT_FILE .*: holds no PEM certificate; .* \[ERR_TLS\]\n$/],
+  ] as const) {
+    const words = ['digest', '--plain-http=false', '--retry', '0', 'localhost:1/app'];
+    assert.match((await runRootfs(words, { env: { SSL_CERT_FILE: path } })).stderr, said);
+  }
 });
