@@ -67,7 +67,7 @@ export function findCommand(argv: readonly string[]): CommandLine {
   const word = argv[first];
   if (word === undefined) {
     if (argv.some(isHelp)) return { words: ['--help'] };
-    const meant = nearest(argv[0] ?? '', ['--version', '--help']);
+    const meant = argv[0] === '-v' ? '--version' : nearest(argv[0] ?? '', ['--version', '--help']);
     const hint = meant === undefined ? '' : `, did you mean ${meant}?`;
     throw new RootfsError('ERR_OPTION_INVALID', `no command given${hint}; see rootfs --help`);
   }

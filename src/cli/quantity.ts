@@ -44,7 +44,7 @@ export function parseSize(option: string, text: unknown): number {
 
 /** Reads a duration into milliseconds: `30s`, `500ms`, `5m`. A unit is required. @throws RootfsError `ERR_OPTION_INVALID` */
 export function parseDuration(option: string, text: unknown): number {
-  return parse(option, text, DURATION_UNITS, 'give a duration with its unit, such as 30s or 5m');
+  return parse(option, text, DURATION_UNITS, 'give a duration with its unit (ms, s, m, h or d), such as 30s or 5m');
 }
 
 /** A count for people: `1 blob`, `2 blobs`. @param many The word for several; `one` with an s when absent. */

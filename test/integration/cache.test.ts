@@ -231,6 +231,12 @@ test('cache ls, verify and prune from the command line', async (t) => {
   assert.equal(damaged.stdout, `layer\t${app.layers[1]?.diffId}\t${path}\n`);
   // Nothing is fetched by this command.
   assert.match(damaged.stderr, /its bytes hash to .*; it is removed, to be made again$/m);
+  const bare = await rootfs(cache, 'cache', 'prune');
+  assert.deepEqual([bare.status, bare.stdout], [0, '']);
+  assert.match(
+    bare.stderr,
+    /^rootfs: 0 removed, .*\nrootfs: without --older-than or --max-size only what no image names/,
+  );
   const dry = await rootfs(cache, 'cache', 'prune', '--max-size', '0', '--dry-run', '--json');
   const planned = JSON.parse(dry.stdout) as { removed: { kind: string }[] };
   assert.deepEqual(planned.removed.map(({ kind }) => kind).sort(), ['image', 'layer', 'layer']);

@@ -126,6 +126,9 @@ async function prune(args: Arguments, context: Context): Promise<number> {
   context.note(
     `rootfs: ${removed.length} ${dryRun ? 'would go' : 'removed'}, ${formatSize(freedBytes)}${inUse}; ${formatSize(keptBytes)} left`,
   );
+  if (maxSize === undefined && olderThan === undefined) {
+    context.note('rootfs: without --older-than or --max-size only what no image names goes');
+  }
   if (formBytes > 0) {
     context.note(`rootfs: besides, ${formatSize(formBytes)} of root file systems (see cache ls): ${NOT_PRUNED}`);
   }
