@@ -16,6 +16,9 @@ import { writeStdout } from './write-stdout.js';
 /** Ctrl-C, who ends services, a terminal or connection that is closed. */
 const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** For the general help alone: it is answered before anything is loaded. */
+const VERSION_OPTION = { version: { alias: 'V', type: 'boolean', describe: 'Show the version' } } as const;
+
 /** Columns of help. */
 const WIDTH = 110;
 
@@ -67,9 +70,9 @@ async function help(entry: CommandEntry | undefined, command: Command | undefine
   const parser = yargs([])
     .scriptName('rootfs')
     .usage('$0 COMMAND [options]\n\nContainer images to root file systems, without a daemon and without root.')
-    .options(GLOBAL_OPTIONS)
-    .wrap(columns)
     .version(false)
+    .options({ ...GLOBAL_OPTIONS, ...(entry === undefined ? VERSION_OPTION : {}) })
+    .wrap(columns)
     .help('help')
     .alias('h', 'help')
     .exitProcess(false);

@@ -247,7 +247,9 @@ test('help: as a word and as an option; its examples stand on lines of their own
   const general = await rootfs(['help']);
   assert.equal(general.code, 0);
   assert.equal(general.stdout, (await rootfs(['--help'])).stdout);
+  assert.match(general.stdout, /^ {2}-V, --version +Show the version/m);
   const bundle = await rootfs(['help', 'bundle']);
+  assert.doesNotMatch(bundle.stdout, /--version/);
   assert.equal((await rootfs(['bundle', '-qh'])).stdout, bundle.stdout);
   assert.equal(bundle.stdout, (await rootfs(['bundle', '--help'])).stdout);
   assert.match(bundle.stdout, /^ {2}rootfs bundle --dst box alpine && runc run --bundle box box1\b/m);
