@@ -22,8 +22,20 @@ export const UNPACK_OPTIONS: Readonly<Record<string, Options>> = {
     describe: 'CONTAINER:HOST:SIZE; may be repeated',
     group: 'Files:',
   },
-  include: { type: 'string', array: true, nargs: 1, describe: 'Only paths that match this glob', group: 'Files:' },
-  exclude: { type: 'string', array: true, nargs: 1, describe: 'Not the paths that match this glob', group: 'Files:' },
+  include: {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'Only paths that match this glob, as in etc/** or **/*.so; may be repeated',
+    group: 'Files:',
+  },
+  exclude: {
+    type: 'string',
+    array: true,
+    nargs: 1,
+    describe: 'Not the paths that match this glob; may be repeated, wins over --include',
+    group: 'Files:',
+  },
   'keep-dirlinks': {
     type: 'boolean',
     describe: 'A directory over a link to a directory goes through the link',
