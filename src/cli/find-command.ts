@@ -41,7 +41,18 @@ const FROM_PEERS: ReadonlyMap<string, string> = new Map([
   ['layers', 'inspect'],
   ['stat', 'inspect'],
   ['verify', 'validate'],
+  ['image ls', 'cache ls'],
+  ['repo ls', 'repos'],
 ]);
+
+/** Words before a command's name elsewhere, as in `docker image inspect`. */
+const GROUPS: readonly string[] = ['image', 'registry', 'repo', 'system'];
+
+/** What is meant by the words of another tool. */
+function fromPeers(word: string, next: string): string | undefined {
+  if (!GROUPS.includes(word)) return FROM_PEERS.get(word);
+  return FROM_PEERS.get(`${word} ${next}`) ?? (isCommand(next) ? next : FROM_PEERS.get(next));
+}
 
 /** Spelt like a command that does the opposite. */
 const NOT_HERE: readonly string[] = ['repack'];
@@ -84,7 +95,7 @@ export function findCommand(argv: readonly string[]): CommandLine {
     return { name, words: [...before, ...argv.slice(at + 1)] };
   }
   const near = NOT_HERE.includes(word) ? undefined : nearest(word, [...COMMANDS.map((one) => one.name), 'help']);
-  const meant = FROM_PEERS.get(word) ?? near;
+  const meant = fromPeers(word, argv[first + 1] ?? '') ?? near;
   const guess = meant === undefined ? '' : `, did you mean ${meant}?`;
   throw new RootfsError('ERR_OPTION_INVALID', `unknown command ${JSON.stringify(word)}${guess}; see rootfs --help`);
 }
