@@ -282,11 +282,11 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
   #absent(subject: string, name: string | undefined): RootfsError {
     const place = (this.localStore as { readonly place?: unknown } | null)?.place;
     const where = typeof place === 'string' ? `the cache ${place}` : 'the cache';
-    const detail = { ...(name === undefined ? {} : { reference: name }), subject };
-    const advice =
-      this.#pull === 'never'
-        ? '; run once without --offline but with --cache to fetch it'
-        : ', and nobody said which repository has it; resolve its image first';
+    const offline = this.#pull === 'never';
+    const detail = { ...(name === undefined ? {} : { reference: name }), subject, ...(offline && { offline }) };
+    const advice = offline
+      ? '; run once without --offline but with --cache to fetch it'
+      : ', and nobody said which repository has it; resolve its image first';
     return new RootfsError('ERR_NOT_FOUND', `${subject}: not in ${where}${advice}`, { detail });
   }
 }

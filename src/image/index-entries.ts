@@ -95,9 +95,14 @@ export async function readEntry<T>(
     if (!(error instanceof RootfsError) || error.code !== 'ERR_NOT_FOUND') throw error;
     const named = platform === undefined ? digest : `${digest} for ${formatPlatform(platform)}`;
     const other = platform === undefined ? 'one platform' : 'another platform';
+    // A cache that asks nobody says so: the image itself may be whole.
+    const advice =
+      error.detail['offline'] === true
+        ? 'run once without --offline but with --cache to fetch it'
+        : `name ${other} that is there, or ask who publishes it`;
     throw new RootfsError(
       'ERR_NOT_FOUND',
-      `${reader.name}: its index names ${named}, which the source does not have; name ${other} that is there, or ask who publishes it`,
+      `${reader.name}: its index names ${named}, which the source does not have; ${advice}`,
       { cause: error, detail: { image: reader.name, digest } },
     );
   }

@@ -206,6 +206,11 @@ test('targetPlatform: an index resolves to that image, and nothing of the others
     new ImageCache({ localStore, targetPlatform: 'linux/amd64', pull: 'never' }).resolve(name),
     code('ERR_NOT_FOUND'),
   );
+  // The image is whole: it is the cache that has a part of it.
+  await assert.rejects(fetchImage(new ImageCache({ localStore, pull: 'never' }), name, { platform: 'linux/amd64' }), {
+    code: 'ERR_NOT_FOUND',
+    message: /its index names .* for linux\/amd64, .*; run once without --offline but with --cache to fetch it$/,
+  });
 });
 
 test('fill: "content" looks at an image without its layers', async (t) => {
