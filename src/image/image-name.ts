@@ -10,5 +10,7 @@ export function imageName(source: object, reference: string): string {
   if (typeof place !== 'string' || place === '') return reference === '' ? 'the image' : reference;
   if (reference.startsWith(place)) return reference;
   if (reference === '' || reference.startsWith('@')) return `${place}${reference}`;
+  // An engine names images in full, behind no place.
+  if (place.startsWith('docker-daemon:')) return `docker-daemon:${reference}`;
   return `${place}${isDigest(reference) && reference.startsWith('sha') ? '@' : ':'}${reference}`;
 }

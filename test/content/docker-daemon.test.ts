@@ -125,6 +125,9 @@ test('of all tags, an engine without a list is asked for the name alone', async 
   assert.deepEqual(asked.splice(0), Array(4).fill([list, '/images/example/app/get']).flat());
   await run('digest', 'docker-daemon:example/app');
   assert.deepEqual(asked, ['/images/example/app:latest/get']);
+  const words = ['copy', '--all-tags', 'docker-daemon:example/app', `oci:${join(folder, 'told')}`];
+  const { stderr } = await runRootfs(words, { env: { DOCKER_HOST: host } });
+  for (const name of names) assert.match(stderr, new RegExp(`^rootfs: docker-daemon:${name} is sha256:`, 'm'));
 });
 
 test('scratch is no image of an engine either', async (t) => {
