@@ -54,7 +54,10 @@ export function parsePlatform(text: string, host: Platform = hostPlatform()): Pl
   const [first = '', second, third] = parts;
   const system = SYSTEM_PART.exec(first);
   if (system === null || parts.length > 3 || text.length > 300 || !parts.slice(1).every((part) => PART.test(part))) {
-    throw invalid(text);
+    // As crane and ko write it.
+    const [, os, rest, version] = /^(\w+)\/([\w/]+):([\w.-]+)$/.exec(String(text)) ?? [];
+    const problem = os && `a version stands behind the operating system; try ${os}(${version})/${rest}`;
+    throw invalid(text, problem);
   }
   const os = normalizeSystem(system[1] ?? '');
   const version = decode(text, system[2] ?? '');

@@ -140,6 +140,14 @@ test('a variant without its system is told so, as the pair it would be nobody me
   assert.deepEqual(parsePlatform('wasm/wasm', HOST), { os: 'wasm', architecture: 'wasm' });
 });
 
+test('a version at the end is told where it stands here', () => {
+  assert.throws(() => parsePlatform('windows/amd64:10.0.17763.1', HOST), {
+    code: 'ERR_PLATFORM_INVALID',
+    message: /: a version stands behind the operating system; try windows\(10\.0\.17763\.1\)\/amd64;/,
+  });
+  assert.equal(parsePlatform('windows(10.0.17763.1)/amd64', HOST)['os.version'], '10.0.17763.1');
+});
+
 test('normal forms: arm is v7, arm64/v8 and amd64/v1 have no variant, features are sorted', () => {
   const norm = (architecture: string, variant?: string): string =>
     formatPlatform(normalizePlatform({ os: 'Linux', architecture, variant }));
