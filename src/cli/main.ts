@@ -1,6 +1,7 @@
 /** The command line's entry: parses, runs one command, tells errors, returns the exit code. */
 import type { Argv } from 'yargs';
 import { RootfsError } from '../index.js';
+import { adviseLayout } from './advise-layout.js';
 import type { Arguments, Command, CommandEntry, Context } from './command.js';
 import { COMMANDS } from './commands.js';
 import { complete } from './complete.js';
@@ -139,7 +140,9 @@ export async function main(argv: readonly string[]): Promise<number> {
         if (!quiet) progress.note(line);
       },
     };
-    const code = await command.run(args, context);
+    const code = await command.run(args, context).catch((error: unknown) => {
+      throw adviseLayout(error, args);
+    });
     endProgress();
     return code ?? ExitCode.done;
   } catch (error) {
