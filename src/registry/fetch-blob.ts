@@ -17,7 +17,7 @@ import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
 import { cameEncoded, decodedBody } from './decoded-body.js';
 import type { Endpoint } from './endpoint.js';
 import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
-import { contentEncoding, type Encoding, readDocument } from './read-document.js';
+import { contentEncoding, documentMs, type Encoding, readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 import { type RangeSign, rangeOffer } from './served-content.js';
@@ -137,6 +137,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
           return { body: await decodedBody(response.body, encoding, whose), skip: offset };
         }
       }
+      if (isDocument(target)) response.body.limitTime(documentMs(response), subject.name);
       return { body: response.body, skip: offset - first };
     } catch (error) {
       response.body.cancel();
@@ -215,7 +216,7 @@ function originOf(error: unknown): string {
   return URL.canParse(url) ? new URL(url).origin : '';
 }
 
-/** Whether it shows by its first bytes whether a proxy compressed it on its way. */
+/** Whether its reader waits for all of it, and its first bytes show whether a proxy compressed it on its way. */
 function isDocument({ size, mediaType }: Descriptor): boolean {
   return size <= MAX_MANIFEST_BYTES && /[/+]json$/.test(mediaType);
 }

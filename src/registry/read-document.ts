@@ -24,9 +24,13 @@ export type Encoding = keyof typeof DECODERS;
  * @throws RootfsError `ERR_LIMIT_EXCEEDED`, `ERR_TIMEOUT` (it drips), or what the exchange failed with
  */
 export async function readDocument(response: WireResponse, limit: number, subject: string): Promise<Buffer> {
-  const withinMs = Math.min(response.timeoutMs * PATIENCE, 0x7fffffff);
-  const bytes = await response.body.bytes({ bytes: limit, withinMs }, subject);
+  const bytes = await response.body.bytes({ bytes: limit, withinMs: documentMs(response) }, subject);
   return withoutEncoding(bytes, response, limit, subject);
+}
+
+/** How long the whole of a document may take to come, in milliseconds. */
+export function documentMs({ timeoutMs }: Pick<WireResponse, 'timeoutMs'>): number {
+  return Math.min(timeoutMs * PATIENCE, 0x7fffffff);
 }
 
 /** The encoding that an answer says its body has, where it is one that can be undone; else `undefined`. */

@@ -39,12 +39,30 @@ export class WireBody {
   #over: { readonly failure: unknown; readonly failed: boolean } | undefined;
   /** Whether the sink wants more. */
   #flows = false;
+  #received = 0;
+  /** Ends a body that is not complete in time. */
+  #timer: NodeJS.Timeout | undefined;
   /** What came from a transport that knows no pause. */
   #early: Buffer[] = [];
   #earlyBytes = 0;
 
   constructor(control: BodyControl) {
     this.#control = control;
+  }
+
+  /**
+   * Fails the exchange with `ERR_TIMEOUT` where its body is not complete within `withinMs`: that of a document, which
+   * its reader waits for as a whole. A reader that wants no more for now is not hurried.
+   */
+  limitTime(withinMs: number, subject: string): void {
+    this.#timer = setTimeout(() => {
+      if (!this.#flows) {
+        this.limitTime(withinMs, subject);
+        return;
+      }
+      this.fail(tooSlow(subject, this.#received, { withinMs }));
+      this.#control.cancel();
+    }, withinMs).unref();
   }
 
   /** Hands the body to its reader and starts it. */
@@ -70,6 +88,7 @@ export class WireBody {
 
   /** Ends the exchange; the sink hears nothing more. The connection is closed. */
   cancel(): void {
+    clearTimeout(this.#timer);
     this.#sink = undefined;
     this.#early = [];
     if (this.#over === undefined) this.#control.cancel();
@@ -129,6 +148,7 @@ export class WireBody {
 
   /** For the wire: a chunk has come. */
   data(chunk: Buffer): void {
+    this.#received += chunk.length;
     if (this.#flows && this.#sink !== undefined) {
       this.#flows = this.#sink.data(chunk);
       if (!this.#flows) this.#control.pause();
@@ -147,6 +167,7 @@ export class WireBody {
 
   #finish(over: { readonly failure: unknown; readonly failed: boolean }): void {
     if (this.#over !== undefined) return;
+    clearTimeout(this.#timer);
     this.#over = over;
     if (over.failed) this.#early = [];
     if (this.#early.length === 0) this.#tell();
@@ -202,7 +223,7 @@ function tooLong(subject: string, { bytes }: BodyLimits): RootfsError {
   );
 }
 
-function tooSlow(subject: string, received: number, { withinMs }: BodyLimits): RootfsError {
+function tooSlow(subject: string, received: number, { withinMs }: Pick<BodyLimits, 'withinMs'>): RootfsError {
   return new RootfsError(
     'ERR_TIMEOUT',
     `${subject}: the answer is not complete after ${withinMs} ms, ${received} bytes have come; check the network, or allow a longer --timeout`,

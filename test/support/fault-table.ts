@@ -197,6 +197,13 @@ const CONNECTIONS: readonly FaultLine[] = [
     note: 'a document has ten times the longest silence in all',
   },
   {
+    name: 'the config drips',
+    client: { timeoutMs: 100 },
+    faults: [{ on: 'blob', reference: app.manifest.config.digest, do: 'drip', everyMs: 50 }],
+    ends: 'ERR_TIMEOUT',
+    note: 'it is a document too',
+  },
+  {
     name: 'every connection is slow',
     faults: [{ on: 'any', do: 'slow', bytesPerSecond: 4_000_000 }],
     ends: 'whole',
