@@ -99,12 +99,6 @@ export class RootfsError extends Error {
     this.detail = options.detail ?? {};
   }
 
-  static {
-    // No member that declarations show: with one, the types of two copies would not fit each other.
-    Object.defineProperty(RootfsError.prototype, BRAND, { value: 'RootfsError' });
-    Object.defineProperty(RootfsError, Symbol.hasInstance, { value: isInstance });
-  }
-
   /** The error as one JSON value: code, message, detail. The cause is reduced to its message. */
   toJSON(): Record<string, unknown> {
     const cause = this.cause instanceof Error ? this.cause.message : undefined;
@@ -139,10 +133,6 @@ export class RegistryError extends RootfsError {
   readonly url: string;
   readonly errors: readonly RegistryErrorEntry[];
 
-  static {
-    Object.defineProperty(RegistryError.prototype, BRAND, { value: 'RegistryError' });
-  }
-
   constructor(code: ErrorCode, message: string, facts: RegistryErrorFacts, options: ErrorOptions = {}) {
     super(code, message, {
       ...options,
@@ -154,6 +144,12 @@ export class RegistryError extends RootfsError {
     this.errors = facts.errors ?? [];
   }
 }
+
+// No members that declarations show: with one, the types of two copies would not fit each other. And no static blocks: a
+// bundler gives a class that names itself another name, which the first line of every stack would show.
+Object.defineProperty(RootfsError.prototype, BRAND, { value: 'RootfsError' });
+Object.defineProperty(RegistryError.prototype, BRAND, { value: 'RegistryError' });
+Object.defineProperty(RootfsError, Symbol.hasInstance, { value: isInstance });
 
 const SYSTEM_CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: 'ERR_NO_SPACE',

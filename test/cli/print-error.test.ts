@@ -59,6 +59,12 @@ test('the stack comes with --debug, the cause with it', () => {
   assert.match(text, /reset by peer/);
 });
 
+test('the first line of a stack names the class of the library, in the bundled command too', () => {
+  const args = [ROOTFS_MAIN, 'digest', '--debug', 'oci:/nonexistent:v'];
+  const { stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.match(stderr, /^RootfsError: \/nonexistent: /m);
+});
+
 test('as JSON the stack is part of the one value', () => {
   const { text } = told(new RootfsError('ERR_NETWORK', 'no answer'), { json: true, debug: true });
   const { error } = JSON.parse(text);
