@@ -2,13 +2,16 @@
 'use strict';
 // The version is answered before anything heavy is loaded. This folder is CommonJS: Node starts it sooner.
 const argv = process.argv.slice(2);
-const words = argv.filter((word) => word !== '--json');
+// Options of output may stand with it, as with every command.
+const words = argv.filter(
+  (word, at) => argv[at - 1] !== '--progress' && !/^(?:--json|-q|--quiet|--debug|--progress(?:=.*)?)$/.test(word),
+);
 if (words.length === 1 && ['--version', '-V', 'version'].includes(words[0])) {
   const { version } = require('../package.json');
   process.stdout.on('error', (error) => {
     process.exitCode = error.code === 'EPIPE' ? 141 : 1;
   });
-  process.stdout.write(`${words.length === argv.length ? version : JSON.stringify(version)}\n`);
+  process.stdout.write(`${argv.includes('--json') ? JSON.stringify(version) : version}\n`);
 } else {
   const { loadCommand } = require('./load-command.js');
   loadCommand()

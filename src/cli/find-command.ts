@@ -83,7 +83,7 @@ export function findCommand(argv: readonly string[]): CommandLine {
     throw new RootfsError('ERR_OPTION_INVALID', `no command given${hint}; see rootfs --help`);
   }
   if (word === 'help') {
-    const about = argv.slice(first + 1).filter((one) => !one.startsWith('-'));
+    const about = argv.slice(first + 1).filter((one, at, all) => !one.startsWith('-') && !takesNext(all[at - 1] ?? ''));
     return { name: about.length > 0 ? findCommand(about).name : undefined, words: ['--help'] };
   }
   // `--dst DIR extract`: the word before the command is an option's value.

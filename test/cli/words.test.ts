@@ -281,6 +281,7 @@ test('help and the version among options of output', async () => {
     ['help', '--json'],
     ['-q', 'help'],
     ['help', 'help'],
+    ['help', '--progress', 'none'],
   ]) {
     const { code, stdout: shown } = await rootfs(words);
     assert.deepEqual([code, shown], [0, stdout], words.join(' '));
@@ -291,6 +292,14 @@ test('help and the version among options of output', async () => {
     ['--json', 'version'],
   ]) {
     assert.deepEqual(await rootfs(words), { code: 0, stdout: `${JSON.stringify(version)}\n`, stderr: '' });
+  }
+  for (const words of [
+    ['--version', '-q'],
+    ['--debug', '-V'],
+    ['--progress', 'none', 'version'],
+    ['--version', '--progress=json'],
+  ]) {
+    assert.deepEqual(await rootfs(words), { code: 0, stdout: `${version}\n`, stderr: '' }, words.join(' '));
   }
 });
 
