@@ -46,7 +46,7 @@ export interface AskedManifest {
 /** HEAD refusals after which GET is tried. */
 export const HEAD_REFUSED = [204, 400, 403, 405, 406, 415, 500, 501, 502, 504];
 
-/** How many pushed manifests are kept at hand for tagging. */
+/** How many manifests that were pushed, or read by a tag, are kept at hand for another tag. */
 const REMEMBERED_MANIFESTS = 4;
 
 /** Requests for manifests. One per repository. */
@@ -55,7 +55,7 @@ export class ManifestClient {
   readonly #registry: string;
   readonly #repository: string;
   readonly #name: string;
-  readonly #pushed = new Map<Digest, Buffer>();
+  readonly #known = new Map<Digest, Buffer>();
 
   constructor(session: RegistrySession, registry: string, repository: string) {
     this.#session = session;
@@ -103,10 +103,7 @@ export class ManifestClient {
     return head ?? (await this.get(asked, call)).descriptor;
   }
 
-  /**
-   * Fetches a manifest, 4 MiB at most. One that was asked for by digest is checked only where a mirror served it: then
-   * the next endpoint can be asked.
-   */
+  /** Fetches a manifest, 4 MiB at most. Its digest is checked only where a mirror served it: then another can be asked. */
   get(asked: AskedManifest, call: CallOptions): Promise<{ readonly descriptor: Descriptor; readonly bytes: Buffer }> {
     return this.#onEndpoints(asked, call, async (endpoint) => {
       const response = await this.#request('GET', endpoint, asked, [200], call);
@@ -126,7 +123,9 @@ export class ManifestClient {
             ? noDocument(bytes, contentType, asked.name, response.url.host)
             : undefined;
       if (wrong !== undefined) throw wrong;
-      return { bytes, descriptor: descriptorFromBytes(bytes, contentType, asked.digest) };
+      const descriptor = descriptorFromBytes(bytes, contentType, asked.digest);
+      if (asked.digest === undefined) this.#remember(descriptor.digest, bytes);
+      return { bytes, descriptor };
     });
   }
 
@@ -175,18 +174,14 @@ export class ManifestClient {
     if (subject !== undefined && !kept)
       await addReferrer({ subject, target, bytes }, (add) => this.#changeList(subject, call, add), call.signal);
     if (byTag !== undefined && !isOne) await putManifest(target, bytes, byTag.key, this.#upload(byTag.name), call);
-    this.#pushed.set(target.digest, bytes);
-    for (const oldest of this.#pushed.keys()) {
-      if (this.#pushed.size <= REMEMBERED_MANIFESTS) break;
-      this.#pushed.delete(oldest);
-    }
+    this.#remember(target.digest, bytes);
   }
 
   /** Points a tag at a manifest that is here: the same bytes, the same media type. */
   async tag(target: Descriptor, reference: string, call: CallOptions): Promise<void> {
     const asked = this.#askFreeTag(reference);
     const source = this.askDigest(target.digest);
-    const bytes = this.#pushed.get(target.digest) ?? (await this.get(source, call)).bytes;
+    const bytes = this.#known.get(target.digest) ?? (await this.get(source, call)).bytes;
     verifyBytes(bytes, { digest: target.digest, size: bytes.length }, source.name);
     await putManifest(target, bytes, asked.key, this.#upload(asked.name), call);
   }
@@ -199,8 +194,8 @@ export class ManifestClient {
    */
   async delete(digest: Digest, call: CallOptions): Promise<boolean> {
     const asked = this.askDigest(digest);
-    this.#pushed.delete(digest);
-    const subject = await this.#subjectOf(asked, call);
+    const subject = await this.#subjectOf(asked, digest, call);
+    this.#known.delete(digest);
     const isGone = await deleteContent(this.#session, 'manifests', digest, this.#subject('manifest', asked.name), call);
     if (!isGone || subject === undefined) return isGone;
     try {
@@ -218,14 +213,20 @@ export class ManifestClient {
   }
 
   /** What a manifest refers to, where it can be read; what cannot be read can be deleted nevertheless. */
-  async #subjectOf(asked: AskedManifest, call: CallOptions): Promise<Digest | undefined> {
+  async #subjectOf(asked: AskedManifest, digest: Digest, call: CallOptions): Promise<Digest | undefined> {
     try {
-      return subjectOf((await this.get(asked, call)).bytes);
+      return subjectOf(this.#known.get(digest) ?? (await this.get(asked, call)).bytes);
     } catch (error) {
       throwIfAborted(call.signal);
       if (!(error instanceof RootfsError)) throw error;
       return undefined;
     }
+  }
+
+  #remember(digest: Digest, bytes: Buffer): void {
+    this.#known.set(digest, bytes);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > REMEMBERED_MANIFESTS && oldest !== undefined) this.#known.delete(oldest);
   }
 
   /** Asks for a name to be given. @throws RootfsError `ERR_REFERENCE_INVALID` */

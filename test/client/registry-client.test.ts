@@ -102,6 +102,15 @@ test('a new tag has the same bytes, and a deleted manifest loses all its tags', 
   await assert.rejects(client.deleteManifest(`${app}:v1`), { code: 'ERR_NOT_FOUND' });
 });
 
+test('what was read by its tag is not asked for again, to name it or to delete it', async (t) => {
+  const { registry, client, app } = await start(t);
+  const asked = (): string[] => registry.log.requests.splice(0).map(({ method }) => method);
+  await client.setTag(`${app}:v1`, 'stable');
+  assert.deepEqual(asked(), ['GET', 'PUT']);
+  await client.deleteManifest(`${app}:stable`);
+  assert.deepEqual(asked(), ['GET', 'DELETE']);
+});
+
 test('referrers by the API, all and of one type', async (t) => {
   const { registry, client, app } = await start(t);
   const signature = image().subject(amd64.descriptor, 'application/x.signature').build();
