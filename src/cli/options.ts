@@ -248,7 +248,7 @@ async function unreadRegistryArguments(args: Arguments): Promise<RegistryArgumen
     // yargs reads `--no-creds` as `creds: false`.
     findCredentials: args['creds'] !== false,
     timeoutMs,
-    retry: whole(args, 'retry', 0) ?? 5,
+    retry: whole(args, 'retry', 0, 1_000) ?? 5,
     maxRetryAfterMs: parseDuration('max-retry-after', args['max-retry-after'] ?? '60s'),
     parallelRanges: parallelRanges(args),
   };

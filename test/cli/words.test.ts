@@ -275,6 +275,14 @@ test('an example of help is one line also on a narrow terminal', async () => {
   );
 });
 
+test('--retry says how large it may be', async () => {
+  for (const value of ['-1', '1001']) {
+    const { code, stderr } = await rootfs(['digest', '--retry', value, 'oci:h'], { cwd: folder });
+    const said = `rootfs: --retry: ${value} cannot be used; give a whole number from 0 to 1000 [ERR_OPTION_INVALID]\n`;
+    assert.deepEqual([code, stderr], [2, said]);
+  }
+});
+
 test('help and the version among options of output', async () => {
   const { stdout } = await rootfs(['--help']);
   for (const words of [
