@@ -126,7 +126,8 @@ function describe(
 function withoutRegistry(repository: string | undefined, to: string): string | undefined {
   if (repository === undefined) return undefined;
   const registry = registryOf(to);
-  return repository.startsWith(`${registry}/`) ? repository.slice(`${registry}/`.length) : repository;
+  const isNamed = registry !== undefined && repository.startsWith(`${registry}/`);
+  return isNamed ? repository.slice(registry.length + 1) : repository;
 }
 
 /** What is said of uploads would be without effect where nothing is uploaded. @throws RootfsError `ERR_OPTION_INVALID` */
