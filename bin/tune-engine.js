@@ -44,6 +44,17 @@ exports.tuneEngine = () => {
   if (startingWorkers === 0) setFlags(0);
 };
 
+/** Does something under the flags that the engine began with. */
+exports.untuned = (action) => {
+  const isTunedNow = isTuned && startingWorkers === 0;
+  if (isTunedNow) setFlags(1);
+  try {
+    return action();
+  } finally {
+    if (isTunedNow) setFlags(0);
+  }
+};
+
 /**
  * Starts a worker. The flags have their defaults before its thread begins: V8 ends the process where they change while
  * a thread makes its heap.

@@ -4,6 +4,7 @@
  * inside go beside it.
  */
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -207,9 +208,13 @@ for (const entry of ['cli/main.js', ...workers]) {
   }
 }
 
-/** What Node's own loader makes of a module. It stands in the file: put around the text there, all of it is copied. */
+/**
+ * What Node's own loader makes of a module. It stands in the file: put around the text there, all of it is copied. Before
+ * it stands a digest of the text, which names the code that is compiled of it.
+ */
 function asFunction(text) {
-  return `(function (exports, require, module, __filename, __dirname) {${text}\n})`;
+  const id = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return `/*${id}*/(function (exports, require, module, __filename, __dirname) {${text}\n})`;
 }
 
 /** Non-ASCII characters as escapes, which strings and templates take: a script of single bytes is read faster. */

@@ -14,6 +14,8 @@ import { createProgress } from './progress/progress.js';
 import { readWords } from './read-words.js';
 import { writeStdout } from './write-stdout.js';
 
+export { lineKind } from './line-kind.js';
+
 /** Ctrl-C, who ends services, a terminal or connection that is closed. */
 const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 

@@ -137,6 +137,7 @@ test('every variable of the environment that is told is read, and the other way 
       ...source(path).matchAll(/\b(?:env|environment)\b(?:\[|, |\.)'([A-Z][A-Z_]+)'/g),
       ...source(path).matchAll(/\['(DOCKER_TLS\w*)', '(DOCKER_TLS)'\]/g),
     ])
+    .concat([...readFileSync(join(REPOSITORY, 'bin/kept-code.js'), 'utf8').matchAll(/process\.env\.([A-Z_]+)/g)])
     .flatMap(([, ...names]) => names);
   // PATH and HOME are what they are everywhere; REQUEST_METHOD tells of CGI; the rest is read by Node or by others' names.
   const known = new Set([...read, 'TMPDIR', 'HTTPS_PROXY', 'HTTP_PROXY', 'CONTAINERS_REGISTRIES_CONF']);
