@@ -1,6 +1,6 @@
 /** Content on its way up: read once, checked as it is read, and replayed where an upload has to go back. */
 import { RootfsError } from '../errors.js';
-import { eachUntilAborted } from '../io/abort.js';
+import { eachUntilAborted, endedSoon } from '../io/abort.js';
 import { type ExpectedContent, requireBytes, Verifier } from '../io/verify.js';
 
 /** How many bytes behind the reading position are kept for going back. */
@@ -69,7 +69,11 @@ export class UploadContent {
     await this.#rewind(start);
     let at = start;
     while (at < end) {
-      const part = this.#window.find(({ offset, chunk }) => offset <= at && at < offset + chunk.byteLength);
+      // What was read last is wanted next, and what is small comes in many chunks.
+      const part =
+        at < this.#position
+          ? this.#window.findLast(({ offset, chunk }) => offset <= at && at < offset + chunk.byteLength)
+          : undefined;
       if (part !== undefined) {
         const wanted = part.chunk.subarray(at - part.offset, Math.min(part.chunk.byteLength, end - part.offset));
         at += wanted.byteLength;
@@ -86,16 +90,14 @@ export class UploadContent {
     this.#judge();
   }
 
-  /** Ends the content's iterator; what it held is let go. */
+  /** Ends the content's iterator; what it held is let go. One that hangs in a read is left to itself. */
   async close(): Promise<void> {
     this.#window = [];
     const iterator = this.#iterator;
     this.#iterator = undefined;
-    try {
-      await iterator?.return?.();
-    } catch {
-      // Whoever closes has a result or an error already.
-    }
+    // Whoever closes has a result or an error already.
+    const ending = (async () => iterator?.return?.())().catch(() => undefined);
+    await (this.#advancing === undefined ? ending : endedSoon(ending));
   }
 
   async #rewind(offset: number): Promise<void> {
@@ -160,7 +162,13 @@ export class UploadContent {
     this.#window.push({ offset: this.#position, chunk: value });
     this.#position = end;
     const keep = isSeekable(this.#content) ? SMALL_WINDOW_BYTES : WINDOW_BYTES;
-    while (this.#window.length > 1 && end - (this.#window[1]?.offset ?? end) >= keep) this.#window.shift();
+    // In blocks: each that is taken away alone moves all that are left.
+    if (end - (this.#window[0]?.offset ?? end) >= keep * 1.125) {
+      this.#window.splice(
+        0,
+        this.#window.findIndex(({ offset, chunk }) => offset + chunk.byteLength > end - keep),
+      );
+    }
     return true;
   }
 

@@ -128,3 +128,39 @@ test('closing ends the content', async () => {
   await content.close();
   assert.equal(ended, true);
 });
+
+test('closing does not wait for a read that hangs', { timeout: 10_000 }, async () => {
+  const source = (async function* () {
+    yield bytes.subarray(0, 10);
+    await new Promise(() => {});
+  })();
+  const content = new UploadContent(source, expected, 'it');
+  const reading = read(content, 0, 100).catch(() => undefined);
+  await new Promise(setImmediate);
+  await content.close();
+  assert.equal(await Promise.race([reading, 'left to itself']), 'left to itself');
+});
+
+test('small chunks are looked at no more often the more of them are kept', async () => {
+  let looks = 0;
+  class Chunk extends Uint8Array {
+    override get byteLength(): number {
+      looks += 1;
+      return super.byteLength;
+    }
+  }
+  const chunks = Array.from({ length: 3_000 }, (_, at) => new Chunk(bytes.subarray(at * 100, (at + 1) * 100)));
+  const content = new UploadContent(Readable.from(chunks), expected, 'it');
+  assert.deepEqual(await read(content, 0, bytes.length), bytes);
+  assert.ok(looks < 30 * chunks.length, String(looks));
+});
+
+test('of content that can be read once, as much as is promised is kept for going back', async () => {
+  const big = seededBytes(20 * 1024 * 1024, 4);
+  const content = new UploadContent(once(big), { digest: digestOf(big), size: big.length }, 'it');
+  for (let end = 0; end <= big.length; end += 1024 * 1024) {
+    await read(content, Math.max(0, end - 16 * 1024 * 1024), end);
+  }
+  assert.equal(content.canReadFrom(big.length - 16 * 1024 * 1024), true);
+  assert.equal(content.canReadFrom(big.length - 19 * 1024 * 1024), false);
+});
