@@ -34,6 +34,8 @@ export interface EndpointChoice {
   readonly late?: ReadonlySet<string> | undefined;
   /** The registry itself before its mirrors: a cache knows only what passed through it. */
   readonly registryFirst?: boolean | undefined;
+  /** Where something would be pushed to before the others: what a mirror has says nothing of what is missing there. */
+  readonly pushedFirst?: boolean | undefined;
   /** The tag or digest that is asked for: some mirrors are meant for one of the two. */
   readonly reference?: string | undefined;
   /** Only the endpoint with this base URL. */

@@ -4,16 +4,28 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#checking-if-content-exists-in-the-registry
  */
 import type { CallOptions } from '../content/content.js';
+import { RegistryError } from '../errors.js';
 import type { Digest } from '../spec/digest.js';
 import type { Subject } from './answer-error.js';
-import { falseIfAbsent, HEAD_REFUSED } from './manifest-client.js';
+import type { Endpoint } from './endpoint.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 
+/** HEAD refusals after which GET is tried. */
+export const HEAD_REFUSED = [204, 400, 403, 405, 406, 415, 500, 501, 502, 504];
+
+/** `false` for content that is not there; every other failure is thrown. */
+export function falseIfAbsent(error: unknown): false {
+  if (error instanceof RegistryError && error.code === 'ERR_NOT_FOUND') return false;
+  throw error;
+}
+
 /**
- * Asks by one HEAD, by GET where that is refused.
+ * Asks by one HEAD, by GET where that is refused. Where a push would go, the answer decides; mirrors are asked where
+ * there is none.
  *
- * @param atOnce Whether it must not queue: what is to be uploaded may be open already.
+ * @param beforePush Whether it is asked for a push: nowhere else, and without queueing, for what is to be uploaded may be
+ *   open already.
  * @throws RegistryError, RootfsError as `RegistrySession.request`, but never `ERR_NOT_FOUND`
  */
 export function blobExists(
@@ -21,21 +33,28 @@ export function blobExists(
   digest: Digest,
   asked: Subject,
   call: CallOptions,
-  atOnce: boolean,
+  beforePush: boolean,
 ): Promise<boolean> {
   const subject: Subject = { ...asked, beforePush: true };
+  const ask = async (endpoint: Endpoint): Promise<boolean> => {
+    const path = `${endpoint.repository}/blobs/${digest}`;
+    const scopes = [repositoryScope(endpoint.repository, 'pull')];
+    const request = { path, scopes, subject, atOnce: beforePush } as const;
+    const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
+    const response = await session.request(endpoint, head, call);
+    response.body.discard();
+    if (response.status === 200) return true;
+    const get = { ...request, method: 'GET', headers: { range: 'bytes=0-0' }, accept: [200, 206, 416] } as const;
+    (await session.request(endpoint, get, call)).body.cancel();
+    return true;
+  };
   return session
-    .onEndpoints('pull', subject.name, call, async (endpoint) => {
-      const path = `${endpoint.repository}/blobs/${digest}`;
-      const scopes = [repositoryScope(endpoint.repository, 'pull')];
-      const request = { path, scopes, subject, atOnce } as const;
-      const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
-      const response = await session.request(endpoint, head, call);
-      response.body.discard();
-      if (response.status === 200) return true;
-      const get = { ...request, method: 'GET', headers: { range: 'bytes=0-0' }, accept: [200, 206, 416] } as const;
-      (await session.request(endpoint, get, call)).body.cancel();
-      return true;
-    })
+    .onEndpoints(
+      beforePush ? 'push' : 'pull',
+      subject.name,
+      call,
+      (endpoint) => (endpoint.capabilities.includes('push') ? ask(endpoint).catch(falseIfAbsent) : ask(endpoint)),
+      { pushedFirst: true },
+    )
     .catch(falseIfAbsent);
 }

@@ -1,6 +1,6 @@
 /** The manifests of one repository: asked for, fetched, stored, named. */
 import type { CallOptions } from '../content/content.js';
-import { RegistryError, RootfsError } from '../errors.js';
+import { RootfsError } from '../errors.js';
 import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
 import { verifyBytes } from '../io/verify.js';
@@ -11,6 +11,7 @@ import { isTag, parseReference } from '../spec/reference.js';
 import { addReferrer } from './add-referrer.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
+import { falseIfAbsent, HEAD_REFUSED } from './blob-exists.js';
 import { deleteContent } from './delete-content.js';
 import type { Endpoint } from './endpoint.js';
 import { hasReferrersApi } from './list-referrers.js';
@@ -41,10 +42,10 @@ export interface AskedManifest {
   readonly digest: Digest | undefined;
   /** For people. */
   readonly name: string;
+  readonly registryFirst?: boolean | undefined;
+  /** What is changed and written back is read where it is written. */
+  readonly capability?: 'push' | undefined;
 }
-
-/** HEAD refusals after which GET is tried. */
-export const HEAD_REFUSED = [204, 400, 403, 405, 406, 415, 500, 501, 502, 504];
 
 /** How many manifests that were pushed, or read by a tag, are kept at hand for another tag. */
 const REMEMBERED_MANIFESTS = 4;
@@ -144,10 +145,10 @@ export class ManifestClient {
     }
   }
 
-  /** The bytes under a tag, or `undefined` when there is no such tag. */
-  async readTag(tag: string, call: CallOptions): Promise<Buffer | undefined> {
+  /** The bytes under a tag, or `undefined` when there is no such tag: the registry's before what a mirror kept. */
+  async readTag(tag: string, call: CallOptions, capability?: 'push'): Promise<Buffer | undefined> {
     try {
-      return (await this.get(this.#askTag(tag), call)).bytes;
+      return (await this.get({ ...this.#askTag(tag), registryFirst: true, capability }, call)).bytes;
     } catch (error) {
       falseIfAbsent(error);
       return undefined;
@@ -261,7 +262,7 @@ export class ManifestClient {
   #referrers(call: CallOptions): ReferrersPlace {
     return {
       name: this.#name,
-      read: (tag) => this.readTag(tag, call),
+      read: (tag) => this.readTag(tag, call, 'push'),
       write: async (index, content, tag) => {
         await putManifest(index, content, tag, this.#upload(`${this.#name}:${tag}`), call);
       },
@@ -269,8 +270,8 @@ export class ManifestClient {
   }
 
   #onEndpoints<T>(asked: AskedManifest, call: CallOptions, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
-    const capability = asked.digest === undefined ? 'resolve' : 'pull';
-    return this.#session.onEndpoints(capability, asked.name, call, attempt, { reference: asked.key });
+    const { key, digest, name, registryFirst, capability = digest === undefined ? 'resolve' : 'pull' } = asked;
+    return this.#session.onEndpoints(capability, name, call, attempt, { reference: key, registryFirst });
   }
 
   #request(
@@ -290,10 +291,4 @@ export class ManifestClient {
     };
     return this.#session.request(endpoint, request, call);
   }
-}
-
-/** `false` for content that is not there; every other failure is thrown. */
-export function falseIfAbsent(error: unknown): false {
-  if (error instanceof RegistryError && error.code === 'ERR_NOT_FOUND') return false;
-  throw error;
 }

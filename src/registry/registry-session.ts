@@ -94,11 +94,13 @@ export class RegistrySession {
     capability: EndpointCapability,
     call: CallOptions,
     attempt: (endpoint: Endpoint) => Promise<T>,
-    { distrusted, late, registryFirst, reference, only }: EndpointChoice,
+    { distrusted, late, registryFirst, pushedFirst, reference, only }: EndpointChoice,
   ): Promise<T> {
     const usable = await this.endpoints(capability, call, reference);
-    const rank = ({ baseUrl, mirrorOf }: Endpoint): number =>
-      Number(registryFirst === true && mirrorOf !== undefined) + 2 * Number(late?.has(baseUrl) === true);
+    const rank = ({ baseUrl, mirrorOf, capabilities }: Endpoint): number =>
+      Number(registryFirst === true && mirrorOf !== undefined) +
+      Number(pushedFirst === true && !capabilities.includes('push')) +
+      2 * Number(late?.has(baseUrl) === true);
     const all = [...usable].sort((a, b) => rank(a) - rank(b));
     const wanted = all.filter(({ baseUrl }) =>
       only === undefined ? distrusted?.has(baseUrl) !== true : baseUrl === only,

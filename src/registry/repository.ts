@@ -138,18 +138,18 @@ export class RegistryRepository
     return abortStream(Readable.from(wanted.length === 0 ? [] : [wanted], { objectMode: false }), options.signal);
   }
 
-  /** Whether the content is here, by one HEAD; by GET where that is refused. A blob's 404 to nobody is believed. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
+  /** Whether the content is here, by one HEAD; by GET where that is refused. A blob's 404 to nobody is believed, and the registry's before what its mirrors have. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
   async exists(target: Descriptor, options: CallOptions = {}): Promise<boolean> {
     return this.#exists(target, options, false);
   }
 
-  async #exists(target: Descriptor, options: CallOptions, atOnce: boolean): Promise<boolean> {
+  async #exists(target: Descriptor, options: CallOptions, beforePush: boolean): Promise<boolean> {
     if (isManifestContent(target.mediaType)) {
       return this.#manifests.exists(this.#manifests.askDigest(target.digest), options);
     }
     requireVerifiable(target.digest);
     const subject = this.#subject('blob', `${this.#name}@${target.digest}`);
-    const found = await blobExists(this.#session, target.digest, subject, options, atOnce);
+    const found = await blobExists(this.#session, target.digest, subject, options, beforePush);
     if (!found) this.#absent.add(target.digest);
     return found;
   }

@@ -1,5 +1,6 @@
 /** Several endpoints: their order, what each is told, and what happens when one fails or lies. */
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { fetchVerified } from '../../src/content/fetch-verified.js';
 import type { ProgressEvent } from '../../src/progress.js';
@@ -255,6 +256,23 @@ test('nothing is pushed to a mirror, and lists are asked of the registry itself'
   for await (const tag of repository.tags()) assert.equal(tag, 'v1');
   assert.equal(mirror.log.requests.length, 0);
   assert.equal(registry.log.requests.length, 2);
+});
+
+test('what is missing at the registry is pushed, whatever a mirror has of it', async (t) => {
+  const { mirror, registry } = await pair(t);
+  const both = [endpointOf(mirror.url, 'cache/app', 'registry.example'), endpointOf(registry.url, 'fresh')];
+  const open = (): RegistryRepository =>
+    createRepository('registry.example/fresh', { endpoints: { endpoints: async () => both }, retry: 0 });
+  const [one, two] = built.layers;
+  assert.ok(one && two);
+  assert.equal(await open().exists(one.descriptor), false);
+  for (const { descriptor, blob } of [one, two]) await open().push(descriptor, Readable.from([blob]));
+  assert.equal(await open().exists(one.descriptor), true);
+  assert.equal(mirror.log.requests.length, 0);
+  // Where the registry does not answer, nothing is taken for pushed.
+  await registry.close();
+  assert.equal(await open().exists(two.descriptor), true);
+  await assert.rejects(open().push(two.descriptor, Readable.from([two.blob])), { code: 'ERR_NETWORK' });
 });
 
 test('an endpoint with a path and without /v2 is asked as configured', async (t) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import type { Endpoint } from '../../src/registry/endpoint.js';
 import { referrersTag } from '../../src/registry/referrers-index.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
@@ -185,6 +186,30 @@ test('artifacts that are pushed and deleted at the same time are all listed, and
   assert.ok(kept);
   await Promise.all(gone.map(({ descriptor }, at) => client(at).delete(descriptor)));
   assert.deepEqual(digests(), [kept.descriptor.digest]);
+});
+
+test('the list is read where it is written, whatever a mirror has kept of it', async (t) => {
+  const first = manifest({ artifactType: 'application/y', subject: subject.descriptor });
+  const own = await serve(t, index({ manifests: [first.descriptor] }));
+  const mirror = await serve(t, index({ manifests: [] }));
+  const at = ({ repository: { registry } }: typeof own, mirrorOf?: string): Endpoint => ({
+    baseUrl: `http://${registry}`,
+    repository: 'app',
+    mirrorOf,
+    credentialHost: registry,
+    capabilities: mirrorOf === undefined ? ['pull', 'resolve', 'push'] : ['pull', 'resolve'],
+    source: 'the test',
+  });
+  const endpoints = { endpoints: async () => [at(mirror, 'registry.example'), at(own)] };
+  const repository = createRepository('registry.example/app', { endpoints });
+  await push(repository);
+  assert.deepEqual(listed(own.held)['manifests'], [first.descriptor, entry]);
+  const found: Descriptor[] = [];
+  for await (const one of repository.referrers(subject.descriptor)) found.push(one);
+  assert.deepEqual(found, [first.descriptor, entry]);
+  await repository.delete(artifact.descriptor);
+  assert.deepEqual(listed(own.held)['manifests'], [first.descriptor]);
+  assert.deepEqual(mirror.puts, []);
 });
 
 test('the tag has 64 digits of a digest at most', () => {
