@@ -10,10 +10,11 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
-import { abortStream, throwIfAborted } from '../io/abort.js';
+import { abortStream, eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { discardOnError } from '../io/discard.js';
 import { checkByteLimit } from '../io/limit.js';
+import { requireBytes } from '../io/verify.js';
 import { MediaType } from '../spec/media-types.js';
 import { makeWorkingFolder } from './output-place.js';
 
@@ -105,6 +106,7 @@ async function openPipe(path: string, signal: AbortSignal | undefined): Promise<
       // Somebody else's pipe, to be read only: it is waited for.
     }
   };
+  throwIfAborted(signal);
   signal?.addEventListener('abort', endWaiting, { once: true });
   let fd: number;
   try {
@@ -132,14 +134,15 @@ export async function spoolArchive(
   name: string,
   options: ArchiveOptions = {},
 ): Promise<ArchiveFile> {
-  const parent = absolutePath(options.temporaryFolder ?? tmpdir(), 'temporaryFolder');
   return discardOnError(source, async () => {
+    const parent = absolutePath(options.temporaryFolder ?? tmpdir(), 'temporaryFolder');
     const folder = await makeWorkingFolder(parent, 'set TMPDIR to a folder that can be written');
     // A source that is silent would not notice an abort by itself.
-    if (source instanceof Readable) abortStream(source, options.signal);
+    const heard =
+      source instanceof Readable ? abortStream(source, options.signal) : eachUntilAborted(source, options.signal);
     const path = join(folder.path, 'archive.tar');
     try {
-      await inflateTo(path, parent, source, name, options);
+      await inflateTo(path, parent, heard, name, options);
     } catch (error) {
       await folder.remove();
       throwIfAborted(options.signal);
@@ -185,6 +188,7 @@ async function inflateTo(
     let head = Buffer.alloc(0);
     for await (const chunk of source) {
       throwIfAborted(options.signal);
+      requireBytes(chunk, name);
       if (inflater !== undefined) {
         inflater.push(chunk);
         continue;

@@ -1,4 +1,5 @@
 /** Ending what nobody will read: a stream that is neither read nor destroyed keeps its connection or file open. */
+import type { Readable } from 'node:stream';
 
 /**
  * Ends a source of bytes without reading it. A stream is destroyed; a generator that never ran holds nothing, and
@@ -11,8 +12,12 @@ export function discard(source: AsyncIterable<Uint8Array> | undefined): void {
   stream.destroy();
 }
 
-/** Runs `work`; when it fails, ends `source` and throws what `work` threw. */
+/**
+ * Runs `work`; when it fails, ends `source` and throws what `work` threw. A stream that fails before `work` reads it does
+ * not end the process: whoever reads it afterwards hears of that.
+ */
 export async function discardOnError<T>(source: AsyncIterable<Uint8Array>, work: () => Promise<T>): Promise<T> {
+  (source as Partial<Readable> | null | undefined)?.on?.('error', () => {});
   try {
     return await work();
   } catch (error) {

@@ -454,6 +454,7 @@ test('an archive that is named by a link, or a link to a link, is read: in place
 });
 
 test('a pipe by its name is copied; one that is silent can be given up', {
+  timeout: 20_000,
   skip: findTool('mkfifo') === undefined,
 }, async (t) => {
   const temporaryFolder = tempDir(t);
@@ -471,6 +472,31 @@ test('a pipe by its name is copied; one that is silent can be given up', {
   controller.abort(reason);
   await assert.rejects(waiting, (error) => error === reason);
   await writer.close();
+  assert.deepEqual(readdirSync(temporaryFolder), []);
+  const early = new AbortController();
+  const unopened = DockerArchive.open(pipe, { temporaryFolder, signal: early.signal });
+  early.abort(reason);
+  await assert.rejects(unopened, (error) => error === reason, 'also before a writer was waited for');
+});
+
+test('standard input that is no stream of Node: an abort is heard, and text is refused', {
+  timeout: 20_000,
+}, async (t) => {
+  const temporaryFolder = tempDir(t);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const silent = async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.alloc(600);
+    await new Promise(() => {});
+  };
+  const waiting = DockerArchive.open('-', { stdin: silent(), temporaryFolder, signal: controller.signal });
+  setTimeout(() => controller.abort(reason), 20);
+  await assert.rejects(waiting, (error) => error === reason);
+  const text = Readable.from(['text']);
+  await assert.rejects(DockerArchive.open('-', { stdin: text, temporaryFolder }), {
+    code: 'ERR_INTERNAL',
+    message: /^standard input: the source gave a chunk of type string/,
+  });
   assert.deepEqual(readdirSync(temporaryFolder), []);
 });
 
