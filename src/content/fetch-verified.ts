@@ -4,6 +4,7 @@ import { RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted, untilAborted } from '../io/abort.js';
 import { asReadable } from '../io/as-readable.js';
 import { discard } from '../io/discard.js';
+import { Gathered } from '../io/gathered.js';
 import { checkByteLimit, limitError, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { readChunks } from '../io/read-chunks.js';
 import { requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.js';
@@ -67,16 +68,16 @@ async function readOnce(source: Fetcher, target: Descriptor, options: CallOption
   const embedded = embeddedContent(target);
   if (embedded !== undefined) return embedded;
   const verifier = new Verifier(target);
-  const chunks: Uint8Array[] = [];
+  const gathered = new Gathered(target.size);
   const opening = Promise.resolve(source.fetch(target, { signal: options.signal, onProgress }));
   await readChunks(opening, signal, (chunk) => {
     requireBytes(chunk, target.digest);
     verifier.update(chunk);
-    chunks.push(Buffer.from(chunk));
+    gathered.add(chunk);
     return undefined;
   });
   verifier.end();
-  return Buffer.concat(chunks);
+  return gathered.bytes;
 }
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;

@@ -4,7 +4,9 @@ import type { CallOptions, Fetcher, Pusher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { eachUntilAborted, untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
+import { Gathered } from '../io/gathered.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
+import { requireBytes } from '../io/verify.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
 
@@ -34,20 +36,21 @@ export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigS
     async get(digest, options) {
       const { algorithm } = requireVerifiable(digest);
       const hash = createHash(algorithm);
-      const chunks: Uint8Array[] = [];
+      const gathered = new Gathered();
       let size = 0;
       // Its length is not known: as many bytes as a document may have, and one more that betrays a longer one.
       const target = { mediaType: MediaType.ociConfig, digest, size: MAX_DOCUMENT_BYTES };
       const signal = options?.signal;
       const content = await untilAborted(store.fetch(target, options), signal, discard);
       for await (const bytes of eachUntilAborted<Uint8Array>(content, signal)) {
+        requireBytes(bytes, digest);
         size += bytes.byteLength;
         checkConfigBytes(digest, size);
         hash.update(bytes);
-        chunks.push(bytes);
+        gathered.add(bytes);
       }
       checkConfigDigest(digest, `${algorithm}:${hash.digest('hex')}`, 'the image store');
-      return Buffer.concat(chunks);
+      return gathered.bytes;
     },
   };
 }

@@ -1,5 +1,7 @@
 /** Guards on the number of bytes: what is read into memory, and what passes at all, has a limit that somebody chose. */
 import { RootfsError } from '../errors.js';
+import { Gathered } from './gathered.js';
+import { requireBytes } from './verify.js';
 
 /** The default limit of a document that is read into memory (manifest, index, config, archive manifest): 4 MiB. */
 export const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
@@ -28,7 +30,7 @@ export function limitError(subject: string, maxBytes: number, option?: string): 
 /**
  * Passes chunks on until `maxBytes` were seen, then fails; no byte past the limit is given.
  *
- * @throws RootfsError `ERR_LIMIT_EXCEEDED`
+ * @throws RootfsError `ERR_LIMIT_EXCEEDED`, `ERR_INTERNAL` for what is no bytes
  */
 export async function* limitChunks(
   source: AsyncIterable<Uint8Array>,
@@ -38,6 +40,7 @@ export async function* limitChunks(
   checkByteLimit('maxBytes', maxBytes);
   let seen = 0;
   for await (const chunk of source) {
+    requireBytes(chunk, subject);
     seen += chunk.byteLength;
     if (seen > maxBytes) throw limitError(subject, maxBytes);
     yield chunk;
@@ -47,14 +50,14 @@ export async function* limitChunks(
 /**
  * Reads everything into memory, at most `maxBytes` of it. The source is ended whatever happens.
  *
- * @throws RootfsError `ERR_LIMIT_EXCEEDED`
+ * @throws RootfsError as `limitChunks`
  */
 export async function readLimited(
   source: AsyncIterable<Uint8Array>,
   maxBytes: number,
   subject: string,
 ): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of limitChunks(source, maxBytes, subject)) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  const gathered = new Gathered();
+  for await (const chunk of limitChunks(source, maxBytes, subject)) gathered.add(chunk);
+  return gathered.bytes;
 }

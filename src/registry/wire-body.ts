@@ -1,5 +1,6 @@
 /** The body of an answer: bytes that come when the reader wants them, and not before. */
 import { RootfsError } from '../errors.js';
+import { Gathered } from '../io/gathered.js';
 import { lasting } from '../io/lent-memory.js';
 
 /** Who reads a body. Called synchronously, nothing after `end` or `fail`. */
@@ -119,7 +120,7 @@ export class WireBody {
    */
   bytes(limits: BodyLimits, subject: string): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
+      const gathered = new Gathered();
       let size = 0;
       const refuse = (error: RootfsError): void => {
         clearTimeout(timer);
@@ -130,13 +131,13 @@ export class WireBody {
       this.attach({
         data: (chunk) => {
           size += chunk.length;
-          if (size <= limits.bytes) chunks.push(lasting(chunk));
+          if (size <= limits.bytes) gathered.add(chunk);
           else refuse(tooLong(subject, limits));
           return true;
         },
         end: () => {
           clearTimeout(timer);
-          resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size));
+          resolve(gathered.bytes);
         },
         fail: (reason) => {
           clearTimeout(timer);
