@@ -24,7 +24,7 @@ let here: string | undefined;
 
 /** The mark of this process; the same in all its threads. */
 export function processMark(): ProcessMark {
-  own ??= `${host()}-${process.pid}-${startTime(process.pid) ?? 0}`;
+  own ??= `${host()}-${process.pid}-${startIn(processStat(process.pid)) ?? 0}`;
   return own;
 }
 
@@ -37,8 +37,9 @@ export function isMarkAlive(mark: ProcessMark): boolean | undefined {
   const match = MARK.exec(mark);
   if (match === null || match[1] !== host()) return undefined;
   const pid = Number(match[2]);
-  const start = startTime(pid);
-  if (start !== undefined) return match[3] === '0' || start === match[3];
+  const stat = processStat(pid);
+  const start = startIn(stat);
+  if (start !== undefined) return !hasEnded(stat) && (match[3] === '0' || start === match[3]);
   try {
     process.kill(pid, 0);
     return true;
@@ -68,7 +69,8 @@ export function isThreadAlive(mark: ProcessMark, thread: ThreadMark): boolean | 
   const match = THREAD.exec(thread);
   if (pid === undefined || match === null) return undefined;
   try {
-    return startIn(readFileSync(`/proc/${pid}/task/${match[1]}/stat`, 'latin1')) === match[2];
+    const stat = readFileSync(`/proc/${pid}/task/${match[1]}/stat`, 'latin1');
+    return !hasEnded(stat) && startIn(stat) === match[2];
   } catch (error) {
     // Other errors say nothing: this process may have too many files open.
     const isGone = systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ESRCH';
@@ -105,9 +107,9 @@ function readHost(): string {
   return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);
 }
 
-/** Clock ticks between boot and the start of the process, where `/proc` tells; `undefined` elsewhere. */
-function startTime(pid: number): string | undefined {
-  return startIn(read(() => readFileSync(`/proc/${pid}/stat`, 'latin1')));
+/** What `/proc` tells of a process; empty where it does not. */
+function processStat(pid: number): string {
+  return read(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
 }
 
 /** The link is read by the thread that asks. Where `/proc` shows another namespace, its numbers are of no use. */
@@ -118,11 +120,25 @@ function readThread(): ThreadMark {
   return start === undefined ? '' : `${thread}-${start}`;
 }
 
-/** The start in what `/proc` tells of a process or a thread. */
+/** The start in what `/proc` tells of a process or a thread, in clock ticks since boot. */
 function startIn(stat: string): string | undefined {
-  // The second field, the program's name, may hold spaces and brackets: count from the last closing one.
-  const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const start = fieldsIn(stat)[19];
   return start !== undefined && /^\d+$/.test(start) ? start : undefined;
+}
+
+/**
+ * Whether `/proc` tells of one that has ended, and that its parent has not asked for: in a container whose first process
+ * does not look after others, nobody ever does.
+ */
+function hasEnded(stat: string): boolean {
+  const fields = fieldsIn(stat);
+  // The first thread may have ended while others work: their number is told too.
+  return /^[ZX]$/.test(fields[0] ?? '') && Number(fields[17]) <= 1;
+}
+
+/** The fields from the third on. The second, the program's name, may hold spaces and brackets: the last closing one ends it. */
+function fieldsIn(stat: string): readonly string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function read(from: () => string): string {

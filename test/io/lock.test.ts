@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { lstatSync, lutimesSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { lstatSync, lutimesSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { tryLock, withLock } from '../../src/io/lock.js';
 import { isMarkAlive, isThreadAlive, processMark, threadMark } from '../../src/io/process-mark.js';
@@ -193,6 +195,20 @@ test('marks: this process lives, one that ended does not, another machine is unk
   child.kill('SIGKILL');
   await new Promise((resolve) => child.once('exit', resolve));
   assert.equal(isMarkAlive(mark), false);
+});
+
+test('a process that ended lives no more, also where its parent never asks for it', async (t) => {
+  if (process.platform !== 'linux') return t.skip('only /proc tells');
+  const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.after(() => parent.kill('SIGKILL'));
+  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+  const pid = Number(String(line));
+  const mark = processMark().replace(/-\d+-\d+$/, `-${pid}-0`);
+  assert.equal(isMarkAlive(mark), true);
+  process.kill(pid, 'SIGKILL');
+  while (!readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')) await sleep(5);
+  assert.equal(isMarkAlive(mark), false);
+  assert.equal(isThreadAlive(mark, `${pid}-${readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[21]}`), false);
 });
 
 test('threads: this one lives, one that is not there does not; without numbers nothing is known', (t) => {
