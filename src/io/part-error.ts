@@ -19,7 +19,8 @@ export function wrongAnswer(part: string, expected: string, found: unknown): Roo
 /** What a part threw, as what is thrown: our errors as they are, the system's wrapped, anything else as the part's failure. */
 export function partFailure(part: string, error: unknown): RootfsError {
   if (error instanceof RootfsError) return error;
-  if (systemErrorCode(error)?.startsWith('E') === true) return wrapSystemError(error, part);
+  // Node's own codes say that the part is wrong, but for the one that refuses it files.
+  if (/^(?:E[A-Z0-9]+|ERR_ACCESS_DENIED)$/.test(systemErrorCode(error) ?? '')) return wrapSystemError(error, part);
   const reason = error instanceof Error ? error.message : String(error);
   return new RootfsError('ERR_INTERNAL', `${part} failed: ${reason}; look where it is made`, {
     cause: error,
