@@ -92,6 +92,8 @@ async function send(
       call.destroy(signal?.reason as Error);
     };
     signal?.addEventListener('abort', abort, { once: true });
+    // It may have come while the part of Node was loaded that does this.
+    if (signal?.aborted === true) abort();
     call.once('close', () => signal?.removeEventListener('abort', abort));
     watchSilence(call, { timeoutMs, works }, (ms) => silence(place, name, ms));
     call.once('response', resolve);

@@ -245,6 +245,19 @@ test("an abort ends the wait and the copying with the caller's own reason", asyn
   }
 });
 
+test('an abort is heard from the first moment on', { timeout: 20_000 }, async (t) => {
+  const host = await fakeEngine(
+    t,
+    () => assert.fail('it was asked for an image'),
+    () => {},
+  );
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const waiting = openDockerDaemon('x', { host, signal: controller.signal, timeoutMs: 60_000 });
+  controller.abort(reason);
+  await assert.rejects(waiting, (error) => error === reason);
+});
+
 test('what knows no ping is no engine, whatever it says', async (t) => {
   for (const body of ['404 page not found', '{"message":"Not Found"}']) {
     const host = await fakeEngine(
