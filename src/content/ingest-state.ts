@@ -75,8 +75,8 @@ export async function readIngest(path: string): Promise<IngestStatus | undefined
     const { ref, startedAt, expected } = JSON.parse(readOwn(join(path, STATE))) as Record<string, unknown>;
     if (typeof ref !== 'string' || typeof startedAt !== 'number') return undefined;
     const data = await lstat(join(path, INGEST_DATA)).catch(() => undefined);
-    const { size: offset = 0, mtimeMs: updatedAt = startedAt } = data?.isFile() === true ? data : {};
-    return { ref, offset, expected: checkExpected(expected), startedAt, updatedAt };
+    const { size: offset = 0, mtimeMs = startedAt } = data?.isFile() === true ? data : {};
+    return { ref, offset, expected: checkExpected(expected), startedAt, updatedAt: Math.floor(mtimeMs) };
   } catch (error) {
     // What is half-written by a process that died is begun anew.
     const errno = systemErrorCode(error);

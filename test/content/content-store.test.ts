@@ -160,6 +160,16 @@ test('statuses are listed; sweeping spares what is young or held', async (t) => 
   assert.deepEqual(names(await all(store.listStatuses())), ['held', 'young']);
 });
 
+test('the moments of an ingest are whole milliseconds', async (t) => {
+  const store = await ContentStore.open(tempDir(t));
+  await using writer = await store.ingest('x');
+  await writer.write(Buffer.from('abc'));
+  utimesSync(join(store.blobs.ingestFolder, readdirSync(store.blobs.ingestFolder).sort()[0] ?? '', 'data'), 5, 5.0005);
+  const { startedAt, updatedAt } = await store.status('x');
+  assert.ok(Number.isSafeInteger(startedAt));
+  assert.equal(updatedAt, 5000);
+});
+
 test('an ingest whose state is broken is begun anew', async (t) => {
   const store = await opened(t);
   const writer = await store.ingest('layer-1', { expected: blob });
