@@ -1,8 +1,8 @@
 /** Where a file that is made goes: beside its place until it is whole, then into it. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, realpath, rename, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readlink, realpath, rename, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { isMarkAlive, processMark } from '../io/process-mark.js';
@@ -35,7 +35,12 @@ export async function outputPlace(path: string): Promise<OutputPlace> {
   }
   if (path.endsWith('/')) throw folder();
   try {
-    return { kind: 'file', path: join(await realpath(dirname(absolute)), basename(absolute)) };
+    const above = await realpath(dirname(absolute));
+    // The file that a link names is made; the link stays.
+    const link = await readlink(absolute).catch(() => undefined);
+    return link === undefined
+      ? { kind: 'file', path: join(above, basename(absolute)) }
+      : await outputPlace(resolve(above, link));
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
     throw new RootfsError('ERR_NOT_FOUND', `${path}: its folder does not exist; make it first`, {

@@ -1,12 +1,22 @@
 /** What dead processes left is removed, and nothing else: who may write beside it leads nobody elsewhere. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { makeWorkingFolder, writeBeside } from '../../src/content/output-place.js';
+import { makeWorkingFolder, outputPlace, writeBeside } from '../../src/content/output-place.js';
 import { RootfsError } from '../../src/errors.js';
 import { canPinDirectories } from '../../src/io/directory.js';
 import { processMark } from '../../src/io/process-mark.js';
@@ -69,6 +79,24 @@ test("where the system's temporary folder is not to be had, the error says which
   process.env['TMPDIR'] = gone;
   await assert.rejects(makeWorkingFolder(), { message: /; set TMPDIR to a folder that can be written$/ });
   await assert.rejects(makeWorkingFolder(gone), { message: /^(?!.*TMPDIR)/ });
+});
+
+test('the file that a link names is written, there or not yet, and the link stays', async (t) => {
+  const folder = tempDir(t);
+  mkdirSync(join(folder, 'far'));
+  symlinkSync('far/second', join(folder, 'link'));
+  symlinkSync('file', join(folder, 'far', 'second'));
+  for (const text of ['new', 'again']) {
+    const place = await outputPlace(join(folder, 'link'));
+    assert.deepEqual(place, { kind: 'file', path: join(realpathSync(folder), 'far', 'file') });
+    await writeBeside(place.path, 'file', false, async (temporary) => writeFileSync(temporary, text));
+    assert.equal(readFileSync(join(folder, 'link'), 'utf8'), text);
+    assert.ok(lstatSync(join(folder, 'far', 'second')).isSymbolicLink());
+  }
+  symlinkSync('none/file', join(folder, 'lost'));
+  await assert.rejects(outputPlace(join(folder, 'lost')), { code: 'ERR_NOT_FOUND' });
+  symlinkSync('circle', join(folder, 'circle'));
+  await assert.rejects(outputPlace(join(folder, 'circle')), { code: 'ERR_FILESYSTEM' });
 });
 
 test('an error names the place asked for, whatever signs its path has', async (t) => {
