@@ -44,9 +44,17 @@ export function removeImages(
   digests: ReadonlySet<Digest>,
   made: readonly Uint8Array[],
 ): Removal {
-  const members = made.flatMap((bytes) => parseIndex(bytes, { place: 'index', maxBytes: bytes.byteLength }).manifests);
+  // By digest: an index may have twenty thousand entries, and each would be compared with each.
+  const members = new Map<Digest, Descriptor[]>();
+  for (const bytes of made) {
+    for (const member of parseIndex(bytes, { place: 'index', maxBytes: bytes.byteLength }).manifests) {
+      const same = members.get(member.digest);
+      if (same === undefined) members.set(member.digest, [member]);
+      else same.push(member);
+    }
+  }
   const goes = (entry: Descriptor): boolean =>
-    digests.has(entry.digest) || members.some((member) => isDeepStrictEqual(member, entry));
+    digests.has(entry.digest) || members.get(entry.digest)?.some((one) => isDeepStrictEqual(one, entry)) === true;
   return {
     left: entries.filter((entry) => !goes(entry)),
     gone: [...new Set(entries.filter(goes).map((entry) => entry.digest))],
