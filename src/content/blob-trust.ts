@@ -138,10 +138,11 @@ export class BlobTrust {
     });
     try {
       await makeFolder(this.#places.ingestFolder, false);
-      await withLock(this.#places.ingest(digest, 'commit.lock'), async () => {
+      const unlinkBad = async (): Promise<void> => {
         const now = lookAt(path);
         if (now?.ino === bad.ino && now.dev === bad.dev) unlinkSync(path);
-      });
+      };
+      await withLock(this.#places.ingest(digest, 'commit.lock'), unlinkBad, options);
     } catch (error) {
       // In a store that cannot be written the bad blob stays; it counts as absent all the same.
       if (wrapSystemError(error, path).code !== 'ERR_PERMISSION') throw error;

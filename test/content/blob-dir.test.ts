@@ -135,6 +135,19 @@ test('damage that keeps size, mode and time is found by verify: always, and by a
   assert.equal(await store.find(blob.digest, { verify: 'always' }), undefined);
 });
 
+test('who waits to remove a bad blob can be told to stop', { timeout: 20_000 }, async (t) => {
+  const root = tempDir(t);
+  const store = await storeWith(root);
+  DAMAGE['a cut file']?.(store.path(blob.digest));
+  const release = await tryLock(join(root, 'ingest', `sha256-${blob.digest.slice(7)}.commit.lock`));
+  const reason = new Error('enough');
+  const controller = new AbortController();
+  const waiting = store.find(blob.digest, { signal: controller.signal });
+  setTimeout(() => controller.abort(reason), 50);
+  await assert.rejects(waiting, (error) => error === reason);
+  await release?.();
+});
+
 test('good bytes without a record, or with another time or mode, are hashed once and recorded', async (t) => {
   const root = tempDir(t);
   const store = await storeWith(root);
