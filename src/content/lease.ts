@@ -47,7 +47,11 @@ export interface LeaseOptions {
 export interface Lease extends AsyncDisposable {
   /** Names it for `releaseLease`. */
   readonly id: string;
-  /** Adds to what is used; when this is done, nothing of it is being removed. What was gone before is gone. */
+  /**
+   * Adds to what is used; when this is done, nothing of it is being removed. What was gone before is gone.
+   *
+   * @throws RootfsError `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the reason of the signal that it was taken with
+   */
   add(digests: readonly Digest[]): Promise<void>;
   /** Gives it back; a second call does nothing. A detached lease stays until this is called, here or elsewhere. */
   release(): Promise<void>;
@@ -141,8 +145,16 @@ class HeldLease implements Lease {
   async add(digests: readonly Digest[]): Promise<void> {
     if (this.#released) return;
     for (const digest of digests) this.#digests.add(digest);
-    await this.#write();
-    // Whoever removes things right now may have looked at the leases before this one was there.
+    try {
+      await this.#write();
+      await this.#afterRemoving();
+    } catch (error) {
+      throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, this.path);
+    }
+  }
+
+  /** Whoever removes things right now may have looked at the leases before this one was there. */
+  async #afterRemoving(): Promise<void> {
     const lock = pruneLock(this.#root);
     const note = noteOfWait(lock, this.#options);
     while (!(await removeIfDead(lock))) {

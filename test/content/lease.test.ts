@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -16,6 +17,7 @@ import os from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LEASE_MS, listLeases, releaseLease, takeLease, withoutNewLeases } from '../../src/content/lease.js';
+import { RootfsError } from '../../src/errors.js';
 import { bootId, processMark, threadMark } from '../../src/io/process-mark.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { doomedThread } from '../support/doomed-thread.js';
@@ -232,6 +234,19 @@ test('who waits can be told to stop; who is told before takes nothing', async (t
   });
   await assert.rejects(takeLease(root, { purpose: 'x', signal: stop.signal }), (error) => error === reason);
   assert.deepEqual(readdirSync(root), []);
+});
+
+test('what cannot be added is told in our own words', async (t) => {
+  const root = tempDir(t);
+  const lease = await takeLease(root, { purpose: 'x' });
+  rmSync(join(root, 'leases'), { recursive: true });
+  writeFileSync(join(root, 'leases'), '');
+  await assert.rejects(
+    lease.add([digest('a')]),
+    (error) => error instanceof RootfsError && /leases/.test(error.message),
+  );
+  rmSync(join(root, 'leases'));
+  await lease.release();
 });
 
 test('a folder that is not there is an error', async (t) => {
