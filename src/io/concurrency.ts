@@ -21,7 +21,8 @@ export interface MapOptions {
  *
  * At the first failure the signal given to every mapper aborts (its reason is that failure), no further mapper starts,
  * and when each running one has ended the FIRST failure is thrown. The same happens when the caller's signal aborts;
- * then its reason is thrown. So nothing runs on after this has settled.
+ * then its reason is thrown, unless the last mappers were running and end well in spite of it. So nothing runs on after
+ * this has settled.
  */
 export async function mapConcurrently<T, R>(
   items: Iterable<T>,
