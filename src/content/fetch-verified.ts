@@ -27,7 +27,8 @@ export interface ReadVerifiedOptions extends CallOptions {
  * Content that stands in the descriptor itself (`data`) is used without asking the source, after the same check.
  *
  * @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` (before a byte is read), `ERR_OPTION_INVALID`,
- *   `ERR_NOT_FOUND`, what the source throws; from the stream `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`
+ *   `ERR_NOT_FOUND`, what the source throws; from the stream `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`,
+ *   `ERR_NETWORK` (it closed before its end)
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#properties
  */
 export async function fetchVerified(source: Fetcher, target: Descriptor, options: CallOptions = {}): Promise<Readable> {

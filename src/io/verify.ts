@@ -6,7 +6,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { pipeline, type Readable, Transform } from 'node:stream';
-import { RootfsError } from '../errors.js';
+import { RootfsError, systemErrorCode } from '../errors.js';
 import { type Digest, type DigestAlgorithm, requireVerifiable } from '../spec/digest.js';
 
 /** What bytes must be: their digest and their number. A descriptor is one. */
@@ -112,7 +112,8 @@ export function judgeContent(
 
 /**
  * Checks a stream as it passes. The result ends only after digest and size were found right; else it fails with
- * `ERR_DIGEST_MISMATCH` or `ERR_SIZE_MISMATCH` instead of ending. What was read before the end is not verified yet.
+ * `ERR_DIGEST_MISMATCH` or `ERR_SIZE_MISMATCH` instead of ending; with `ERR_NETWORK` where the source closes before its
+ * end. What was read before the end is not verified yet.
  *
  * The source is owned by the result: it is destroyed with it, and its errors come out of it. No byte past
  * `expected.size` is passed on.
@@ -148,6 +149,11 @@ export function verifyStream(source: Readable, expected: ExpectedContent, subjec
       } catch (error) {
         callback(error as Error);
       }
+    },
+    destroy(error, callback) {
+      const message = `${subject ?? expected.digest}: the stream closed before its end; try again`;
+      const isCut = systemErrorCode(error) === 'ERR_STREAM_PREMATURE_CLOSE';
+      callback(isCut ? new RootfsError('ERR_NETWORK', message, { cause: error }) : error);
     },
   });
   // pipeline carries an error or an early end from either side to the other; whoever reads the result hears of it.

@@ -98,6 +98,16 @@ test('an error of the source comes out of the checked stream', async () => {
   await assert.rejects(collect(verifyStream(source, expected)), /the line went dead/);
 });
 
+test('a source that closes before its end fails the checked stream in our own words', async () => {
+  const source = new Readable({ read() {} });
+  setImmediate(() => source.destroy());
+  await assert.rejects(collect(verifyStream(source, expected)), {
+    name: 'RootfsError',
+    code: 'ERR_NETWORK',
+    message: `${expected.digest}: the stream closed before its end; try again`,
+  });
+});
+
 test('destroying the checked stream destroys the source', async () => {
   const source = new Readable({ read() {} });
   const checked = verifyStream(source, expected);
