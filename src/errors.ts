@@ -191,11 +191,16 @@ const LAST_ADVICE: Readonly<Record<string, string>> = {
 
 const PERMISSION_MODEL_ADVICE = 'Node was started with --permission; start it without';
 
-/** The `code` of a Node system error (`ENOENT`, …), or `undefined` for anything else. */
+/** The `code` of an error of the system or of Node (`ENOENT`, `ERR_STREAM_PREMATURE_CLOSE`), or `undefined` where it has none. */
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || error instanceof RootfsError) return undefined;
   const code = (error as NodeJS.ErrnoException).code;
   return typeof code === 'string' ? code : undefined;
+}
+
+/** Whether the system refused something, or Node under `--permission`; Node's other codes are of calls made wrongly. */
+export function isSystemError(error: unknown): boolean {
+  return /^(?:E[A-Z0-9]+|ERR_ACCESS_DENIED)$/.test(systemErrorCode(error) ?? '');
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir, open, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { isSystemError, RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { mapConcurrently } from '../io/concurrency.js';
@@ -144,10 +144,7 @@ async function fillPieces(
 }
 
 function wrapWriteError(error: unknown, path: string): unknown {
-  const errno = (error as NodeJS.ErrnoException | undefined)?.code;
-  return !(error instanceof RootfsError) && typeof errno === 'string' && /^E[A-Z0-9]+$/.test(errno)
-    ? wrapSystemError(error, path)
-    : error;
+  return isSystemError(error) ? wrapSystemError(error, path) : error;
 }
 
 /** Better told now than after an hour of fetching. A file system that does not say how much is free is believed to be large. */

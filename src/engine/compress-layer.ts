@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { CallOptions } from '../content/content.js';
 import { makeWorkingFolder } from '../content/output-place.js';
-import { systemErrorCode, wrapSystemError } from '../errors.js';
+import { isSystemError, wrapSystemError } from '../errors.js';
 import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import { verifyStream } from '../io/verify.js';
@@ -61,7 +61,7 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
   } catch (error) {
     await folder.remove();
     throwIfAborted(signal);
-    throw systemErrorCode(error)?.startsWith('E') === true ? wrapSystemError(error, path) : error;
+    throw isSystemError(error) ? wrapSystemError(error, path) : error;
   }
   return {
     digest: `sha256:${hash.digest('hex')}`,

@@ -1,5 +1,5 @@
 /** What the verbs of this room throw, whatever went wrong below them. */
-import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { isSystemError, RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 
 /**
  * Turns what was caught into what is thrown: the signal's own reason after an abort, our errors as they are, system
@@ -23,7 +23,7 @@ export function imageFailure(
       detail: { image: name, errno },
     });
   }
-  if (errno.startsWith('E')) return wrapSystemError(error, name);
+  if (isSystemError(error)) return wrapSystemError(error, name);
   const reason = error instanceof Error ? error.message : String(error);
   return new RootfsError('ERR_INTERNAL', `${name}: ${whose} failed (${reason}); its cause says where`, {
     cause: error,

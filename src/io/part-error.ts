@@ -1,5 +1,5 @@
 /** What is told of the parts that callers hand in: what is none, what fails, what answers as no part of its kind does. */
-import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { isSystemError, RootfsError, wrapSystemError } from '../errors.js';
 
 /** The refusal of a part that is missing or something else: most often a promise that nobody awaited. */
 export function partError(option: string, expected: string, value: unknown, advice: string): RootfsError {
@@ -19,8 +19,7 @@ export function wrongAnswer(part: string, expected: string, found: unknown): Roo
 /** What a part threw, as what is thrown: our errors as they are, the system's wrapped, anything else as the part's failure. */
 export function partFailure(part: string, error: unknown): RootfsError {
   if (error instanceof RootfsError) return error;
-  // Node's own codes say that the part is wrong, but for the one that refuses it files.
-  if (/^(?:E[A-Z0-9]+|ERR_ACCESS_DENIED)$/.test(systemErrorCode(error) ?? '')) return wrapSystemError(error, part);
+  if (isSystemError(error)) return wrapSystemError(error, part);
   const reason = error instanceof Error ? error.message : String(error);
   return new RootfsError('ERR_INTERNAL', `${part} failed: ${reason}; look where it is made`, {
     cause: error,

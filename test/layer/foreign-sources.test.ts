@@ -100,3 +100,9 @@ test('an image whose stream closed too early is a failure on the way, not of the
   assert.equal(failure.code, 'ERR_NETWORK');
   assert.match(failure.message, /^app:v1: /);
 });
+
+test('an image whose source misuses Node is no failure of the file system', () => {
+  const failure = imageFailure(failing('ERR_INVALID_ARG_TYPE'), 'app:v1', undefined);
+  assert.ok(failure instanceof RootfsError);
+  assert.equal(failure.code, 'ERR_INTERNAL');
+});
