@@ -49,14 +49,16 @@ export async function makeManifest(
 ): Promise<MadeManifest> {
   // Before they are looked at, one after the other: the list may name a million.
   checkLength(image.layers, 'Layers of manifest.json', MAX_LAYERS, place);
+  const configAt = entries.find(image.config);
   const configBytes = await entries.readDocument(image.config);
-  if (configBytes === undefined) throw missing(place, image.config);
+  if (configAt === undefined || configBytes === undefined) throw missing(place, image.config);
   // An image's own manifest names its config as the file is named.
   const algorithm = SHA512_BLOB.test(image.config) ? 'sha512' : 'sha256';
   const config: Digest = `${algorithm}:${createHash(algorithm).update(configBytes).digest('hex')}`;
   checkName(image.config, config, place, options);
   const diffIds = readDiffIds(configBytes, place);
-  const blobs = new Map<Digest, Located>([[config, configBytes]]);
+  // Its place, not its bytes: an archive may have thousands of images.
+  const blobs = new Map<Digest, Located>([[config, configAt]]);
   const unproven = new Map<Digest, CompressedLayer>();
   const layers: Descriptor[] = [];
   for (const [at, name] of image.layers.entries()) {

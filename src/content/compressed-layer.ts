@@ -10,7 +10,7 @@ import { closeAfter } from '../io/close-after.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
 import { damagedArchive } from './archive-file.js';
-import { absentBlob, openRegularFile } from './blob-file.js';
+import { goneArchive, openRegularFile } from './blob-file.js';
 import type { BlobLocation } from './content.js';
 
 /** A layer as it lies in an archive. */
@@ -37,7 +37,7 @@ export async function checkCompressedLayer(
 ): Promise<void> {
   const subject = `${place}: ${name}`;
   const opened = await openRegularFile(location.path);
-  if (opened === undefined) throw absentBlob(diffId, place);
+  if (opened === undefined) throw goneArchive(place);
   const { file } = opened;
   const found = await closeAfter(file, async () => {
     const { algorithm } = requireVerifiable(diffId);

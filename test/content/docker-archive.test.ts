@@ -80,6 +80,25 @@ test('an archive that is removed or closed after it was opened is said to be gon
   }
 });
 
+test('a compressed layer that cannot be checked any more is said to be gone', async (t) => {
+  const path = join(tempDir(t), 'image.tar');
+  writeFileSync(path, dockerArchive([{ built: contractImage() }], { style: 'crane', compressed: true }));
+  await using archive = await DockerArchive.open(path);
+  const { layers } = parseManifest(await readVerified(archive, await archive.resolve('')));
+  rmSync(path);
+  await assert.rejects(archive.check(layers[0] ?? assert.fail()), {
+    code: 'ERR_NOT_FOUND',
+    message: `${path}: the archive is not there any more; open it again`,
+  });
+});
+
+test('of many images, places of configs are kept and not their bytes', async (t) => {
+  const archive = await opened(t, dockerArchive([{ built: contractImage() }]));
+  const { config } = parseManifest(await readVerified(archive, await archive.resolve('')));
+  assert.equal((await archive.blobPath(config))?.size, config.size);
+  assert.equal((await readVerified(archive, config)).length, config.size);
+});
+
 test("an image's own manifest is given where its layers are here, else one is made, always the same", async (t) => {
   const built = contractImage();
   const own = await opened(t, dockerArchive([{ built }], { style: 'blobs', compressed: true }));
