@@ -34,7 +34,8 @@ export interface DockerDaemonOptions extends ArchiveOptions, EngineOptions {
  */
 export async function openDockerDaemon(reference: string, options: DockerDaemonOptions = {}): Promise<DockerArchive> {
   requireReference(reference, 'docker-daemon');
-  if (reference === '' || reference.length > 4096) {
+  // Half of a surrogate pair is no text, and cannot be sent.
+  if (reference === '' || reference.length > 4096 || /\p{Surrogate}/u.test(reference)) {
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',
       `docker-daemon: ${JSON.stringify(reference.slice(0, 200))} is no image; give a name or an id`,

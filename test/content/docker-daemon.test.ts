@@ -130,6 +130,11 @@ test('of all tags, an engine without a list is asked for the name alone', async 
   for (const name of names) assert.match(stderr, new RegExp(`^rootfs: docker-daemon:${name} is sha256:`, 'm'));
 });
 
+test('half a character is refused before an engine is asked', async (t) => {
+  const host = await fakeEngine(t, () => assert.fail('it was asked'));
+  await assert.rejects(openDockerDaemon('app\ud800', { host }), { code: 'ERR_REFERENCE_INVALID' });
+});
+
 test('scratch is no image of an engine either', async (t) => {
   const host = await fakeEngine(t, () => assert.fail('it was asked'));
   for (const reference of ['scratch', 'scratch:v1', 'docker.io/library/scratch']) {
