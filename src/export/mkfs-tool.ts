@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -88,6 +88,12 @@ export async function runTool(
     // Newer versions of some tools cut times by SOURCE_DATE_EPOCH: an image has those of its tree.
     env: { ...process.env, LC_ALL: 'C', SOURCE_DATE_EPOCH: undefined, ...options.env },
   });
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.once('error', (error) => reject(notStarted(tool, error)));
+    child.once('close', (code, killed) => resolve(code ?? killed ?? 'unknown'));
+  });
+  // Where no more files can be opened, Node gives it no streams, and says why later.
+  if ((child.stdin as Writable | undefined) === undefined) await ended;
   const stop = (): void => {
     child.kill('SIGKILL');
     // What it started may hold them open.
@@ -99,10 +105,6 @@ export async function runTool(
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => {
     if (stderr.length < MAX_STDERR) stderr += chunk.toString();
-  });
-  const ended = new Promise<number | string>((resolve, reject) => {
-    child.once('error', (error) => reject(notStarted(tool, error)));
-    child.once('close', (code, killed) => resolve(code ?? killed ?? 'unknown'));
   });
   let broken: unknown;
   const fed =

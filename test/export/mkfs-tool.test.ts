@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import childProcess from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
@@ -81,6 +82,26 @@ test('a tool that cannot be started: why, and what a limit needs', async (t) => 
   await assert.rejects(runTool(tool, []), {
     code: 'ERR_FILESYSTEM',
     message: 'tool: spawn tool EAGAIN; allow more processes (ulimit -u)',
+  });
+});
+
+test('a tool that no more files can be opened for is an error: nothing is thrown where nobody listens', async (t) => {
+  const original = childProcess.spawn;
+  t.after(() => {
+    childProcess.spawn = original;
+    syncBuiltinESMExports();
+  });
+  // What Node gives then: no streams, and the error in the next turn.
+  childProcess.spawn = (() => {
+    const child = new EventEmitter();
+    const error = Object.assign(new Error('spawn tool EMFILE'), { code: 'EMFILE' });
+    process.nextTick(() => child.emit('error', error));
+    return child;
+  }) as unknown as typeof original;
+  syncBuiltinESMExports();
+  await assert.rejects(runTool({ name: 'tool', path: '/bin/tool' }, [], { input: Readable.from(['x']) }), {
+    code: 'ERR_FILESYSTEM',
+    message: 'tool: spawn tool EMFILE; allow more open files (ulimit -n)',
   });
 });
 
