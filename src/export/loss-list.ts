@@ -4,9 +4,13 @@ import type { Loss } from './unpack-options.js';
 /** Counts what cannot be kept, by kind. */
 export class LossList {
   readonly #losses = new Map<Loss['what'], Loss>();
+  /** The path that was noted last of each kind. */
+  readonly #last = new Map<Loss['what'], string>();
 
-  /** Notes one entry; the first of a kind is its example. */
+  /** Notes one entry; the first of a kind is its example. What else of the same kind is lost of it follows at once. */
   add(what: Loss['what'], path: string): void {
+    if (this.#last.get(what) === path) return;
+    this.#last.set(what, path);
     const known = this.#losses.get(what);
     const example = known?.example ?? Buffer.from(path, 'latin1').toString();
     this.#losses.set(what, { what, entries: (known?.entries ?? 0) + 1, example });

@@ -6,6 +6,7 @@
  * disk, where the user and the group that unpacked stand for uid 0 and gid 0.
  */
 import type { InodeType } from '../rootfs/tree.js';
+import type { Xattr } from './unpack-plan.js';
 
 /** What the file system could not keep of one path; absent members are as they stand on disk. */
 export interface OwnershipRecord {
@@ -24,29 +25,40 @@ export interface OwnershipRecord {
   /** Of what is absent: the path that it is one file with, where that comes first. As `path`. */
   readonly link?: string | undefined;
   /** Extended attributes that could not be set; names and values are bytes as latin1. */
-  readonly xattrs?: readonly (readonly [name: string, value: string])[] | undefined;
+  readonly xattrs?: readonly Xattr[] | undefined;
 }
+
+/** A record as it grows. */
+type Known = Omit<OwnershipRecord, 'xattrs'> & { readonly xattrs?: Xattr[] | undefined };
 
 /** The records of one unpack, one for each path. */
 export class OwnershipRecords {
-  readonly #records = new Map<string, OwnershipRecord>();
+  readonly #records = new Map<string, Known>();
   /** Further names of files, and the first name of each. */
   readonly #names = new Map<string, string>();
+  /** One of each attribute, by name and value: a thread answers with copies, and every file may lack the same. */
+  readonly #xattrs = new Map<string, Map<string, Xattr>>();
 
   /** Adds to what is known of the path. */
   add(record: OwnershipRecord): void {
     const known = this.#records.get(record.path);
-    const xattrs = [...(known?.xattrs ?? []), ...(record.xattrs ?? [])];
-    this.#records.set(record.path, { ...known, ...record, ...(xattrs.length > 0 ? { xattrs } : {}) });
+    const xattrs = known?.xattrs ?? [];
+    for (const xattr of record.xattrs ?? []) xattrs.push(this.#oneOf(xattr));
+    this.#records.set(record.path, { ...known, ...record, xattrs: xattrs.length > 0 ? xattrs : undefined });
+  }
+
+  #oneOf(xattr: Xattr): Xattr {
+    const [name, value] = xattr;
+    const values = this.#xattrs.get(name) ?? new Map<string, Xattr>();
+    const one = values.get(value) ?? xattr;
+    values.set(value, one);
+    this.#xattrs.set(name, values);
+    return one;
   }
 
   /** Adds another name of a file: its line will say what that of the first one says. */
   addName(path: string, first: string): void {
     this.#names.set(path, first);
-  }
-
-  get size(): number {
-    return this.#records.size;
   }
 
   /** The paths that do not stand on disk, by bytes. */
@@ -61,8 +73,9 @@ export class OwnershipRecords {
    */
   *chunks(host: { readonly uid: number; readonly gid: number }): Generator<string> {
     for (const [path, first] of this.#names) {
-      const { uid, gid, xattrs } = this.#records.get(first) ?? {};
+      const { uid, gid, mode, xattrs } = this.#records.get(first) ?? {};
       if (uid !== undefined) this.add({ path, uid, gid });
+      if (mode !== undefined) this.add({ path, mode });
       if (xattrs !== undefined) this.add({ path, xattrs });
     }
     this.#names.clear();

@@ -10,9 +10,10 @@ import { LossList } from './loss-list.js';
 import { OwnershipRecords, ROOTLESS_XATTR, rootlessXattr } from './ownership-file.js';
 import { selectNodes } from './path-filter.js';
 import type { Powers } from './powers.js';
-import { countSkipped, skippedXattr } from './skipped-xattr.js';
+import { countSkipped } from './skipped-xattr.js';
 import type { UnpackLimits, UnpackOptions } from './unpack-options.js';
-import { BatchBuilder, detailOf, type PlannedEntry, packSegment, type UnpackPlan } from './unpack-plan.js';
+import { BatchBuilder, detailOf, type PlannedEntry, packSegment, type UnpackPlan, type Xattr } from './unpack-plan.js';
+import { WrittenXattrs } from './written-xattrs.js';
 
 /** A plan, and what became clear while it was made. */
 export interface PlannedUnpack {
@@ -36,7 +37,7 @@ export interface PlanInput {
 }
 
 /** Extended attributes by node: names and values are bytes as latin1. */
-export type Marks = ReadonlyMap<TreeNode, readonly (readonly [name: string, value: string])[]>;
+export type Marks = ReadonlyMap<TreeNode, readonly Xattr[]>;
 
 /**
  * Plans an unpack. Reads no data and writes nothing.
@@ -57,6 +58,7 @@ const TURN_STEPS = 1024;
 class Planner {
   readonly #input: PlanInput;
   readonly #selected: ReadonlySet<TreeNode> | undefined;
+  readonly #written: WrittenXattrs;
   readonly #contents = new BatchBuilder();
   readonly #links = new BatchBuilder();
   readonly #directories = new BatchBuilder();
@@ -72,6 +74,7 @@ class Planner {
   constructor(input: PlanInput) {
     this.#input = input;
     this.#selected = selectNodes(input.tree, input.options);
+    this.#written = new WrittenXattrs(!input.powers.root);
   }
 
   /** Plans all that is below the root; yields now and then. */
@@ -191,8 +194,8 @@ class Planner {
     const { powers, native } = this.#input;
     const shownPath = (): string => nodePath(node);
     const xattrs = this.#xattrs(inode, shownPath);
-    for (const [key, value] of this.#input.marks?.get(node) ?? []) xattrs.push([key, value]);
-    const owner = this.#owner(inode, shownPath, xattrs);
+    const added: Xattr[] = [...(this.#input.marks?.get(node) ?? [])];
+    const owner = this.#owner(inode, shownPath, added);
     let mode = inode.mode & 0o7777;
     if (owner === 'foreign') {
       if (inode.uid !== powers.uid) mode &= ~0o4000;
@@ -208,32 +211,26 @@ class Planner {
       if (powers.root) this.#losses.add('modes', shownPath());
       else this.#records.add({ path: shownPath(), mode });
     }
-    return planned(node, { type: inode.type, mode, uid, gid, detail: detailOf(inode, xattrs) });
+    const detail = detailOf(inode, added.length === 0 ? xattrs : [...xattrs, ...added]);
+    return planned(node, { type: inode.type, mode, uid, gid, detail });
   }
 
-  #xattrs(inode: Inode, path: () => string): [string, string][] {
-    const kept: [string, string][] = [];
-    const never = inode.xattrs && new Set<string>();
-    for (const [name, value] of inode.xattrs ?? []) {
-      // Without root this one is ours: of a file that belongs to root a layer could say somebody else.
-      const ours = name === ROOTLESS_XATTR && !this.#input.powers.root;
-      const skipped = ours ? name : skippedXattr(name, inode.type);
-      if (skipped !== undefined) never?.add(skipped);
-      else kept.push([name, value.toString('latin1')]);
-    }
+  #xattrs(inode: Inode, path: () => string): readonly Xattr[] {
+    const { kept, never } = this.#written.of(inode);
     countSkipped(this.#skipped, never);
-    if (kept.length > 0 && !this.#input.native) {
+    if (this.#input.native) return kept;
+    if (kept.length > 0) {
       if (this.#input.powers.root) this.#losses.add('xattrs', path());
       else this.#records.add({ path: path(), xattrs: kept });
     }
-    return this.#input.native ? kept : [];
+    return [];
   }
 
   /** The owner to set; 'own': none needs to be set; 'foreign': none is set though the image has another. */
   #owner(
     inode: Inode,
     path: () => string,
-    xattrs: [string, string][],
+    added: Xattr[],
   ): { readonly uid: number; readonly gid: number } | 'own' | 'foreign' {
     const { options, powers, native } = this.#input;
     if (options.sameOwner === false) return 'foreign';
@@ -255,7 +252,7 @@ class Planner {
     if (inode.uid === 0 && inode.gid === 0) return 'own';
     this.#records.add({ path: path(), uid: inode.uid, gid: inode.gid });
     if (native && (inode.type === 'file' || inode.type === 'directory')) {
-      xattrs.push([ROOTLESS_XATTR, rootlessXattr(inode.uid, inode.gid).toString('latin1')]);
+      added.push([ROOTLESS_XATTR, rootlessXattr(inode.uid, inode.gid).toString('latin1')]);
     }
     return 'own';
   }

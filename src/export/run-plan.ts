@@ -15,6 +15,8 @@ export interface RunPlanOptions extends CallOptions {
   readonly write: WriteContext;
   /** Threads; 0: none but this one. */
   readonly workers: number;
+  /** Told what came of each batch. */
+  readonly onResult: (result: BatchResult) => void;
 }
 
 /**
@@ -22,15 +24,12 @@ export interface RunPlanOptions extends CallOptions {
  *
  * @throws what `writeBatch` throws, or the signal's reason; nothing runs on after that
  */
-export async function runPlan(plan: UnpackPlan, options: RunPlanOptions): Promise<BatchResult> {
-  const { signal, onProgress, write } = options;
-  const records: BatchResult['records'][number][] = [];
-  const losses: BatchResult['losses'][number][] = [];
+export async function runPlan(plan: UnpackPlan, options: RunPlanOptions): Promise<void> {
+  const { signal, onProgress, write, onResult } = options;
   let entries = 0;
   let dataBytes = 0;
   const done = (batch: PlanBatch, result: BatchResult): void => {
-    for (const record of result.records) records.push(record);
-    for (const loss of result.losses) losses.push(loss);
+    onResult(result);
     entries += batch.entries;
     dataBytes += batch.dataBytes;
     const totals = { totalEntries: plan.entries, totalDataBytes: plan.dataBytes };
@@ -61,10 +60,7 @@ export async function runPlan(plan: UnpackPlan, options: RunPlanOptions): Promis
   await phase(plan.links, Math.max(1, workers));
   // From the deepest up: a directory's times are set when nothing in it changes any more.
   await phase(plan.directories, 1);
-  const root = writeBatch({ segments: [plan.root], entries: 0, dataBytes: 0 }, write, () => undefined);
-  records.push(...root.records);
-  losses.push(...root.losses);
-  return { records, losses };
+  onResult(writeBatch({ segments: [plan.root], entries: 0, dataBytes: 0 }, write, () => undefined));
 }
 
 /** Starting a worker takes as long as writing some hundred files. */

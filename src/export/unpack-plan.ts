@@ -5,7 +5,10 @@ import type { DataExtent, Inode, InodeType } from '../rootfs/tree.js';
 export type PlannedType = InodeType | 'link';
 
 /** The types in the order of their numbers in `PlanSegment.numbers`. */
-export const PLANNED_TYPES: readonly PlannedType[] = ['file', 'directory', 'symlink', 'char', 'block', 'fifo', 'link'];
+const PLANNED_TYPES: readonly PlannedType[] = ['file', 'directory', 'symlink', 'char', 'block', 'fifo', 'link'];
+
+/** An extended attribute: bytes as latin1. */
+export type Xattr = readonly [name: string, value: string];
 
 /** What few entries have. Bytes stand as latin1 text: views of buffers would be copied with all that they view. */
 export interface EntryDetail {
@@ -13,7 +16,8 @@ export interface EntryDetail {
   readonly rdevMajor?: number | undefined;
   readonly rdevMinor?: number | undefined;
   readonly extents?: readonly DataExtent[] | undefined;
-  readonly xattrs?: readonly (readonly [name: string, value: string])[] | undefined;
+  /** One list for all entries that have the same. */
+  readonly xattrs?: readonly Xattr[] | undefined;
   /** A link's first name, as its path from the root, and what it is. */
   readonly linkFrom?: readonly string[] | undefined;
   readonly linkType?: InodeType | undefined;
@@ -22,7 +26,7 @@ export interface EntryDetail {
 /** What of an inode, and of the attributes it will have, goes into the detail of its entry. */
 export function detailOf(
   { linkTarget, rdevMajor, rdevMinor, data }: Inode,
-  xattrs: [string, string][],
+  xattrs: readonly Xattr[],
 ): EntryDetail | undefined {
   const extents = data?.extents;
   if (linkTarget === undefined && rdevMajor === undefined && extents === undefined && xattrs.length === 0) {
@@ -37,7 +41,7 @@ export function detailOf(
 }
 
 /** Numbers per entry in `PlanSegment.numbers`: type, mode, uid, gid, seconds, nanoseconds, size, layer, tarOffset. */
-export const NUMBERS_PER_ENTRY = 9;
+const NUMBERS_PER_ENTRY = 9;
 
 /** Some entries of one directory. */
 export interface PlanSegment {
@@ -126,12 +130,14 @@ export function unpackEntry(segment: PlanSegment, index: number): PlannedEntry {
   };
 }
 
-/** Gathers segments into batches of about `BATCH_ENTRIES` entries or `BATCH_BYTES` of data. */
+/** Gathers segments into batches of about `BATCH_ENTRIES` entries, `BATCH_XATTRS` attributes or `BATCH_BYTES`. */
 export class BatchBuilder {
   readonly batches: PlanBatch[] = [];
   #segments: PlanSegment[] = [];
   #entries = 0;
   #xattrs = 0;
+  readonly #lists = new Set<readonly Xattr[]>();
+  #xattrBytes = 0;
   #dataBytes = 0;
 
   /** Adds entries of one directory; many are cut into several segments. */
@@ -149,14 +155,23 @@ export class BatchBuilder {
     for (const entry of entries) {
       piece.push(entry);
       if (entry.type === 'file') pieceBytes += entry.size;
-      this.#xattrs += entry.detail?.xattrs?.length ?? 0;
+      this.#addXattrs(entry.detail?.xattrs);
       const many = this.#entries + piece.length >= BATCH_ENTRIES || this.#xattrs >= BATCH_XATTRS;
-      if (many || this.#dataBytes + pieceBytes >= BATCH_BYTES) {
+      if (many || this.#xattrBytes >= BATCH_BYTES || this.#dataBytes + pieceBytes >= BATCH_BYTES) {
         put();
         this.flush();
       }
     }
     put();
+  }
+
+  /** A list that several entries share is copied once. */
+  #addXattrs(xattrs: readonly Xattr[] | undefined): void {
+    if (xattrs === undefined) return;
+    this.#xattrs += xattrs.length;
+    if (this.#lists.has(xattrs)) return;
+    this.#lists.add(xattrs);
+    for (const [, value] of xattrs) this.#xattrBytes += value.length;
   }
 
   /** Ends the batch that is being filled. */
@@ -166,6 +181,8 @@ export class BatchBuilder {
     this.#segments = [];
     this.#entries = 0;
     this.#xattrs = 0;
+    this.#lists.clear();
+    this.#xattrBytes = 0;
     this.#dataBytes = 0;
   }
 }
@@ -173,4 +190,5 @@ export class BatchBuilder {
 const BATCH_ENTRIES = 512;
 /** A batch is copied into its thread at one go: half a million attributes would hold up all others for a second. */
 const BATCH_XATTRS = 16_384;
+/** Of data, and of the values of attributes: a thread has little memory of its own. */
 const BATCH_BYTES = 8 * 1024 * 1024;

@@ -105,7 +105,7 @@ async function fill(
   options: UnpackOptions & { readonly workers: number },
 ): Promise<UnpackResult> {
   const { plan, records, losses, skippedXattrs } = planned;
-  const run = await runPlan(plan, {
+  await runPlan(plan, {
     write: {
       root: destination.root.handle,
       rootPath: destination.path,
@@ -117,9 +117,11 @@ async function fill(
     workers: options.workers,
     signal: options.signal,
     onProgress: options.onProgress,
+    onResult: (result) => {
+      for (const record of result.records) records.add(record);
+      for (const { what, path } of result.losses) losses.add(what, path);
+    },
   });
-  for (const record of run.records) records.add(record);
-  for (const { what, path } of run.losses) losses.add(what, path);
   throwIfAborted(options.signal);
   const sideFile = powers.root ? undefined : writeOwnership(destination.path, records, powers, options);
   try {

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { canPinDirectories, type Directory, type RawPath } from '../io/directory.js';
 import type { Native, NativeTime } from '../io/native.js';
-import type { PlannedEntry } from './unpack-plan.js';
+import type { PlannedEntry, Xattr } from './unpack-plan.js';
 
 const O_PATH = 0x200000;
 
@@ -24,7 +24,7 @@ export interface AttributeContext {
   /** Without root, an attribute needs the file to be writable by its mode: attributes come before the mode then. */
   readonly root: boolean;
   /** Told of each attribute that could not be set; throws where that is an error. */
-  xattrFailed(entry: PlannedEntry, name: string, value: string, error: unknown): void;
+  xattrFailed(entry: PlannedEntry, xattr: Xattr, error: unknown): void;
   /** Told of an owner that could not be set; throws where that is an error. */
   ownerFailed(entry: PlannedEntry, error: unknown): void;
 }
@@ -89,11 +89,12 @@ function owner(entry: PlannedEntry, context: AttributeContext, set: (uid: number
 }
 
 function xattrs(entry: PlannedEntry, context: AttributeContext, set: (name: Buffer, value: Buffer) => void): void {
-  for (const [name, value] of entry.detail?.xattrs ?? []) {
+  for (const xattr of entry.detail?.xattrs ?? []) {
+    const [name, value] = xattr;
     try {
       set(Buffer.from(name, 'latin1'), Buffer.from(value, 'latin1'));
     } catch (error) {
-      context.xattrFailed(entry, name, value, error);
+      context.xattrFailed(entry, xattr, error);
     }
   }
 }

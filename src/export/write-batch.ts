@@ -9,7 +9,7 @@ import { hasRoom } from './has-room.js';
 import type { OwnershipRecord } from './ownership-file.js';
 import { ROOTLESS_XATTR } from './ownership-file.js';
 import type { Loss } from './unpack-options.js';
-import { type PlanBatch, type PlannedEntry, type PlanSegment, unpackEntry } from './unpack-plan.js';
+import { type PlanBatch, type PlannedEntry, type PlanSegment, unpackEntry, type Xattr } from './unpack-plan.js';
 import {
   type AttributeContext,
   setDirectoryAttributes,
@@ -128,7 +128,8 @@ class BatchWriter implements AttributeContext {
     }
   }
 
-  xattrFailed(entry: PlannedEntry, name: string, value: string, error: unknown): void {
+  xattrFailed(entry: PlannedEntry, xattr: Xattr, error: unknown): void {
+    const [name] = xattr;
     const errno = systemErrorCode(error) ?? '';
     // too long for this file system, which must not read as a full disk
     const tooLong = errno === 'ENOSPC' && hasRoom(this.#rootDirectory.self);
@@ -142,7 +143,7 @@ class BatchWriter implements AttributeContext {
     }
     const shown = `extended attribute ${JSON.stringify(name)}`;
     if (this.#context.strict) this.#lose('xattrs', entry, shown, error, name.slice(0, name.indexOf('.')));
-    else if (name !== ROOTLESS_XATTR) this.records.push({ path: this.#pathOf(entry.name), xattrs: [[name, value]] });
+    else if (name !== ROOTLESS_XATTR) this.records.push({ path: this.#pathOf(entry.name), xattrs: [xattr] });
   }
 
   ownerFailed(entry: PlannedEntry, error: unknown): void {
@@ -208,7 +209,8 @@ class BatchWriter implements AttributeContext {
       const type = entry.detail?.linkType;
       const optional = type === 'char' || type === 'block' || type === 'fifo';
       if (systemErrorCode(error) !== 'ENOENT' || !optional) throw error;
-      if (this.#context.strict) this.losses.push({ what: 'devices', path: this.#pathOf(entry.name) });
+      const what = type === 'fifo' ? 'fifos' : 'devices';
+      if (this.#context.strict) this.losses.push({ what, path: this.#pathOf(entry.name) });
       else this.#recordAbsent(entry, type, from.join('/'));
     }
   }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { planUnpack } from '../../src/export/plan-unpack.js';
 import { readPowers } from '../../src/export/powers.js';
 import { checkUnpackOptions } from '../../src/export/unpack-options.js';
+import type { Inode } from '../../src/rootfs/tree.js';
 import { handTree } from '../support/hand-tree.js';
 import { tempDir } from '../support/temp-dir.js';
 import { turnsDuring } from '../support/turns-during.js';
@@ -41,4 +42,28 @@ test('files of very many attributes: others have their turn among them, and a ba
     assert.ok(Math.max(...sizes) <= 17, `${sizes}`);
   });
   assert.ok(turns >= 40, `${turns} turns`);
+});
+
+test('files with the same attributes share one list of them, and a batch has few bytes of others', async (t) => {
+  const shared = new Map([['user.x', Buffer.from('v')]]);
+  const long = Buffer.alloc(1024 * 1024, 'v');
+  const entries = Array.from({ length: 64 }, (_, at) => ({ path: `own/${at}`, xattrs: { 'user.long': long } }));
+  const { tree, layers } = handTree(tempDir(t), [...entries, ...entries.map((_, at) => ({ path: `same/${at}` }))]);
+  for (const { inode } of tree.root.children?.get('same')?.children?.values() ?? []) {
+    (inode as { xattrs: Inode['xattrs'] }).xattrs = shared;
+  }
+  const limits = checkUnpackOptions({});
+  const { plan } = await planUnpack({ tree, layers, limits, powers: readPowers(), native: true, options: {} });
+  const details = plan.contents.map(({ segments }) => segments.flatMap((one) => [...one.details.values()]));
+  const lists = (name: string): number[] =>
+    details.map((batch) => batch.filter(({ xattrs }) => xattrs?.[0]?.[0] === name).length);
+  assert.equal(
+    lists('user.x').reduce((sum, count) => sum + count),
+    64,
+  );
+  assert.equal(
+    new Set(details.flat().flatMap(({ xattrs = [] }) => (xattrs[0]?.[0] === 'user.x' ? [xattrs] : []))).size,
+    1,
+  );
+  assert.equal(Math.max(...lists('user.long')), 8);
 });

@@ -95,16 +95,21 @@ test('as root, a tree that loses nothing needs no native calls', { skip: missing
   assert.equal(found['bin/x']?.linkOf, 'bin/su');
 });
 
-test('links to devices that are lost are lost too', { skip: missing }, async (t) => {
+test('links to devices and FIFOs that are lost are lost too, each as what it is', { skip: missing }, async (t) => {
   const folder = tempDir(t);
   const { tree, layers } = handTree(folder, [
     { path: 'null', type: 'char', rdev: [1, 3] },
     { path: 'z/also', linkTo: 'null' },
+    { path: 'pipe', type: 'fifo' },
+    { path: 'z/pipe', linkTo: 'pipe' },
   ]);
   const result = await unpack(tree, layers, join(folder, 'root'), { allowLoss: true });
   assert.deepEqual(
     result.losses.map(({ what, entries }) => [what, entries]),
-    [['devices', 2]],
+    [
+      ['devices', 2],
+      ['fifos', 2],
+    ],
   );
   assert.equal(lstatSync(join(folder, 'root', 'z')).nlink, 2);
 });
