@@ -2,20 +2,12 @@
  * Where a root file system is written: beside its destination and moved in place at the end, or, where that cannot
  * be, in place and emptied on failure.
  */
-import {
-  accessSync,
-  constants,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-} from 'node:fs';
+import { accessSync, constants, lstatSync, mkdirSync, readdirSync, realpathSync, renameSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { Directory } from '../io/directory.js';
+import { readMountTable } from '../io/mount-table.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
 import { disinherit } from './disinherit.js';
 import { sweepLeftovers, workingName } from './working-name.js';
@@ -30,8 +22,14 @@ export interface Destination {
   readonly root: Directory;
   /** Whether it is written where it stays, so that a failure is seen there until it is cleaned up. */
   readonly inPlace: boolean;
-  /** Moves the tree to its path. @throws RootfsError `ERR_BUSY` (somebody else put something there meanwhile) */
-  commit(): void;
+  /**
+   * Moves the tree to its path.
+   *
+   * @param also What belongs to it and lies elsewhere, done once the tree is there. Where it throws, the tree has left
+   *   its path again, and `discard` removes it.
+   * @throws RootfsError `ERR_BUSY` (somebody else put something there meanwhile); what `also` throws
+   */
+  commit(also?: () => void): void;
   /** Removes all that was written. A destination that was there before is there again, empty. */
   discard(): void;
 }
@@ -46,7 +44,7 @@ export interface Destination {
 export function openDestination(dst: string): Destination {
   const { path, exists } = settle(absolutePath(dst, 'dst'));
   try {
-    return exists && mustStay(path) ? openInPlace(path) : openBeside(path);
+    return exists && mustStay(path) ? openInPlace(path) : openBeside(path, exists);
   } catch (error) {
     // Where a file system takes no folders at all, as /proc, that is all it says.
     throw wrapSystemError(error, path, systemErrorCode(error) === 'ENOENT' ? 'choose another place' : undefined);
@@ -117,18 +115,7 @@ function mayWrite(path: string): boolean {
 
 function isMountPoint(path: string): boolean {
   if (lstatSync(path).dev !== lstatSync(dirname(path)).dev) return true;
-  try {
-    const mounts = readFileSync('/proc/self/mountinfo', 'latin1').split('\n');
-    const wanted = Buffer.from(path).toString('latin1');
-    return mounts.some((line) => unescapeMount(line.split(' ')[4] ?? '') === wanted);
-  } catch {
-    return false;
-  }
-}
-
-/** The kernel writes blanks, tabs, newlines and backslashes in mount points as three octal digits. */
-function unescapeMount(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  return readMountTable().some(({ mountpoint }) => mountpoint === path);
 }
 
 function openInPlace(path: string): Destination {
@@ -138,7 +125,10 @@ function openInPlace(path: string): Destination {
     workingPath: path,
     root,
     inPlace: true,
-    commit: () => root.close(),
+    commit: (also) => {
+      also?.();
+      root.close();
+    },
     discard: () => {
       try {
         emptyDirectory(root);
@@ -149,7 +139,18 @@ function openInPlace(path: string): Destination {
   };
 }
 
-function openBeside(path: string): Destination {
+/** A new directory that cannot be opened, as where too many files are open, is not left. */
+function openNew(parent: Directory, name: string): Directory {
+  try {
+    return parent.child(name);
+  } catch (error) {
+    rmdirSync(parent.at(name));
+    throw error;
+  }
+}
+
+function openBeside(path: string, exists: boolean): Destination {
+  const { mode } = exists ? lstatSync(path) : { mode: 0 };
   const parent = Directory.open(dirname(path));
   const name = Buffer.from(basename(path)).toString('latin1');
   const working = workingName(name);
@@ -157,7 +158,7 @@ function openBeside(path: string): Destination {
   sweepLeftovers(parent);
   try {
     mkdirSync(parent.at(working), 0o700);
-    root = parent.child(working);
+    root = openNew(parent, working);
   } catch (error) {
     parent.close();
     throw error;
@@ -172,12 +173,19 @@ function openBeside(path: string): Destination {
     workingPath: join(dirname(path), Buffer.from(working, 'latin1').toString()),
     root,
     inPlace: false,
-    commit: () => {
+    commit: (also) => {
       try {
         // An empty directory is replaced in one step; one that has been filled meanwhile is refused.
         renameSync(parent.at(working), parent.at(name));
       } catch (error) {
         throw takenMeanwhile(error, path);
+      }
+      try {
+        also?.();
+      } catch (error) {
+        renameSync(parent.at(name), parent.at(working));
+        if (exists) mkdirSync(parent.at(name), mode & 0o7777);
+        throw error;
       }
       close();
     },

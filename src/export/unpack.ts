@@ -4,7 +4,7 @@
  * The room `export` knows merged trees, layer tars and the system it writes to. It must not know registries, stores
  * or where an image came from.
  */
-import { closeSync, lstatSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -124,13 +124,15 @@ async function fill(
   });
   throwIfAborted(options.signal);
   const sideFile = powers.root ? undefined : writeOwnership(destination.path, records, powers, options);
+  let ownershipFile: string | undefined;
   try {
-    destination.commit();
+    destination.commit(() => {
+      ownershipFile = sideFile && placeOwnership(sideFile, options);
+    });
   } catch (error) {
     if (sideFile !== undefined) removeWhatCanBe(sideFile.working);
     throw error;
   }
-  const ownershipFile = sideFile === undefined ? undefined : placeOwnership(sideFile);
   return {
     path: destination.path,
     entries: plan.entries,
@@ -177,7 +179,7 @@ interface SideFile {
 
 /**
  * Writes the side file under a working name: the one that stands there may belong to a tree that is first in the same
- * place. Where it may not stand beside the root and no other place was given, warns.
+ * place.
  */
 function writeOwnership(
   root: string,
@@ -195,30 +197,38 @@ function writeOwnership(
     }
     const fd = openSync(working, 'wx', 0o644);
     try {
-      for (const chunk of records.chunks(powers)) writeSync(fd, chunk);
+      // As bytes: of a text, less may be written than there is, where a disk is nearly full.
+      for (const chunk of records.chunks(powers)) writeFileSync(fd, Buffer.from(chunk));
     } finally {
       closeSync(fd);
     }
     return { working, path };
   } catch (error) {
     if (working !== undefined) removeWhatCanBe(working);
-    const failed = wrapSystemError(error, path, 'name a place for the side file that may be written (ownershipFile)');
-    if (options.ownershipFile !== undefined || failed.code !== 'ERR_PERMISSION') throw failed;
-    report(options.onProgress, {
-      type: 'warning:raised',
-      message: `owners are not kept in a side file: ${failed.message}`,
-    });
-    return undefined;
+    return doWithoutOwnership(error, path, options);
   }
 }
 
-function placeOwnership({ working, path }: SideFile): string {
+/** In a folder where all may write, as /tmp, a file of somebody else cannot be replaced. */
+function placeOwnership({ working, path }: SideFile, options: UnpackOptions): string | undefined {
   try {
     renameSync(working, path);
     return path;
   } catch (error) {
-    throw wrapSystemError(error, path, `the root file system is there, and the owners of its files in ${working}`);
+    const nowhere = doWithoutOwnership(error, path, options);
+    removeWhatCanBe(working);
+    return nowhere;
   }
+}
+
+/** Warns where the side file may not stand beside the root and no other place was given; anything else is thrown. */
+function doWithoutOwnership(error: unknown, path: string, options: UnpackOptions): undefined {
+  const failed = wrapSystemError(error, path, 'name a place for the side file that may be written (ownershipFile)');
+  if (options.ownershipFile !== undefined || failed.code !== 'ERR_PERMISSION') throw failed;
+  report(options.onProgress, {
+    type: 'warning:raised',
+    message: `owners are not kept in a side file: ${failed.message}`,
+  });
 }
 
 /** The form `directory`: everything in one directory. */

@@ -1,6 +1,6 @@
 /** Where trees are written: two in one place, what killed runs left, names of many bytes. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -36,6 +36,41 @@ test('a file that comes in the way is told as such, and stays', (t) => {
   assert.throws(() => destination.commit(), { code: 'ERR_BUSY', message: /found something that is no directory/ });
   destination.discard();
   assert.ok(lstatSync(dst).isFile());
+});
+
+test('a tree leaves its path again where what belongs to it fails', (t) => {
+  const folder = tempDir(t, 'also');
+  const dst = join(folder, 'root');
+  const fail = (): void => {
+    throw new Error('also');
+  };
+  for (const before of [[], ['root']]) {
+    if (before.length > 0) mkdirSync(dst, { mode: 0o750 });
+    const destination = openDestination(dst);
+    writeFileSync(destination.root.at('a'), 'a');
+    assert.throws(() => destination.commit(fail), { message: 'also' });
+    destination.discard();
+    assert.deepEqual(readdirSync(folder), before);
+  }
+  assert.equal(lstatSync(dst).mode & 0o777, 0o750);
+  assert.deepEqual(readdirSync(dst), []);
+});
+
+test('a directory that cannot be opened when it was made is not left', (t) => {
+  const folder = tempDir(t, 'few');
+  const script = `
+    import { closeSync, openSync } from 'node:fs';
+    import { openDestination } from ${JSON.stringify(new URL('../../src/export/destination.js', import.meta.url).href)};
+    const dst = ${JSON.stringify(join(folder, 'root'))};
+    openDestination(dst).discard();
+    const held = [];
+    try { for (;;) held.push(openSync('/dev/null')); } catch {}
+    closeSync(held.pop());
+    try { openDestination(dst); } catch (error) { console.log(error.message); }`;
+  const node = [process.execPath, '--input-type=module', '-e', script];
+  const run = spawnSync('sh', ['-c', 'ulimit -n 100; exec "$@"', 'sh', ...node], { encoding: 'utf8' });
+  assert.match(run.stdout, /^.*: EMFILE: .*; allow more open files \(ulimit -n\)\n$/, run.stderr);
+  assert.deepEqual(readdirSync(folder), []);
 });
 
 test('what dead processes left beside a destination goes, and nothing else', (t) => {
