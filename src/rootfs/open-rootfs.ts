@@ -8,6 +8,7 @@ import { extractLayers } from '../layer/extract-layers.js';
 import type { ExtractOptions } from '../layer/extract-options.js';
 import type { LayerHandle } from '../layer/layer.js';
 import type { LayerSource } from '../layer/layer-input.js';
+import { closeLayers } from '../layer/open-layer.js';
 import type { RootFS } from './rootfs.js';
 
 /**
@@ -30,11 +31,13 @@ export async function openRootFS(
   const digests = image.layers.flatMap(({ diffId }) => diffId ?? []);
   const { signal, onProgress } = options;
   const lease = await takeLease(dst, { purpose: 'root file system', digests, signal, onProgress });
+  let layers: readonly LayerHandle[] = [];
   try {
-    const layers = await extractLayers(source, image.layers, dst, options);
+    layers = await extractLayers(source, image.layers, dst, options);
     if (layers.some(({ diffId }) => !digests.includes(diffId))) await lease.add(layers.map(({ diffId }) => diffId));
     return new OpenRootFS(image, layers, lease);
   } catch (error) {
+    await closeLayers(layers);
     await lease.release();
     throw error;
   }

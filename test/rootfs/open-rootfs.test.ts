@@ -1,10 +1,12 @@
 /** From an image to open layers. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { BlobDir } from '../../src/content/blob-dir.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import { type ReleaseLock, tryLock } from '../../src/io/lock.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import { type BuiltImage, image } from '../../src/testing/testing.js';
 import { openFilesUnder } from '../support/open-files.js';
@@ -72,4 +74,27 @@ test('a layer that is missing fails all of it, with nothing left open; what is t
   await (await openRootFS(whole, await fetchImage(whole, 'test'), dst)).close();
   const store = await BlobDir.open(dst);
   for (const { diffId } of built.layers) assert.ok(await store.find(diffId));
+});
+
+test('layers that named themselves are closed when their lease cannot be had any more', async (t) => {
+  const dst = tempDir(t);
+  const source = await storeOf(built);
+  const found = await fetchImage(source, 'test');
+  const unnamed = { ...found, layers: found.layers.map(({ descriptor }) => ({ descriptor })) };
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const locks: Promise<ReleaseLock | undefined>[] = [];
+  const timer = setInterval(() => {
+    if (openFilesUnder(join(dst, 'sha256')).length > 0) controller.abort(reason);
+  }, 5);
+  const { signal } = controller;
+  const opening = openRootFS(source, unnamed, dst, {
+    signal,
+    // somebody removes things from now on: whoever wants a lease waits
+    onProgress: ({ type }) => void (type === 'layers:planned' || locks.push(tryLock(join(dst, 'prune.lock')))),
+  });
+  await assert.rejects(opening, reason);
+  clearInterval(timer);
+  assert.deepEqual(openFilesUnder(dst), []);
+  for (const release of await Promise.all(locks)) await release?.();
 });
