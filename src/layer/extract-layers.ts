@@ -84,8 +84,9 @@ function requireImageLayers(layers: readonly ImageLayer[]): void {
   for (const [at, layer] of given.entries()) requireDescriptor(layer?.descriptor, `layers[${at}].descriptor`);
 }
 
-function keyOf(layer: ImageLayer): string {
-  return layer.diffId ?? layer.descriptor.digest;
+/** The tar of one layer may be the blob of another, which has not named itself yet: they share a digest and nothing else. */
+function keyOf({ diffId, descriptor }: ImageLayer): string {
+  return diffId ?? `blob ${descriptor.digest}`;
 }
 
 function distinct(layers: readonly ImageLayer[]): Map<string, Wanted> {
@@ -109,16 +110,17 @@ async function findPresent(run: ExtractRun, wanted: readonly Wanted[]): Promise<
       if (!found) return;
       item.found = { diffId, path: found.path, tarBytes: found.size };
       finished(run, item, item.found, true);
-      await run.store.note(diffId, { compressed: [descriptor.digest] }).catch(ignoreReadOnly);
+      await run.store.note(diffId, { compressed: [descriptor.digest] }).catch(ignoreUnwritable);
       await run.store.markUsed(diffId);
     },
     { concurrency: FINDS_AT_ONCE, signal },
   );
 }
 
-/** A store that cannot be written still serves what it holds. */
-function ignoreReadOnly(error: unknown): void {
-  if (!(error instanceof RootfsError) || error.code !== 'ERR_PERMISSION') throw error;
+/** A store that cannot be written, or lies on a full disk, still serves what it holds. */
+function ignoreUnwritable(error: unknown): void {
+  if (!(error instanceof RootfsError) || (error.code !== 'ERR_PERMISSION' && error.code !== 'ERR_NO_SPACE'))
+    throw error;
 }
 
 async function extractMissing(run: ExtractRun, wanted: readonly Wanted[]): Promise<void> {

@@ -1,12 +1,13 @@
 /** Extracting layers: what comes out, and what is left when it fails. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { extractLayers } from '../../src/layer/extract-layers.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { openFilesUnder } from '../support/open-files.js';
+import { NO_MOUNT, smallDisk } from '../support/small-disk.js';
 import { tempDir } from '../support/temp-dir.js';
 import { blobSource, gzipLayer, makeLayer, seededTar } from './layer-source.js';
 
@@ -74,5 +75,34 @@ test('a layer in two workers comes out as it does in one', async (t) => {
       assert.ok(handle !== undefined && (await handle.file.readFile()).equals(tar), `${workers} workers`);
       await handle.close();
     }
+  }
+});
+
+test('a layer whose tar is the blob of another is not taken for it', async (t) => {
+  const inner = gzipLayer(seededTar(80, 10_000));
+  const outer = gzipLayer(inner.blob);
+  const unnamed = { descriptor: inner.layer.descriptor };
+  for (const layers of [
+    [outer.layer, unnamed],
+    [unnamed, outer.layer],
+  ]) {
+    const handles = await extractLayers(blobSource([inner, outer]), layers, tempDir(t));
+    assert.deepEqual(
+      handles.map(({ diffId }) => diffId),
+      layers.map((layer) => (layer === unnamed ? inner.layer.diffId : outer.layer.diffId)),
+    );
+    for (const handle of handles) await handle.close();
+  }
+});
+
+test('a full disk still serves the layers it holds, whatever their blobs are now', async (t) => {
+  const dst = smallDisk(t, 'size=1m');
+  if (dst === undefined) return t.skip(NO_MOUNT);
+  const made = gzipLayer(seededTar(81, 10_000));
+  const plain = makeLayer(made.tar, made.tar, MediaType.ociLayer);
+  for (const { layer } of [made, plain]) {
+    const [handle] = await extractLayers(blobSource([made]), [layer], dst);
+    await handle?.close();
+    assert.throws(() => writeFileSync(join(dst, 'full'), Buffer.alloc(2 ** 21)), { code: 'ENOSPC' });
   }
 });
