@@ -5,7 +5,7 @@
  * Network and work are apart: a transfer only fills the file, a worker never holds a connection. The file is also
  * what a later run continues from.
  */
-import { constants, fstatSync, ftruncateSync, unlinkSync } from 'node:fs';
+import { constants, fstatSync, ftruncateSync, rmSync, unlinkSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -261,7 +261,8 @@ class FileSpool implements Spool {
     const kept = keep && partial && bytes > 0;
     try {
       if (kept) ftruncateSync(this.#file.fd, bytes);
-      else unlinkSync(path);
+      // Somebody may have cleaned up: what was to be gone is gone, and the layer is none the worse.
+      else rmSync(path, { force: true });
       if (partial) removeNote(path);
     } finally {
       await this.#file.close();

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
@@ -141,6 +150,20 @@ test('a partial that is all of it needs no transfer', async (t) => {
   const dst = tempDir(t);
   await putPartial(dst, made, made.blob);
   await extractsFrom(dst, blobSource([made]), []);
+});
+
+test('a partial that somebody removes meanwhile costs nothing', async (t) => {
+  const dst = tempDir(t);
+  const plain = blobSource([made]);
+  const path = await putPartial(dst, made, made.blob.subarray(0, half));
+  const source: CountingSource = {
+    ...plain,
+    async fetch(target, options) {
+      unlinkSync(path);
+      return plain.fetch(target, options);
+    },
+  };
+  await extractsFrom(dst, source, [half]);
 });
 
 test('a partial with wrong bytes, or too many, is dropped, and the layer fetched from its start', async (t) => {
