@@ -169,20 +169,17 @@ export class TarParser {
     if (state === 'long-name') this.#longName = readText(bytes, start, size);
     else if (state === 'long-link') this.#longLink = readText(bytes, start, size);
     else {
-      const body = Buffer.from(bytes.subarray(start, start + size));
-      if (state === 'pax') {
-        // Of several before one member the last counts alone, as for Go and GNU tar: what one header says is never mixed
-        // with what another one says.
-        this.#pax = { values: new Map(), sparse: [] };
-        readPax(body, offset, this.#pax, this.#limits);
-      } else {
-        const records: PaxRecords = { values: new Map(), sparse: [] };
-        readPax(body, offset, records, this.#limits);
-        this.#metadataBytes += this.#global.add(
-          understandPax(records.values, offset, this.#limits),
-          offset,
-          this.#limits,
-        );
+      // Not out of Node's pool: the attributes kept of it are copied into that, and each would hold this body there.
+      const body = Buffer.allocUnsafeSlow(size);
+      bytes.copy(body, 0, start, start + size);
+      const records: PaxRecords = { values: new Map(), sparse: [] };
+      readPax(body, offset, records, this.#limits);
+      // Of several before one member the last counts alone, as for Go and GNU tar: what one header says is never mixed
+      // with what another one says.
+      if (state === 'pax') this.#pax = records;
+      else {
+        const meaning = understandPax(records.values, offset, this.#limits);
+        this.#metadataBytes += this.#global.add(meaning, offset, this.#limits);
       }
     }
     this.#want('header', paddedBytes(offset + size), BLOCK);

@@ -101,3 +101,16 @@ test('an archive that ends inside a header or a body is refused', async () => {
   assert.equal((await readBoth(whole.subarray(0, 512 + 600))).length, 1, 'missing padding is no missing data');
   await refusesBoth(Buffer.concat([whole, header({}).subarray(0, 1)]), 'ERR_TAR_INVALID', whole.length + 1);
 });
+
+test('an attribute that is kept keeps none of the records it stood among in memory', async () => {
+  const one = [
+    pax([
+      ['SCHILY.xattr.user.a', 'x'],
+      ['comment', 'y'.repeat(1000)],
+    ]),
+    member({}),
+  ];
+  const entries = await readBoth(tar(...one, ...one));
+  const bodies = new Set(entries.map((entry) => entry.pax?.get('comment')?.buffer));
+  for (const { xattrs } of entries) assert.equal(bodies.has(xattrs?.get('user.a')?.buffer), false);
+});
