@@ -4,7 +4,7 @@ import { type TarLimits, tarLimits } from '../tar/tar-limits.js';
 
 /** How much the layers of an image may ask for. What exceeds one of them is `ERR_LIMIT_EXCEEDED`. */
 export interface MergeLimits extends TarLimits {
-  /** As for one archive, and for all layers of an image together: 512 MiB by default. */
+  /** As for one archive, for all layers of an image together, and apart for the paths of `hidden`: 512 MiB by default. */
   readonly maxMetadataBytes: number;
   /**
    * Members of one layer, and names in the merged tree, made-up directories included; where layers are kept apart, names

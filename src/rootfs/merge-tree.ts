@@ -71,6 +71,8 @@ export class MergeTree {
   inodes = 0;
   dataBytes = 0;
   readonly hidden: HiddenPath[] = [];
+  /** Bytes of the paths in `hidden`: a short name behind a symbolic link may have a long one. */
+  #hiddenBytes = 0;
   /** Grows whenever a path may have come to mean another directory. */
   generation = 0;
   /** Components of symbolic links followed so far, by the other trees too. */
@@ -139,6 +141,7 @@ export class MergeTree {
    * Removes a name and all below it.
    *
    * @param layer The layer that hides it: names of lower layers are noted as hidden.
+   * @throws RootfsError `ERR_LIMIT_EXCEEDED` when the paths noted so become too many
    */
   remove(node: MergeNode, layer: number, how: HiddenHow): void {
     if (node.parent === undefined) return;
@@ -154,8 +157,13 @@ export class MergeTree {
       return;
     }
     const { type } = node.inode;
-    const size = hiddenBytes(node);
-    this.hidden.push({ path: nodePath(node), layer: node.layer, hiddenBy: layer, how, type, size });
+    const path = nodePath(node);
+    this.#hiddenBytes += path.length;
+    const { maxMetadataBytes } = this.limits;
+    if (this.#hiddenBytes > maxMetadataBytes) {
+      throw mergeLimitExceeded(path, 'bytes of hidden paths', 'maxMetadataBytes', maxMetadataBytes, this.#hiddenBytes);
+    }
+    this.hidden.push({ path, layer: node.layer, hiddenBy: layer, how, type, size: hiddenBytes(node) });
   }
 
   #forget(top: MergeNode): void {

@@ -54,6 +54,19 @@ test('bytes of files, holes included; hard links count once', async (t) => {
   await assert.rejects(merged(t, {}, hole), exceeded('maxDataBytes'));
 });
 
+test('paths of what is hidden count as long as they are, not as the layers write them', async (t) => {
+  const deep = 'd'.repeat(90);
+  const names = Array.from({ length: 40 }, (_, index) => `l/${index}`);
+  const layers = [
+    [file(`${deep}/x`), symlink('l', deep), ...names.map((name) => file(name))],
+    names.map((name) => file(name)),
+  ];
+  const options = { maxMetadataBytes: 3_000 };
+  assert.equal((await merged(t, options, ...layers)).entries, 43);
+  await assert.rejects(merged(t, { ...options, hidden: true }, ...layers), exceeded('maxMetadataBytes'));
+  assert.equal((await merged(t, { maxMetadataBytes: 4_000, hidden: true }, ...layers)).hidden.length, 40);
+});
+
 test('steps through symbolic links are counted, for entries, whiteouts and hard links', async (t) => {
   const lower = [dir('d'), file('d/x'), symlink('l', '././././d')];
   for (const layer of [[file('l/y')], [whiteout('l/x')], [link('y', 'l/x')]]) {
