@@ -3,6 +3,7 @@ import { RootfsError } from '../errors.js';
 import { findOtherCase } from './field-case.js';
 import type { JsonObject, ParseOptions } from './json-document.js';
 import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from './media-types.js';
+import { shortText } from './short-text.js';
 
 /** Options of the readers of manifests and indexes. */
 export interface ParseManifestOptions extends ParseOptions {
@@ -30,11 +31,12 @@ const OTHER_MANIFESTS: ReadonlyMap<string, string> = new Map([
 export function documentKind(document: JsonObject, options: ParseManifestOptions = {}): 'manifest' | 'index' {
   const { subject = 'the manifest' } = options;
   const own = document['mediaType'] === '' ? undefined : document['mediaType'];
+  const told = typeof own === 'string' ? shortText(own) : undefined;
   const announced = bareMediaType(options.mediaType ?? '');
   const holds = (...fields: string[]): boolean => fields.some((field) => document[field] !== undefined);
   const refuse = (problem: string): RootfsError =>
     new RootfsError('ERR_MANIFEST_INVALID', `${subject}: ${problem}; ask who publishes it`, {
-      detail: { subject, mediaType: typeof own === 'string' ? own : undefined, announced },
+      detail: { subject, mediaType: told, announced },
     });
 
   if (own !== undefined && typeof own !== 'string') throw refuse('the mediaType of the document is not a string');
@@ -53,7 +55,7 @@ export function documentKind(document: JsonObject, options: ParseManifestOptions
   }
   const isKnown = (type: string): boolean => isManifestType(type) || isIndexType(type) || isSchema1Type(type);
   if (own !== undefined && isKnown(announced) && own !== announced) {
-    throw refuse(`the document says that it is ${own}, but it was announced as ${announced}`);
+    throw refuse(`the document says that it is ${told}, but it was announced as ${announced}`);
   }
   const type = own ?? (isKnown(announced) ? announced : '');
   // Documents of today's form that only say 1 are no schema 1: which number they should say is told further on.
@@ -68,8 +70,8 @@ export function documentKind(document: JsonObject, options: ParseManifestOptions
   if (type !== '' && !isKnown(type)) {
     throw new RootfsError(
       'ERR_NOT_AN_IMAGE',
-      `${subject}: not an image but ${OTHER_MANIFESTS.get(type) ?? `a document of type ${type}`}; only images have a root file system`,
-      { detail: { subject, mediaType: type } },
+      `${subject}: not an image but ${OTHER_MANIFESTS.get(type) ?? `a document of type ${told}`}; only images have a root file system`,
+      { detail: { subject, mediaType: told } },
     );
   }
   if (isManifestType(type) && index) throw refuse(`the document holds an index, but it is announced as ${type}`);

@@ -16,6 +16,7 @@ import {
   stringSet,
   strings,
 } from './json-document.js';
+import { shortText } from './short-text.js';
 
 /** An image config, OCI's or Docker's. Fields that neither names are kept as they came; `null` ones are absent. */
 export interface ImageConfig {
@@ -211,12 +212,15 @@ export function parseImageConfig(bytes: Uint8Array, options: ParseOptions = {}):
   refuseTwins(document, subject);
   settleOmissions(document);
   const config = checkDocument<ImageConfig>(schema, document, KIND, subject);
-  for (const part of [config.config, config.container_config, config.config?.Healthcheck]) listWords(part);
+  for (const part of [config.config, config.container_config]) {
+    listWords(part);
+    listWords(part?.Healthcheck);
+  }
   return config;
 }
 
 function refuseTwins(document: JsonObject, subject: string): void {
-  const twins = findTwins(document);
+  const twins = findTwins(document)?.map(shortText);
   if (twins === undefined) return;
   const [one, other] = twins.map((name) => JSON.stringify(name));
   throw new RootfsError(

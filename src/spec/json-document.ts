@@ -8,6 +8,7 @@ import * as v from 'valibot';
 import { type ErrorCode, RootfsError } from '../errors.js';
 import { endOfString } from './end-of-string.js';
 import { parseJson } from './parse-json.js';
+import { shortText } from './short-text.js';
 
 /** The most bytes that a document may have unless a caller says otherwise: 4 MiB, what registries take. */
 export const MAX_JSON_BYTES = 4 * 1024 * 1024;
@@ -88,7 +89,7 @@ export function checkDocument<T>(
   const issue = result.issues[0];
   const path = v.getDotPath(issue) ?? '';
   const field = path === '' ? `the ${kind.name}` : `${path} of the ${kind.name}`;
-  const found = issue.received.length > 120 ? `${issue.received.slice(0, 120)}…` : issue.received;
+  const found = shortText(issue.received);
   const expected = issue.message.startsWith('Invalid ') ? issue.expected : issue.message;
   const problem = issue.received === 'undefined' ? 'is missing' : `is wrong: expected ${expected}, found ${found}`;
   throw new RootfsError(kind.code, `${subject}: ${field} ${problem}; ask who publishes it`, {

@@ -96,8 +96,11 @@ test('what Docker lets through is let through', () => {
     architecture: '',
     created: 'not a date',
     config: { Env: ['foo', ''], Cmd: 'sh', Entrypoint: '', User: '' },
+    container_config: { Shell: 'sh', Healthcheck: { Test: 'true' } },
   };
-  assert.deepEqual(parseImageConfig(bytes(value)).config, { Env: ['foo', ''], Cmd: ['sh'], Entrypoint: [], User: '' });
+  const read = parseImageConfig(bytes(value));
+  assert.deepEqual(read.config, { Env: ['foo', ''], Cmd: ['sh'], Entrypoint: [], User: '' });
+  assert.deepEqual(read.container_config, { Shell: ['sh'], Healthcheck: { Test: ['true'] } });
 });
 
 test('what builders have left out is settled: no architecture and no system are not said, a rootfs is one of layers or of none', () => {
@@ -165,6 +168,7 @@ test('two fields that are one to some clients are refused; one in another case, 
     [{ ...LEAST, RootFS: { type: 'layers', diff_ids: [] } }, /"rootfs" and "RootFS"/],
     [{ ...LEAST, rootfs: { ...rootfs, DIFF_IDS: [] } }, /"diff_ids" and "DIFF_IDS"/],
     [{ ...LEAST, config: { User: 'nobody', user: 'root' } }, /"User" and "user"/],
+    [{ ...LEAST, ['A'.repeat(1_000)]: 1, ['a'.repeat(1_000)]: 1 }, /"A{120}…" and "a{120}…"/],
     [{ ...LEAST, config: { U\u017fer: 'root', User: 'nobody' } }, /"User"/],
   ];
   for (const [value, message] of twins) {
