@@ -120,8 +120,8 @@ class StreamCursor {
     return Buffer.concat(parts, length);
   }
 
-  /** Tells a source that was not read to its end that nobody will. */
+  /** Tells a source that was not read to its end that nobody will: whoever leaves has an error already, or needs none. */
   async close(): Promise<void> {
-    if (!this.#ended) await this.#source.return?.();
+    if (!this.#ended) await (async () => this.#source.return?.())().catch(() => {});
   }
 }

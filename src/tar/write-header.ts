@@ -88,7 +88,7 @@ export function encodeHeader(header: TarHeader): Buffer {
   const block = Buffer.allocUnsafe(BLOCK);
   block.set(BLANK);
 
-  let plain = name;
+  let plain = text(header, 'name', name);
   if (sparse !== undefined) {
     pax.set('GNU.sparse.major', '1');
     pax.set('GNU.sparse.minor', '0');
@@ -96,7 +96,7 @@ export function encodeHeader(header: TarHeader): Buffer {
     pax.set('GNU.sparse.realsize', String(size));
     plain = name.slice(-100);
   }
-  putName(block, text(header, 'name', plain), pax);
+  putName(block, plain, pax);
   if (link) {
     if (linkname.length > 100) pax.set('linkpath', text(header, 'linkname', linkname));
     putText(block, 157, 100, text(header, 'linkname', linkname));

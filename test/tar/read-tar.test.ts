@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { readTarStream } from '../../src/tar/read-tar-stream.js';
 import { END, header, member, pax, records } from '../support/raw-tar.js';
 import { readBoth, refusesBoth } from '../support/read-all-tar.js';
 
@@ -113,4 +114,16 @@ test('an attribute that is kept keeps none of the records it stood among in memo
   const entries = await readBoth(tar(...one, ...one));
   const bodies = new Set(entries.map((entry) => entry.pax?.get('comment')?.buffer));
   for (const { xattrs } of entries) assert.equal(bodies.has(xattrs?.get('user.a')?.buffer), false);
+});
+
+test('a source that cannot be ended does not hide why it was to end', async () => {
+  const source: AsyncIterable<Buffer> = {
+    [Symbol.asyncIterator]: () => ({
+      next: async () => ({ done: false, value: header({ chksum: '0000000\0' }) }),
+      return: async () => {
+        throw new Error('cannot end');
+      },
+    }),
+  };
+  await assert.rejects(readTarStream(source).next(), { code: 'ERR_TAR_INVALID' });
 });

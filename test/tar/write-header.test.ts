@@ -75,6 +75,7 @@ test('long names are split at a slash where that is enough', () => {
 test('what no tar can say is refused', () => {
   for (const wrong of [
     { name: 'a\0b' },
+    { name: `a\0${'b'.repeat(200)}`, size: 9, extents: [{ fileOffset: 0, length: 1 }] },
     { size: -1 },
     { size: 1.5 },
     { uid: Number.NaN },
