@@ -1,4 +1,4 @@
-/** What a layer is compressed with: its first bytes say it, its media type where they say nothing. Pure. */
+/** What a layer is compressed with: its first bytes say it, its media type only whether it is a layer that is read. Pure. */
 import { RootfsError } from '../errors.js';
 
 /** The compressions that are read. */
@@ -46,7 +46,7 @@ export function requireLayerType(mediaType: string, subject: string): void {
 }
 
 /**
- * Says what a stream is compressed with.
+ * Says what a stream is compressed with; one whose first bytes say nothing is not compressed, whatever its media type.
  *
  * @param prefix The first bytes of the stream: 16, or all where there are fewer.
  * @param subject What the message of an error starts with.

@@ -31,7 +31,7 @@ export interface InflaterOptions extends InflateLimits {
 }
 
 /**
- * Opens the inflater for a stream: by its magic bytes, by the media type where those say nothing.
+ * Opens the inflater for a stream: by its magic bytes; where those say nothing it comes out as it is.
  *
  * The stream's own checks (CRC32 and length of gzip, checksum of zstd) are made; garbage behind it is refused.
  *

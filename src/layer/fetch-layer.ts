@@ -30,8 +30,8 @@ const SLICE_BYTES = 4 * 1024;
  * Inflating happens in this thread, for some milliseconds at a time, so that signals and other work get their turn.
  *
  * @param layer Descriptor of the compressed blob; `size` in bytes.
- * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED`, `ERR_OPTION_INVALID`, what the source throws; from the stream also
- *   `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DECOMPRESS`, `ERR_LIMIT_EXCEEDED`
+ * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED`, `ERR_OPTION_INVALID`, `ERR_LIMIT_EXCEEDED`, what the source throws;
+ *   from the stream also `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DECOMPRESS`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md
  */
 export async function fetchLayer(

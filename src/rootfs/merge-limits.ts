@@ -34,7 +34,7 @@ const OWN: Pick<MergeLimits, 'maxDepth' | 'maxNameBytes' | 'maxLinkSteps' | 'max
 /**
  * Fills up limits with the defaults.
  *
- * @throws RootfsError `ERR_OPTION_INVALID` when one is not a whole number of at least 0
+ * @throws RootfsError `ERR_OPTION_INVALID` when one is neither a whole number of at least 0 nor Infinity
  */
 export function mergeLimits(
   options: { readonly [Key in keyof MergeLimits]?: MergeLimits[Key] | undefined },

@@ -5,17 +5,7 @@
  */
 import * as v from 'valibot';
 import { type Digest, isDigest } from './digest.js';
-import {
-  checkDocument,
-  type DocumentKind,
-  jsonObject,
-  mediaType,
-  optionalMediaType,
-  type ParseOptions,
-  readJsonObject,
-  stringMap,
-  strings,
-} from './json-document.js';
+import { jsonObject, mediaType, optionalMediaType, stringMap, strings } from './json-document.js';
 import type { Platform } from './platform.js';
 
 /** Points at content. Fields that the specification does not name are kept as they came. */
@@ -81,15 +71,3 @@ export const descriptorSchema: v.GenericSchema<unknown, unknown> = descriptorOf(
 
 /** What an entry of a layout must be: one whose type is no media type is of an unknown kind, and hides none beside it. */
 export const entrySchema: v.GenericSchema<unknown, unknown> = descriptorOf(v.string());
-
-const KIND: DocumentKind = { name: 'descriptor', code: 'ERR_MANIFEST_INVALID' };
-
-/**
- * Reads a descriptor that stands alone. Its digest may be of an algorithm that cannot be verified: reading content by
- * it fails then.
- *
- * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LIMIT_EXCEEDED`
- */
-export function parseDescriptor(bytes: Uint8Array, options: ParseOptions = {}): Descriptor {
-  return checkDocument(descriptorSchema, readJsonObject(bytes, KIND, options), KIND, options.subject);
-}

@@ -43,7 +43,7 @@ export function rankPlatform(wanted: Platform, offered: Platform): number | unde
   return position * POSITION + version + MOST_FEATURES - Math.min(needed.length, MOST_FEATURES);
 }
 
-/** Whether `rank`, from `rankPlatform`, is of the very architecture and variant that was wanted. */
+/** Whether `rank`, from `rankPlatform`, is of the very architecture, variant and (on windows) build that was wanted. */
 export function isExactRank(rank: number): boolean {
   return rank < BUILD;
 }

@@ -62,7 +62,7 @@ export interface TarEntry {
   readonly devminor: number;
   /** Where the data begins. */
   readonly dataOffset: number;
-  /** Bytes of data in the archive, without padding. Equals `size` unless the file is sparse. */
+  /** Bytes of data in the archive, without padding: `size` of a file that is not sparse. What is no file may have some too. */
   readonly dataBytes: number;
   /** A sparse file's data: sorted, without overlap; what lies between reads as zeros. Absent for other files. */
   readonly extents?: readonly TarExtent[] | undefined;

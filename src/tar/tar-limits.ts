@@ -43,7 +43,7 @@ export const TAR_LIMITS: TarLimits = Object.freeze({
 /**
  * Fills up limits with the defaults.
  *
- * @throws RootfsError `ERR_OPTION_INVALID` when one is not a whole number of at least 0
+ * @throws RootfsError `ERR_OPTION_INVALID` when one is neither a whole number of at least 0 nor Infinity
  */
 export function tarLimits(options: { readonly [Key in keyof TarLimits]?: TarLimits[Key] | undefined }): TarLimits {
   const limits: Record<keyof TarLimits, number> = { ...TAR_LIMITS };

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RootfsError } from '../../src/errors.js';
-import { parseDescriptor } from '../../src/spec/descriptor.js';
 import { MAX_HISTORY_ENTRIES, parseImageConfig } from '../../src/spec/image-config.js';
 import { parseManifestOrIndex } from '../../src/spec/image-document.js';
 import { MAX_INDEX_ENTRIES, parseIndex } from '../../src/spec/image-index.js';
@@ -16,7 +15,6 @@ const READERS = [
   [parseManifest, 'ERR_MANIFEST_INVALID'],
   [parseIndex, 'ERR_MANIFEST_INVALID'],
   [parseManifestOrIndex, 'ERR_MANIFEST_INVALID'],
-  [parseDescriptor, 'ERR_MANIFEST_INVALID'],
   [parseImageConfig, 'ERR_CONFIG_INVALID'],
   [parseImageLayout, 'ERR_LAYOUT_INVALID'],
 ] as const;
