@@ -24,12 +24,13 @@ const SUPPORTED_SUFFIX = /\.tar(?:[.+](?:gzip|zstd))?$/;
  * @throws RootfsError `ERR_MEDIA_TYPE_UNSUPPORTED` for encrypted layers, other compressions and things that are no layer
  */
 export function requireLayerType(mediaType: string, subject: string): void {
-  const type = mediaType.toLowerCase();
+  // Callers without a type checker may leave it out.
+  const type = String(mediaType).toLowerCase();
   if (ENCRYPTED.test(type)) {
     throw unsupported(subject, mediaType, 'the layer is encrypted; decrypt the image first, for example with skopeo');
   }
   if (!LAYER_TYPE.test(type)) {
-    const shown = JSON.stringify(mediaType.slice(0, 200));
+    const shown = JSON.stringify(String(mediaType).slice(0, 200));
     throw unsupported(
       subject,
       mediaType,

@@ -57,6 +57,7 @@ test('what is not read is refused by name', () => {
       /^x: .*wasm.*; nothing else is read, ask who publishes/,
     ],
     [bytes('1f8b'), MediaType.ociConfig, /^x: .*config/],
+    [bytes('1f8b'), undefined as unknown as string, /^x: "undefined" is no media type of a tar layer/],
     [bytes('1f8b'), `application/vnd.oci.image.layer.v1.tar+${'a'.repeat(5000)}!`, /^x: /],
   ];
   for (const [prefix, mediaType, message] of refused) {
