@@ -1,5 +1,4 @@
 /** The images in the image cache, with what belongs to each: read from its index and its manifests, nothing else. */
-import { lstat } from 'node:fs/promises';
 import { readVerified } from '../content/fetch-verified.js';
 import type { OciLayout } from '../content/oci-layout.js';
 import { RootfsError } from '../errors.js';
@@ -7,9 +6,10 @@ import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
-import { isIndexType, isManifestType } from '../spec/media-types.js';
-import { blobFile, imageLastUsed } from './image-use.js';
+import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
+import { blobStat, imageLastUsed } from './image-use.js';
 
+/** How deep indexes may lie in each other; what their innermost manifests name is one level more. */
 const MAX_DEPTH = 8;
 
 /** One image: what a name, or several, point at. */
@@ -50,13 +50,11 @@ export async function readImages(folder: string, layout: OciLayout): Promise<rea
 
 /** Everything that belongs to a root which is named by nobody, for a lease. */
 export async function contentsBelow(folder: string, layout: OciLayout, root: Digest): Promise<ReadonlySet<Digest>> {
-  const size = (await lstat(blobFile(folder, root)).catch(() => undefined))?.size;
+  const size = (await blobStat(folder, root))?.size;
   if (size === undefined || size > MAX_DOCUMENT_BYTES) return new Set([root]);
-  for (const mediaType of ['application/vnd.oci.image.index.v1+json', 'application/vnd.oci.image.manifest.v1+json']) {
-    const { present, missing } = await below(folder, layout, { mediaType, digest: root, size });
-    if (present.size + missing.size > 1) return new Set([...present.keys(), ...missing]);
-  }
-  return new Set([root]);
+  // Whether it is a manifest or an index, it says itself.
+  const { present, missing } = await below(folder, layout, { mediaType: MediaType.ociManifest, digest: root, size });
+  return new Set([...present.keys(), ...missing]);
 }
 
 async function below(
@@ -68,11 +66,11 @@ async function below(
   const present = new Map<Digest, number>();
   const missing = new Set<Digest>();
   let level: readonly Descriptor[] = [root];
-  for (let depth = 0; depth <= MAX_DEPTH && level.length > 0; depth += 1) {
+  for (let depth = 0; depth <= MAX_DEPTH + 1 && level.length > 0; depth += 1) {
     const next: Descriptor[] = [];
     for (const target of level) {
       if (present.has(target.digest) || missing.has(target.digest)) continue;
-      const found = await lstat(blobFile(folder, target.digest)).catch(() => undefined);
+      const found = await blobStat(folder, target.digest);
       if (found?.isFile() !== true) {
         missing.add(target.digest);
         continue;

@@ -1,4 +1,5 @@
 /** When a cached image was last used: the modification time of its manifest's or index's file, which nothing else needs. */
+import type { Stats } from 'node:fs';
 import { lstat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
@@ -11,11 +12,19 @@ export async function markImageUsed(folder: string, root: Digest): Promise<void>
 
 /** When an image was last used, in whole milliseconds since the epoch; 0 where it is not here. */
 export async function imageLastUsed(folder: string, root: Digest): Promise<number> {
-  return Math.floor((await lstat(blobFile(folder, root)).catch(() => undefined))?.mtimeMs ?? 0);
+  return Math.floor((await blobStat(folder, root))?.mtimeMs ?? 0);
 }
 
-/** Where a layout in `folder` has a blob. @throws RootfsError `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED` */
-export function blobFile(folder: string, digest: Digest): string {
+/** What a layout in `folder` has under a blob's name; `undefined` for nothing, as of what cannot be verified. */
+export async function blobStat(folder: string, digest: Digest): Promise<Stats | undefined> {
+  try {
+    return await lstat(blobFile(folder, digest));
+  } catch {
+    return undefined;
+  }
+}
+
+function blobFile(folder: string, digest: Digest): string {
   const { algorithm, encoded } = requireVerifiable(digest);
   return join(folder, 'blobs', algorithm, encoded);
 }

@@ -57,7 +57,8 @@ const CLOCK_SLACK_MS = 2_000;
  * image that it names, stay, whatever was asked for. Root file systems that are kept beside the layers stay, too: no
  * lease tells who uses one. While this runs, whoever wants to use the caches waits; two of it run one after the other.
  *
- * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_MANIFEST_INVALID`, `ERR_LAYOUT_INVALID` (the cache's list of images is
+ *   damaged or gone), `ERR_PERMISSION`, `ERR_FILESYSTEM`; the signal's reason
  */
 export async function pruneCache(options: PruneOptions = {}): Promise<CachePruning> {
   check('maxSize', options.maxSize, 'bytes');
@@ -138,20 +139,31 @@ class Room {
     const before = olderThanMs === undefined ? Number.NEGATIVE_INFINITY : Date.now() - olderThanMs;
     const removed: PrunedItem[] = [];
     let protectedItems = 0;
-    for (const candidate of this.#candidates.sort((a, b) => a.usedAt - b.usedAt)) {
-      const { kind, digest, names } = candidate;
-      const tooMuch = maxSize !== undefined && this.#total > maxSize;
-      if (kind !== 'blob' && !tooMuch && candidate.usedAt >= before) continue;
-      if (candidate.isNeeded()) continue;
-      if (candidate.isProtected) {
-        if (kind !== 'blob') protectedItems += 1;
-        continue;
+    let given: number;
+    let left = this.#candidates.sort((a, b) => a.usedAt - b.usedAt);
+    // Again for what was needed by something that has gone after it.
+    do {
+      given = removed.length;
+      const needed: Candidate[] = [];
+      for (const candidate of left) {
+        const { kind, digest, names } = candidate;
+        const tooMuch = maxSize !== undefined && this.#total > maxSize;
+        if (kind !== 'blob' && !tooMuch && candidate.usedAt >= before) continue;
+        if (candidate.isNeeded()) {
+          needed.push(candidate);
+          continue;
+        }
+        if (candidate.isProtected) {
+          if (kind !== 'blob') protectedItems += 1;
+          continue;
+        }
+        const bytes = candidate.bytes();
+        candidate.give();
+        this.#total -= bytes;
+        removed.push({ kind, digest, names, bytes });
       }
-      const bytes = candidate.bytes();
-      candidate.give();
-      this.#total -= bytes;
-      removed.push({ kind, digest, names, bytes });
-    }
+      left = needed;
+    } while (removed.length > given);
     throwIfAborted(signal);
     if (!dryRun) for (const remove of this.#removals) await remove({ signal });
     const freedBytes = removed.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -34,6 +34,7 @@ import { fetchImage } from '../../src/image/fetch-image.js';
 import { prepareRootfs } from '../../src/prepare-rootfs.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Digest } from '../../src/spec/digest.js';
+import { MediaType } from '../../src/spec/media-types.js';
 import { type BuiltImage, image, index, startRegistry } from '../../src/testing/testing.js';
 import { NO_MOUNT, smallDisk } from '../support/small-disk.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -73,6 +74,10 @@ async function filled(t: TestContext, apps: Readonly<Record<string, BuiltImage>>
     age -= 1;
   }
   return places;
+}
+
+function sha256(bytes: Buffer): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 function has(places: Caches, digest: Digest): boolean {
@@ -299,8 +304,7 @@ test('blobs that no image names go without being asked for; an index keeps what 
   // A manifest that has an entry of its own and is named by the index: it goes with the index, not before.
   await layout.tag(first.descriptor, '');
   const stray = Buffer.from('nobody names this');
-  const { createHash } = await import('node:crypto');
-  const digest: Digest = `sha256:${createHash('sha256').update(stray).digest('hex')}`;
+  const digest = sha256(stray);
   await layout.push({ mediaType: 'text/plain', digest, size: stray.length }, [stray] as never);
   const places = { images: folder, layers: join(folder, 'none'), host: '' };
   const pruned = await pruneCache(places);
@@ -308,10 +312,58 @@ test('blobs that no image names go without being asked for; an index keeps what 
     pruned.removed.map((item) => [item.kind, item.digest, item.bytes]),
     [['blob', digest, stray.length]],
   );
-  await pruneCache({ ...places, maxSize: 0 });
-  await pruneCache({ ...places, maxSize: 0 });
+  // It was used longer ago than the index: looked at first, it is still needed then.
+  utimesSync(join(folder, 'blobs', first.descriptor.digest.replace(':', '/')), 1, 1);
+  const all = await pruneCache({ ...places, maxSize: 0 });
+  assert.equal(all.keptBytes, 0);
+  assert.deepEqual(
+    all.removed.map((item) => item.digest),
+    [both.descriptor.digest, first.descriptor.digest],
+  );
   assert.deepEqual(readdirSync(join(folder, 'blobs', 'sha256')), []);
   assert.equal(await layout.resolve('').catch((error: Error & { code: string }) => error.code), 'ERR_NOT_FOUND');
+});
+
+test('as deep as indexes may lie in each other, what the innermost manifest names is kept', async (t) => {
+  const folder = tempDir(t);
+  const layout = await OciLayout.open(folder, { create: true });
+  let root = first.descriptor;
+  const blobs = new Map(first.blobs);
+  for (let depth = 0; depth < 8; depth += 1) {
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [root] }));
+    root = { mediaType: MediaType.ociIndex, digest: sha256(bytes), size: bytes.length };
+    blobs.set(root.digest, bytes);
+  }
+  for (const [digest, bytes] of blobs) {
+    await layout.push({ mediaType: 'application/octet-stream', digest, size: bytes.length }, Readable.from([bytes]));
+  }
+  await layout.tag(root, 'registry.example/deep:v1');
+  const places = { images: folder, layers: join(folder, 'none') };
+  assert.deepEqual((await pruneCache(places)).removed, []);
+  const { images, imageBytes } = await listCache(places);
+  assert.deepEqual(
+    images.map(({ bytes }) => bytes),
+    [imageBytes],
+  );
+});
+
+test('an image that names what cannot be verified is no reason to list and prune nothing', async (t) => {
+  const folder = tempDir(t);
+  const layout = await OciLayout.open(folder, { create: true });
+  const layer = { mediaType: MediaType.ociLayerGzip, digest: `blake3:${'b'.repeat(64)}`, size: 10 };
+  const bytes = Buffer.from(JSON.stringify({ ...JSON.parse(first.manifestBytes.toString()), layers: [layer] }));
+  const target = { mediaType: MediaType.ociManifest, digest: sha256(bytes), size: bytes.length };
+  await layout.push(target, Readable.from([bytes]));
+  await layout.tag(target, 'registry.example/odd:v1');
+  const places = { images: folder, layers: join(folder, 'none') };
+  const [listed] = (await listCache(places)).images;
+  // Its config, which was not fetched, and that layer.
+  assert.equal(listed?.missingBlobs, 2);
+  const { removed } = await pruneCache({ ...places, maxSize: 0 });
+  assert.deepEqual(
+    removed.map(({ kind, digest }) => `${kind} ${digest}`),
+    [`image ${target.digest}`],
+  );
 });
 
 test('root file systems that are kept beside the layers are told, and stay', async (t) => {
