@@ -26,12 +26,7 @@ export function referenceOf(name: string): Reference | undefined {
 
 /** What a store says that a reference means. @throws what the store throws, RootfsError `ERR_INTERNAL` for no descriptor */
 export async function resolveIn(store: Resolver, parsed: Reference, options: CallOptions): Promise<Descriptor> {
-  const found = await store.resolve(parsed.digest ?? storeName(parsed), options);
+  const found = await store.resolve(parsed.digest ?? formatReference(parsed), options);
   if (typeof found?.digest === 'string') return found;
   throw wrongAnswer('the local store', 'a descriptor', found);
-}
-
-/** The name in the store. A layout's names know no brackets, which only an IPv6 host has. */
-export function storeName(parsed: Reference): string {
-  return formatReference(parsed).replace(/[[\]]/g, '_');
 }

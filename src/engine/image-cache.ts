@@ -25,7 +25,7 @@ import { isConfigType, isIndexType, isManifestType } from '../spec/media-types.j
 import { type Platform, parsePlatform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
 import { bringImage } from './bring-image.js';
-import { nameOf, referenceOf, resolveIn, stamped, storeName } from './cache-names.js';
+import { nameOf, referenceOf, resolveIn, stamped } from './cache-names.js';
 import { defaultCacheStore } from './cache-store.js';
 import { CachedContent } from './cached-content.js';
 import { defaultRepository } from './default-repository.js';
@@ -223,7 +223,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
   async #name(root: Descriptor, parsed: Reference, options: CallOptions): Promise<void> {
     try {
       const { annotations: _annotations, ...plain } = root;
-      await this.localStore?.tag(plain, parsed.digest === undefined ? storeName(parsed) : parsed.digest, options);
+      await this.localStore?.tag(plain, parsed.digest ?? formatReference(parsed), options);
     } catch (error) {
       throwIfAborted(options.signal);
       if (!(error instanceof RootfsError)) throw error;

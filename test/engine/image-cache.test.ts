@@ -11,6 +11,7 @@ import { OciLayout } from '../../src/content/oci-layout.js';
 import { CachedRepository } from '../../src/engine/cached-repository.js';
 import { LayerDownloadManager } from '../../src/engine/download-manager.js';
 import { ImageCache } from '../../src/engine/image-cache.js';
+import { listCache } from '../../src/engine/list-cache.js';
 import { openImageCache } from '../../src/engine/open-image-cache.js';
 import { RootfsError } from '../../src/errors.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
@@ -90,6 +91,27 @@ test('what one cache object brought, another one serves with the registry gone',
   );
   await rootfs.close();
   await assert.rejects(offline.resolve(`${registry.host}/team/other:v1`), code('ERR_NOT_FOUND'));
+});
+
+test('an image of a registry that has an IPv6 address for its name is kept under its own', async (t) => {
+  const registry = await served(t);
+  const app = built();
+  registry.add('team/app', 'v1', app);
+  const folder = tempDir(t);
+  const cache = await openImageCache({
+    folder,
+    remoteRepository: () => createRepository(`${registry.host}/team/app`),
+  });
+  const { warnings, onProgress } = collector();
+  const name = '[::1]:5000/team/app:v1';
+  await bytesOf(cache, await cache.resolve(name, { onProgress }), { onProgress });
+  await cache.close();
+  assert.deepEqual(warnings, []);
+  const [listed] = (await listCache({ images: folder, layers: tempDir(t) })).images;
+  assert.deepEqual(listed?.names, [name]);
+  const offline = await openImageCache({ folder, pull: 'never' });
+  assert.equal((await offline.resolve(name)).digest, app.descriptor.digest);
+  await offline.close();
 });
 
 test('a store of null resolves and stores nothing', async (t) => {
