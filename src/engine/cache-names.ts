@@ -3,7 +3,17 @@ import type { CallOptions, Resolver } from '../content/content.js';
 import { wrongAnswer } from '../io/part-error.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
+import type { Digest } from '../spec/digest.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
+
+/** What a name was resolved to last. */
+export interface Meaning {
+  readonly root: Descriptor;
+  /** What is fetched for it: the root, or an image of it. */
+  readonly targets: Set<Digest>;
+  /** It is in the store, under its name. */
+  isHere: boolean;
+}
 
 /** A descriptor that says what image it was asked for by. */
 export function stamped(target: Descriptor, name: string): Descriptor {

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { BlobLocation, BlobPath, CallOptions, Distruster, Fetcher, Target } from '../content/content.js';
-import { readVerified } from '../content/fetch-verified.js';
+import { embeddedContent, readVerified } from '../content/fetch-verified.js';
 import { retryDistrusted } from '../content/retry-distrusted.js';
 import { type ErrorCode, RootfsError } from '../errors.js';
 import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
@@ -37,6 +37,8 @@ export class CachedContent {
   readonly #lockFolder: string | undefined;
   readonly #transfers: Semaphore;
   readonly #bringing = new SharedCalls<boolean>();
+  /** Who is asked for what is on its way. */
+  readonly #asked = new Map<Digest, Fetcher>();
   /** Content whose bytes here were found wrong. */
   readonly #bad = new Set<Digest>();
   readonly #distrusted = new Set<Digest>();
@@ -64,24 +66,22 @@ export class CachedContent {
   async bring(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<boolean> {
     if (await this.has(target, options)) return true;
     if (this.#gaveUp) return false;
-    return this.#bringing.join(target.digest, options, async (call) => {
-      return this.#claim(target.digest, call, async () => {
-        // Whoever held the lock before may have brought it.
-        if (await this.has(target, call)) return true;
-        const release = await this.#transfers.acquire(call.signal);
+    const asked = this.#asked.get(target.digest) ?? origin;
+    try {
+      return await this.#bringing.join(target.digest, options, async (call) => {
+        this.#asked.set(target.digest, origin);
         try {
-          await this.#copy(target, origin, call);
-          this.#bad.delete(target.digest);
-          return true;
-        } catch (error) {
-          if (!(error instanceof RootfsError) || !NOT_KEPT.has(error.code)) throw error;
-          this.tellNotKept(error, call);
-          return false;
+          return await this.#claim(target.digest, call, () => this.#bring(target, origin, call));
         } finally {
-          release();
+          if (this.#asked.get(target.digest) === origin) this.#asked.delete(target.digest);
         }
       });
-    });
+    } catch (error) {
+      throwIfAborted(options.signal);
+      // What one repository refuses or does not have, another may give.
+      if (asked === origin) throw error;
+      return this.bring(target, origin, options);
+    }
   }
 
   /**
@@ -142,10 +142,29 @@ export class CachedContent {
     });
   }
 
-  #copy(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<void> {
-    return retryDistrusted(origin, target, options.onProgress, () =>
-      this.#store.push(bareDescriptor(target), incoming(target, origin, options), options),
-    );
+  async #bring(target: Descriptor, origin: Fetcher & Partial<Distruster>, call: CallOptions): Promise<boolean> {
+    // Whoever held the lock before may have brought it.
+    if (await this.has(target, call)) return true;
+    const release = await this.#transfers.acquire(call.signal);
+    let hasFailed = false;
+    try {
+      await retryDistrusted(origin, target, call.onProgress, () => {
+        hasFailed = false;
+        const content = incoming(target, origin, call, () => {
+          hasFailed = true;
+        });
+        return this.#store.push(bareDescriptor(target), content, call);
+      });
+      this.#bad.delete(target.digest);
+      return true;
+    } catch (error) {
+      // Where the origin fails, nothing is wrong with the store.
+      if (hasFailed || !(error instanceof RootfsError) || !NOT_KEPT.has(error.code)) throw error;
+      this.tellNotKept(error, call);
+      return false;
+    } finally {
+      release();
+    }
   }
 
   /** Locks save work and nothing else: where none can be had, the work is done all the same. */
@@ -172,17 +191,33 @@ export class CachedContent {
   }
 }
 
-/** Content that is fetched when it is read, and again each time it is. */
-function incoming(target: Descriptor, origin: Fetcher, options: CallOptions): AsyncIterable<Uint8Array> {
+/**
+ * Content that is fetched when it is read, and again each time it is; what stands in the descriptor itself is not.
+ *
+ * @param failed Called where the origin fails.
+ */
+function incoming(
+  target: Descriptor,
+  origin: Fetcher,
+  options: CallOptions,
+  failed: () => void,
+): AsyncIterable<Uint8Array> {
   return {
     async *[Symbol.asyncIterator]() {
+      const embedded = embeddedContent(target);
+      if (embedded !== undefined) return yield embedded;
       const { digest, size } = target;
       let copiedBytes = 0;
-      const content = await untilAborted(origin.fetch(target, options), options.signal, discard);
-      for await (const chunk of eachUntilAborted<Uint8Array>(content, options.signal)) {
-        yield chunk;
-        copiedBytes += chunk.byteLength;
-        report(options.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
+      try {
+        const content = await untilAborted(origin.fetch(target, options), options.signal, discard);
+        for await (const chunk of eachUntilAborted<Uint8Array>(content, options.signal)) {
+          yield chunk;
+          copiedBytes += chunk.byteLength;
+          report(options.onProgress, { type: 'blob:progressed', digest, bytes: size, copiedBytes });
+        }
+      } catch (error) {
+        failed();
+        throw error;
       }
     },
   };

@@ -16,7 +16,7 @@ import type {
 } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { fetchImage } from '../image/fetch-image.js';
-import { throwIfAborted } from '../io/abort.js';
+import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -25,7 +25,7 @@ import { isConfigType, isIndexType, isManifestType } from '../spec/media-types.j
 import { type Platform, parsePlatform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
 import { bringImage } from './bring-image.js';
-import { nameOf, referenceOf, resolveIn, stamped } from './cache-names.js';
+import { type Meaning, nameOf, referenceOf, resolveIn, stamped } from './cache-names.js';
 import { defaultCacheStore } from './cache-store.js';
 import { CachedContent } from './cached-content.js';
 import { defaultRepository } from './default-repository.js';
@@ -35,7 +35,7 @@ import {
   type ImageKeeper,
   type PullPolicy,
 } from './image-cache-options.js';
-import { placeOf, Remotes, type RepositoryFactory } from './remotes.js';
+import { firstAnswer, isAbsence, placeOf, Remotes, type RepositoryFactory } from './remotes.js';
 
 /**
  * A read-only target over a local store: names and content come from there where it has them, from the registry where
@@ -59,8 +59,8 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
   readonly #remotes: Remotes;
   /** The repository that brought a document, for what hangs below it. */
   readonly #homes = new Map<Digest, string>();
-  /** What names mean that are not in the store yet. */
-  readonly #pending = new Map<string, Descriptor>();
+  /** What names were resolved to last. */
+  readonly #meant = new Map<string, Meaning>();
 
   /** @throws RootfsError `ERR_OPTION_INVALID`, `ERR_PLATFORM_INVALID` */
   constructor(options: ImageCacheOptions = {}) {
@@ -97,7 +97,8 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
       exists: (target, call) => this.exists(target, { ...options, ...call }),
     };
     const image = await fetchImage(whole, name, { ...options, platform: this.targetPlatform });
-    if (this.#pending.has(name)) this.#pending.set(name, image.target);
+    const meant = this.#meant.get(name);
+    if (meant?.root.digest === image.target.digest) meant.targets.add(image.manifest.descriptor.digest);
     return stamped(image.manifest.descriptor, name);
   }
 
@@ -119,10 +120,9 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     throwIfAborted(options.signal);
     if (await this.#content?.has(target, options)) return true;
     if (this.#pull === 'never') return false;
-    for (const remote of this.#origins(target)) {
-      if (await (await remote).exists(target, options)) return true;
-    }
-    return false;
+    const ask = async (remote: ReadOnlyTarget): Promise<true | undefined> =>
+      (await remote.exists(target, options)) || undefined;
+    return (await firstAnswer(this.#origins(target), ask, options.signal)) ?? false;
   }
 
   /** Where content lies on this machine, fetched first where it is missing; `undefined` where the store has no files. */
@@ -162,11 +162,13 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
       return local;
     }
     if (this.#pull === 'never') throw this.#absent(name, name);
-    const remote = await this.#remotes.open(parsed);
+    const remote = await untilAborted(this.#remotes.open(parsed), options.signal);
     const found = await remote.resolve(parsed.digest ?? parsed.tag ?? 'latest', options, this.#content);
-    await this.#keeper?.use(found.digest);
+    await untilAborted(this.#keeper?.use(found.digest), options.signal);
     this.#homes.set(found.digest, placeOf(parsed));
-    this.#pending.set(name, found);
+    const meant = this.#meant.get(name);
+    if (meant?.root.digest === found.digest) meant.isHere = false;
+    else this.#meant.set(name, { root: found, targets: new Set([found.digest]), isHere: false });
     return found;
   }
 
@@ -175,11 +177,11 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     const { localStore } = this;
     if (localStore === null) return undefined;
     try {
-      const found = await resolveIn(localStore, parsed, options);
-      await this.#keeper?.use(found.digest);
+      const found = await untilAborted(resolveIn(localStore, parsed, options), options.signal);
+      await untilAborted(this.#keeper?.use(found.digest), options.signal);
       return (await this.#content?.has(found, options)) ? found : undefined;
     } catch (error) {
-      if (error instanceof RootfsError && error.code === 'ERR_NOT_FOUND') return undefined;
+      if (isAbsence(error)) return undefined;
       throw error;
     }
   }
@@ -192,13 +194,15 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     if (!isIndexType(target.mediaType) && !isManifestType(target.mediaType)) return;
     const parsed = referenceOf(name);
     if (parsed === undefined) return;
-    const known = this.#pending.has(name);
-    if (!known && (await content.has(target, options))) return;
+    const meant = this.#meant.get(name);
+    if (meant?.isHere !== false && (await content.has(target, options))) return;
     if (this.#fill === 'image' && !(await this.#bringBelow(target, parsed, content, options))) return;
-    const root = this.#pending.get(name) ?? target;
-    if (!(await this.#bring(root, options))) return;
+    // What the name does not mean any more is served, and has no name.
+    if (meant?.targets.has(target.digest) === false) return;
+    const root = meant?.root ?? target;
+    if (!(await this.#bring(root, options)) || this.#meant.get(name) !== meant) return;
     await this.#name(root, parsed, options);
-    this.#pending.delete(name);
+    if (meant !== undefined) meant.isHere = true;
   }
 
   /** @returns false where it is not kept */
@@ -208,7 +212,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     content: CachedContent,
     options: CallOptions,
   ): Promise<boolean> {
-    const origin = await this.#remotes.open(parsed);
+    const origin = await untilAborted(this.#remotes.open(parsed), options.signal);
     const below = await bringImage(target, (document, call) => content.read(document, origin, call), options);
     if (below === undefined) return false;
     for (const digest of below.documents) this.#homes.set(digest, placeOf(parsed));
@@ -237,7 +241,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     if (content === undefined) return false;
     if (await content.has(target, options)) return true;
     if (this.#pull === 'never') throw this.#absent(target.digest, nameOf(target));
-    return this.#fromOrigins(target, (remote) => content.bring(target, remote, options));
+    return this.#fromOrigins(target, options, (remote) => content.bring(target, remote, options));
   }
 
   async #open(target: Descriptor, options: FetchOptions): Promise<Readable> {
@@ -245,8 +249,14 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     if (content !== undefined && isDocument(target) && options.range === undefined) {
       // Documents are small: a damaged one is healed here, where it is noticed.
       const origins = this.#pull === 'never' ? [] : this.#origins(target);
-      const bytes = await content.read(target, await origins[0], options).catch((error: unknown) => {
-        if (origins.length > 1 && isAbsence(error)) return undefined;
+      // What is here needs nobody who might be asked.
+      const origin = await untilAborted(
+        origins[0]?.catch(() => undefined),
+        options.signal,
+      );
+      const bytes = await content.read(target, origin, options).catch((error: unknown) => {
+        throwIfAborted(options.signal);
+        if (origins.length > 1) return undefined;
         throw error;
       });
       if (bytes !== undefined) return content.fetch(target, options);
@@ -254,20 +264,13 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     if (await this.#bring(target, options)) {
       if (content !== undefined) return content.fetch(target, options);
     }
-    return this.#fromOrigins(target, (remote) => remote.fetch(target, options));
+    return this.#fromOrigins(target, options, (remote) => remote.fetch(target, options));
   }
 
-  async #fromOrigins<T>(target: Descriptor, ask: (remote: ReadOnlyTarget) => Promise<T>): Promise<T> {
-    let missing: unknown;
-    for (const remote of this.#origins(target)) {
-      try {
-        return await ask(await remote);
-      } catch (error) {
-        if (!isAbsence(error)) throw error;
-        missing ??= error;
-      }
-    }
-    throw missing ?? this.#absent(target.digest, nameOf(target));
+  async #fromOrigins<T>(target: Descriptor, call: CallOptions, ask: (at: ReadOnlyTarget) => Promise<T>): Promise<T> {
+    const answer = await firstAnswer(this.#origins(target), ask, call.signal);
+    if (answer === undefined) throw this.#absent(target.digest, nameOf(target));
+    return answer;
   }
 
   /** The repositories to ask for content, the likeliest first. */
@@ -293,8 +296,4 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
 
 function isDocument({ mediaType }: Descriptor): boolean {
   return isIndexType(mediaType) || isManifestType(mediaType) || isConfigType(mediaType);
-}
-
-function isAbsence(error: unknown): boolean {
-  return error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
 }

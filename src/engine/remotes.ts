@@ -1,5 +1,7 @@
 /** The repositories that a cache has to do with: each opened once, the latest first. */
 import type { ReadOnlyTarget } from '../content/content.js';
+import { RootfsError } from '../errors.js';
+import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { partFailure, wrongAnswer } from '../io/part-error.js';
 import type { Reference } from '../spec/reference.js';
 import { RemoteDocuments } from './remote-documents.js';
@@ -56,6 +58,37 @@ export class Remotes {
     if (typeof remote?.resolve === 'function') return new RemoteDocuments(remote);
     throw wrongAnswer(part, 'something to read images from', remote);
   }
+}
+
+/**
+ * Asks one repository after the other until one has an answer. What one of them refuses, or fails with, says nothing of
+ * the next.
+ *
+ * @returns `undefined` where none has one
+ * @throws the first failure where none has an answer, one that is more than an absence before others; the signal's reason
+ */
+export async function firstAnswer<T>(
+  remotes: readonly Promise<ReadOnlyTarget>[],
+  ask: (remote: ReadOnlyTarget) => Promise<T | undefined>,
+  signal: AbortSignal | undefined,
+): Promise<T | undefined> {
+  const failures: unknown[] = [];
+  for (const remote of remotes) {
+    try {
+      const answer = await ask(await untilAborted(remote, signal));
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      throwIfAborted(signal);
+      failures.push(error);
+    }
+  }
+  if (failures.length === 0) return undefined;
+  throw failures.find((error) => !isAbsence(error)) ?? failures[0];
+}
+
+/** Whether an error says that content is not where it was looked for. */
+export function isAbsence(error: unknown): boolean {
+  return error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
 }
 
 /** Registry and path: what one repository is known by. */

@@ -1,11 +1,13 @@
 /** The image cache: names and content from the store where it has them, from a real registry where it has not. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import type { CallOptions, FetchOptions, ReadOnlyTarget } from '../../src/content/content.js';
+import { withoutNewLeases } from '../../src/content/lease.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { CachedRepository } from '../../src/engine/cached-repository.js';
@@ -20,6 +22,7 @@ import { createRepository } from '../../src/registry/repository.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { image, index, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { memoryWith } from '../support/memory-with.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -368,6 +371,158 @@ test('a factory, a repository or a store that answers something else is named', 
     const asked = new ImageCache({ localStore: null, remoteRepository });
     await assert.rejects(asked.resolve(name), wrong('the repository'));
   }
+});
+
+/** A repository that refuses some content, as registries do, a moment after it was asked. */
+function refusing(
+  source: ReadOnlyTarget,
+  refused: (target: Descriptor) => boolean,
+  failure: RootfsError,
+): ReadOnlyTarget {
+  return {
+    resolve: (reference) => source.resolve(reference),
+    exists: (target) => source.exists(target),
+    async fetch(target) {
+      if (!refused(target)) return source.fetch(target);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      throw failure;
+    },
+  };
+}
+
+test('what is here is served though its repository cannot be opened', async () => {
+  const app = built();
+  const source = await memoryWith(app);
+  const localStore = new MemoryStore();
+  const first = new ImageCache({ localStore, remoteRepository: () => source });
+  await bytesOf(first, await first.resolve('registry.example/app:v1'));
+  const cache = new ImageCache({
+    localStore,
+    remoteRepository: () => {
+      throw new Error('hosts.toml cannot be read');
+    },
+  });
+  assert.deepEqual(await bytesOf(cache, await cache.resolve('registry.example/app:v1')), app.manifestBytes);
+});
+
+test('what one repository refuses, the next one is asked for', async () => {
+  const app = built('app');
+  const [right, other] = [await memoryWith(app), await memoryWith(built('other'))];
+  const denied = new RootfsError('ERR_DENIED', 'nobody may read this');
+  const cache = new ImageCache({
+    localStore: null,
+    remoteRepository: ({ repository }) => (repository === 'app' ? right : refusing(other, () => true, denied)),
+  });
+  await cache.resolve('registry.example/app:v1');
+  await cache.resolve('registry.example/other:v1');
+  const [layer] = app.layers;
+  assert.ok(layer);
+  assert.deepEqual(await bytesOf(cache, layer.descriptor), layer.blob);
+  assert.equal(await cache.exists(layer.descriptor), true);
+  await assert.rejects(bytesOf(cache, built('nowhere').descriptor), (error) => error === denied);
+});
+
+test('two repositories with the same layer at once: what one of them refuses, the other one brings', async () => {
+  const app = built();
+  const source = await memoryWith(app);
+  const layer = app.layers[0]?.descriptor.digest;
+  const denied = new RootfsError('ERR_DENIED', 'nobody may read this');
+  const localStore = new MemoryStore();
+  const cache = new ImageCache({
+    localStore,
+    remoteRepository: ({ repository }) =>
+      repository === 'public' ? source : refusing(source, ({ digest }) => digest === layer, denied),
+  });
+  const [secret, open] = [
+    await cache.resolve('registry.example/secret:v1'),
+    await cache.resolve('registry.example/public:v1'),
+  ];
+  const [refused, brought] = await Promise.allSettled([bytesOf(cache, secret), bytesOf(cache, open)]);
+  assert.equal(refused.status === 'rejected' && refused.reason, denied);
+  assert.deepEqual(brought.status === 'fulfilled' && brought.value, app.manifestBytes);
+  for (const { descriptor } of app.layers) assert.equal(await localStore.exists(descriptor), true);
+});
+
+test('a repository that fails is not taken for a store that cannot keep anything', async () => {
+  const app = built();
+  const source = await memoryWith(app);
+  const [broken, sound] = app.layers.map(({ descriptor }) => descriptor);
+  assert.ok(broken !== undefined && sound !== undefined);
+  const failure = new RootfsError('ERR_PERMISSION', '/etc/certs.d/registry.example/client.key: EACCES');
+  const localStore = new MemoryStore();
+  const remote = refusing(source, ({ digest }) => digest === broken.digest, failure);
+  const cache = new ImageCache({ localStore, fill: 'content', remoteRepository: () => remote });
+  const { warnings, onProgress } = collector();
+  await cache.resolve('registry.example/app:v1');
+  await assert.rejects(bytesOf(cache, broken, { onProgress }), (error) => error === failure);
+  await bytesOf(cache, sound, { onProgress });
+  assert.equal(await localStore.exists(sound), true);
+  assert.deepEqual(warnings, []);
+});
+
+test('content that stands in its own descriptor is nobody asked for', async () => {
+  const layer = Buffer.alloc(1024);
+  const inside = (mediaType: string, bytes: Buffer): Descriptor => ({
+    mediaType,
+    digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+    size: bytes.length,
+    data: bytes.toString('base64'),
+  });
+  const layers = [inside('application/vnd.oci.image.layer.v1.tar', layer)];
+  const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) };
+  const text = JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs });
+  const config = inside('application/vnd.oci.image.config.v1+json', Buffer.from(text));
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, config, layers }));
+  const { data: _data, ...manifest } = inside('application/vnd.oci.image.manifest.v1+json', bytes);
+  const source = new MemoryStore();
+  await source.push(manifest, Readable.from([bytes]));
+  await source.tag(manifest, 'v1');
+  const localStore = new MemoryStore();
+  const cache = new ImageCache({ localStore, remoteRepository: () => source });
+  assert.deepEqual(await bytesOf(cache, await cache.resolve('registry.example/app:v1')), bytes);
+  for (const target of [config, ...layers]) assert.equal(await localStore.exists(target), true);
+});
+
+test('a tag that moved before its image was fetched: the name is that of the newer image, with all it holds', async () => {
+  const [one, two] = [built('one'), built('two')];
+  const source = await memoryWith(one);
+  for (const [digest, bytes] of two.blobs) {
+    const mediaType = two.documents.get(digest) ?? 'application/octet-stream';
+    await source.push({ mediaType, digest, size: bytes.length }, Readable.from([bytes]));
+  }
+  const name = 'registry.example/app:v1';
+  for (const order of ['older first', 'newer first']) {
+    await source.tag(one.descriptor, 'v1');
+    const localStore = new MemoryStore();
+    const cache = new ImageCache({ localStore, pull: 'always', remoteRepository: () => source });
+    const older = await cache.resolve(name);
+    await source.tag(two.descriptor, 'v1');
+    const newer = await cache.resolve(name);
+    const targets = order === 'older first' ? [older, newer] : [newer, older];
+    for (const target of targets) await bytesOf(cache, target);
+    assert.equal((await localStore.resolve(name)).digest, two.descriptor.digest, order);
+    for (const { descriptor } of two.layers) assert.equal(await localStore.exists(descriptor), true, order);
+  }
+});
+
+test('an abort is heard while a factory hangs, and while somebody removes things from the cache', async (t) => {
+  const name = 'registry.example/app:v1';
+  const hanging = new ImageCache({ localStore: null, remoteRepository: () => new Promise(() => {}) });
+  const reason = new Error('enough');
+  const soon = (): CallOptions => {
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(reason), 50);
+    return { signal: stop.signal };
+  };
+  const isReason = (error: unknown): boolean => error === reason;
+  await assert.rejects(hanging.resolve(name, soon()), isReason);
+  const source = await memoryWith(built());
+  const folder = tempDir(t);
+  const cache = await openImageCache({ folder, remoteRepository: () => source });
+  await withoutNewLeases(folder, () => assert.rejects(cache.resolve(name, soon()), isReason));
+  await bytesOf(cache, await cache.resolve(name));
+  await withoutNewLeases(folder, () => assert.rejects(cache.resolve(name, soon()), isReason));
+  await cache.close();
 });
 
 test('an abort ends a fetch with its own reason and leaves no name', async (t) => {
