@@ -1,15 +1,12 @@
 /** What hangs below a manifest or an index, read through whoever keeps what it reads. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { MAX_COPIED_MANIFEST_BYTES, MAX_COPIED_MANIFESTS } from '../image/copy-graph.js';
+import { MAX_INDEX_DEPTH } from '../image/index-entries.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { describeLayerType, isIndexType, isManifestType } from '../spec/media-types.js';
-
-/** How deep indexes may lie in each other. */
-const MAX_DEPTH = 8;
-/** How many manifests and indexes may lie below one name. */
-const MAX_DOCUMENTS = 4096;
 
 /** What was found below a root. */
 export interface ImageBelow {
@@ -25,8 +22,8 @@ export interface ImageBelow {
  *
  * @param read Gives the verified bytes of a document; `undefined` where it cannot keep it.
  * @returns `undefined` where the root could not be kept
- * @throws RootfsError `ERR_LIMIT_EXCEEDED` (8 indexes in each other, 4,096 documents), `ERR_MANIFEST_INVALID`, what
- *   `read` throws
+ * @throws RootfsError `ERR_LIMIT_EXCEEDED` (`MAX_INDEX_DEPTH`, `MAX_COPIED_MANIFESTS`, `MAX_COPIED_MANIFEST_BYTES`),
+ *   `ERR_MANIFEST_INVALID`, what `read` throws
  */
 export async function bringImage(
   root: Descriptor,
@@ -36,9 +33,10 @@ export async function bringImage(
   const { parseManifestOrIndex } = await import('../spec/image-document.js');
   const documents = new Set<Digest>();
   const blobs = new Map<Digest, Descriptor>();
+  let size = 0;
   let level: readonly Descriptor[] = [root];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > MAX_DEPTH) throw tooMuch(root, `indexes lie over ${MAX_DEPTH} deep in each other`);
+    if (depth > MAX_INDEX_DEPTH) throw tooMuch(root, `indexes lie over ${MAX_INDEX_DEPTH} deep in each other`);
     const next: Descriptor[] = [];
     for (const target of level) {
       throwIfAborted(options.signal);
@@ -52,7 +50,13 @@ export async function bringImage(
         continue;
       }
       documents.add(target.digest);
-      if (documents.size > MAX_DOCUMENTS) throw tooMuch(root, `over ${MAX_DOCUMENTS} manifests lie under this name`);
+      size += bytes.byteLength;
+      if (documents.size > MAX_COPIED_MANIFESTS) {
+        throw tooMuch(root, `over ${MAX_COPIED_MANIFESTS} manifests lie under this name`);
+      }
+      if (size > MAX_COPIED_MANIFEST_BYTES) {
+        throw tooMuch(root, `its manifests have over ${MAX_COPIED_MANIFEST_BYTES} bytes together`);
+      }
       const document = parseManifestOrIndex(bytes, { subject: target.digest, mediaType: target.mediaType });
       if (document.kind === 'index') next.push(...document.value.manifests.filter(isDocument));
       else
