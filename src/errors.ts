@@ -198,9 +198,13 @@ export function systemErrorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** Whether the system refused something, or Node under `--permission`; Node's other codes are of calls made wrongly. */
+/**
+ * Whether an error is one of a system call, also of one that Node refused in the system's place: not one of those that
+ * a wrong argument or a broken stream raises, though these have codes, too.
+ */
 export function isSystemError(error: unknown): boolean {
-  return /^(?:E[A-Z0-9]+|ERR_ACCESS_DENIED)$/.test(systemErrorCode(error) ?? '');
+  const code = systemErrorCode(error) ?? '';
+  return /^E(?:RR_FS_\w+|[A-Z0-9]+)$/.test(code) || Object.hasOwn(SYSTEM_CODES, code);
 }
 
 /**

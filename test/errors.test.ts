@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RegistryError, RootfsError, wrapSystemError } from '../src/errors.js';
+import { isSystemError, RegistryError, RootfsError, wrapSystemError } from '../src/errors.js';
 
 function failure(code: string): Error {
   return Object.assign(new Error(`${code}: it failed`), { code });
@@ -52,6 +52,18 @@ test('what a system call threw becomes a code and says what to do', () => {
   assert.equal(message, '/a/x: fchmod API is disabled; Node was started with --permission; start it without');
   const coded = new RootfsError('ERR_NOT_FOUND', 'x: not here');
   assert.equal(wrapSystemError(coded, '/a/path', 'do this'), coded);
+});
+
+test('what a wrong argument or a broken stream raises is no failure of the system, though it has a code', () => {
+  for (const code of ['ENOENT', 'E2BIG', 'ERR_ACCESS_DENIED', 'ERR_FS_FILE_TOO_LARGE']) {
+    assert.equal(isSystemError(failure(code)), true, code);
+  }
+  for (const code of ['ERR_INVALID_URL', 'ERR_INVALID_ARG_TYPE', 'ERR_STREAM_PREMATURE_CLOSE', 'NoSuchKey', '']) {
+    assert.equal(isSystemError(failure(code)), false, code);
+  }
+  for (const value of [undefined, null, 'ENOENT', {}, new Error('x'), new RootfsError('ERR_FILESYSTEM', 'x: no')]) {
+    assert.equal(isSystemError(value), false);
+  }
 });
 
 test('errors of another copy of this package are known as what they are; a subclass knows its own only', async () => {

@@ -16,7 +16,7 @@ export function imageFailure(
 ): unknown {
   if (signal?.aborted) return signal.reason;
   if (error instanceof RootfsError) return error;
-  const errno = systemErrorCode(error) ?? '';
+  const errno = systemErrorCode(error);
   if (errno === 'ERR_STREAM_PREMATURE_CLOSE') {
     return new RootfsError('ERR_NETWORK', `${name}: a stream closed before its end; try again`, {
       cause: error,

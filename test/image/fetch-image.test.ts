@@ -582,6 +582,8 @@ test('an abort ends in its own reason, and what a source throws is wrapped', asy
     throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' });
   };
   await fails(fetchImage(broken, 'app'), 'ERR_PERMISSION', /^app: EACCES/);
+  broken.resolve = async () => new URL('::') as never;
+  await fails(fetchImage(broken, 'app'), 'ERR_INTERNAL', /^app: the source failed \(Invalid URL\)/);
   const cause = new TypeError('boom');
   broken.resolve = async () => {
     throw cause;
