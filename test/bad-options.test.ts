@@ -288,6 +288,28 @@ test('what is no text is no digest, and no name of an ingest', async (t) => {
   }
 });
 
+test('verbs of an engine without a config, without a part, with a header that is no text', async (t) => {
+  const parts = await kit.openEngineStores({ folder: tempDir(t) });
+  const refused = (field: string): object => ({
+    code: 'ERR_OPTION_INVALID',
+    message: new RegExp(`^(option )?${field}`),
+  });
+  const name = '127.0.0.1:1/app';
+  for (const config of [undefined, null, 5] as never[]) {
+    await assert.rejects(kit.engine.pull(name, config), refused('config'));
+    await assert.rejects(kit.engine.push(name, config), refused('config'));
+    if (config !== undefined) await assert.rejects(kit.engine.getRepository(name, config), refused('config'));
+  }
+  for (const part of [undefined, null, {}, 'x'] as never[]) {
+    await assert.rejects(kit.engine.pull(name, { ...parts, imageStore: part }), refused('imageStore'));
+    await assert.rejects(kit.engine.pull(name, { ...parts, downloadManager: part }), refused('downloadManager'));
+    await assert.rejects(kit.engine.push(name, { ...parts, layerProvider: part }), refused('layerProvider'));
+  }
+  for (const value of [5, null, { a: 1 }] as never[]) {
+    await assert.rejects(kit.engine.getRepository(name, { metaHeaders: { meta: value } }), refused('headers.meta'));
+  }
+});
+
 test('errands at registries without a name, or without a digest', async () => {
   const client = kit.createRegistryClient({ findCredentials: false, findEndpoints: false });
   for (const value of [undefined, null, 5] as never[]) {

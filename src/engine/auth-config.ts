@@ -6,7 +6,7 @@ import type { Credential, CredentialProvider } from '../registry/credentials.js'
 export interface AuthConfig {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
-  /** `user:password` in base64, as auth files have it; used where `username` is absent. */
+  /** `user:password` in base64, as auth files have it; used where `username` is absent or empty. */
   readonly auth?: string | undefined;
   /** The registry it is for, as host or URL. Absent: the one that the reference names. */
   readonly serverAddress?: string | undefined;
@@ -38,7 +38,7 @@ function hostOf(address: string): string {
 function credentialOf(auth: AuthConfig): Credential | undefined {
   const { identityToken, registryToken } = auth;
   let { username, password } = auth;
-  if (username === undefined && auth.auth !== undefined && auth.auth !== '') {
+  if ((username ?? '') === '' && auth.auth !== undefined && auth.auth !== '') {
     const text = Buffer.from(auth.auth, 'base64').toString('utf8');
     const colon = text.indexOf(':');
     if (colon < 1) {

@@ -34,6 +34,7 @@ export async function callPart<T>(
 ): Promise<T> {
   throwIfAborted(signal);
   const controller = new AbortController();
+  let isOver = false;
   let timer: NodeJS.Timeout | undefined;
   let giveUp: (reason: unknown, graceMs: number) => void = () => {};
   const ended = new Promise<never>((_, reject) => {
@@ -46,7 +47,7 @@ export async function callPart<T>(
   const onAbort = (): void => giveUp(signal?.reason, ABORT_GRACE_MS);
   signal?.addEventListener('abort', onAbort, { once: true });
   const alive = (): void => {
-    if (controller.signal.aborted) return;
+    if (isOver || controller.signal.aborted) return;
     clearTimeout(timer);
     timer = setTimeout(() => giveUp(silent(part, timeoutMs), SILENCE_GRACE_MS), timeoutMs);
   };
@@ -58,6 +59,7 @@ export async function callPart<T>(
     if (controller.signal.aborted) throw controller.signal.reason;
     throw partFailure(part, error);
   } finally {
+    isOver = true;
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
   }

@@ -1,9 +1,8 @@
 /** A layer's tar as a gzip blob in a temporary file: a registry wants its digest before its bytes. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { Transform } from 'node:stream';
+import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import type { CallOptions } from '../content/content.js';
@@ -33,7 +32,7 @@ const CHUNK_BYTES = 256 * 1024;
  * the diffID on its way.
  *
  * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`;
- *   what the layer throws; the signal's reason
+ *   what the layer and its stream fail with, as it is; the signal's reason
  */
 export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: CallOptions): Promise<SpooledLayer> {
   const { signal } = options;
@@ -48,20 +47,16 @@ export async function spoolLayer(layer: PushLayer, isPlain: boolean, options: Ca
       done(null, chunk);
     },
   });
+  let opened: Readable | undefined;
   try {
-    const opened = await untilAborted(layer.open(options), signal, discard);
-    const file = await open(path, 'wx', 0o600).catch((error: unknown) => {
-      opened.destroy();
-      throw error;
-    });
-    const sink = file.createWriteStream();
+    opened = await untilAborted(layer.open(options), signal, discard);
     const source = isPlain ? verifyStream(opened, expected(layer)) : opened;
     const through = isPlain ? [createGzip({ level: 6, chunkSize: CHUNK_BYTES }), count] : [count];
-    await pipeline([source, ...through, sink], { signal });
+    await pipeline([source, ...through, createWriteStream(path, { flags: 'wx', mode: 0o600 })], { signal });
   } catch (error) {
     await folder.remove();
     throwIfAborted(signal);
-    throw isSystemError(error) ? wrapSystemError(error, path) : error;
+    throw isSystemError(error) && error !== opened?.errored ? wrapSystemError(error, path) : error;
   }
   return {
     digest: `sha256:${hash.digest('hex')}`,

@@ -1,6 +1,7 @@
 /** What an engine hands to its verbs: the parts it replaces, and who hears of what happens. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { partError } from '../io/part-error.js';
 import type { CredentialProvider } from '../registry/credentials.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
 import type { AuthConfig } from './auth-config.js';
@@ -45,6 +46,23 @@ export interface EngineConfig extends RegistryConfig {
   readonly imageStore: ImageConfigStore;
   /** Which names images have. Without it nothing is tagged. */
   readonly referenceStore?: ReferenceStore | undefined;
+}
+
+/**
+ * Checks what callers without a type checker hand in: that there is a config, with the parts a verb cannot do without.
+ *
+ * @param parts A method of each, by the names of the fields.
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export function requireParts(config: RegistryConfig, parts: Readonly<Record<string, string>> = {}): void {
+  if (typeof config !== 'object' || config === null) {
+    throw partError('config', 'the parts of an engine', config, 'open them with openEngineStores');
+  }
+  for (const [field, method] of Object.entries(parts)) {
+    const part = (config as Readonly<Record<string, unknown>>)[field] as Readonly<Record<string, unknown>> | null;
+    if (typeof part?.[method] === 'function') continue;
+    throw partError(field, `something with ${method}`, part, 'take that of openEngineStores, or give your own');
+  }
 }
 
 /** The timeout of parts, checked. @throws RootfsError `ERR_OPTION_INVALID` */

@@ -28,7 +28,7 @@ export async function engineRepository(
   use: 'pull' | 'push',
 ): Promise<EngineRepository> {
   const timeoutMs = partTimeout(config);
-  const { signal, onProgress, metaHeaders = {} } = config;
+  const { signal, onProgress, metaHeaders } = config;
   const resolver: RegistryResolver = config.registryResolver ?? (await createRegistryResolver(config.registry));
   const info = await callPart(
     'the registry resolver',
@@ -44,14 +44,18 @@ export async function engineRepository(
       ...config.registry,
       credentials: await credentialsOf(reference, config, timeoutMs),
       endpoints: resolverEndpoints(resolver, info, use, timeoutMs),
-      headers: Object.fromEntries(
-        Object.entries(metaHeaders).map(([name, value]) => [
-          name,
-          typeof value === 'string' ? value : value.join(', '),
-        ]),
-      ),
+      headers: joined(metaHeaders),
     },
   };
+}
+
+/** Headers as one text each; the client refuses what is none. */
+function joined(headers: RegistryConfig['metaHeaders']): RegistryOptions['headers'] {
+  const texts = Object.entries(headers ?? {}).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.join(', ') : value,
+  ]);
+  return Object.fromEntries(texts) as RegistryOptions['headers'];
 }
 
 async function credentialsOf(

@@ -7,7 +7,7 @@ import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { parseReference } from '../spec/reference.js';
-import type { RegistryConfig } from './engine-config.js';
+import { type RegistryConfig, requireParts } from './engine-config.js';
 import { engineRepository } from './engine-repository.js';
 import type { RepositoryInfo } from './registry-resolver.js';
 
@@ -49,10 +49,11 @@ export interface OpenedRepository {
  * Opens the repository of a reference: the resolver's endpoints are asked in order whether they speak the registry API
  * to us, and the first that does is taken. Plain http is not tried at a host that spoke TLS.
  *
- * @throws RootfsError `ERR_REFERENCE_INVALID`; when no endpoint answers, the failure of the registry itself;
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_REFERENCE_INVALID`; when no endpoint answers, the failure of the registry itself;
  *   `ERR_TIMEOUT` and `ERR_INTERNAL` naming the part that hangs or throws; the signal's reason
  */
 export async function getRepository(reference: string, config: RegistryConfig = {}): Promise<OpenedRepository> {
+  requireParts(config);
   const { signal, onProgress } = config;
   throwIfAborted(signal);
   const parsed = parseReference(reference);

@@ -60,6 +60,12 @@ function checkConfigBytes(subject: string, bytes: number): void {
   throw new RootfsError('ERR_LIMIT_EXCEEDED', `${subject}: a config has at most ${MAX_DOCUMENT_BYTES} bytes`);
 }
 
+/** The digest of a config by the algorithm of the one it is to be compared with; a store chooses its own. */
+export function digestAs(other: Digest, config: Uint8Array): Digest {
+  const algorithm = String(other).startsWith('sha512:') ? 'sha512' : 'sha256';
+  return `${algorithm}:${createHash(algorithm).update(config).digest('hex')}`;
+}
+
 /** Compares the digest of a config that a store gave or took. @throws RootfsError `ERR_DIGEST_MISMATCH` */
 export function checkConfigDigest(expected: Digest, found: string, whose: string): void {
   if (found === expected) return;

@@ -77,16 +77,19 @@ function isSame(a: LayerSighting, b: LayerSighting): boolean {
 
 function sightings(value: unknown): readonly LayerSighting[] {
   const list = (value as { readonly sightings?: unknown } | undefined)?.sightings;
-  return (Array.isArray(list) ? (list as unknown[]) : []).filter((one): one is LayerSighting => {
-    const { digest, size, mediaType, repository } = (one ?? {}) as Record<string, unknown>;
-    return (
-      typeof digest === 'string' &&
-      isDigest(digest) &&
-      typeof size === 'number' &&
-      Number.isSafeInteger(size) &&
-      size >= 0 &&
-      typeof mediaType === 'string' &&
-      typeof repository === 'string'
-    );
-  });
+  return (Array.isArray(list) ? (list as unknown[]) : []).filter(isSighting);
+}
+
+/** Whether a value says all that a sighting says. */
+export function isSighting(value: unknown): value is LayerSighting {
+  const { digest, size, mediaType, repository } = (value ?? {}) as Record<string, unknown>;
+  return (
+    typeof digest === 'string' &&
+    isDigest(digest) &&
+    typeof size === 'number' &&
+    Number.isSafeInteger(size) &&
+    size >= 0 &&
+    typeof mediaType === 'string' &&
+    typeof repository === 'string'
+  );
 }

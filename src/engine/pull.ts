@@ -16,9 +16,9 @@ import type { Platform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
 import { callPart, watchStream } from './call-part.js';
 import type { DownloadManager } from './download-manager.js';
-import { type EngineConfig, partTimeout } from './engine-config.js';
+import { type EngineConfig, partTimeout, requireParts } from './engine-config.js';
 import { engineRepository, logEvent } from './engine-repository.js';
-import { checkConfigDigest } from './image-config-store.js';
+import { checkConfigDigest, digestAs } from './image-config-store.js';
 
 /** What `pull` takes. */
 export interface PullConfig extends EngineConfig {
@@ -49,11 +49,12 @@ export interface PullResult {
  * store, then the name into the reference store. Each comes after what it needs, so that a pull that fails leaves no
  * name. Mirrors are tried in the resolver's order, for each blob anew; every digest is checked whoever sent it.
  *
- * @throws RootfsError as `fetchImage`; `ERR_MEDIA_TYPE_UNSUPPORTED` (a config that is not accepted),
+ * @throws RootfsError `ERR_OPTION_INVALID`; as `fetchImage`; `ERR_MEDIA_TYPE_UNSUPPORTED` (a config that is not accepted),
  *   `ERR_DIFFID_MISMATCH` (the manager brought something else), `ERR_TIMEOUT` and `ERR_INTERNAL` naming the part that
  *   hangs, throws or gives what its interface does not know, what the parts throw; the signal's reason
  */
 export async function pull(reference: string, config: PullConfig): Promise<PullResult> {
+  requireParts(config, { downloadManager: 'download', imageStore: 'put' });
   const { signal, onProgress } = config;
   const timeoutMs = partTimeout(config);
   throwIfAborted(signal);
@@ -83,7 +84,7 @@ export async function pull(reference: string, config: PullConfig): Promise<PullR
     }
   }
   const id = await ask('the image store', (call) => imageStore.put(image.config.bytes, call));
-  checkConfigDigest(image.config.descriptor.digest, id, 'the image store');
+  checkConfigDigest(digestAs(id, image.config.bytes), id, 'the image store');
   if (referenceStore !== undefined) {
     const name = storedName(parsed);
     await ask('the reference store', (call) => referenceStore.set(name, id, call));

@@ -12,9 +12,9 @@ import { parseImageConfig } from '../spec/image-config.js';
 import { MediaType } from '../spec/media-types.js';
 import { parseReference } from '../spec/reference.js';
 import { callPart } from './call-part.js';
-import { type EngineConfig, partTimeout } from './engine-config.js';
+import { type EngineConfig, partTimeout, requireParts } from './engine-config.js';
 import { engineRepository, logEvent } from './engine-repository.js';
-import { checkConfigDigest } from './image-config-store.js';
+import { checkConfigDigest, digestAs } from './image-config-store.js';
 import { chainIdOf } from './layer-chain.js';
 import { once, storedName } from './pull.js';
 import type { PushLayer, PushLayerProvider } from './push-layer.js';
@@ -51,12 +51,13 @@ export interface PushResult {
  * metadata store saw in another repository of the registry are mounted where the registry does that; the rest is
  * compressed and uploaded. The manifest and its tag come last.
  *
- * @throws RootfsError `ERR_REFERENCE_INVALID` (a digest), `ERR_NOT_FOUND` (no such name, config or layer),
+ * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_REFERENCE_INVALID` (a digest), `ERR_NOT_FOUND` (no such name, config or layer),
  *   `ERR_CONFIG_INVALID`, `ERR_DIGEST_MISMATCH` (also an upload manager that mixes layers up), `ERR_DIFFID_MISMATCH`,
  *   `ERR_NO_SPACE`, `ERR_TIMEOUT` and `ERR_INTERNAL` naming the part that hangs, throws or gives what its interface does
  *   not know, what the parts and the registry throw; the signal's reason
  */
 export async function push(reference: string, config: PushConfig): Promise<PushResult> {
+  requireParts(config, { layerProvider: 'get', imageStore: 'get' });
   const { signal, onProgress } = config;
   const timeoutMs = partTimeout(config);
   throwIfAborted(signal);
@@ -78,7 +79,7 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
   }
   const bytes = await ask('the image store', (call) => config.imageStore.get(id, call));
   if (!(bytes instanceof Uint8Array)) throw wrongAnswer('the image store', `the bytes of ${id}`, bytes);
-  checkConfigDigest(id, `sha256:${createHash('sha256').update(bytes).digest('hex')}`, 'the image store');
+  checkConfigDigest(id, digestAs(id, bytes), 'the image store');
   const { diff_ids: diffIds } = parseImageConfig(bytes, { subject: id }).rootfs;
   const { info, options } = await engineRepository(parsed, config, 'push');
   const { createRepository } = await import('../registry/repository.js');
@@ -90,9 +91,10 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
   if (diffIds.length > 0 && (typeof top !== 'object' || top === null)) {
     throw wrongAnswer('the layer provider', `the layer ${diffIds.at(-1)}`, top);
   }
+  const stack = stackOf(top, diffIds.length);
   try {
+    checkStack(stack, diffIds);
     const types = layerTypes(config.configMediaType ?? MediaType.ociConfig);
-    const stack = stackOf(top, diffIds);
     const layers = await upload(stack, { repository, info, config, types, timeoutMs });
     const call = { signal, onProgress };
     const configDescriptor = { mediaType: types.config, digest: id, size: bytes.byteLength };
@@ -102,28 +104,30 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
     );
     const digest: Digest = `sha256:${createHash('sha256').update(manifestBytes).digest('hex')}`;
     const manifest = { mediaType: types.manifest, digest, size: manifestBytes.length };
-    await repository.push(manifest, once(manifestBytes), call);
-    await repository.tag(manifest, parsed.tag ?? 'latest', call);
+    await repository.pushTagged(manifest, once(manifestBytes), parsed.tag ?? 'latest', call);
     logEvent(config, parsed, info, 'push');
     return { manifest, config: configDescriptor, layers };
   } finally {
-    await releaseAll(top, onProgress);
+    await releaseAll(stack, onProgress, timeoutMs);
   }
 }
 
-/** The layers, base first. @throws RootfsError `ERR_DIFFID_MISMATCH` */
-function stackOf(top: PushLayer | undefined, diffIds: readonly Digest[]): readonly PushLayer[] {
+/** The layers, base first; one more than there should be where there are more. */
+function stackOf(top: PushLayer | undefined, count: number): readonly PushLayer[] {
   const stack: PushLayer[] = [];
-  for (let layer = top; layer && stack.length <= diffIds.length; layer = layer.parent) stack.unshift(layer);
-  for (const [at, diffId] of diffIds.entries()) {
-    if (stack.length === diffIds.length && stack[at]?.diffId === diffId) continue;
-    throw new RootfsError(
-      'ERR_DIFFID_MISMATCH',
-      `the layer provider gave ${stack.map((layer) => layer.diffId).join(', ')}; the image's config names ${diffIds.join(', ')}`,
-      { detail: { expected: diffIds, found: stack.map((layer) => layer.diffId) } },
-    );
-  }
+  for (let layer = top; layer && stack.length <= count; layer = layer.parent) stack.unshift(layer);
   return stack;
+}
+
+/** @throws RootfsError `ERR_DIFFID_MISMATCH` */
+function checkStack(stack: readonly PushLayer[], diffIds: readonly Digest[]): void {
+  const found = stack.map((layer) => layer.diffId);
+  if (found.length === diffIds.length && diffIds.every((diffId, at) => found[at] === diffId)) return;
+  throw new RootfsError(
+    'ERR_DIFFID_MISMATCH',
+    `the layer provider gave ${found.join(', ')}; the image's config names ${diffIds.join(', ')}`,
+    { detail: { expected: diffIds, found } },
+  );
 }
 
 interface UploadContext {
@@ -179,16 +183,19 @@ function isBlob(found: Descriptor | null | undefined): boolean {
   return typeof found?.digest === 'string' && typeof found.size === 'number' && typeof found.mediaType === 'string';
 }
 
-async function releaseAll(top: PushLayer | undefined, onProgress: ProgressListener | undefined): Promise<void> {
-  for (let layer = top; layer; layer = layer.parent) {
+/** Gives layers back, all at once: one that hangs is told of, and left. */
+async function releaseAll(
+  layers: readonly PushLayer[],
+  onProgress: ProgressListener | undefined,
+  timeoutMs: number,
+): Promise<void> {
+  const release = async (layer: PushLayer): Promise<void> => {
     try {
-      await layer.release();
+      await callPart('the layer provider', () => layer.release(), { timeoutMs });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      report(onProgress, {
-        type: 'warning:raised',
-        message: `the layer provider could not release a layer: ${reason}`,
-      });
+      const message = `a layer could not be released: ${(error as Error).message}`;
+      report(onProgress, { type: 'warning:raised', message });
     }
-  }
+  };
+  await Promise.all(layers.map(release));
 }

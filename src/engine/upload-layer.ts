@@ -9,7 +9,7 @@ import { describeLayerType, MediaType } from '../spec/media-types.js';
 import { callPart, watchStream } from './call-part.js';
 import { spoolLayer } from './compress-layer.js';
 import type { EngineConfig } from './engine-config.js';
-import type { LayerSighting, MetadataStore } from './metadata-store.js';
+import { isSighting, type LayerSighting, type MetadataStore } from './metadata-store.js';
 import type { PushLayer } from './push-layer.js';
 import type { RepositoryInfo } from './registry-resolver.js';
 
@@ -18,7 +18,7 @@ export interface LayerTypes {
   readonly config: string;
   readonly manifest: string;
   readonly gzip: string;
-  /** By compression; what the family has no name for is compressed anew. */
+  /** By compression, where the family has a name for it. */
   readonly byCompression: ReadonlyMap<string, string>;
 }
 
@@ -157,7 +157,9 @@ async function sightings(
   call: CallOptions,
 ): Promise<readonly LayerSighting[]> {
   const found = (await askMetadata(context, call, (store, options) => store.get(layer.diffId, options))) ?? [];
-  if (!Array.isArray(found)) throw wrongAnswer('the metadata store', 'a list of sightings', found);
+  if (!Array.isArray(found) || !found.every(isSighting)) {
+    throw wrongAnswer('the metadata store', 'a list of sightings', found);
+  }
   return found;
 }
 

@@ -1,13 +1,14 @@
 /** Parts that somebody else wrote, each unlike our own, at a real registry: the difference shows in what the registry saw. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, createReadStream, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { MemoryStore } from '../../src/content/memory.js';
+import { callPart } from '../../src/engine/call-part.js';
 import type { DownloadManager } from '../../src/engine/download-manager.js';
 import { getRepository } from '../../src/engine/get-repository.js';
 import { type ImageConfigStore, imageConfigStoreFromStore } from '../../src/engine/image-config-store.js';
@@ -29,6 +30,7 @@ import type { ImageLayer } from '../../src/spec/image-layer.js';
 import { closedPort, type TestRegistry } from '../../src/testing/testing.js';
 import { collectWarnings } from '../support/collect-warnings.js';
 import { engineImage, engineParts, engineRegistry, layerTarsOf, ownTemporaryFolder } from '../support/engine-parts.js';
+import { openFilesUnder } from '../support/open-files.js';
 import { tempDir } from '../support/temp-dir.js';
 
 function endpointOf(registry: TestRegistry, repository: string, more: Partial<Endpoint> = {}): Endpoint {
@@ -192,6 +194,7 @@ test('authConfig: every way to say who one is, and nobody else hears it', async 
     { username: 'user', password: 'pass' },
     { auth },
     { auth, serverAddress: basic.host },
+    { auth, username: '', password: '', identityToken: '', registryToken: '', serverAddress: '' },
     { auth, serverAddress: `http://${basic.host}/v2/` },
   ]) {
     await pull(name(basic), { ...(await engineParts(t)), authConfig });
@@ -347,6 +350,11 @@ test('a part that answers something else than its interface says is named', asyn
   const { id } = await pull(name, parts);
   const { imageStore } = parts;
   const own = resolver([endpointOf(registry, 'team/app')]);
+  const noSighting = { get: async () => [null] as never, add: async () => {}, remove: async () => {} };
+  await assert.rejects(push(`${registry.host}/new/app:v1`, { ...parts, id, metadataStore: noSighting }), {
+    code: 'ERR_INTERNAL',
+    message: /^the metadata store gave .*, not /,
+  });
   for (const answer of [null, 3, 'x', {}] as never[]) {
     const give = async (): Promise<never> => answer;
     const named = (part: string): object => ({ code: 'ERR_INTERNAL', message: new RegExp(`^${part} gave .*, not `) });
@@ -621,6 +629,110 @@ test('a layer provider that hangs or lies is named, and nothing becomes visible'
   const { warnings, onProgress } = collectWarnings();
   await push(target, { ...parts, id, onProgress, layerProvider: provider(async () => Readable.from([layer.tar])) });
   assert.equal(warnings.filter((text) => text.includes('cannot let go')).length, 1);
+});
+
+test('a layer whose stream fails is told of its provider, not of our temporary file', async (t) => {
+  const registry = await engineRegistry(t);
+  const app = engineImage('one', 1);
+  const parts = await engineParts(t);
+  const id = await parts.imageStore.put(app.configBytes);
+  const { diffId, tar } = app.layers[0] ?? assert.fail();
+  const temporary = ownTemporaryFolder(t);
+  const attempt = (open: PushLayer['open'], size = tar.length): Promise<unknown> =>
+    push(`${registry.host}/team/app:v1`, {
+      ...parts,
+      id,
+      metadataStore: undefined,
+      layerProvider: {
+        get: async (chainId) => ({
+          chainId,
+          diffId,
+          parent: undefined,
+          mediaType: 'application/vnd.oci.image.layer.v1.tar',
+          size,
+          open,
+          release: async () => {},
+        }),
+      },
+    });
+  const gone = join(temporary, 'gone');
+  await assert.rejects(
+    attempt(async () => createReadStream(gone)),
+    { code: 'ERR_FILESYSTEM', message: /^the layer provider: ENOENT/ },
+  );
+  const cut = async (): Promise<Readable> => {
+    const stream = new Readable({ read() {} });
+    stream.push('x');
+    setTimeout(() => stream.destroy(), 20);
+    return stream;
+  };
+  await assert.rejects(attempt(cut), { code: 'ERR_INTERNAL', message: /^the layer provider failed: Premature close/ });
+  await assert.rejects(
+    attempt(async () => Readable.from([tar]), -1),
+    { code: 'ERR_OPTION_INVALID' },
+  );
+  assert.deepEqual(openFilesUnder(temporary), []);
+  assert.deepEqual(readdirSync(temporary), []);
+});
+
+test('a provider that never lets a layer go, or whose layers have no base, does not hold a push up', async (t) => {
+  const registry = await engineRegistry(t);
+  const app = engineImage('one', 1);
+  const parts = await engineParts(t);
+  const id = await parts.imageStore.put(app.configBytes);
+  const { diffId, tar } = app.layers[0] ?? assert.fail();
+  const endless = (): PushLayer => ({
+    chainId: diffId,
+    diffId,
+    get parent() {
+      return endless();
+    },
+    mediaType: 'application/vnd.oci.image.layer.v1.tar',
+    size: tar.length,
+    open: async () => Readable.from([tar]),
+    release: async () => {},
+  });
+  const target = `${registry.host}/team/app:v1`;
+  await assert.rejects(push(target, { ...parts, id, layerProvider: { get: async () => endless() } }), {
+    code: 'ERR_DIFFID_MISMATCH',
+  });
+  const { warnings, onProgress } = collectWarnings();
+  const layerProvider: PushLayerProvider = {
+    get: async () => ({
+      chainId: diffId,
+      diffId,
+      parent: undefined,
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      size: tar.length,
+      open: async () => Readable.from([tar]),
+      release: () => new Promise(() => {}),
+    }),
+  };
+  const { manifest } = await push(target, { ...parts, id, onProgress, partTimeoutMs: 300, layerProvider });
+  assert.equal((await createRepository(target).resolve('v1')).digest, manifest.digest);
+  assert.equal(
+    warnings.filter((text) => /layer could not be released: the layer provider: no answer/.test(text)).length,
+    1,
+  );
+  const requests = registry.log.of('manifest').filter(({ method }) => method === 'PUT');
+  assert.equal(requests.length, 1);
+});
+
+test('a part that says that it is at work when it has failed already holds no process up', async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  let alive = (): void => {};
+  const failing = callPart(
+    'the part',
+    (_signal, sign) => {
+      alive = sign;
+      throw new Error('no');
+    },
+    { timeoutMs: 60_000 },
+  );
+  await assert.rejects(failing, { code: 'ERR_INTERNAL' });
+  const before = timers();
+  alive();
+  assert.equal(timers(), before);
 });
 
 test('getRepository: the first endpoint that answers; manifests, blobs and tags are asked of it alone', async (t) => {

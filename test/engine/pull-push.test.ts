@@ -1,7 +1,9 @@
 /** Pull and push with the default parts, against a registry. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { chainIdOf } from '../../src/engine/layer-chain.js';
 import { pull } from '../../src/engine/pull.js';
@@ -87,6 +89,28 @@ test('what was pulled is pushed elsewhere as an image that pulls back the same',
   // Compressing is the same each time: the second repository needs no new blob, and mounts what the first one has.
   const again = await push(`${to.host}/copies/again:v1`, { ...parts, id, metadataStore: undefined });
   assert.deepEqual(again.layers, pushed.layers);
+});
+
+test('an image whose config is named by sha512 is pulled and pushed; a store gives it a name of its own', async (t) => {
+  const registry = await engineRegistry(t);
+  const app = engineImage();
+  registry.add('team/app', 'v1', app);
+  const config = {
+    ...app.manifest.config,
+    digest: `sha512:${createHash('sha512').update(app.configBytes).digest('hex')}` as const,
+  };
+  const bytes = Buffer.from(JSON.stringify({ ...app.manifest, config }));
+  const manifest = { ...app.descriptor, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` as const };
+  const repository = createRepository(`${registry.host}/team/app`);
+  await repository.push(config, Readable.from([app.configBytes]));
+  await repository.pushTagged({ ...manifest, size: bytes.length }, Readable.from([bytes]), 'long');
+  const parts = await engineParts(t);
+  const { id } = await pull(`${registry.host}/team/app:long`, parts);
+  assert.equal(id, app.manifest.config.digest);
+  const own = { put: async () => config.digest, get: async () => app.configBytes };
+  const pulled = await pull(`${registry.host}/team/app:long`, { ...parts, imageStore: own });
+  const pushed = await push(`${registry.host}/copies/app:v1`, { ...parts, id: pulled.id, imageStore: own });
+  assert.deepEqual([pulled.id, pushed.config.digest], [config.digest, config.digest]);
 });
 
 test('configMediaType: a docker config makes a docker manifest with docker layers', async (t) => {
