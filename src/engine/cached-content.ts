@@ -37,8 +37,6 @@ export class CachedContent {
   readonly #lockFolder: string | undefined;
   readonly #transfers: Semaphore;
   readonly #bringing = new SharedCalls<boolean>();
-  /** Who is asked for what is on its way. */
-  readonly #asked = new Map<Digest, Fetcher>();
   /** Content whose bytes here were found wrong. */
   readonly #bad = new Set<Digest>();
   readonly #distrusted = new Set<Digest>();
@@ -66,22 +64,10 @@ export class CachedContent {
   async bring(target: Descriptor, origin: Fetcher & Partial<Distruster>, options: CallOptions): Promise<boolean> {
     if (await this.has(target, options)) return true;
     if (this.#gaveUp) return false;
-    const asked = this.#asked.get(target.digest) ?? origin;
-    try {
-      return await this.#bringing.join(target.digest, options, async (call) => {
-        this.#asked.set(target.digest, origin);
-        try {
-          return await this.#claim(target.digest, call, () => this.#bring(target, origin, call));
-        } finally {
-          if (this.#asked.get(target.digest) === origin) this.#asked.delete(target.digest);
-        }
-      });
-    } catch (error) {
-      throwIfAborted(options.signal);
-      // What one repository refuses or does not have, another may give.
-      if (asked === origin) throw error;
-      return this.bring(target, origin, options);
-    }
+    // What one repository refuses or does not have, another may give.
+    return this.#bringing.join(target.digest, { ...options, by: origin }, (call) =>
+      this.#claim(target.digest, call, () => this.#bring(target, origin, call)),
+    );
   }
 
   /**

@@ -32,14 +32,14 @@ export interface DownloadManagerOptions extends Omit<ExtractOptions, 'signal' | 
 /**
  * Extracts layers into a folder as `extractLayers` does, and notes which stand on which, for `LayerStoreProvider`. One
  * manager serves many pulls: its limit holds over all of them, and a layer that several want is brought once. A pull
- * that is aborted ends nobody else's transfer.
+ * that is aborted ends nobody else's transfer, and one whose source fails ends none from another source.
  */
 export class LayerDownloadManager implements DownloadManager {
   /** The folder of the extracted layers. */
   readonly store: string;
   readonly #options: Omit<ExtractOptions, 'signal' | 'onProgress' | 'jobs'>;
   readonly #running = new SharedCalls<Digest>();
-  #permits: Semaphore;
+  readonly #permits: Semaphore;
 
   /** @param store Made when it is needed. @throws RootfsError `ERR_OPTION_INVALID` */
   constructor(store: string, options: DownloadManagerOptions = {}) {
@@ -50,9 +50,9 @@ export class LayerDownloadManager implements DownloadManager {
     this.#permits = new Semaphore(checkConcurrency(concurrency));
   }
 
-  /** Changes the limit; what is on its way is not touched. @throws RootfsError `ERR_OPTION_INVALID` */
+  /** Changes the limit, for what waits too; what is on its way is not touched. @throws RootfsError `ERR_OPTION_INVALID` */
   setConcurrency(concurrency: number): void {
-    this.#permits = new Semaphore(checkConcurrency(concurrency));
+    this.#permits.resize(checkConcurrency(concurrency));
   }
 
   /** See `DownloadManager`. @throws RootfsError as `extractLayers`; the signal's reason */
@@ -71,7 +71,7 @@ export class LayerDownloadManager implements DownloadManager {
       (layer, signal) =>
         this.#running.join(
           `${layer.descriptor.digest} ${layer.diffId ?? ''}`,
-          { signal, onProgress: options.onProgress },
+          { signal, onProgress: options.onProgress, by: source },
           (shared) => this.#extract(source, layer, shared),
         ),
       { concurrency: Math.max(1, layers.length), signal: options.signal },

@@ -26,20 +26,21 @@ export interface UploadManagerOptions {
 }
 
 /**
- * Uploads with a limit over all pushes; equal uploads are made once. A push that is aborted ends nobody else's transfer.
+ * Uploads with a limit over all pushes; equal uploads are made once. A push that is aborted ends nobody else's transfer,
+ * and one that fails ends none of another push.
  */
 export class LayerUploadManager implements UploadManager {
   readonly #running = new SharedCalls<Descriptor>();
-  #permits: Semaphore;
+  readonly #permits: Semaphore;
 
   /** @throws RootfsError `ERR_OPTION_INVALID` */
   constructor({ concurrency = 5 }: UploadManagerOptions = {}) {
     this.#permits = new Semaphore(checkConcurrency(concurrency));
   }
 
-  /** Changes the limit; what is on its way is not touched. @throws RootfsError `ERR_OPTION_INVALID` */
+  /** Changes the limit, for what waits too; what is on its way is not touched. @throws RootfsError `ERR_OPTION_INVALID` */
   setConcurrency(concurrency: number): void {
-    this.#permits = new Semaphore(checkConcurrency(concurrency));
+    this.#permits.resize(checkConcurrency(concurrency));
   }
 
   /** See `UploadManager`. @throws what the uploads throw, the first of them; the signal's reason */
@@ -47,7 +48,7 @@ export class LayerUploadManager implements UploadManager {
     return mapConcurrently(
       layers,
       (layer, signal) =>
-        this.#running.join(layer.key, { signal, onProgress: options.onProgress }, async (shared) => {
+        this.#running.join(layer.key, { signal, onProgress: options.onProgress, by: layers }, async (shared) => {
           const release = await this.#permits.acquire(shared.signal);
           try {
             return await layer.upload(shared);

@@ -76,11 +76,21 @@ interface Waiting {
 
 /** A number of permits, given out by priority, among equals in the order they are asked for. */
 export class Semaphore {
+  #permits: number;
+  /** Below 0 where more are out than there are now. */
   #free: number;
   readonly #waiting: Waiting[] = [];
 
   constructor(permits: number) {
+    this.#permits = permits;
     this.#free = permits;
+  }
+
+  /** Changes the number of permits. Those that are out stay out; where they are too many, they are waited for. */
+  resize(permits: number): void {
+    this.#free += permits - this.#permits;
+    this.#permits = permits;
+    this.#giveOut();
   }
 
   /**
@@ -98,7 +108,7 @@ export class Semaphore {
 
   /** Takes a permit if one is free now. @returns a function that gives it back, or `undefined` */
   tryAcquire(): (() => void) | undefined {
-    if (this.#free === 0) return undefined;
+    if (this.#free <= 0) return undefined;
     this.#free--;
     return this.#giveBack();
   }
@@ -108,10 +118,17 @@ export class Semaphore {
     return () => {
       if (!held) return;
       held = false;
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next.give();
+      this.#free++;
+      this.#giveOut();
     };
+  }
+
+  #giveOut(): void {
+    for (let next: Waiting | undefined; this.#free > 0; this.#free--) {
+      next = this.#waiting.shift();
+      if (next === undefined) return;
+      next.give();
+    }
   }
 
   #queue(signal: AbortSignal | undefined, priority: number): Promise<void> {

@@ -7,6 +7,8 @@ import { endedSoon, throwIfAborted } from './abort.js';
 export interface JoinOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ProgressListener | undefined;
+  /** What the work is done with, where that differs: what fails with one may do with another. */
+  readonly by?: unknown;
 }
 
 /** What the call itself is given. */
@@ -16,6 +18,7 @@ export interface SharedCall {
 }
 
 interface Running<T> {
+  readonly by: unknown;
   readonly promise: Promise<T>;
   readonly controller: AbortController;
   /** Those who wait. */
@@ -25,12 +28,14 @@ interface Running<T> {
 /**
  * Joins equal calls. A caller's abort ends only its own waiting; the call itself is aborted when nobody waits. The last
  * caller hears of its abort once the call has ended, so that no file and no lock outlives it; half a second later at
- * most. Every caller hears the call's progress, from when it joins until its own waiting ends.
+ * most. Every caller hears the call's progress, from when it joins until its own waiting ends. A call that fails has
+ * failed for those who came with the same `by`; the others make one of their own.
  */
 export class SharedCalls<T> {
   readonly #running = new Map<string, Running<T>>();
   /** Calls that nobody waits for any more. */
   readonly #abandoned = new Set<Promise<unknown>>();
+  #apart = 0;
 
   /** Joins the call that runs under `key`, or starts it. @throws the call's failure, or the signal's reason */
   async join(key: string, options: JoinOptions, start: (call: SharedCall) => Promise<T>): Promise<T> {
@@ -47,7 +52,7 @@ export class SharedCalls<T> {
       };
       // Parts that others wrote may answer, or throw, at once.
       const promise = (async () => start({ signal: controller.signal, onProgress }))();
-      call = { promise, controller, callers };
+      call = { by: options.by, promise, controller, callers };
       this.#running.set(key, call);
       const ended = call;
       const forget = (): void => {
@@ -58,6 +63,9 @@ export class SharedCalls<T> {
     call.callers.add(caller);
     try {
       return await abortable(call.promise, signal);
+    } catch (error) {
+      throwIfAborted(signal);
+      if (call.by === options.by) throw error;
     } finally {
       call.callers.delete(caller);
       if (call.callers.size === 0 && this.#running.get(key) === call) {
@@ -68,6 +76,8 @@ export class SharedCalls<T> {
         await endedSoon(ending);
       }
     }
+    this.#apart += 1;
+    return this.join(`${key} ${this.#apart}`, options, start);
   }
 
   /** Waits for the end of calls that were aborted, half a second at most: a caller may itself have been left alone. */

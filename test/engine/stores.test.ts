@@ -11,8 +11,11 @@ import { imageConfigStoreFromStore } from '../../src/engine/image-config-store.j
 import { FileMetadataStore, type LayerSighting } from '../../src/engine/metadata-store.js';
 import { FileReferenceStore } from '../../src/engine/reference-store.js';
 import { LayerUploadManager } from '../../src/engine/upload-manager.js';
+import { RootfsError } from '../../src/errors.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
+import { image } from '../../src/testing/testing.js';
+import { memoryWith } from '../support/memory-with.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
@@ -162,4 +165,41 @@ test('managers: the limit is checked, and can be changed while they run', async 
   manager.setConcurrency(3);
   await manager.upload(uploads(['a', 'b', 'c']));
   assert.equal(most, 3);
+  // What waits goes by the new limit, too.
+  manager.setConcurrency(1);
+  const begun: string[] = [];
+  const waiting = ['x', 'y'].map((key) => ({
+    key,
+    async upload() {
+      begun.push(key);
+      while (begun.length < 2) await new Promise((resolve) => setImmediate(resolve));
+      return { mediaType: key, digest: digest('a'), size: 1 };
+    },
+  }));
+  const both = manager.upload(waiting);
+  while (begun.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  manager.setConcurrency(2);
+  await both;
+  assert.deepEqual(begun, ['x', 'y']);
+});
+
+test('a layer that two want at once from different sources: one that fails is no failure of the other', async (t) => {
+  const app = image()
+    .layer((layer) => layer.file('a', 'a'))
+    .build();
+  const source = await memoryWith(app);
+  const manager = new LayerDownloadManager(tempDir(t));
+  const broken = {
+    async fetch(): Promise<never> {
+      await new Promise((resolve) => setImmediate(resolve));
+      throw new RootfsError('ERR_DENIED', 'nobody may read this');
+    },
+  };
+  const layers = app.layers.map(({ descriptor, diffId }) => ({ descriptor, diffId }));
+  const [refused, brought] = await Promise.allSettled([
+    manager.download(broken, layers),
+    manager.download(source, layers),
+  ]);
+  assert.equal(refused.status === 'rejected' && refused.reason.code, 'ERR_DENIED');
+  assert.deepEqual(brought.status === 'fulfilled' && brought.value, [layers[0]?.diffId]);
 });

@@ -155,3 +155,28 @@ test('of those who wait for a permit the highest priority comes first', async ()
   await Promise.all(waiting);
   assert.deepEqual(order, [1, 3, 2, 0]);
 });
+
+test('permits can become more, for those who wait too, and fewer: then none is given until enough came back', async () => {
+  const semaphore = new Semaphore(1);
+  const order: string[] = [];
+  const take = async (name: string): Promise<() => void> => {
+    const release = await semaphore.acquire();
+    order.push(name);
+    return release;
+  };
+  const [first, second, third] = [take('first'), take('second'), take('third')];
+  const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  await nextTurn();
+  semaphore.resize(2);
+  await nextTurn();
+  assert.deepEqual(order, ['first', 'second']);
+  semaphore.resize(1);
+  (await first)();
+  await nextTurn();
+  assert.equal(semaphore.tryAcquire(), undefined);
+  assert.deepEqual(order, ['first', 'second']);
+  (await second)();
+  (await third)();
+  assert.deepEqual(order, ['first', 'second', 'third']);
+  assert.ok(semaphore.tryAcquire() !== undefined && semaphore.tryAcquire() === undefined);
+});

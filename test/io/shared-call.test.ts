@@ -86,3 +86,31 @@ test('what answers at once is an answer, and what throws at once a failure', asy
   await assert.rejects(calls.join('key', {}, failing), /at once/);
   assert.equal(await calls.join('key', {}, atOnce), 'done');
 });
+
+test('a failure is that of those who came with the same; the others make a call of their own', async () => {
+  const calls = new SharedCalls<string>();
+  let mine = 0;
+  const failing = async (): Promise<string> => {
+    mine += 1;
+    await new Promise((resolve) => setImmediate(resolve));
+    throw new Error('not with this one');
+  };
+  const [broken, sound] = [{}, {}];
+  const found = await Promise.allSettled([
+    calls.join('key', { by: broken }, failing),
+    calls.join('key', { by: broken }, failing),
+    calls.join('key', { by: sound }, async () => 'done'),
+  ]);
+  assert.deepEqual(
+    found.map((one) => (one.status === 'fulfilled' ? one.value : one.reason.message)),
+    ['not with this one', 'not with this one', 'done'],
+  );
+  assert.equal(mine, 1);
+  const reason = new Error('not any more');
+  const stop = new AbortController();
+  const first = calls.join('key', { by: broken }, failing);
+  const second = calls.join('key', { by: sound, signal: stop.signal }, () => new Promise(() => {}));
+  await assert.rejects(first, /not with this one/);
+  stop.abort(reason);
+  await assert.rejects(second, (error) => error === reason);
+});
