@@ -101,9 +101,9 @@ export async function copyImage(
     const name = checkName(destinationReference, root.descriptor, reader.name);
     const graph = await copyGraph(root, reader, jobs);
     const foreignLayers = options.foreignLayers ?? (isRegistry(destination) ? false : 'available');
-    const foreign = foreignLayers === false ? graph.blobs.filter(isForeignLayer) : [];
+    const wanted = graph.blobs.filter((blob) => foreignLayers !== false || !isForeignLayer(blob));
     // The largest first: one that is begun last would be on its way alone.
-    const blobs = graph.blobs.filter((blob) => !foreign.includes(blob)).sort((a, b) => b.size - a.size);
+    const blobs = wanted.sort((a, b) => b.size - a.size);
     report(onProgress, {
       type: 'blobs:planned',
       blobs: blobs.length,
@@ -144,7 +144,7 @@ export async function copyImage(
       copiedBytes: blobs.reduce((sum, { size }, at) => (became[at] === 'copied' ? sum + size : sum), 0),
       presentBlobs: count('present'),
       mountedBlobs: count('mounted'),
-      foreignBlobs: foreign.length + count('left'),
+      foreignBlobs: graph.blobs.length - blobs.length + count('left'),
     };
   } catch (error) {
     throw imageFailure(error, imageName(source, reference), signal, 'the source or the destination');

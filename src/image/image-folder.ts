@@ -15,6 +15,7 @@ import { writeFolder } from '../content/write-members.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { discardOnError } from '../io/discard.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { removeTree } from '../io/remove-tree.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -100,7 +101,8 @@ export async function packageImage(
     const level = path.endsWith('.gz') ? gzipLevel(await blobsOf(from, images)) : undefined;
     const pack = async (open: () => Writable | Promise<Writable>): Promise<void> => {
       const packed = await packFolder(from, all, { gzipLevel: level });
-      await pipeline(packed, await open(), signal === undefined ? {} : { signal });
+      // A pipe may be waited for until an abort, and what is packed has begun to read.
+      await discardOnError(packed, async () => pipeline(packed, await open(), signal === undefined ? {} : { signal }));
     };
     if (output.kind === 'stream') await pack(() => openOutputStream(output.path, signal));
     else {

@@ -2,6 +2,7 @@
 
 import { createWriteStream } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadOnlyTarget } from '../content/content.js';
 import { fillFolder } from '../content/fill-folder.js';
@@ -11,6 +12,7 @@ import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-p
 import { type WriteMembersOptions, writeFolder, writeTar } from '../content/write-members.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted, untilAborted } from '../io/abort.js';
+import { discardOnError } from '../io/discard.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
 import { type ProgressListener, report } from '../progress.js';
@@ -251,7 +253,8 @@ async function writeMembers(
     const packed = await pack(folder);
     if (output !== undefined) {
       try {
-        return await pipeline(packed, await openOutputStream(output.path, options.signal), abortable);
+        const open = (): Promise<Writable> => openOutputStream(output.path, options.signal);
+        return await discardOnError(packed, async () => pipeline(packed, await open(), abortable));
       } catch (error) {
         throwIfAborted(options.signal);
         // Else it would be told of the source.

@@ -1,7 +1,7 @@
 /** writeArchive and pull: what lies in the files, that they repeat, and that nothing half-made is seen. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
   lstatSync,
@@ -23,7 +23,7 @@ import { readVerified } from '../../src/content/fetch-verified.js';
 import { MemoryStore } from '../../src/content/memory.js';
 import { OciArchive } from '../../src/content/oci-archive.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
-import { downloadImage } from '../../src/image/image-folder.js';
+import { downloadImage, packageImage } from '../../src/image/image-folder.js';
 import { archiveFileName, pull, pullAllTags } from '../../src/image/pull.js';
 import { writeArchive } from '../../src/image/write-archive.js';
 import { openSource } from '../../src/open.js';
@@ -41,8 +41,10 @@ import {
   writeLayout,
 } from '../../src/testing/testing.js';
 import { dockerArchive } from '../support/archives.js';
+import { ownTemporaryFolder } from '../support/engine-parts.js';
 import { hangingSource } from '../support/hanging-source.js';
 import { memoryWith } from '../support/memory-with.js';
+import { openFilesUnder } from '../support/open-files.js';
 import { sampleIndex } from '../support/sample-index.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -404,6 +406,34 @@ test('a device that is full is told by its own name', {
       message: /^\/dev\/full: ENOSPC/,
     });
   }
+});
+
+test('an abort while a pipe has no reader leaves no file open', async (t) => {
+  const folder = tempDir(t);
+  const temporary = ownTemporaryFolder(t);
+  // More than is read before anybody takes it.
+  const app = image()
+    .layer((layer) => layer.file('large', randomBytes(4_000_000)))
+    .build();
+  const source = await memoryWith(app);
+  const pipe = join(folder, 'pipe.tar.gz');
+  execFileSync('mkfifo', [pipe]);
+  const reason = new Error('enough');
+  const soon = (): AbortSignal => {
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(reason), 300);
+    return stop.signal;
+  };
+  const options = { name: 'app:v1', platform: 'linux/amd64' };
+  await assert.rejects(pull(source, 'v1', pipe, { ...options, signal: soon() }), (error) => error === reason);
+  const parent = join(folder, 'parent');
+  mkdirSync(parent);
+  const downloaded = await downloadImage(source, 'v1', { ...options, parent });
+  await assert.rejects(packageImage(downloaded, pipe, { signal: soon() }), (error) => error === reason);
+  const deadline = Date.now() + 5000;
+  const open = (): string[] => [...openFilesUnder(temporary), ...openFilesUnder(parent)];
+  while (open().length > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(open(), []);
 });
 
 test('links are followed to the file, pipes are written to and not replaced, folders are refused', async (t) => {
