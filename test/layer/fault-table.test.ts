@@ -59,7 +59,8 @@ function checkTraffic(registry: TestRegistry, line: FaultLine): void {
 }
 
 async function check(t: TestContext, line: FaultLine): Promise<void> {
-  await using registry = await startRegistry({ ...line.server, faults: line.faults });
+  await using registry = await startRegistry(line.server);
+  const faults = (line.faults ?? []).map((fault) => registry.fault(fault));
   registry.add('app', 'latest', appIndex);
   const dst = tempDir(t);
   if (line.partial !== undefined) {
@@ -85,6 +86,7 @@ async function check(t: TestContext, line: FaultLine): Promise<void> {
     const told = `${JSON.stringify(error)}${error instanceof Error ? error.stack : ''}${JSON.stringify(events)}`;
     assert.ok(!told.includes(SECRET), 'a secret was told');
     checkTraffic(registry, line);
+    for (const [at, fault] of faults.entries()) assert.ok(fault.struck > 0, `fault ${at} never struck`);
     checkStore(dst, line.keeps ?? 0);
     if ((line.keeps ?? 0) === 0) return;
     // What was kept is not fetched again.

@@ -96,7 +96,7 @@ runCases('Refusals, and requests to come back later', [
     act: async (repository) => {
       const start = Date.now();
       await repository
-        .resolve('latest')
+        .fetchReference('latest')
         .finally(() => assert.ok(Date.now() - start < 5_000, 'the reason is not waited for'));
     },
     faults: [

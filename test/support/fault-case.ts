@@ -13,6 +13,7 @@ import { createRepository, type RegistryRepository } from '../../src/registry/re
 import {
   type Fault,
   image,
+  type ScriptedFault,
   startRegistry,
   type RegistryOptions as TestOptions,
   type TestRegistry,
@@ -41,6 +42,8 @@ export interface Outcome {
   readonly registry: TestRegistry;
   readonly events: readonly ProgressEvent[];
   readonly error: unknown;
+  /** The faults of the script, with how often each struck. */
+  readonly faults: readonly ScriptedFault[];
 }
 
 /** What is done with the repository. */
@@ -105,8 +108,9 @@ function clientOf(test: Case, registry: TestRegistry): RegistryRepository {
 }
 
 async function run(one: Case): Promise<Outcome> {
-  const registry = await startRegistry({ ...one.server, faults: one.faults });
+  const registry = await startRegistry(one.server);
   try {
+    const faults = (one.faults ?? []).map((fault) => registry.fault(fault));
     for (const tag of ['latest', 'a', 'b', 'c', 'd']) registry.add('app', tag, built);
     const events: ProgressEvent[] = [];
     let error: unknown;
@@ -115,7 +119,7 @@ async function run(one: Case): Promise<Outcome> {
     } catch (caught) {
       error = caught;
     }
-    return { registry, events, error };
+    return { registry, events, error, faults };
   } finally {
     await registry.close();
   }
@@ -144,6 +148,8 @@ export function runCases(title: string, cases: readonly Case[]): void {
         assert.ok(seen.length <= most, `${seen.length} requests, at most ${most} were expected\n${story}`);
         const bytes = registry.log.bytesSent;
         assert.ok(bytes <= (one.bytes ?? size * 2), `${bytes} bytes of ${size}\n${story}`);
+        for (const [at, fault] of outcome.faults.entries())
+          assert.ok(fault.struck > 0, `fault ${at} never struck\n${story}`);
         one.also?.(outcome);
       });
     }
