@@ -18,26 +18,38 @@ process.stderr.write = (text, ...more) => {
 };`;
 
 /**
- * Extracts an image whose layer takes a second to arrive, with a stderr that says it is a terminal.
+ * Runs a command on images whose layers take a second to arrive, with a stderr that says it is a terminal.
  *
+ * @param words The command, of a repository with these `tags` and a path that is not there.
  * @param more Runs before the command.
  */
-async function extractOnTerminal(env: Readonly<Record<string, string>>, more = ''): Promise<CommandEnd> {
+async function onTerminal(
+  words: (repository: string, out: string) => readonly string[],
+  tags: readonly string[],
+  env: Readonly<Record<string, string>>,
+  more = '',
+): Promise<CommandEnd> {
   await using registry = await startRegistry({ faults: [{ on: 'blob', do: 'slow', bytesPerSecond: 60_000 }] });
-  const built = image().compression('none');
-  registry.add('app', 'latest', built.layer((layer) => layer.file('a', bytes)).build());
+  for (const tag of tags) {
+    const built = image().compression('none');
+    registry.add('app', tag, built.layer((layer) => layer.file(tag, bytes)).build());
+  }
   const folder = mkdtempSync(join(tmpdir(), 'rootfs-kit-bars-'));
   try {
     const preload = join(folder, 'terminal.cjs');
     const terminal = 'process.stderr.isTTY = true; process.stderr.columns = 80; process.stderr.rows = 24;';
     writeFileSync(preload, `${terminal}\n${more}`);
-    const end = await runRootfs(['extract', '--dst', join(folder, 'layers'), `${registry.host}/app`], {
+    const end = await runRootfs(words(`${registry.host}/app`, join(folder, 'out')), {
       env: { NODE_OPTIONS: `--require ${preload}`, TERM: 'xterm', ...env },
     });
     return { ...end, stderr: end.stderr.replaceAll('\x1b', 'ESC') };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function extractOnTerminal(env: Readonly<Record<string, string>>, more?: string): Promise<CommandEnd> {
+  return onTerminal((repository, out) => ['extract', '--dst', out, repository], ['latest'], env, more);
 }
 
 test('on a terminal, bars show what arrives, and are gone when the command ends', async () => {
@@ -48,6 +60,22 @@ test('on a terminal, bars show what arrives, and are gone when the command ends'
   assert.match(stderr, /\d+% [0-9a-f]{12} [\d.]+ kB/);
   assert.doesNotMatch(stderr, /ESC\[3\dm/, 'NO_COLOR is obeyed');
   assert.match(stderr.slice(stderr.lastIndexOf(SHOW_CURSOR)), /ESC\[0Jrootfs: 1 layer, .*verified/);
+});
+
+test('several images have one bar for the whole, which counts all of them', async () => {
+  const { code, stderr } = await onTerminal(
+    (repository, out) => ['copy', '--all-tags', repository, `oci:${out}`],
+    ['a', 'b'],
+    { NO_COLOR: '1' },
+  );
+  assert.equal(code, 0, stderr);
+  const frames = stderr.split(/ESC\[\d+A/).map((frame) => [...frame.matchAll(/(\d+)\/(\d+) blobs/g)]);
+  const wholes = frames.flatMap((counts) => {
+    assert.ok(counts.length <= 1, `${counts.length} bars for the whole`);
+    return counts.map(([, done, all]) => `${done} of ${all}`);
+  });
+  assert.ok(wholes.includes('1 of 2') && wholes.includes('3 of 4'), wholes.join('; '));
+  for (const whole of wholes) assert.match(whole, /^(?:[012] of 2|[234] of 4)$/);
 });
 
 test('bars have colour where the terminal has', async () => {

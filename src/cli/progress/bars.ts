@@ -57,7 +57,9 @@ export function bars(): ProgressDisplay {
       switch (event.type) {
         case 'layers:planned':
         case 'blobs:planned':
-          total = multi.create(Math.max(1, totals.compressedBytes), 0, { name: '', size: '' });
+          total ??= multi.create(1, 0, { name: '', size: '' });
+          total.setTotal(Math.max(1, totals.compressedBytes));
+          drawTotal();
           break;
         case 'layer:started':
         case 'blob:started':
