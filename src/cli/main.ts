@@ -114,8 +114,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   for (const signal of STOPPING) process.on(signal, stop);
   // Notes that nobody can read, on a full disk or a closed pipe, are no reason to end the work.
   process.stderr.on('error', () => {});
-  let json = argv.some((word) => word === '--json' || word === '--json=true');
-  const debug = argv.includes('--debug');
+  // Until the words are read: an error in them is told as they ask for.
+  const asksFor = (name: string): boolean => argv.some((word) => word === `--${name}` || word === `--${name}=true`);
+  let json = asksFor('json');
+  let debug = asksFor('debug');
   const toStderr = (text: string): void => void process.stderr.write(text);
   let endProgress = (): void => {};
   try {
@@ -130,6 +132,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     }
     const { args, command } = parsed;
     json = args['json'] === true;
+    debug = args['debug'] === true;
     const quiet = args['quiet'] === true;
     const progress = await createProgress(args['progress'], quiet, json);
     endProgress = progress.end;

@@ -65,6 +65,18 @@ test('the first line of a stack names the class of the library, in the bundled c
   assert.match(stderr, /^RootfsError: \/nonexistent: /m);
 });
 
+test('--debug is a switch as all others are: with a value, before the command, and off again', () => {
+  const stackOf = (...words: readonly string[]): boolean =>
+    /\n {4}at /.test(spawnSync(process.execPath, [ROOTFS_MAIN, ...words], { encoding: 'utf8' }).stderr);
+  const digest = ['digest', 'oci:/nonexistent:v'];
+  for (const on of [['--debug=true'], ['--debug', 'true']]) assert.ok(stackOf(...digest, ...on), on.join(' '));
+  for (const off of [['--debug=false'], ['--debug', 'false'], ['--no-debug']]) {
+    assert.ok(!stackOf(...digest, ...off), off.join(' '));
+  }
+  assert.ok(stackOf('--debug', ...digest));
+  assert.ok(stackOf(...digest, '--debug=true', '--nope'), 'before the words are read');
+});
+
 test('as JSON the stack is part of the one value', () => {
   const { text } = told(new RootfsError('ERR_NETWORK', 'no answer'), { json: true, debug: true });
   const { error } = JSON.parse(text);
