@@ -49,7 +49,7 @@ export const REGISTRY_OPTIONS: Readonly<Record<string, Options>> = {
   },
 };
 
-/** What a timer holds. */
+/** What a timer holds, in milliseconds. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /** Who we say we are, from `--creds` or `--username --password-stdin`. */
@@ -101,6 +101,17 @@ export function whole(
     );
   }
   return value;
+}
+
+/** How long an option allows to wait, `leastMs` or more, in milliseconds. @throws RootfsError `ERR_OPTION_INVALID` */
+function waitOf(args: Arguments, name: string, leastMs: number): number {
+  const value = args[name] ?? REGISTRY_OPTIONS[name]?.default;
+  const ms = parseDuration(name, value);
+  if (ms >= leastMs && ms <= LONGEST_MS) return ms;
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `--${name}: ${JSON.stringify(value)} is no time to wait; give one from ${leastMs}ms to 24d`,
+  );
 }
 
 /** `--jobs`, within what the library takes. @throws RootfsError `ERR_OPTION_INVALID` */
@@ -232,24 +243,17 @@ async function unreadRegistryArguments(args: Arguments): Promise<RegistryArgumen
   const caFile = text(args, 'ca-file');
   const authFile = text(args, 'authfile');
   await requireReadable('ca-file', caFile, 'name a PEM file');
-  const timeoutMs = parseDuration('timeout', args['timeout'] ?? '30s');
-  if (timeoutMs < 1 || timeoutMs > LONGEST_MS) {
-    throw new RootfsError(
-      'ERR_OPTION_INVALID',
-      `--timeout: ${JSON.stringify(args['timeout'])} is no time to wait; give one from 1ms to 24d`,
-    );
-  }
   return {
     plainHttp: flag(args, 'plain-http'),
     tlsVerify: flag(args, 'tls-verify'),
     caFile,
     credential: await explicitCredential(args),
     authFile,
-    // yargs reads `--no-creds` as `creds: false`.
+    // `--no-creds` is `creds: false`.
     findCredentials: args['creds'] !== false,
-    timeoutMs,
+    timeoutMs: waitOf(args, 'timeout', 1),
     retry: whole(args, 'retry', 0, 1_000) ?? 5,
-    maxRetryAfterMs: parseDuration('max-retry-after', args['max-retry-after'] ?? '60s'),
+    maxRetryAfterMs: waitOf(args, 'max-retry-after', 0),
     parallelRanges: parallelRanges(args),
   };
 }

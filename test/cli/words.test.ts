@@ -275,6 +275,17 @@ test('an example of help is one line also on a narrow terminal', async () => {
   );
 });
 
+test('waits of a day too many are told by the name of their option', async () => {
+  for (const [option, least] of [
+    ['--timeout', '1ms'],
+    ['--max-retry-after', '0ms'],
+  ] as const) {
+    const { code, stderr } = await rootfs(['digest', option, '25d', 'oci:h'], { cwd: folder });
+    const said = `rootfs: ${option}: "25d" is no time to wait; give one from ${least} to 24d [ERR_OPTION_INVALID]\n`;
+    assert.deepEqual([code, stderr], [2, said]);
+  }
+});
+
 test('--retry says how large it may be', async () => {
   for (const value of ['-1', '1001']) {
     const { code, stderr } = await rootfs(['digest', '--retry', value, 'oci:h'], { cwd: folder });
