@@ -22,7 +22,7 @@ export interface Context {
   endProgress(): void;
 }
 
-/** One positional argument. `image` and `file` tell the completion what stands there. */
+/** One positional argument. */
 export interface Positional {
   readonly name: string;
   readonly describe: string;

@@ -11,12 +11,8 @@ const FIRST_WORDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 function flags(options: Command['options']): string[] {
-  return Object.entries(options).flatMap(([name, option]) =>
-    option.hidden === true
-      ? []
-      : option.type === 'boolean' && option.default === true
-        ? [`--no-${name}`]
-        : [`--${name}`],
+  return Object.entries(options).map(([name, option]) =>
+    option.type === 'boolean' && option.default === true ? `--no-${name}` : `--${name}`,
   );
 }
 

@@ -11,7 +11,7 @@ import {
 import type { Arguments, Context } from './command.js';
 import { registryArguments, required } from './options.js';
 import { formatCount, formatSize } from './quantity.js';
-import { storeFolder } from './store.js';
+import { keptStore } from './store.js';
 import { table } from './table.js';
 
 /** Explains an image, as text or as JSON. */
@@ -23,12 +23,12 @@ export async function explain(
 ): Promise<string> {
   const { rest } = splitTransport(required(args, 'image', 'IMAGE'));
   const { signal, onProgress } = context;
-  const store = storeFolder(args);
+  const store = keptStore(args);
   const way =
     transport === 'docker'
       ? await explainRegistry(rest, { ...(await registryArguments(args)), signal, onProgress })
       : undefined;
-  const { layers, bytesToFetch, diskNeeded } = await explainLayers(image, store ?? '');
+  const { layers, bytesToFetch, diskNeeded } = await explainLayers(image, store);
   const platform = formatPlatform(image.platform);
   if (args['json'] === true) {
     const endpoints = way?.endpoints ?? [];
@@ -46,7 +46,7 @@ export async function explain(
       ['Name', name],
       ['Digest', image.target.digest],
       ['Platform', platform],
-      ['Store', store ?? 'none'],
+      ['Store', store],
     ]),
     way === undefined ? '' : `\n${endpointTable(way)}`,
     `\n${table([['LAYER', 'SIZE', 'DIGEST'], ...rows], [1])}`,

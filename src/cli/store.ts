@@ -1,18 +1,11 @@
 /** What every command that works on layers does: the store they lie in, and a root file system opened from it. */
 import { resolve } from 'node:path';
 import type { Options } from 'yargs';
-import {
-  cacheFolder,
-  type Image,
-  type OpenedSource,
-  openRootFS,
-  type RootFS,
-  RootfsError,
-  withWorkingFolder,
-} from '../index.js';
+import { cacheFolder, type Image, type OpenedSource, openRootFS, type RootFS, withWorkingFolder } from '../index.js';
 import type { Arguments, Context } from './command.js';
 import { LAYER_OPTIONS, layerArguments } from './layer-options.js';
 import { makeFolder } from './make-folder.js';
+import { text } from './options.js';
 import { removeMade } from './remove-made.js';
 
 /** The option that names the store. */
@@ -32,19 +25,15 @@ export const STORE_OPTIONS: Readonly<Record<string, Options>> = {
 /** Options of a command whose result needs the layers later. */
 export const KEPT_STORE_OPTIONS: Readonly<Record<string, Options>> = { store: STORE_OPTION, ...LAYER_OPTIONS };
 
-/**
- * The store that `--store` names, or the default one. It is not made.
- *
- * @returns the absolute path; `undefined` under `--no-store`
- * @throws RootfsError `ERR_OPTION_INVALID`
- */
+/** The absolute path of the store that `--store` names, or of the default one. It is not made. */
+export function keptStore(args: Arguments): string {
+  const store = text(args, 'store');
+  return store === undefined ? cacheFolder('layers-v1') : resolve(store);
+}
+
+/** The same of a command that takes `--no-store`, which is `store: false`: `undefined` then. */
 export function storeFolder(args: Arguments): string | undefined {
-  const store = args['store'];
-  // yargs reads `--no-store` as `store: false`.
-  if (store === false) return undefined;
-  if (store === undefined) return cacheFolder('layers-v1');
-  if (typeof store === 'string' && store !== '') return resolve(store);
-  throw new RootfsError('ERR_OPTION_INVALID', '--store names one folder; give it once, or --no-store');
+  return args['store'] === false ? undefined : keptStore(args);
 }
 
 /**
@@ -54,7 +43,7 @@ export function storeFolder(args: Arguments): string | undefined {
  * success, failure or an interruption.
  *
  * @param use Also gets the store's absolute path.
- * @throws RootfsError `ERR_OPTION_INVALID`, what `openRootFS` throws, what `use` throws
+ * @throws RootfsError `ERR_OPTION_INVALID`, what `makeFolder` and `openRootFS` throw, what `use` throws
  */
 export async function withStore<T>(
   args: Arguments,

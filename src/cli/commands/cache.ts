@@ -18,7 +18,7 @@ import { ExitCode } from '../exit-code.js';
 import { flag, required, text } from '../options.js';
 import { formatCount, formatSize, parseDuration, parseSize } from '../quantity.js';
 import { requireNoFile } from '../require-no-file.js';
-import { storeFolder } from '../store.js';
+import { keptStore } from '../store.js';
 import { table } from '../table.js';
 
 const PRUNE_ONLY = ['max-size', 'older-than', 'dry-run'];
@@ -28,8 +28,7 @@ const NOT_PRUNED = 'not pruned; remove those that nothing uses or mounts';
 
 /** A store that somebody named has to be there; the caches that nobody named may not have been made yet. */
 async function places(args: Arguments): Promise<CachePlaces> {
-  const layers = storeFolder(args);
-  if (layers === undefined) throw new RootfsError('ERR_OPTION_INVALID', '--no-store: name the store that is meant');
+  const layers = keptStore(args);
   if (args['store'] === undefined) return { layers };
   await requireNoFile('--store', layers);
   await stat(layers).catch((error: unknown) => {

@@ -1,6 +1,6 @@
 /** `rootfs extract --dst DIR IMAGE`: the layers of an image as uncompressed tars. */
 import { resolve } from 'node:path';
-import { openRootFS, RootfsError } from '../../index.js';
+import { openRootFS } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { LAYER_OPTIONS, layerArguments } from '../layer-options.js';
@@ -26,7 +26,6 @@ export const extract: Command = {
   run: async (args, context) => {
     const dst = resolve(required(args, 'dst', '--dst'));
     const options = layerArguments(args);
-    if (args['dst'] === '') throw new RootfsError('ERR_OPTION_INVALID', '--dst needs a folder');
     await requireNoFile('--dst', dst);
     const started = Date.now();
     const lines = await withImage(args, context, async (image, { source, name }) => {

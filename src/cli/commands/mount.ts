@@ -1,6 +1,6 @@
 /** `rootfs mount IMAGE DIR`: the root file system of an image, without unpacking it. */
 import { resolve } from 'node:path';
-import { checkMount, mountRootFS, RootfsError } from '../../index.js';
+import { checkMount, mountRootFS } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { noteLosses } from '../note-losses.js';
@@ -26,12 +26,6 @@ export const mount: Command = {
     const dir = resolve(required(args, 'dir', 'DIR'));
     const { signal, onProgress } = context;
     const options = { upper: text(args, 'rw'), allowLoss: flag(args, 'allow-loss'), signal, onProgress };
-    if (args['store'] === false) {
-      throw new RootfsError(
-        'ERR_OPTION_INVALID',
-        'mount: the mount reads the layers in the store; --no-store cannot be',
-      );
-    }
     checkMount(dir);
     const started = Date.now();
     const result = await withImage(args, context, (image, opened) =>
