@@ -57,8 +57,9 @@ function cells(row: Row): string[] {
 const rounds = Number(process.env['ROOTFS_BENCH_ROUNDS'] ?? 5);
 const wanted = process.argv.slice(2);
 const chosen = CASES.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
-if (chosen.length === 0) {
-  console.error(`no such case; there are: ${CASES.map(({ name }) => name).join(' ')}`);
+const unknown = wanted.find((name) => !chosen.some((one) => one.name === name));
+if (unknown !== undefined) {
+  console.error(`${unknown}: no such case; there are: ${CASES.map(({ name }) => name).join(' ')}`);
   process.exit(2);
 }
 const place = openPlace([...new Set(chosen.flatMap(({ inputs }) => inputs))]);

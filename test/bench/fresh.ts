@@ -12,12 +12,18 @@ export const command =
   (out) =>
     runOnce(words(out));
 
+/** Where it writes to: a folder that is there, or a path that is not, with `suffix` at its end. */
+export interface FreshOptions {
+  readonly folder?: boolean;
+  readonly suffix?: string;
+}
+
 /** What is measured writes into a fresh place each round, which is removed after it. */
-export function fresh(place: Place, name: string, measure: Measure, folder = false): Contestant {
+export function fresh(place: Place, name: string, measure: Measure, options: FreshOptions = {}): Contestant {
   return {
     name,
     run: async (): Promise<Run> => {
-      const out = folder ? place.freshFolder() : place.fresh();
+      const out = options.folder === true ? place.freshFolder() : `${place.fresh()}${options.suffix ?? ''}`;
       place.settle();
       try {
         return await measure(out);

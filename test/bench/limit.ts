@@ -52,5 +52,6 @@ export async function limitOf(layout: string, scratch: string): Promise<number> 
       rmSync(scratch, { force: true });
     }
   }
+  if (sum === 0) throw new Error(`${folder}: no gzip blob, nothing was measured`);
   return sum / availableParallelism();
 }

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** One run. Seconds; bytes. */
@@ -12,11 +12,8 @@ export interface Run {
   readonly peak: number;
 }
 
-/** Several runs of one command: the median of each column, and the machine's load when they began. */
-export interface Sample extends Run {
-  readonly runs: readonly Run[];
-  readonly load: number;
-}
+/** Several runs of one command: the medians of its times, and the highest peak. */
+export type Sample = Run;
 
 /**
  * With NODE_EXTRA_CA_CERTS every start of Node reads the certificates it names, 50 ms for those of a whole system, and
@@ -44,8 +41,11 @@ export async function runOnce(command: readonly string[], env: NodeJS.ProcessEnv
     const started = process.hrtime.bigint();
     await runCommand(['time', '-f', '%U %S %M', '-o', report, ...command], env);
     const wall = Number(process.hrtime.bigint() - started) / 1e9;
-    const [user, system, kilobytes] = readFileSync(report, 'utf8').trim().split(' ').map(Number);
-    return { wall, cpu: (user ?? 0) + (system ?? 0), peak: (kilobytes ?? 0) * 1024 };
+    const [user = Number.NaN, system = Number.NaN, kilobytes = Number.NaN] = readFileSync(report, 'utf8')
+      .trim()
+      .split(' ')
+      .map(Number);
+    return { wall, cpu: user + system, peak: kilobytes * 1024 };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -61,21 +61,38 @@ export function median(values: readonly number[]): number {
 /** A contestant: its name, and one run of it into a fresh place. */
 export interface Contestant {
   readonly name: string;
-  run(round: number): Promise<Run>;
+  run(): Promise<Run>;
 }
 
-/** Runs the contestants in turn, `rounds` times each, and takes medians. */
-export async function alternate(contestants: readonly Contestant[], rounds: number): Promise<Sample[]> {
-  const load = loadavg()[0] ?? 0;
+/** Runs the contestants in turn, `rounds` times each, and takes medians. @throws Error where one measured nothing */
+export async function alternate<const Contestants extends readonly Contestant[]>(
+  contestants: Contestants,
+  rounds: number,
+): Promise<{ readonly [At in keyof Contestants]: Sample }> {
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`rounds: ${rounds} is no count of 1 or more`);
   const runs = contestants.map((): Run[] => []);
   for (let round = 0; round < rounds; round += 1) {
-    for (const [at, one] of contestants.entries()) runs[at]?.push(await one.run(round));
+    for (const [at, one] of contestants.entries()) runs[at]?.push(await measured(one));
   }
-  return runs.map((list) => ({
-    wall: median(list.map((run) => run.wall)),
-    cpu: median(list.map((run) => run.cpu)),
-    peak: Math.max(...list.map((run) => run.peak)),
-    runs: list,
-    load,
-  }));
+  const samples = runs.map(
+    (list): Sample => ({
+      wall: median(list.map((run) => run.wall)),
+      cpu: median(list.map((run) => run.cpu)),
+      peak: Math.max(...list.map((run) => run.peak)),
+    }),
+  );
+  return samples as { readonly [At in keyof Contestants]: Sample };
+}
+
+async function measured(one: Contestant): Promise<Run> {
+  const run = await one.run();
+  if (run.wall > 0 && run.cpu >= 0 && run.peak > 0) return run;
+  throw new Error(`${one.name}: nothing was measured: ${JSON.stringify(run)}`);
+}
+
+/** The same for two that differ in what they find warm: each runs once before. */
+export async function contest(ours: Contestant, peer: Contestant, rounds: number): Promise<readonly [Sample, Sample]> {
+  await ours.run();
+  await peer.run();
+  return alternate([ours, peer], rounds);
 }

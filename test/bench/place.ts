@@ -32,6 +32,12 @@ export interface Place {
 
 const TMPFS = 0x01021994;
 
+/** What a peer calls itself, as in `umoci 0.6.0`. */
+export function versionOf(peer: string): string {
+  const [first = ''] = execFileSync(peer, ['--version'], { encoding: 'utf8' }).split('\n');
+  return first.replace(' version', '');
+}
+
 /** Opens the working place; peers and inputs are made when they are missing. */
 export function openPlace(names: readonly string[]): Place {
   const base = process.env['ROOTFS_BENCH_DIR'] ?? '/dev/shm/rootfs-kit-bench';

@@ -1,33 +1,18 @@
 /** `rootfs extract` from a local registry against `skopeo copy --dest-decompress`, and a second run against bare Node. */
-import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { startDockerRegistry } from '../../support/docker-registry.js';
 import type { Case, Row } from '../bench.js';
+import { command, fresh } from '../fresh.js';
 import { limitOf } from '../limit.js';
-import { alternate, type Contestant, runCommand, runOnce } from '../measure.js';
-import { type Place, ROOTFS } from '../place.js';
+import { alternate, contest, runCommand, runOnce } from '../measure.js';
+import { type Place, ROOTFS, versionOf } from '../place.js';
 
 const WHAT: Readonly<Record<string, string>> = {
   uneven: 'extract, 10 uneven layers, 1 GiB',
   single: 'extract, one layer of 1.3 GiB',
   small: 'extract, 81 small layers',
 };
-
-/** A contestant whose output folder is new each round and removed after it. */
-function into(place: Place, name: string, command: (out: string) => readonly string[]): Contestant {
-  return {
-    name,
-    run: async () => {
-      const out = place.fresh();
-      try {
-        return await runOnce(command(out));
-      } finally {
-        rmSync(out, { recursive: true, force: true });
-      }
-    },
-  };
-}
 
 async function extractCase(place: Place, rounds: number, input: string): Promise<readonly Row[]> {
   const registry = await startDockerRegistry(place.freshFolder());
@@ -36,25 +21,23 @@ async function extractCase(place: Place, rounds: number, input: string): Promise
   try {
     const image = `${registry.host}/bench/${input}:1`;
     await runCommand([skopeo, 'copy', '-q', '--dest-tls-verify=false', `oci:${layout}:bench`, `docker://${image}`]);
-    const contestants = [
-      into(place, 'rootfs', (out) => [...ROOTFS, 'extract', '-q', '--dst', out, image]),
-      into(place, 'skopeo', (out) => [
-        skopeo,
-        'copy',
-        '-q',
-        '--src-tls-verify=false',
-        '--dest-decompress',
-        `docker://${image}`,
-        `dir:${out}`,
-      ]),
-    ];
-    for (const one of contestants) await one.run(0);
-    const [ours, peer] = await alternate(contestants, rounds);
-    if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
+    const copied = ['copy', '-q', '--src-tls-verify=false', '--dest-decompress', `docker://${image}`];
+    const [ours, peer] = await contest(
+      fresh(
+        place,
+        'rootfs',
+        command((out) => [...ROOTFS, 'extract', '-q', '--dst', out, image]),
+      ),
+      fresh(
+        place,
+        'skopeo',
+        command((out) => [skopeo, ...copied, `dir:${out}`]),
+      ),
+      rounds,
+    );
     const limit = await limitOf(layout, place.fresh());
     const share = `${Math.round((limit / ours.wall) * 100)} % of the limit (${limit.toFixed(2)} s)`;
-    const version = execFileSync(skopeo, ['--version'], { encoding: 'utf8' }).trim().replace(' version', '');
-    const rows: Row[] = [{ what: WHAT[input] ?? input, ours, peer, peerName: version, note: share }];
+    const rows: Row[] = [{ what: WHAT[input] ?? input, ours, peer, peerName: versionOf(skopeo), note: share }];
     if (input === 'uneven') rows.push(...(await secondRun(place, rounds, image, `oci:${layout}:bench`)));
     return rows;
   } finally {
@@ -69,17 +52,16 @@ async function secondRun(place: Place, rounds: number, registryImage: string, la
     ['again, from a layout', layoutImage],
   ] as const) {
     const out = place.fresh();
-    const command = [...ROOTFS, 'extract', '-q', '--dst', out, image];
-    await runOnce(command);
+    const words = [...ROOTFS, 'extract', '-q', '--dst', out, image];
+    await runOnce(words);
     const [ours, peer] = await alternate(
       [
-        { name: 'rootfs', run: () => runOnce(command) },
+        { name: 'rootfs', run: () => runOnce(words) },
         { name: 'node', run: () => runOnce([process.execPath, '-e', '0']) },
       ],
       rounds,
     );
     rmSync(out, { recursive: true, force: true });
-    if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
     const over = Math.round((ours.wall - peer.wall) * 1000);
     rows.push({ what, ours, peer, peerName: 'bare node', note: `+${over} ms over bare Node` });
   }

@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Case, Row } from '../bench.js';
-import { alternate, type Contestant, type Run, runOnce } from '../measure.js';
-import { type Place, ROOTFS } from '../place.js';
+import { command, fresh } from '../fresh.js';
+import { alternate, type Contestant, contest, type Run, runOnce } from '../measure.js';
+import { type Place, ROOTFS, versionOf } from '../place.js';
 import { layoutOf } from './unpack.js';
 
 /** Layers lie on a disk, where the kernel mounts plain files; umoci unpacks to memory, which is its best. */
@@ -31,34 +32,27 @@ async function mountCase(place: Place, rounds: number): Promise<readonly Row[]> 
       return run;
     },
   });
-  const unpacked: Contestant = {
-    name: 'umoci',
-    run: async () => {
-      const out = place.fresh();
-      try {
-        return await runOnce([umoci, 'unpack', '--image', `${layout}:bench`, out]);
-      } finally {
-        rmSync(out, { recursive: true, force: true });
-      }
-    },
-  };
+  const unpacked = fresh(
+    place,
+    'umoci',
+    command((out) => [umoci, 'unpack', '--image', `${layout}:bench`, out]),
+  );
   try {
     await mount();
     await umount();
     const anew = mounted('rootfs', () => rmSync(join(store, 'erofs'), { recursive: true }));
     const again = mounted('rootfs again', () => {});
     const [first, second, peer] = await alternate([anew, again, unpacked], rounds);
-    if (first === undefined || second === undefined || peer === undefined) throw new Error('nothing was measured');
-    const version = execFileSync(umoci, ['--version'], { encoding: 'utf8' }).split('\n')[0]?.replace(' version', '');
+    const peerName = versionOf(umoci);
     const rows: Row[] = [
       {
         what: 'mount, 10 layers of 1 GiB, extracted',
         ours: first,
         peer,
-        peerName: version ?? 'umoci',
+        peerName,
         note: 'metadata made',
       },
-      { what: 'mount, again', ours: second, peer, peerName: version ?? 'umoci', note: 'metadata there' },
+      { what: 'mount, again', ours: second, peer, peerName, note: 'metadata there' },
     ];
     rows.push(...(await readRows(disk, layout, mount, umount, dir, rounds)));
     return rows;
@@ -92,10 +86,8 @@ async function readRows(
       },
     });
     for (const cold of [true, false]) {
-      const contestants = [read('mounted', dir, cold), read('unpacked', plain, cold)];
-      for (const one of cold ? [] : contestants) await one.run(0);
-      const [ours, peer] = await alternate(contestants, rounds);
-      if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
+      const pair = [read('mounted', dir, cold), read('unpacked', plain, cold)] as const;
+      const [ours, peer] = cold ? await alternate(pair, rounds) : await contest(...pair, rounds);
       rows.push({ what: `read all files, ${cold ? 'cold' : 'warm'}`, ours, peer, peerName: 'unpacked' });
     }
     return rows;
@@ -128,8 +120,8 @@ async function pathCase(place: Place, rounds: number): Promise<readonly Row[]> {
   };
   try {
     const counts = [10_000, 200_000] as const;
-    const [small, large] = await alternate(await Promise.all(counts.map(contestant)), rounds);
-    if (small === undefined || large === undefined) throw new Error('nothing was measured');
+    const contestants = [await contestant(counts[0]), await contestant(counts[1])] as const;
+    const [small, large] = await alternate(contestants, rounds);
     const cost = (sample: Run, files: number): string => ((sample.wall / files) * 1e6).toFixed(1);
     return [
       {

@@ -3,12 +3,12 @@
  * against one stream; and the same in peers' hands.
  */
 
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { image, SeededRandom, startRegistry } from '../../../src/testing/testing.js';
 import type { Case, Row } from '../bench.js';
-import { alternate, type Contestant, runOnce } from '../measure.js';
-import { type Place, ROOTFS } from '../place.js';
+import { command, fresh } from '../fresh.js';
+import { alternate } from '../measure.js';
+import { type Place, ROOTFS, versionOf } from '../place.js';
 
 const LAYER_BYTES = 48 * 1024 ** 2;
 const LATENCY_MS = 50;
@@ -26,48 +26,28 @@ async function rangesCase(place: Place, rounds: number): Promise<readonly Row[]>
     ],
   });
   registry.add('bench', 'latest', built);
-  const into = (name: string, command: (out: string) => readonly string[]): Contestant => ({
-    name,
-    run: async () => {
-      const out = place.fresh();
-      try {
-        return await runOnce(command(out));
-      } finally {
-        rmSync(out, { recursive: true, force: true });
-      }
-    },
-  });
-  const extract = (ranges: number) => (out: string) => [
-    ...ROOTFS,
-    ...['extract', '-q', '--parallel-ranges', String(ranges), '--dst', out, `${registry.host}/bench`],
-  ];
-  const [one, four, eight, skopeo] = await alternate(
-    [
-      into('one stream', extract(1)),
-      into('4 ranges', extract(4)),
-      into('8 ranges', extract(8)),
-      into('skopeo', (out) => [
-        join(place.peers, 'skopeo'),
-        ...[
-          'copy',
-          '-q',
-          '--src-tls-verify=false',
-          '--dest-decompress',
-          `docker://${registry.host}/bench`,
-          `dir:${out}`,
-        ],
+  const skopeo = join(place.peers, 'skopeo');
+  const extract = (ranges: number) =>
+    fresh(
+      place,
+      `${ranges} ranges`,
+      command((out) => [
+        ...[...ROOTFS, 'extract', '-q', '--parallel-ranges', String(ranges), '--dst', out],
+        `${registry.host}/bench`,
       ]),
-    ],
-    rounds,
+    );
+  const copied = ['copy', '-q', '--src-tls-verify=false', '--dest-decompress', `docker://${registry.host}/bench`];
+  const copy = fresh(
+    place,
+    'skopeo',
+    command((out) => [skopeo, ...copied, `dir:${out}`]),
   );
-  if (one === undefined || four === undefined || eight === undefined || skopeo === undefined) {
-    throw new Error('nothing was measured');
-  }
+  const [one, four, eight, peer] = await alternate([extract(1), extract(4), extract(8), copy], rounds);
   const what = `extract, one layer of 48 MiB, ${LATENCY_MS} ms away, ${BYTES_PER_SECOND / 1e6} MB/s a connection`;
   return [
     { what: `${what}, 4 ranges`, ours: four, peer: one, peerName: 'one stream' },
     { what: `${what}, 8 ranges`, ours: eight, peer: one, peerName: 'one stream' },
-    { what: `${what}, 4 ranges`, ours: four, peer: skopeo, peerName: 'skopeo' },
+    { what: `${what}, 4 ranges`, ours: four, peer, peerName: versionOf(skopeo) },
   ];
 }
 

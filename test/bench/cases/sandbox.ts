@@ -69,11 +69,10 @@ async function sandboxCase(place: Place, rounds: number): Promise<readonly Row[]
     ['sandbox, layers and metadata there', mounted(store, nothing, nothing), unpacked(store, nothing)],
   ];
   try {
-    await mounted(store, nothing, nothing).run(0);
+    await mounted(store, nothing, nothing).run();
     const rows: Row[] = [];
     for (const [what, ...contestants] of cases) {
       const [ours, peer] = await alternate(contestants, rounds);
-      if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
       rows.push({ what, ours, peer, peerName: 'rootfs unpack, then bwrap' });
     }
     return rows;

@@ -6,18 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { image, writeLayout } from '../../../src/testing/testing.js';
 import type { Case, Row } from '../bench.js';
 import { command, fresh } from '../fresh.js';
-import { alternate, type Contestant, type Run, runCommand, type Sample } from '../measure.js';
-import { type Place, ROOTFS } from '../place.js';
+import { alternate, type Contestant, contest, type Run, runCommand, type Sample } from '../measure.js';
+import { type Place, ROOTFS, versionOf } from '../place.js';
 
 const WRITE_PART = fileURLToPath(new URL('../write-part.js', import.meta.url));
-
-async function pair(ours: Contestant, peer: Contestant, rounds: number): Promise<readonly [Sample, Sample]> {
-  await ours.run(0);
-  await peer.run(0);
-  const [a, b] = await alternate([ours, peer], rounds);
-  if (a === undefined || b === undefined) throw new Error('nothing was measured');
-  return [a, b];
-}
 
 async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]> {
   const layout = join(place.input, 'uneven');
@@ -25,27 +17,27 @@ async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]>
   const source = `oci:${layout}:bench`;
   const where = place.isDisk ? ', on disk' : '';
   const rows: Row[] = [];
-  const contest = async (what: string, peerName: string, ours: Contestant, peer: Contestant): Promise<void> => {
-    const [one, other] = await pair(ours, peer, rounds);
+  const row = async (what: string, peerName: string, ours: Contestant, peer: Contestant): Promise<void> => {
+    const [one, other] = await contest(ours, peer, rounds);
     rows.push({ what: `${what}${where}`, ours: one, peer: other, peerName });
   };
 
   const umoci = join(place.peers, 'umoci');
   const whole = (out: string): readonly string[] => ['--store', join(out, 'store'), '--dst', join(out, 'root'), source];
-  await contest(
+  await row(
     'unpack a layout, 1 GiB, layers extracted on the way',
-    'umoci 0.6 raw unpack',
+    `${versionOf(umoci)} raw unpack`,
     fresh(
       place,
       'rootfs',
       command((out) => [...ROOTFS, 'unpack', '-q', ...whole(out)]),
-      true,
+      { folder: true },
     ),
     fresh(
       place,
       'umoci',
       command((out) => [umoci, 'raw', 'unpack', '--image', `${layout}:bench`, join(out, 'root')]),
-      true,
+      { folder: true },
     ),
   );
 
@@ -58,9 +50,9 @@ async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]>
     command((out) => [
       ...['tar', '-x', '--xattrs', '--xattrs-include=*', '--numeric-owner', '-p', '-f', tar, '-C', out],
     ]),
-    true,
+    { folder: true },
   );
-  await contest(
+  await row(
     'unpack extracted layers, start-up and merge included',
     'GNU tar -x of the flattened tar',
     fresh(
@@ -70,7 +62,7 @@ async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]>
     ),
     gnuTar,
   );
-  await contest(
+  await row(
     'the same, the writing part alone',
     'GNU tar -x of the flattened tar',
     fresh(place, 'write part', async (out) => {
@@ -79,7 +71,7 @@ async function unpackCase(place: Place, rounds: number): Promise<readonly Row[]>
     }),
     gnuTar,
   );
-  await contest(
+  await row(
     `flatten extracted layers, ${Math.round(statSync(tar).size / 1e6)} MB`,
     'cat of the layer tars',
     fresh(
@@ -139,7 +131,7 @@ async function entryCase(place: Place, rounds: number): Promise<readonly Row[]> 
       ],
       rounds,
     );
-    if (sample !== undefined) samples.push(sample);
+    samples.push(sample);
     if (files === 200_000) note = mergeNote(store);
     rmSync(layout, { recursive: true, force: true });
     rmSync(store, { recursive: true, force: true });

@@ -30,7 +30,6 @@ async function writableCase(place: Place, rounds: number): Promise<readonly Row[
       command((out) => ['cp', '-a', base, out]),
     );
     const [ours, peer] = await alternate([writable, copied], rounds);
-    if (ours === undefined || peer === undefined) throw new Error('nothing was measured');
     rows.push({
       what: `writable copy for one run, of what ${form} made`,
       ours,
