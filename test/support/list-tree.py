@@ -31,6 +31,8 @@ def walk(root, path, found):
     try:
         found.append(facts(root, path))
     except FileNotFoundError:
+        if not path:
+            raise
         return  # overlayfs lists whiteouts of nothing, which cannot be looked up
     if found[-1][1] == "directory":
         for name in sorted(os.listdir(os.path.join(root, path) if path else root)):

@@ -1,8 +1,10 @@
 /** Which files this process holds open, to see that nothing outlives a failure. Linux only; elsewhere it sees nothing. */
-import { readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 
-/** Paths under `folder` that this process holds open, sorted. */
+/** Paths under `folder`, by their real names, that this process holds open, sorted. */
 export function openFilesUnder(folder: string): string[] {
+  // The system tells no other name: behind a link to temporary folders nothing would ever be seen.
+  const real = existsSync(folder) ? realpathSync(folder) : folder;
   let descriptors: string[];
   try {
     descriptors = readdirSync('/proc/self/fd');
@@ -17,6 +19,6 @@ export function openFilesUnder(folder: string): string[] {
         return '';
       }
     })
-    .filter((path) => path.startsWith(folder))
+    .filter((path) => path.startsWith(real))
     .sort();
 }
