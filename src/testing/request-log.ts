@@ -68,19 +68,22 @@ export class RequestLog {
 
   /**
    * Waits until `condition` holds; it is looked at now, and whenever a request comes, bytes leave or an answer ends.
-   * Rejects with the signal's reason when that aborts first.
+   * Rejects with what it throws, or with the signal's reason when that aborts first.
    */
   until(condition: (log: this) => boolean, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiting.delete(look);
-        reject(signal?.reason);
-      };
-      const look = (): void => {
-        if (!condition(this)) return;
+      const end = (settle: () => void): void => {
         this.#waiting.delete(look);
         signal?.removeEventListener('abort', leave);
-        resolve();
+        settle();
+      };
+      const leave = (): void => end(() => reject(signal?.reason));
+      const look = (): void => {
+        try {
+          if (condition(this)) end(resolve);
+        } catch (error) {
+          end(() => reject(error));
+        }
       };
       if (signal?.aborted === true) {
         leave();

@@ -1,5 +1,5 @@
 /**
- * Valid zstd frames without a compressor: raw blocks, and run-length blocks where 128 KiB are one byte.
+ * Valid zstd frames without a compressor: raw blocks, and run-length blocks where all of one is one byte.
  *
  * So that images with zstd layers can be built on every Node version, with the same bytes on each.
  *
@@ -12,7 +12,7 @@ const P2 = 0xc2b2ae3d27d4eb4fn;
 const P3 = 0x165667b19e3779f9n;
 const P4 = 0x85ebca77c2b2ae63n;
 const P5 = 0x27d4eb2f165667c5n;
-const BLOCK_BYTES = 128 * 1024;
+const MAX_BLOCK_BYTES = 128 * 1024;
 
 function rotate(value: bigint, bits: bigint): bigint {
   return ((value << bits) | (value >> (64n - bits))) & MASK;
@@ -65,7 +65,7 @@ function blockHeader(last: boolean, type: 0 | 1, size: number): Buffer {
 export interface ZstdFrameOptions {
   /** The content checksum at the end: absent unless told. */
   readonly checksum?: 'none' | 'right' | 'wrong' | undefined;
-  /** Log2 of the window the header asks for, 10 to 41. Default 17: one block. */
+  /** Log2 of the window the header asks for, 10 to 41. Default 17: the largest block. */
   readonly windowLog?: number | undefined;
 }
 
@@ -75,9 +75,11 @@ export function zstdFrame(content: Buffer, options: ZstdFrameOptions = {}): Buff
   const windowLog = options.windowLog ?? 17;
   const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, checksum === 'none' ? 0 : 4, (windowLog - 10) << 3]);
   const parts: Buffer[] = [head];
-  for (let at = 0; at === 0 || at < content.length; at += BLOCK_BYTES) {
-    const block = content.subarray(at, at + BLOCK_BYTES);
-    const last = at + BLOCK_BYTES >= content.length;
+  // No block is larger than the window.
+  const blockBytes = Math.min(MAX_BLOCK_BYTES, 2 ** windowLog);
+  for (let at = 0; at === 0 || at < content.length; at += blockBytes) {
+    const block = content.subarray(at, at + blockBytes);
+    const last = at + blockBytes >= content.length;
     const first = block[0];
     if (first !== undefined && block.length > 1 && block.every((byte) => byte === first)) {
       parts.push(blockHeader(last, 1, block.length), Buffer.from([first]));

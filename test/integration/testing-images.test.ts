@@ -105,6 +105,10 @@ test('zstd reads the frames that were written by hand', { skip: needs('zstd') },
       assert.ok(got.stdout.equals(piece));
     }
   }
+  for (const windowLog of [10, 16, 27]) {
+    const got = decode(zstdFrame(content, { windowLog, checksum: 'right' }));
+    assert.ok(got.stdout.equals(content), `${windowLog}: ${got.stderr}`);
+  }
   assert.notEqual(decode(zstdFrame(content, { checksum: 'wrong' })).status, 0);
 });
 

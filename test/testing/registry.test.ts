@@ -190,3 +190,14 @@ test('the log counts requests at once and bytes both ways, and can be waited for
     /enough/,
   );
 });
+
+test('a condition that throws ends the waiting for it, and nothing else', async () => {
+  await using registry = await startRegistry();
+  const waiting = registry.log.until(({ requests: [one] }) => {
+    if (one === undefined) return false;
+    throw new Error('a mistake in the test');
+  });
+  const [asked] = await Promise.all([fetch(`${registry.url}/v2/`), assert.rejects(waiting, /a mistake in the test/)]);
+  assert.equal(asked.status, 200);
+  assert.deepEqual(registry.log.errors, []);
+});
