@@ -63,7 +63,7 @@ function schema1(place: FaultPlace): Answer {
 }
 
 /** The place a redirect points to: the request's own path below `/storage`, signed, with the redirects still to come. */
-export function location(fault: InsteadFault & { do: 'redirect' }, place: FaultPlace): string | undefined {
+function location(fault: InsteadFault & { do: 'redirect' }, place: FaultPlace): string | undefined {
   const to = fault.to ?? 'storage';
   if (typeof to === 'object') return to.location ?? undefined;
   const origin = {

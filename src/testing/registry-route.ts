@@ -32,12 +32,11 @@ const IN_REPOSITORY: readonly (readonly [RequestKind, RegExp])[] = [
   ['referrers', /^\/v2\/(.+)\/referrers\/([^/]+)$/],
 ];
 
-/** Reads a path (without its query). */
+/** Reads a path (without its query, and without what stands before it at the second origin). */
 export function routeOf(path: string): Route {
   if (path === '/v2/' || path === '/v2') return { kind: 'ping' };
   if (path === '/v2/_catalog') return { kind: 'catalog' };
   if (path === '/token') return { kind: 'token' };
-  if (path.startsWith('/storage/')) return { kind: 'storage', reference: path.slice(path.lastIndexOf('/') + 1) };
   for (const [kind, pattern] of IN_REPOSITORY) {
     const match = pattern.exec(path);
     if (match !== null) return { kind, repository: match[1], reference: match[2] };
