@@ -67,7 +67,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
   if (transport === 'docker') {
     refuseNoImage(rest);
     const { openRepository } = await import('./registry/open-repository.js');
-    const { repository, reference } = await openRepository(rest, options);
+    const { repository, reference } = await openRepository(rest, { ...options, mirrors: false });
     if (reference.tag !== undefined && reference.digest !== undefined) {
       throw new RootfsError(
         'ERR_REFERENCE_INVALID',

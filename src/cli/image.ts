@@ -5,6 +5,7 @@ import {
   hostPlatform,
   type Image,
   type OpenedSource,
+  type OpenOptions,
   openSource,
   type Platform,
   parsePlatform,
@@ -40,15 +41,19 @@ export function platformOrAll(args: Arguments): Platform | 'all' | undefined {
   return platformText(args, '', '') === 'all' ? 'all' : platformOf(args);
 }
 
-/** Opens the source that IMAGE names. The caller closes it. @param allTags A name without a tag stands for all of them. */
-export async function openImageSource(args: Arguments, context: Context, allTags = false): Promise<OpenedSource> {
+/** Opens the source that IMAGE names. The caller closes it. @param more What the command wants beside what is said. */
+export async function openImageSource(
+  args: Arguments,
+  context: Context,
+  more: Pick<OpenOptions, 'allTags' | 'mirrors'> = {},
+): Promise<OpenedSource> {
   const text = required(args, 'image', 'IMAGE');
   const { signal, onProgress } = context;
   cachePolicy(args);
   const opened = await openSource(text, {
     ...(await registryArguments(args)),
     askUrls: flag(args, 'offline') !== true,
-    allTags,
+    ...more,
     signal,
     onProgress,
   });

@@ -171,14 +171,14 @@ class Client implements RegistryClient {
   }
 
   async setTag(image: string, tag: string, options: CallOptions = {}): Promise<Descriptor> {
-    const { repository, reference } = await this.#open(image);
+    const { repository, reference } = await this.#open(image, { mirrors: false });
     const target = bareDescriptor(await fetchDescriptor(repository, reference, options));
     await repository.tag(target, tag, options);
     return target;
   }
 
   async deleteManifest(image: string, options: CallOptions = {}): Promise<Descriptor> {
-    const { repository, reference } = await this.#open(image);
+    const { repository, reference } = await this.#open(image, { mirrors: false });
     // What a tag means is read; what is named by its digest may be damaged, and is to go all the same.
     const descriptor = isDigest(reference)
       ? await repository.resolve(reference, options)
@@ -223,21 +223,26 @@ class Client implements RegistryClient {
     return (await pull(repository, reference, path, { ...options, name, platform })).path;
   }
 
-  async #open(image: string): Promise<Named> {
+  /** @param only `mirrors: false` for what is to be changed: it is read where it is changed. */
+  async #open(image: string, only: Pick<OpenRegistryOptions, 'mirrors'> = {}): Promise<Named> {
     const reference = parseReference(image);
     return {
-      repository: await this.#repository(reference, image),
+      repository: await this.#repository(reference, image, only),
       reference: reference.digest ?? reference.tag ?? 'latest',
       called: reference.digest === undefined || reference.tag === undefined ? undefined : formatReference(reference),
     };
   }
 
   /** One repository is opened once: its tokens and connections serve every call. */
-  #repository({ registry, repository }: Reference, image: string): Promise<RegistryRepository> {
-    const key = `${registry}/${repository}`;
+  #repository(
+    { registry, repository }: Reference,
+    image: string,
+    only: Pick<OpenRegistryOptions, 'mirrors'>,
+  ): Promise<RegistryRepository> {
+    const key = `${registry}/${repository} ${only.mirrors}`;
     const known = this.#repositories.get(key);
     if (known !== undefined) return known;
-    const opened = openRepository(image, this.#options).then((found) => found.repository);
+    const opened = openRepository(image, { ...this.#options, ...only }).then((found) => found.repository);
     this.#repositories.set(key, opened);
     opened.catch(() => this.#repositories.delete(key));
     if (this.#repositories.size > MAX_OPEN) {

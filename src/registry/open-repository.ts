@@ -3,6 +3,7 @@ import type { CallOptions } from '../content/content.js';
 import { parseReference, type Reference, refuseReserved } from '../spec/reference.js';
 import type { ExplicitCredential } from './credential-search.js';
 import { type Credential, type CredentialProvider, GIVEN_CREDENTIAL } from './credentials.js';
+import type { EndpointResolver } from './endpoint.js';
 import type { RegistryOptions } from './registry-options.js';
 import type { RegistryRepository } from './repository.js';
 
@@ -16,6 +17,11 @@ export interface OpenRegistryOptions extends RegistryOptions, CallOptions {
   readonly findCredentials?: boolean | undefined;
   /** `false`: mirrors and certificates configured on this machine are not looked for. Default true. */
   readonly findEndpoints?: boolean | undefined;
+  /**
+   * `false`: no mirror is asked, only what takes pushes. For what is changed there: a mirror may have kept it as it was.
+   * Default true.
+   */
+  readonly mirrors?: boolean | undefined;
 }
 
 /**
@@ -38,8 +44,20 @@ export async function machineOptions(host: string, options: OpenRegistryOptions)
           authFile: options.authFile,
           onProgress: options.onProgress,
         }));
-  const endpoints = options.endpoints ?? (options.findEndpoints === false ? undefined : createEndpointSearch(options));
+  const found = options.endpoints ?? (options.findEndpoints === false ? undefined : createEndpointSearch(options));
+  const endpoints = found === undefined || options.mirrors !== false ? found : withoutMirrors(found);
   return { ...options, credentials, endpoints };
+}
+
+/** Where nothing takes pushes all are told: what is to be pushed is refused by name then. */
+function withoutMirrors(resolver: EndpointResolver): EndpointResolver {
+  return {
+    async endpoints(...asked) {
+      const all = await resolver.endpoints(...asked);
+      const taking = Array.isArray(all) ? all.filter(({ capabilities }) => capabilities.includes('push')) : [];
+      return taking.length > 0 ? taking : all;
+    },
+  };
 }
 
 /**

@@ -6,9 +6,12 @@ import { type TestContext, test } from 'node:test';
 import { Agent } from 'undici';
 import { createRegistryClient, type RegistryClient } from '../../src/client/registry-client.js';
 import { DockerArchive } from '../../src/content/docker-archive.js';
+import { openDestination } from '../../src/open-destination.js';
 import type { ProgressEvent } from '../../src/progress.js';
+import type { Endpoint } from '../../src/registry/endpoint.js';
 import { getToken } from '../../src/registry/get-token.js';
 import { compareInstances, type Instance, instancesOf } from '../../src/registry/listed-instances.js';
+import { createRepository } from '../../src/registry/repository.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
 import { openFilesUnder } from '../support/open-files.js';
@@ -109,6 +112,42 @@ test('what was read by its tag is not asked for again, to name it or to delete i
   assert.deepEqual(asked(), ['GET', 'PUT']);
   await client.deleteManifest(`${app}:stable`);
   assert.deepEqual(asked(), ['GET', 'DELETE']);
+});
+
+test('a tag is read where it is changed, whatever a mirror has kept of it', async (t) => {
+  const { registry, app } = await start(t);
+  const mirror = await startRegistry();
+  t.after(() => mirror.close());
+  for (const tag of ['v1', 'amd']) mirror.add('team/app', tag, arm64);
+  registry.add('team/app', 'arm', arm64);
+  const at = ({ url, host }: TestRegistry, mirrorOf?: string): Endpoint => ({
+    baseUrl: url,
+    repository: 'team/app',
+    mirrorOf,
+    credentialHost: host,
+    capabilities: mirrorOf === undefined ? ['pull', 'resolve', 'push'] : ['pull', 'resolve'],
+    source: 'the test',
+  });
+  const endpoints = { endpoints: async () => [at(mirror, registry.host), at(registry)] };
+  const client = createRegistryClient({ findCredentials: false, endpoints });
+  assert.equal(await client.getDigest(`${app}:amd`), arm64.descriptor.digest);
+  const asked = mirror.log.requests.length;
+  assert.equal((await client.setTag(`${app}:v1`, 'stable')).digest, built.descriptor.digest);
+  const destination = await openDestination(`docker://${app}:copied`, { findCredentials: false, endpoints });
+  const source = createRepository(app);
+  assert.equal((await destination.copyFrom(source, 'stable', {})).descriptor.digest, built.descriptor.digest);
+  assert.equal((await client.deleteManifest(`${app}:amd`)).digest, amd64.descriptor.digest);
+  assert.equal(mirror.log.requests.length, asked);
+  assert.deepEqual(await all(client.listTags(app)), ['arm', 'copied', 'stable', 'v1']);
+  // Where nothing takes pushes, that is told.
+  const mirrors = { endpoints: async () => [at(mirror, registry.host)] };
+  await assert.rejects(
+    createRegistryClient({ findCredentials: false, endpoints: mirrors }).setTag(`${app}:v1`, 'new'),
+    {
+      code: 'ERR_UNSUPPORTED',
+      message: /no configured endpoint may be asked to push; /,
+    },
+  );
 });
 
 test('referrers by the API, all and of one type', async (t) => {

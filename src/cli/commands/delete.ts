@@ -20,7 +20,7 @@ export const deleteImage: Command = {
   ],
   run: async (args, context) => {
     const { signal, onProgress } = context;
-    const opened = await openImageSource(args, context);
+    const opened = await openImageSource(args, context, { mirrors: false });
     try {
       const deleter = opened.source as Partial<Deleter>;
       if (deleter.delete === undefined) {

@@ -20,7 +20,7 @@ export const instances: Command = {
   run: async (args, context) => {
     const { signal, onProgress } = context;
     const jobs = jobsOf(args);
-    const opened = await openImageSource(args, context, true);
+    const opened = await openImageSource(args, context, { allTags: true });
     let found: readonly Instance[];
     try {
       found = [...(await listInstances(opened.source, { jobs, signal, onProgress })).values()];

@@ -72,7 +72,7 @@ export const pull: Command = {
       onProgress: context.onProgress,
       write: context.write,
     } as const;
-    const opened = await openImageSource(args, context, all);
+    const opened = await openImageSource(args, context, { allTags: all });
     try {
       const result = all
         ? await pullAllTags(opened.source, output, options)

@@ -21,7 +21,7 @@ export const tag: Command = {
       );
     }
     const { signal, onProgress } = context;
-    const opened = await openImageSource(args, context);
+    const opened = await openImageSource(args, context, { mirrors: false });
     try {
       const tagger = opened.source as Partial<Tagger>;
       if (tagger.tag === undefined) {

@@ -14,7 +14,7 @@ export const tags: Command = {
     ['$0 tags docker-archive:images.tar', 'the names in an archive'],
   ],
   run: async (args, context) => {
-    const opened = await openImageSource(args, context, true);
+    const opened = await openImageSource(args, context, { allTags: true });
     try {
       const lister = opened.source as Partial<TagLister>;
       // A form that holds one image has no name for it.
