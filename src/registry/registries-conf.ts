@@ -7,7 +7,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { environmentValue } from './settings-file.js';
-import { readTomlFile, type TomlTable } from './toml-file.js';
+import { readTomlFile, TomlTable } from './toml-file.js';
 
 /** One `[[registry.mirror]]`. `pullFrom`: which references it is for. */
 export interface MirrorRule {
@@ -94,10 +94,15 @@ export function matchRule(
 /**
  * The name that a rule's location (its own or a mirror's) makes of `name`. A wildcard says nothing of the port: a
  * location that is a host alone takes it over.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID` for a host alone in the place of a whole name
  */
 export function relocate(rule: RegistryRule, location: string, name: string): string {
   const rest = name.slice(matchedLength(rule.prefix, name, undefined) ?? name.length);
-  return `${location}${/[:/]/.test(location) ? rest.replace(/^:[0-9]+/, '') : rest}`;
+  const moved = `${location}${/[:/]/.test(location) ? rest.replace(/^:[0-9]+/, '') : rest}`;
+  if (moved.includes('/')) return moved;
+  const problem = `the location ${quoted(location)} names no repository, and stands for all of ${rule.prefix}`;
+  throw new TomlTable(rule.path, {}).problem(problem);
 }
 
 function matchedLength(prefix: string, name: string, reference: string | undefined): number | undefined {

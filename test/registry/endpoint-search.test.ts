@@ -432,6 +432,20 @@ insecure = false
   assert.deepEqual(itself?.capabilities, ['pull', 'resolve', 'push']);
 });
 
+test('registries.conf: a host alone in the place of a whole name is refused, and no part of it asked', async (t) => {
+  const dir = tempDir(t);
+  const options = machine(dir);
+  const itself = 'prefix = "reg.example/ns/app"\nlocation = "moved.example"\n';
+  const mirror = 'location = "reg.example/ns/app"\n[[registry.mirror]]\nlocation = "moved.example"\n';
+  for (const text of [itself, mirror]) {
+    const path = put(join(dir, 'user/registries.conf'), `[[registry]]\n${text}`);
+    const error = await refusal(ask(options, 'reg.example', 'ns/app', 'v1'));
+    assert.equal(error.code, 'ERR_OPTION_INVALID');
+    assert.ok(error.message.startsWith(`${path}: the location "moved.example" names no repository, `), error.message);
+    assert.equal((await urls(options, 'reg.example', 'ns/app/part'))[0], 'https://moved.example/part');
+  }
+});
+
 test('registries.conf: mirrors for digests or tags only', async (t) => {
   const dir = tempDir(t);
   put(
