@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import * as kit from '../src/index.js';
+import { startRegistry } from '../src/testing/testing.js';
 import { REPOSITORY } from './support/rootfs.js';
 import { tempDir } from './support/temp-dir.js';
 
@@ -268,6 +269,21 @@ test('text where bytes are expected is refused, and never taken for nothing', as
     yield 'text' as never;
   })();
   await assert.rejects(kit.readTarStream(tar).next(), { code: 'ERR_INTERNAL' });
+});
+
+test('what is no content is not pushed to a registry, as a blob or as a manifest', async (t) => {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  const repository = kit.createRepository(`${registry.host}/app`);
+  for (const { descriptor, bytes } of [image.config, image.manifest]) {
+    for (const nothing of [undefined, null, 5, {}] as never[]) {
+      await assert.rejects(repository.push(descriptor, nothing), { code: 'ERR_OPTION_INVALID', message: /^content: / });
+    }
+    for (const text of ['text', [Buffer.from(bytes).toString()], Buffer.from(bytes)] as never[]) {
+      await assert.rejects(repository.push(descriptor, text), { code: 'ERR_INTERNAL', message: /chunk of type / });
+    }
+    assert.equal(await repository.exists(descriptor), false);
+  }
 });
 
 test('what is no text is no digest, and no name of an ingest', async (t) => {

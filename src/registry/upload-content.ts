@@ -180,8 +180,8 @@ export class UploadContent {
 
 /** Whether content gives a new iterator each time it is asked, from the start: it is not open before that. */
 export function isRepeatable(content: AsyncIterable<Uint8Array>): boolean {
-  const stream = content as { pipe?: unknown; next?: unknown; getReader?: unknown };
-  return stream.pipe === undefined && stream.next === undefined && stream.getReader === undefined;
+  const stream = content as { pipe?: unknown; next?: unknown; getReader?: unknown } | null | undefined;
+  return stream?.pipe === undefined && stream?.next === undefined && stream?.getReader === undefined;
 }
 
 function isSeekable(content: AsyncIterable<Uint8Array>): content is SeekableContent {
