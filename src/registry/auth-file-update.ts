@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readdir, readlink, realpath, rename, rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { syncFolder } from '../content/folder-sync.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
@@ -56,12 +57,9 @@ async function followLinks(path: string): Promise<string> {
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, ADVICE);
   }
-  try {
-    // A link to a file that is not there yet: the file is made, the link stays.
-    return resolve(dirname(path), await readlink(path));
-  } catch {
-    return path;
-  }
+  const link = await readlink(path).catch(() => undefined);
+  // A link to a file that is not there yet, over others maybe: the file is made, the links stay.
+  return link === undefined ? path : followLinks(resolve(dirname(path), link));
 }
 
 async function replaceFile(target: string, text: string): Promise<void> {
@@ -82,12 +80,7 @@ async function replaceFile(target: string, text: string): Promise<void> {
     await unlink(temporary).catch(() => {});
     throw error;
   }
-  const folder = await open(dirname(target), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await syncFolder(dirname(target));
 }
 
 /** `/dev/null` is named to have no credentials read; a file in its place would break the machine. */

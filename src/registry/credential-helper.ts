@@ -121,6 +121,7 @@ async function runHelper(name: string, action: string, input: string, options: H
     const child = spawn(`docker-credential-${name}`, [action], { stdio: ['pipe', 'pipe', 'ignore'], env: options.env });
     const chunks: Buffer[] = [];
     let total = 0;
+    let timer: NodeJS.Timeout | undefined;
     const end = (settle: () => void): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
@@ -136,7 +137,14 @@ async function runHelper(name: string, action: string, input: string, options: H
       end(() => reject(reason));
     };
     const abort = (): void => kill(signal?.reason);
-    const timer = setTimeout(() => kill(helperError(name, `it did not answer within ${timeoutMs} ms`)), timeoutMs);
+    child.on('error', (error) => {
+      const errno = systemErrorCode(error);
+      const reason = errno === 'ENOENT' ? 'it is not on the PATH' : `it cannot be started (${errno ?? 'unknown'})`;
+      end(() => resolve({ kind: 'failed', reason }));
+    });
+    // Where no file can be opened any more there are no pipes either, only that error.
+    if (child.stdin === undefined) return;
+    timer = setTimeout(() => kill(helperError(name, `it did not answer within ${timeoutMs} ms`)), timeoutMs);
     signal?.addEventListener('abort', abort, { once: true });
     child.stdin.on('error', () => {});
     child.stdout.on('error', () => {});
@@ -144,11 +152,6 @@ async function runHelper(name: string, action: string, input: string, options: H
       total += chunk.length;
       if (total > MAX_HELPER_BYTES) kill(helperError(name, `its answer is longer than ${MAX_HELPER_BYTES} bytes`));
       else chunks.push(chunk);
-    });
-    child.on('error', (error) => {
-      const errno = systemErrorCode(error);
-      const reason = errno === 'ENOENT' ? 'it is not on the PATH' : `it cannot be started (${errno ?? 'unknown'})`;
-      end(() => resolve({ kind: 'failed', reason }));
     });
     child.on('close', (code) => {
       end(() => resolve({ kind: 'ended', exitCode: code ?? 128, output: Buffer.concat(chunks).toString('utf8') }));

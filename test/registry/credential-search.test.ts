@@ -1,5 +1,6 @@
 /** Where credentials are found: every place, every spelling of a key, helpers, and that no error holds a secret. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -345,6 +346,20 @@ test('CVE-2021-41092 (docker): a helper that is not there sends no other passwor
       assert.equal(await search.credential({ host, repository: 'library/debian' }), undefined, host);
     }
   }
+});
+
+test('where no more files can be opened, a helper is one that cannot be started', () => {
+  const module = JSON.stringify(new URL('../../src/registry/credential-helper.js', import.meta.url));
+  const script = `
+    const { askHelper } = await import(${module});
+    const { openSync } = await import('node:fs');
+    await import('node:child_process');
+    try { for (;;) openSync('/dev/null'); } catch {}
+    const { signal } = new AbortController();
+    console.log(JSON.stringify(await askHelper('odd', 'a.example', { env: process.env, timeoutMs: 1_000, signal })));`;
+  const limited = ['-c', 'ulimit -n 64 && exec "$0" "$@"', process.execPath, '--input-type=module', '-e', script];
+  const { stdout, stderr } = spawnSync('sh', limited, { encoding: 'utf8' });
+  assert.equal(stdout.trim(), '{"kind":"failed","reason":"it cannot be started (EMFILE)"}', stderr);
 });
 
 test('helpers that misbehave', async (t) => {

@@ -241,16 +241,18 @@ test('a device or a pipe is not replaced by a file', async (t) => {
   assert.deepEqual(readdirSync(dir), ['null']);
 });
 
-test('a linked file is followed and stays a link', async (t) => {
+test('a linked file is followed, over other links too, and stays a link', async (t) => {
   const dir = tempDir(t);
   const link = join(dir, 'home/.docker/config.json');
   const real = join(dir, 'real/config.json');
   mkdirSync(dirname(link), { recursive: true });
   mkdirSync(dirname(real));
-  symlinkSync('../../real/config.json', link);
+  const between = join(dir, 'between.json');
+  symlinkSync('../../between.json', link);
+  symlinkSync('real/config.json', between);
   await storeCredential('a.example', LOGIN, machine(dir));
   await storeCredential('b.example', LOGIN, machine(dir));
-  assert.ok(lstatSync(link).isSymbolicLink());
+  for (const one of [link, between]) assert.ok(lstatSync(one).isSymbolicLink());
   assert.deepEqual(Object.keys(json(real)['auths'] as object), ['a.example', 'b.example']);
 });
 

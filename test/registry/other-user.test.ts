@@ -75,3 +75,26 @@ test('root logs somebody in, and the file stays theirs', { skip }, async (t) => 
   const { uid, gid, mode } = statSync(authFile);
   assert.deepEqual([uid, gid, mode & 0o7777], [1234, 2345, 0o600]);
 });
+
+test('a login into a folder that its owner may not list is kept', { skip }, (t) => {
+  const dir = tempDir(t);
+  const folder = join(dir, 'shut');
+  mkdirSync(folder);
+  chownSync(folder, NOBODY, NOBODY);
+  chmodSync(dir, 0o755);
+  chmodSync(folder, 0o333);
+  const module = JSON.stringify(new URL('../../src/registry/login.js', import.meta.url));
+  const script = `
+    const { storeCredential } = await import(${module});
+    const [, authFile] = process.argv;
+    console.log((await storeCredential('a.example', { username: 'u', password: 'p' }, { authFile })).key);`;
+  const authFile = join(folder, 'auth.json');
+  const run = spawnSync(process.execPath, ['--input-type=module', '-e', script, authFile], {
+    uid: NOBODY,
+    gid: NOBODY,
+    cwd: '/',
+    encoding: 'utf8',
+  });
+  assert.equal(run.stdout, 'a.example\n', run.stderr);
+  assert.equal(statSync(authFile).mode & 0o7777, 0o600);
+});
