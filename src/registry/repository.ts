@@ -150,7 +150,7 @@ export class RegistryRepository
     requireVerifiable(target.digest);
     const subject = this.#subject('blob', `${this.#name}@${target.digest}`);
     const found = await blobExists(this.#session, target.digest, subject, options, beforePush);
-    if (!found) this.#absent.add(target.digest);
+    this.#absent[found ? 'delete' : 'add'](target.digest);
     return found;
   }
 
@@ -225,7 +225,9 @@ export class RegistryRepository
   async mount(target: Descriptor, fromRepository: string, options: CallOptions = {}): Promise<boolean> {
     requireVerifiable(target.digest);
     const from = parseReference(`${this.registry}/${fromRepository}`).repository;
-    return mountBlob(target, from, this.#upload(target.digest), options);
+    const isMounted = await mountBlob(target, from, this.#upload(target.digest), options);
+    if (isMounted) this.#absent.delete(target.digest);
+    return isMounted;
   }
 
   /** The tags of this repository, in the registry's order, each once. @throws RegistryError, RootfsError as `resolve` */

@@ -1,6 +1,7 @@
 /** What a registry sees of a client that behaves. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -72,6 +73,23 @@ test('requests after each other share a connection, and clients share it too', a
     await assert.rejects(repository.resolve('v2'), { code: 'ERR_NOT_FOUND' });
   }
   assert.equal(new Set(registry.log.requests.map(({ connection }) => connection)).size, 1);
+});
+
+test('what was missing and has been mounted, or came from elsewhere, is not uploaded', async (t) => {
+  const registry = await serve(t);
+  const repository = createRepository(`${registry.host}/fresh`);
+  const [one, two] = built.layers;
+  assert.ok(one && two);
+  for (const { descriptor } of [one, two]) assert.equal(await repository.exists(descriptor), false);
+  assert.equal(await repository.mount(one.descriptor, 'app'), true);
+  registry.add('fresh', 'v1', built);
+  assert.equal(await repository.exists(two.descriptor), true);
+  const asked = registry.log.requests.length;
+  for (const { descriptor, blob } of [one, two]) await repository.push(descriptor, Readable.from([blob]));
+  assert.deepEqual(
+    registry.log.requests.slice(asked).map(({ method }) => method),
+    ['HEAD', 'HEAD'],
+  );
 });
 
 test('requests say who asks, take bytes as they are, and name every manifest type', async (t) => {
