@@ -19,11 +19,13 @@ export function nameEntry(
 ): readonly Descriptor[] {
   const { [REF_NAME]: _old, [FULL_NAME]: oldFull, ...annotations } = target.annotations ?? {};
   const full = name === undefined ? oldFull : newFullName(oldFull, name);
+  // Engines would find two images by it, and so does whoever asks for it in another of its forms.
+  const taken = name === undefined ? undefined : (full ?? fullName(name));
   const others = entries.flatMap((entry) => {
     const called = nameOf(entry);
     if (called === undefined) return entry.digest === target.digest ? [] : [entry];
     if (name !== undefined && entry.annotations?.[REF_NAME] === name) return [];
-    return full === undefined || name === undefined ? [entry] : withoutFullName(entry, full);
+    return taken === undefined ? [entry] : withoutFullName(entry, taken);
   });
   if (name === undefined && others.some((entry) => entry.digest === target.digest)) return others;
   const all = {
@@ -47,6 +49,6 @@ function newFullName(old: string | undefined, name: string): string | undefined 
 
 function withoutFullName(entry: Descriptor, full: string): readonly Descriptor[] {
   const { [FULL_NAME]: old, ...annotations } = entry.annotations ?? {};
-  if (old !== full) return [entry];
+  if (old === undefined || (old !== full && fullName(old) !== full)) return [entry];
   return annotations[REF_NAME] === undefined ? [] : [{ ...entry, annotations }];
 }

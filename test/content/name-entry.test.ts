@@ -44,6 +44,14 @@ test('what had the name loses it, in full too, and keeps what else it is called'
   check([['a', undefined, full], app2], app2, '1', [app2, ['b', '1', full]]);
 });
 
+test('a full name that is given to content without one is taken from whatever engines know by it', () => {
+  const full = 'docker.io/team/app:1';
+  check([app1, app2], ['c'], full, [['a', '1'], app2, ['c', full]]);
+  check([app1, app2], ['c'], 'team/app:1', [['a', '1'], app2, ['c', 'team/app:1']]);
+  check([['a', undefined, full], app2], ['c'], full, [app2, ['c', full]]);
+  check([app1], ['c'], 'v1', [app1, ['c', 'v1']]);
+});
+
 test('an entry that has a full name alone has a name: another one for its content takes nothing from it', () => {
   const only: Called = ['a', undefined, 'docker.io/team/app:1'];
   check([only], ['a'], '2', [only, ['a', '2']]);
