@@ -15,11 +15,7 @@ export const MountFlag = {
   readOnly: 1,
   noSuid: 2,
   noDev: 4,
-  noExec: 8,
-  remount: 32,
   bind: 4096,
-  recursive: 16384,
-  private: 1 << 18,
 } as const;
 
 let loaded: { readonly native?: Native; readonly missing?: string } | undefined;
