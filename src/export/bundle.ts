@@ -1,6 +1,7 @@
 /** From an image to an OCI runtime bundle: `config.json` and `rootfs/`, what runc and its cousins start. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inPlaceOf } from '../content/output-place.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { requireConfig, requireImage } from '../image/require-image.js';
@@ -8,10 +9,9 @@ import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
-import { type Destination, openDestination } from './destination.js';
-import { withFinalNames } from './final-names.js';
+import { type Destination, discardAfter, openDestination } from './destination.js';
 import type { Form } from './form.js';
-import { checkIdMaps, type IdMap } from './id-map.js';
+import { checkIdMaps, type IdMap, mapId } from './id-map.js';
 import { letRootPass } from './let-root-pass.js';
 import { readPowers } from './powers.js';
 import { type ProcessOptions, type ResolvedProcess, resolveProcess, settleEntrypoint } from './resolve-process.js';
@@ -75,7 +75,7 @@ export async function writeBundle(
   refuseForeign(image);
   const powers = readPowers();
   const rootless = given.rootless ?? !powers.root;
-  const options = rootless ? given : withBothMaps(given);
+  const options = withMaps(given, rootless);
   const resolved = withTerminal(resolveProcess(image, tree, layers, withCommand(image, options)), options);
   const process = withinMaps(resolved, rootless, options);
   const own = (id: number): IdMap[] => [{ containerId: 0, hostId: id, size: 1 }];
@@ -95,19 +95,18 @@ export async function writeBundle(
     destination.commit();
     return { path: destination.path, process, rootless, rootfs: settled(rootfs, destination) };
   } catch (error) {
+    const { path, workingPath } = destination;
     const failed =
-      error === options.signal?.reason ? error : withFinalNames(wrapSystemError(error, destination.path), destination);
-    try {
-      destination.discard();
-    } catch (cause) {
-      if (failed instanceof Error) failed.message += ` (and cleaning up failed: ${(cause as Error).message})`;
-    }
+      error === options.signal?.reason ? error : inPlaceOf(workingPath, path, wrapSystemError(error, path));
+    discardAfter(failed, destination);
     throw failed;
   }
 }
 
-function withBothMaps(options: BundleOptions): BundleOptions {
-  const { uidMap, gidMap } = options;
+/** The options with maps that runtimes take: an empty one is none, and as root one stands for both. */
+function withMaps(options: BundleOptions, rootless: boolean): BundleOptions {
+  const [uidMap, gidMap] = [options.uidMap, options.gidMap].map((maps) => (maps?.length === 0 ? undefined : maps));
+  if (rootless) return { ...options, uidMap, gidMap };
   return { ...options, uidMap: uidMap ?? gidMap, gidMap: gidMap ?? uidMap };
 }
 
@@ -142,9 +141,7 @@ function withTerminal(process: ResolvedProcess, options: BundleOptions): Resolve
 function withinMaps(process: ResolvedProcess, rootless: boolean, options: BundleOptions): ResolvedProcess {
   const { uid, gid } = process;
   const mapped = (maps: readonly IdMap[] | undefined, id: number): boolean =>
-    maps === undefined
-      ? !rootless || id === 0
-      : maps.some((map) => id >= map.containerId && id - map.containerId < map.size);
+    maps === undefined ? !rootless || id === 0 : mapId(maps, id) !== undefined;
   if (mapped(options.uidMap, uid) && mapped(options.gidMap, gid)) {
     return { ...process, additionalGids: process.additionalGids.filter((one) => mapped(options.gidMap, one)) };
   }

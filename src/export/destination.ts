@@ -51,6 +51,15 @@ export function openDestination(dst: string): Destination {
   }
 }
 
+/** Discards what was written. The failure before it is what callers must hear: what stayed is a clause in its message. */
+export function discardAfter(error: unknown, destination: Destination): void {
+  try {
+    destination.discard();
+  } catch (cause) {
+    if (error instanceof Error) error.message += ` (and cleaning up failed: ${(cause as Error).message})`;
+  }
+}
+
 function isThere(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;

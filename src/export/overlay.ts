@@ -1,6 +1,7 @@
 /** From an image to directories that overlayfs stacks: one for each layer, shared by many sandboxes. */
 import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inPlaceOf } from '../content/output-place.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { RawPath } from '../io/directory.js';
@@ -9,8 +10,7 @@ import { type LayerChanges, readLayerChanges } from '../rootfs/layer-changes.js'
 import type { LayerTar } from '../rootfs/merge.js';
 import { requireLayers } from '../rootfs/require-merged.js';
 import type { Inode, TreeNode } from '../rootfs/tree.js';
-import { openDestination } from './destination.js';
-import { withFinalNames } from './final-names.js';
+import { discardAfter, openDestination } from './destination.js';
 import type { Form } from './form.js';
 import { LossList } from './loss-list.js';
 import { coverAbsent } from './overlay-absent.js';
@@ -92,13 +92,10 @@ export async function writeOverlay(
     writeFileSync(root.at(OVERLAY_FILE), `${JSON.stringify(facts, undefined, 2)}\n`, { flag: 'wx' });
     destination.commit();
   } catch (error) {
+    const { path, workingPath } = destination;
     const failed =
-      signal?.aborted === true ? signal.reason : withFinalNames(wrapSystemError(error, destination.path), destination);
-    try {
-      destination.discard();
-    } catch (cause) {
-      if (failed instanceof Error) failed.message += ` (and cleaning up failed: ${(cause as Error).message})`;
-    }
+      signal?.aborted === true ? signal.reason : inPlaceOf(workingPath, path, wrapSystemError(error, path));
+    discardAfter(failed, destination);
     throw failed;
   }
   const skippedXattrs = Object.fromEntries(skipped);

@@ -16,7 +16,7 @@ import type { LayerTar } from '../rootfs/merge.js';
 import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { countEntries } from './count-entries.js';
-import { type Destination, openDestination } from './destination.js';
+import { type Destination, discardAfter, openDestination } from './destination.js';
 import { disinherit } from './disinherit.js';
 import type { Form } from './form.js';
 import { closeLayers, openLayers } from './layer-files.js';
@@ -89,7 +89,7 @@ export async function unpackMarked(
       return await fill(destination, planned, open, powers, { ...options, workers });
     } catch (error) {
       restore?.();
-      discard(destination, error);
+      discardAfter(error, destination);
       throw error;
     }
   } finally {
@@ -160,15 +160,6 @@ function refuseLosses({ losses }: PlannedUnpack, powers: Powers, options: Unpack
     `unpack: these would be lost${why}: ${named}; ${advice}, or allow the loss (--allow-loss, allowLoss: true)`,
     { detail: { losses: list } },
   );
-}
-
-function discard(destination: Destination, error: unknown): void {
-  try {
-    destination.discard();
-  } catch (cause) {
-    // The first failure is what the caller must hear; where something stayed is worth a line in it.
-    if (error instanceof Error) error.message += ` (and cleaning up failed: ${(cause as Error).message})`;
-  }
 }
 
 /** The side file before it has its name. */

@@ -7,7 +7,7 @@ import { Directory } from '../io/directory.js';
 import { readMountTable } from '../io/mount-table.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
-import { openDestination } from './destination.js';
+import { discardAfter, openDestination } from './destination.js';
 import { parseIdMap } from './id-map.js';
 import { letRootPass } from './let-root-pass.js';
 import { likeRoot } from './like-root.js';
@@ -80,8 +80,9 @@ export function createWritableCopy(base: string, run: string, options: WritableC
     if (powers.root) letRootPass(destination, facts?.origin?.gidMap.split(',').filter(Boolean).map(parseIdMap));
     destination.commit();
   } catch (error) {
-    destination.discard();
-    throw wrapSystemError(error, destination.path);
+    const failed = wrapSystemError(error, destination.path);
+    discardAfter(failed, destination);
+    throw failed;
   }
   const { path } = destination;
   const [upper, work, merged] = [join(path, 'upper'), join(path, 'work'), join(path, 'merged')];

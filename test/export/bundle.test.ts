@@ -2,13 +2,11 @@ import assert from 'node:assert/strict';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { RootfsError } from '../../src/errors.js';
 import { type BundleOptions, writeBundle } from '../../src/export/bundle.js';
-import type { Destination } from '../../src/export/destination.js';
-import { withFinalNames } from '../../src/export/final-names.js';
 import { writeOverlay } from '../../src/export/overlay.js';
 import { LayerBuilder } from '../../src/testing/layer-builder.js';
 import { configImage } from '../support/config-image.js';
+import { handTree } from '../support/hand-tree.js';
 import { mergeBuilt, writeLayers } from '../support/layers.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -219,17 +217,26 @@ test('a failure names the path that was asked for, not the one of the time of wr
   const { tree, layers } = await mergeBuilt(folder, new LayerBuilder().file('etc/a', 'content'));
   truncateSync(layers[0]?.path ?? '', 600);
   const dst = join(folder, 'bundle');
-  const asked = (error: Error): boolean => {
-    assert.doesNotMatch(error.message, /\.rootfs-/);
+  const asked = (error: unknown): boolean => {
+    assert.doesNotMatch(JSON.stringify(error), /\.rootfs-/);
     return true;
   };
   await assert.rejects(writeBundle(configImage({ Cmd: ['sh'] }), tree, layers, dst), asked);
   await assert.rejects(writeOverlay(layers, join(folder, 'overlay')), asked);
-  const inside = new RootfsError('ERR_NO_SPACE', `${dst}.tmp/rootfs/a: full`);
-  const place = { path: dst, workingPath: `${dst}.tmp` } as Destination;
-  assert.equal(withFinalNames(inside, place).message, `${dst}/rootfs/a: full`);
-  const dollars = { path: '/a$&b', workingPath: '/a$&b.tmp' } as Destination;
-  assert.equal(withFinalNames(new RootfsError('ERR_NO_SPACE', '/a$&b.tmp/c: full'), dollars).message, '/a$&b/c: full');
+  const found = handTree(tempDir(t), [{ path: 'n'.repeat(256), content: 'too long' }]);
+  const failed = await writeBundle(configImage({ Cmd: ['sh'] }), found.tree, found.layers, dst).catch((error) => error);
+  asked(failed);
+  assert.deepEqual(failed.detail.subject, join(dst, 'rootfs', 'n'.repeat(256)));
+});
+
+test('maps without ids are none', { skip: isRoot ? false : 'needs root' }, async (t) => {
+  const map = [{ containerId: 0, hostId: 100_000, size: 65_536 }];
+  const { config } = await bundle(t, {}, { uidMap: [], gidMap: [] });
+  assert.equal(config.linux['uidMappings'], undefined);
+  const one = await bundle(t, {}, { uidMap: map, gidMap: [] });
+  assert.deepEqual(one.config.linux['gidMappings'], [{ containerID: 0, hostID: 100_000, size: 65_536 }]);
+  const rootless = await bundle(t, {}, { uidMap: [], gidMap: [], rootless: true });
+  assert.deepEqual(rootless.config.linux['uidMappings'], [{ containerID: 0, hostID: 0, size: 1 }]);
 });
 
 test('as root, id maps of users alone are those of groups too: a runtime wants both', {
