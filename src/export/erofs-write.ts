@@ -103,7 +103,7 @@ class ErofsWriter {
     output.padTo(this.#dataStart * blockSize);
     for (let at = 0; at < inodes.length; at += 1) {
       if (!inodes.hasBlocks(at)) continue;
-      for (const _ of this.#writeData(inodes.at(at))) if (this.#isTurn(0)) await this.#turn(at);
+      for (const _ of this.#writeData(inodes.at(at))) if (this.#isTurn(0)) await this.#turn(inodes.length);
     }
     output.padTo(blocks * blockSize);
     output.flush();

@@ -66,7 +66,7 @@ export class FileOutput implements TarOutput {
 
   /** Says about what the file will hold, once that is known. */
   expect(bytes: number): void {
-    if (bytes <= this.#firstRoom || statfsSync(`/proc/self/fd/${this.#fd}`).type === TMPFS) return;
+    if (bytes <= this.#firstRoom || typeOf(this.#fd) === TMPFS) return;
     this.#room = this.#keepRoom(this.#firstRoom, bytes - this.#firstRoom);
   }
 
@@ -161,5 +161,14 @@ export class FileOutput implements TarOutput {
 
   #write(chunk: Buffer, length: number, into: number): void {
     for (let done = 0; done < length; ) done += writeSync(this.#fd, chunk, done, length - done, into + done);
+  }
+}
+
+/** The type of the file system that an open file is on; `undefined` where there is no /proc to ask by. */
+function typeOf(fd: number): number | undefined {
+  try {
+    return statfsSync(`/proc/self/fd/${fd}`).type;
+  } catch {
+    return undefined;
   }
 }

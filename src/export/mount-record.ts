@@ -1,12 +1,13 @@
 /** What a store remembers of its mounts: `mounts/<id>.json`, one a mountpoint, so that nobody prunes layers in use. */
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { makeFolders } from '../io/make-folders.js';
 import { readMountTable } from '../io/mount-table.js';
 import { readOwn } from '../io/own-file.js';
+import { bootId } from '../io/process-mark.js';
 import type { Digest } from '../spec/digest.js';
 
 /** One mount of an image. */
@@ -45,15 +46,6 @@ export function mountsFolder(store: string): string {
 /** The name of a mountpoint in the folder of records. */
 export function mountId(mountpoint: string): string {
   return createHash('sha256').update(mountpoint).digest('hex').slice(0, 24);
-}
-
-/** Tells this boot of the machine from others; empty where the system does not say. */
-export function bootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-  } catch {
-    return '';
-  }
 }
 
 /**

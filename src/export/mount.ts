@@ -15,6 +15,7 @@ import { withLock } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
 import { readMountTable } from '../io/mount-table.js';
 import type { Native } from '../io/native.js';
+import { bootId } from '../io/process-mark.js';
 import type { RootFS } from '../rootfs/rootfs.js';
 import type { ErofsLayer } from './erofs.js';
 import { closeLayers, openLayers } from './layer-files.js';
@@ -22,7 +23,6 @@ import { mountErofs } from './mount-erofs.js';
 import { openMetadataImage } from './mount-image.js';
 import { explainMount, requireMounting } from './mount-powers.js';
 import {
-  bootId,
   type MountRecord,
   mountId,
   mountsFolder,

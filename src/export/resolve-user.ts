@@ -108,13 +108,15 @@ function passwdEntries(text: string): PasswdEntry[] {
   return entries;
 }
 
-/** A group that is commented out has no members. */
+/** A group that is commented out has no members. Neither has one without any: a user may have an empty name. */
 function groupEntries(text: string): GroupEntry[] {
   const entries: GroupEntry[] = [];
   for (const line of text.split('\n')) {
     const [name = '', , gidText = '', members = ''] = line.trim().split(':');
     const gid = wholeNumber(gidText);
-    if (isId(gid) && !name.startsWith('#')) entries.push({ name, gid, members: members.split(',') });
+    if (isId(gid) && !name.startsWith('#')) {
+      entries.push({ name, gid, members: members.split(',').filter((member) => member !== '') });
+    }
   }
   return entries;
 }

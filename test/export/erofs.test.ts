@@ -214,3 +214,19 @@ test('others have their turn while one directory of many names is planned', asyn
   // Each inode is entered and placed.
   assert.ok(turns >= 300, `${turns} turns`);
 });
+
+test('progress never goes back: entries are counted before their data is copied', async (t) => {
+  const folder = tempDir(t);
+  const files = Array.from({ length: 4500 }, (_, at) => ({ path: `d/${at}`, content: 'x'.repeat(3000) }));
+  const { tree, layers } = handTree(folder, files);
+  const seen: (readonly [number, number])[] = [];
+  await writeErofs(tree, layers, join(folder, 'image'), {
+    onProgress: (event) => event.type === 'entries:written' && seen.push([event.entries, event.dataBytes]),
+  });
+  assert.ok(seen.length > 3, `${seen.length} events`);
+  for (const [at, [entries, dataBytes]] of seen.entries()) {
+    const [before = 0, bytesBefore = 0] = seen[at - 1] ?? [];
+    assert.ok(entries >= before && dataBytes >= bytesBefore, `${seen}`);
+  }
+  assert.deepEqual(seen.at(-1), [4501, 4500 * 3000]);
+});

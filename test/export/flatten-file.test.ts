@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -47,6 +48,23 @@ test('a file holds the bytes that are streamed', async (t) => {
   assert.equal(tarBytes, expected.length);
   assert.ok(readFileSync(path).equals(expected));
   assert.equal(events.at(-1), tree.entries);
+});
+
+test('a large tree needs no /proc to become a file', {
+  skip: process.platform === 'linux' && process.geteuid?.() === 0 ? false : 'needs root on Linux, to hide /proc',
+}, async (t) => {
+  const folder = tempDir(t);
+  const script = `
+    import { flattenFile } from ${JSON.stringify(new URL('../../src/export/flatten-file.js', import.meta.url).href)};
+    import { handTree } from ${JSON.stringify(new URL('../support/hand-tree.js', import.meta.url).href)};
+    const [, folder] = process.argv;
+    const { tree, layers } = handTree(folder, [{ path: 'long', content: Buffer.alloc(6_000_000) }]);
+    await flattenFile(tree, layers, folder + '/out.tar');`;
+  const node = [process.execPath, '--input-type=module', '-e', script, folder];
+  const hidden = ['--mount', 'sh', '-c', 'umount -l /proc && exec "$@"', 'sh', ...node];
+  const run = spawnSync('unshare', hidden, { encoding: 'utf8' });
+  assert.equal(run.status, 0, run.stderr);
+  assert.ok(statSync(join(folder, 'out.tar')).size > 6_000_000);
 });
 
 test('a layer that is cut while its data is moved is an error, and no file is left', async (t) => {

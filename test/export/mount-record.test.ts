@@ -3,7 +3,6 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
-  bootId,
   listMounts,
   type MountRecord,
   mountId,
@@ -12,6 +11,7 @@ import {
   writeMountRecord,
 } from '../../src/export/mount-record.js';
 import { readMountTable } from '../../src/io/mount-table.js';
+import { bootId } from '../../src/io/process-mark.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 

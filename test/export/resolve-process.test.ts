@@ -145,6 +145,12 @@ test('no command is an error, and so are options that are none', async (t) => {
   await assert.rejects(resolve(t, {}, { cwd: 5 as never }), { code: 'ERR_OPTION_INVALID' });
 });
 
+test('a user without a name is in no group that has no members', async (t) => {
+  const accounts = new LayerBuilder().file('etc/passwd', ':x:0:0::/root:').file('etc/group', 'root:x:0:\napp:x:7:');
+  const { additionalGids } = await resolve(t, {}, {}, accounts);
+  assert.deepEqual(additionalGids, [0]);
+});
+
 test('CVE-2016-3697: a user whose name is a number is not found by that number', async (t) => {
   const base = new LayerBuilder().file('etc/passwd', '1000:x:0:0::/root:/bin/sh').file('etc/group', '1000:x:0:');
   const found = await resolve(t, { User: '1000:1000' }, {}, base);
