@@ -98,7 +98,6 @@ export interface SuperblockFacts {
   readonly blockSize: number;
   /** Length of the image in bytes. */
   readonly imageBytes: number;
-  readonly uuid: Buffer;
   /** The tags of the device table, in order. */
   readonly tags: readonly string[];
 }
@@ -121,8 +120,7 @@ export function readSuperblock(head: Buffer): SuperblockFacts | undefined {
     if (slot + DEVICE_SLOT_BYTES > head.length) return undefined;
     tags.push(head.toString('latin1', slot, slot + 64).replace(/\0+$/, ''));
   }
-  const uuid = Buffer.from(head.subarray(at + 48, at + 64));
-  return { blockSize: 1 << bits, imageBytes: head.readUInt32LE(at + 36) * (1 << bits), uuid, tags };
+  return { blockSize: 1 << bits, imageBytes: head.readUInt32LE(at + 36) * (1 << bits), tags };
 }
 
 /** Where the bytes under the superblock's checksum end. */

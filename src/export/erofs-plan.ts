@@ -56,7 +56,7 @@ export interface PlanErofsInput {
 }
 
 /** Block size of an image that holds its files: what every kernel and every tool reads. */
-export const IMAGE_BLOCK = 4096;
+const IMAGE_BLOCK = 4096;
 
 /**
  * Plans an image.

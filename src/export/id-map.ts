@@ -39,6 +39,8 @@ export function parseIdMap(text: string): IdMap {
 export function checkIdMaps(option: string, maps: readonly IdMap[]): void {
   const given: unknown = maps;
   if (!Array.isArray(given)) throw partError(option, 'a list of id maps', given, 'parseIdMap makes one of text');
+  const wrong = given.findIndex((map) => !(map instanceof Object));
+  if (wrong >= 0) throw partError(`${option}[${wrong}]`, 'an id map', given[wrong], 'parseIdMap makes one of text');
   const sorted = [...maps].sort((a, b) => a.containerId - b.containerId);
   for (const [index, map] of sorted.entries()) {
     const { containerId, hostId, size } = map;

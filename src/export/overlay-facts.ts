@@ -40,6 +40,9 @@ export interface OverlayFacts {
   readonly origin?: OverlayOrigin | undefined;
 }
 
+/** Id maps as `OverlayOrigin` has them. */
+const MAPS = /^(?:\d{1,10}:\d{1,10}:\d{1,10}(?:,|$))*$/;
+
 /**
  * Reads `overlay.json` of a directory; `undefined` where there is none.
  *
@@ -58,7 +61,9 @@ export function readOverlayFacts(path: string): OverlayFacts | undefined {
   try {
     const { version, links, lowerdir, options, userXattr, origin } = JSON.parse(text) as OverlayFacts;
     const sound = Array.isArray(links) && links.length > 0 && links.every((link) => /^l\/[0-9ef]{1,4}$/.test(link));
-    if (version === 1 && sound && lowerdir === links.toReversed().join(':'))
+    const isMaps = (maps: unknown): boolean => typeof maps === 'string' && MAPS.test(maps);
+    const told = origin == null || (isMaps(origin.uidMap) && isMaps(origin.gidMap));
+    if (version === 1 && sound && told && lowerdir === links.toReversed().join(':'))
       return { version, links, lowerdir, options, userXattr: userXattr === true, origin: origin ?? undefined };
   } catch (error) {
     throw new RootfsError('ERR_LAYOUT_INVALID', `${file}: expected JSON; write the overlay again`, { cause: error });

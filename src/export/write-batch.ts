@@ -4,7 +4,7 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { Directory, type RawPath, rawPath } from '../io/directory.js';
 import { loadNative, type Native } from '../io/native.js';
 import { DataCopier, type TarRange } from './copy-data.js';
-import { DirectoryChain } from './directory-chain.js';
+import { DirectoryChain, WORKING_MODE } from './directory-chain.js';
 import { hasRoom } from './has-room.js';
 import type { OwnershipRecord } from './ownership-file.js';
 import { ROOTLESS_XATTR } from './ownership-file.js';
@@ -191,7 +191,7 @@ class BatchWriter implements AttributeContext {
       setDirectoryAttributes(this.#rootDirectory, entry, this);
       return;
     }
-    const child = directory.ensureChild(entry.name, WORKING_FILE_MODE | 0o100);
+    const child = directory.ensureChild(entry.name, WORKING_MODE);
     try {
       setDirectoryAttributes(child, entry, this);
     } finally {

@@ -1,12 +1,14 @@
 /** The guards of an overlay; what it writes is tested on kernels that mount it. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { overlayPlace } from '../../src/export/find-overlay.js';
 import { writeOverlay } from '../../src/export/overlay.js';
+import { readOverlayFacts } from '../../src/export/overlay-facts.js';
+import { createWritableCopy } from '../../src/export/writable-copy.js';
 import { file, layerTars } from '../support/layer-tars.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -53,4 +55,22 @@ test('a pipe in the place of what an overlay says of itself is not waited for', 
   const options = { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' } as const;
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options);
   assert.equal(stdout, `ERR_LAYOUT_INVALID ${join(folder, 'overlay.json')}: expected JSON; write the overlay again\n`);
+});
+
+test('id maps that an overlay says of itself, and that are none, are told before anything is made', (t) => {
+  const folder = tempDir(t);
+  const facts = { version: 1, links: ['l/0'], lowerdir: 'l/0', options: 'lowerdir=l/0', userXattr: true };
+  const told = (origin: unknown): void =>
+    writeFileSync(join(folder, 'overlay.json'), JSON.stringify({ ...facts, origin }));
+  const code = { code: 'ERR_LAYOUT_INVALID', message: /overlay\.json: expected version 1 with its links/ };
+  for (const origin of [{}, { uidMap: '', gidMap: 'all' }, { uidMap: [], gidMap: '' }, 5]) {
+    told(origin);
+    assert.throws(
+      () => createWritableCopy(folder, join(folder, 'run'), { mount: false }),
+      code,
+      JSON.stringify(origin),
+    );
+  }
+  told({ uidMap: '0:1000:1', gidMap: '0:1000:1,1:100000:65536' });
+  assert.ok(readOverlayFacts(folder)?.origin !== undefined);
 });

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { IdMap } from '../../src/export/id-map.js';
 import { skippedXattr, warnOfSkipped } from '../../src/export/skipped-xattr.js';
 import { unpack } from '../../src/export/unpack.js';
 import { loadNative } from '../../src/io/native.js';
@@ -266,6 +267,20 @@ test('ids are mapped; an id outside the maps is refused', { skip: asRoot }, asyn
   assert.deepEqual([found['a']?.uid, found['a']?.gid, found['.']?.uid], [101_000, 100_005, 100_000]);
   const small = [{ containerId: 0, hostId: 100_000, size: 10 }];
   await assert.rejects(unpack(tree, layers, join(folder, 'b'), { uidMap: small }), { code: 'ERR_OPTION_INVALID' });
+});
+
+test('what is no id map is told by its place', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [{ path: 'a', content: 'a' }]);
+  const good = { containerId: 0, hostId: 0, size: 1 };
+  for (const [wrong, found] of [
+    [null, 'null'],
+    ['0:1000:1', 'string'],
+  ]) {
+    const uidMap = [good, wrong] as IdMap[];
+    const message = `uidMap[1]: expected an id map, found ${found}; parseIdMap makes one of text`;
+    await assert.rejects(unpack(tree, layers, join(folder, 'b'), { uidMap }), { code: 'ERR_OPTION_INVALID', message });
+  }
 });
 
 test('attributes of the machine, of overlayfs and of other systems are never written, and said', {
