@@ -7,6 +7,7 @@
 import { RootfsError } from '../errors.js';
 import { Turns } from '../io/turns.js';
 import { GonePaths, pathComponents } from './gone-paths.js';
+import { LowerLayers, type Stack, type Step, stepDown } from './lower-layers.js';
 import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
@@ -58,12 +59,13 @@ export async function* readLayerChanges(
       const tree = new MergeTree(limits, false, taken);
       const opaqueRoot = plan.whiteouts.find(isOpaqueRoot);
       const gone = new GonePaths(opaqueRoot === undefined ? plan.whiteouts : spellOut(plan, opaqueRoot, below));
-      await copyLinkTargets(plan, gone, below, turns);
+      const lower = new LowerLayers(below);
+      await copyLinkTargets(plan, gone, lower, turns);
       const application = new LayerApplication(tree, plan);
       while (application.step()) if (turns.due(true)) await turns.take();
       const renewed = await renewedDirectories(tree, plan, turns);
-      const { whiteouts, opaque } = await hide({ tree, gone, renewed, below }, turns);
-      const covering = await describePassed(tree.root, { renewed, opaque }, below, turns);
+      const { whiteouts, opaque } = await hide({ tree, gone, renewed, lower }, turns);
+      const covering = await describePassed(tree.root, { renewed, opaque }, lower, turns);
       taken = tree.taken;
       const changes = { layer, tree: merged(tree, layers.length), whiteouts, opaque, covering };
       // Nothing below an opaque root is seen again.
@@ -85,45 +87,13 @@ function merged(tree: MergeTree, layers: number): MergedTree {
   return { root, entries, inodes, dataBytes, layers, hidden: [] };
 }
 
-/** The directories of one path in the layers below, the topmost first: what overlayfs shows as one. */
-type Stack = readonly { readonly changes: LayerChanges; readonly node: TreeNode }[];
-
-function roots(below: readonly LayerChanges[]): Stack {
-  return below.map((changes) => ({ changes, node: changes.tree.root }));
-}
-
 /** What not every system lets everybody make. */
 const NODES: readonly InodeType[] = ['char', 'block', 'fifo'];
 
-/** What a stack finds one step down: the directories of that name, or the one thing that is no directory. */
-interface Step {
-  readonly directories: Stack;
-  readonly other?: TreeNode;
-}
-
 const NOTHING: Step = { directories: [] };
 
-function stepDown(stack: Stack, name: string): Step {
-  const directories: Stack[number][] = [];
-  for (const { changes, node } of stack) {
-    if (changes.whiteouts.get(node)?.has(name) === true) break;
-    const child = node.children?.get(name);
-    if (child !== undefined && child.children === undefined) {
-      return directories.length === 0 ? { directories, other: child } : { directories };
-    }
-    if (child !== undefined) directories.push({ changes, node: child });
-    if (changes.opaque.has(child ?? node)) break;
-  }
-  return { directories };
-}
-
 /** Hard links to what so far only lower layers have become copies of it, linked to one another. */
-async function copyLinkTargets(
-  plan: LayerPlan,
-  gone: GonePaths,
-  below: readonly LayerChanges[],
-  turns: Turns,
-): Promise<void> {
+async function copyLinkTargets(plan: LayerPlan, gone: GonePaths, lower: LowerLayers, turns: Turns): Promise<void> {
   if (!plan.entries.some(({ inode }) => inode === undefined)) return;
   const own = new Set<string>();
   const copies = new Map<string, MergeInode>();
@@ -134,7 +104,7 @@ async function copyLinkTargets(
     const known = own.has(path);
     own.add(literal(name).join('/'));
     if (inode !== undefined || known || gone.has(components, index)) continue;
-    const found = copies.get(path) ?? findBelow(components, below);
+    const found = copies.get(path) ?? findBelow(components, lower);
     if (found === 'behind a link') plan.targetsBehindLinks.add(plan.entries[index] as PlannedEntry);
     if (found === undefined || found === 'behind a link') continue;
     const copy = copies.get(path) ?? { ...found, links: 0 };
@@ -143,16 +113,11 @@ async function copyLinkTargets(
   }
 }
 
-function findBelow(components: readonly string[], below: readonly LayerChanges[]): Inode | 'behind a link' | undefined {
+function findBelow(components: readonly string[], lower: LowerLayers): Inode | 'behind a link' | undefined {
   const last = components.at(-1);
   if (last === undefined) return undefined;
-  let stack = roots(below);
-  for (const name of components.slice(0, -1)) {
-    const { directories, other } = stepDown(stack, name);
-    if (other?.inode.type === 'symlink') return 'behind a link';
-    stack = directories;
-  }
-  return stepDown(stack, last).other?.inode;
+  const { directories, other } = lower.find(components.slice(0, -1));
+  return other?.inode.type === 'symlink' ? 'behind a link' : stepDown(directories, last).other?.inode;
 }
 
 function literal(path: string): string[] {
@@ -182,11 +147,11 @@ interface Hider {
   readonly tree: MergeTree;
   readonly gone: GonePaths;
   readonly renewed: Set<TreeNode>;
-  readonly below: readonly LayerChanges[];
+  readonly lower: LowerLayers;
 }
 
 async function hide(
-  { tree, gone, renewed, below }: Hider,
+  { tree, gone, renewed, lower }: Hider,
   turns: Turns,
 ): Promise<{ whiteouts: Map<TreeNode, Set<string>>; opaque: Set<TreeNode> }> {
   const hidden = new Map<TreeNode, Set<string>>();
@@ -198,19 +163,14 @@ async function hide(
     if (turns.due()) await turns.take();
     const { directory, name } = whiteout;
     if (!gone.isEffective(whiteout)) continue;
-    // Neighbours share a directory, and finding it costs a look into every layer for each of its components.
     if (directory !== last) {
       parts = pathComponents(directory);
-      stack = roots(below);
-      for (const part of parts) {
-        stack = stepDown(stack, part).directories;
-        if (stack.length === 0) break;
-      }
+      stack = lower.find(parts).directories;
       last = directory;
     }
     if (stack.length === 0 || passesThrough(tree, parts, renewed)) continue;
-    const lower = name === undefined ? undefined : stepDown(stack, name);
-    if (lower !== undefined && lower.other === undefined && lower.directories.length === 0) continue;
+    const covered = name === undefined ? undefined : stepDown(stack, name);
+    if (covered !== undefined && covered.other === undefined && covered.directories.length === 0) continue;
     const node = ownDirectory(tree, parts);
     if (node === undefined) continue;
     const child = name === undefined ? node : node.children?.get(name);
@@ -276,17 +236,17 @@ function ownDirectory(tree: MergeTree, directory: readonly string[]): MergeNode 
 async function describePassed(
   root: MergeNode,
   { renewed, opaque }: { readonly renewed: ReadonlySet<TreeNode>; readonly opaque: ReadonlySet<TreeNode> },
-  below: readonly LayerChanges[],
+  lower: LowerLayers,
   turns: Turns,
 ): Promise<Set<TreeNode>> {
   const covering = new Set<TreeNode>();
   const open: { readonly node: MergeNode; readonly stack: Stack; readonly hidden: boolean }[] = [
-    { node: root, stack: roots(below), hidden: false },
+    { node: root, stack: lower.root, hidden: false },
   ];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { node, stack, hidden } = next;
-    const lower: Inode | undefined = hidden ? undefined : stack[0]?.node.inode;
-    if (node.layer === -1 && lower !== undefined) node.inode = { ...lower };
+    const shown: Inode | undefined = hidden ? undefined : stack[0]?.node.inode;
+    if (node.layer === -1 && shown !== undefined) node.inode = { ...shown };
     const nothing = stack.length === 0 || opaque.has(node);
     for (const child of node.children?.values() ?? []) {
       if (turns.due()) await turns.take();
