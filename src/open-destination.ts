@@ -1,6 +1,4 @@
 /** From text to a destination: the other half of the composition root. */
-import { lstat, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ReadOnlyTarget } from './content/content.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
@@ -46,7 +44,7 @@ export interface OpenedDestination {
    *   as `copyFrom`
    */
   copyAllFrom(source: ReadOnlyTarget, options?: CopyImageOptions & WriteArchiveOptions): Promise<readonly CopiedTag[]>;
-  /** A folder that was made for a copy that failed before it brought anything is removed. */
+  /** The folders that were made for a copy that failed before it brought anything are removed. */
   close(): Promise<void>;
 }
 
@@ -105,10 +103,8 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       close: async () => {},
     };
   }
-  const hadFolder = await isThere(path);
-  const hadLayout = await isThere(join(path, 'oci-layout'));
-  const { OciLayout } = await import('./content/oci-layout.js');
-  const layout = await OciLayout.open(path, { create: true });
+  const { openLayoutForCopy } = await import('./content/layout-for-copy.js');
+  const { layout, close } = await openLayoutForCopy(path);
   return {
     name: text,
     transport,
@@ -121,10 +117,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       refuseOneName(reference);
       return copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions);
     },
-    close: async () => {
-      if (!hadLayout) await removeEmptyLayout(path);
-      if (!hadFolder) await rmdir(path).catch(() => {});
-    },
+    close,
   };
 }
 
@@ -278,15 +271,4 @@ async function copyEach(
   }
   if (copied.length === 0 && unfit !== undefined) throw unfit;
   return copied;
-}
-
-/** Removes a layout that holds no blob, as far as it can be; one that holds something stays as it is. */
-async function removeEmptyLayout(path: string): Promise<void> {
-  for (const folder of ['blobs/sha256', 'blobs/sha512', 'blobs']) await rmdir(join(path, folder)).catch(() => {});
-  if (await isThere(join(path, 'blobs'))) return;
-  for (const file of ['index.json', 'oci-layout']) await rm(join(path, file), { force: true }).catch(() => {});
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => undefined)) !== undefined;
 }

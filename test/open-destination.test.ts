@@ -1,7 +1,7 @@
 /** All tags at once: one that does not fit spoils none, and a failure tells what was copied before it. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { copyImage } from '../src/image/copy-image.js';
@@ -13,6 +13,7 @@ import { createRepository, type RegistryRepository } from '../src/registry/repos
 import type { ImageIndex } from '../src/spec/image-index.js';
 import { type BuiltImage, image, startRegistry, type TestRegistry, writeLayout } from '../src/testing/testing.js';
 import { collectWarnings } from './support/collect-warnings.js';
+import { REPOSITORY } from './support/rootfs.js';
 import { sampleIndex } from './support/sample-index.js';
 import { NO_MOUNT, smallDisk } from './support/small-disk.js';
 import { tempDir } from './support/temp-dir.js';
@@ -154,6 +155,32 @@ for (const [form, name] of [
     assert.deepEqual(readdirSync(folder), ['made']);
   });
 }
+
+test('a layout that a copy brought nothing to goes with all that was made for it, and with nothing else', async (t) => {
+  const folder = tempDir(t);
+  const nowhere = await openDestination(`oci:${join(folder, 'a/b/c')}:v1`);
+  assert.deepEqual(readdirSync(join(folder, 'a/b/c')).sort(), ['blobs', 'index.json', 'oci-layout']);
+  await nowhere.close();
+  assert.deepEqual(readdirSync(folder), []);
+  // A folder of somebody's, with a file that has that name in many places.
+  const text = '{"schemaVersion":2,"manifests":[]}';
+  writeFileSync(join(folder, 'index.json'), text);
+  mkdirSync(join(folder, 'blobs'));
+  const place = await openDestination(`oci:${folder}:v1`);
+  assert.ok(readdirSync(folder).includes('oci-layout'));
+  await place.close();
+  assert.deepEqual(readdirSync(folder).sort(), ['blobs', 'index.json']);
+  assert.equal(readFileSync(join(folder, 'index.json'), 'utf8'), text);
+  // What holds something stays, and so does one that was there.
+  const { source } = await openSource(`oci:${join(REPOSITORY, 'fixtures/hello')}`);
+  const filled = await openDestination(`oci:${join(folder, 'filled/deep')}:v1`);
+  await filled.copyFrom(source, '');
+  await filled.close();
+  const again = await openDestination(`oci:${join(folder, 'filled/deep')}:v2`);
+  await again.close();
+  assert.ok(readdirSync(join(folder, 'filled/deep/blobs/sha256')).length > 0);
+  assert.ok(readdirSync(join(folder, 'filled/deep')).includes('index.json'));
+});
 
 test('a disk that became read-only hides no failure behind that of cleaning up', async (t) => {
   const disk = smallDisk(t, 'size=1m');

@@ -1,0 +1,55 @@
+/** A layout that a copy goes to: made where there is none, and away again where the copy brought nothing. */
+import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { absolutePath } from '../io/absolute-path.js';
+import { OciLayout } from './oci-layout.js';
+
+/** What a layout makes of itself, the innermost first. */
+const FOLDERS = ['blobs/sha256', 'blobs/sha512', 'blobs'];
+const FILES = ['index.json', 'oci-layout'];
+
+/** A layout, and what ends the work with it. */
+export interface LayoutForCopy {
+  readonly layout: OciLayout;
+  /**
+   * Removes what was made where it holds no blob: the layout, and the folders above it that were missing, too. What was
+   * there before stays. Never fails.
+   */
+  close(): Promise<void>;
+}
+
+/** Opens a layout, and makes it where it is missing. @throws RootfsError as `OciLayout.open`; nothing that it made stays then */
+export async function openLayoutForCopy(folder: string): Promise<LayoutForCopy> {
+  const path = absolutePath(folder, 'folder');
+  const blobs = await missing(FOLDERS.map((name) => join(path, name)));
+  const files = await missing(FILES.map((name) => join(path, name)));
+  const folders = await missingAbove(path);
+  const close = async (): Promise<void> => {
+    for (const one of blobs) await rmdir(one).catch(() => {});
+    if ((await readdir(join(path, 'blobs')).catch(() => [])).length > 0) return;
+    for (const one of files) await rm(one, { force: true }).catch(() => {});
+    for (const one of folders) await rmdir(one).catch(() => {});
+  };
+  try {
+    return { layout: await OciLayout.open(path, { create: true }), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function missing(paths: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(paths.map(isThere));
+  return paths.filter((_, at) => found[at] === false);
+}
+
+/** A path and the folders above it, as far as they are not there, the innermost first. */
+async function missingAbove(path: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (let at = path; !(await isThere(at)); at = dirname(at)) found.push(at);
+  return found;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined;
+}
