@@ -110,7 +110,7 @@ export function refuseStream(transport: Transport, path: string, way: string): v
 /** Whether an image's name says that its archive is on standard input, or goes to standard output. */
 export function isStream(text: string): boolean {
   const { transport, rest } = splitTransport(text);
-  return transport.endsWith('-archive') && /^-(?::|$)/.test(rest);
+  return transport.endsWith('-archive') && /^-(?:$|:|@sha(?:256|512):)/.test(rest);
 }
 
 /** What to write behind a prefix that stands alone. */

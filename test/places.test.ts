@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { splitDestination, splitPath } from '../src/places.js';
+import { isStream, splitDestination, splitPath } from '../src/places.js';
 import { tempDir } from './support/temp-dir.js';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -49,5 +49,20 @@ test('a destination has no digest, with or without a name before it', async (t) 
       { code: 'ERR_REFERENCE_INVALID', message: /leave the digest out/ },
       rest,
     );
+  }
+});
+
+test('an archive is a stream by whatever name its image is asked for', async () => {
+  for (const text of [
+    'docker-archive:-',
+    'oci-archive:-:v1',
+    `oci-archive:-@${DIGEST}`,
+    `docker-archive:-:app@${DIGEST}`,
+  ]) {
+    assert.equal(isStream(text), true, text);
+    assert.equal((await splitPath(text.slice(text.indexOf(':') + 1))).path, '-');
+  }
+  for (const text of ['docker-archive:./-', 'docker-archive:-x', 'oci:-', '-', 'docker-archive:-@0']) {
+    assert.equal(isStream(text), false, text);
   }
 });
