@@ -1,7 +1,7 @@
 /** What the tests of mounts share: a small image, the command, folders, and what a mount must not leave behind. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fetchImage } from '../../src/image/fetch-image.js';
@@ -12,13 +12,13 @@ import { busyboxLayers } from './busybox.js';
 import { type CommandEnd, runRootfs } from './run-rootfs.js';
 import { tempDir } from './temp-dir.js';
 
-/** Other test files mount things at the same time: only what lies in these folders is ours. */
+/** Other test files mount things at the same time: only what lies in these folders, by their real names, is ours. */
 const folders: string[] = [];
 
 /** A folder of one test, on disk. */
 export function mountFolder(t: TestContext): string {
   const folder = tempDir(t);
-  folders.push(folder);
+  folders.push(realpathSync(folder));
   return folder;
 }
 
