@@ -107,9 +107,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping !== undefined) process.exit(exitCodeOfSignal(signal));
     stopping = signal;
-    interrupt.abort(new RootfsError('ERR_INTERNAL', `interrupted by ${signal}`, { detail: { signal } }));
-    // Whatever is still cleaning up after a moment is cut off: Ctrl-C ends within a second.
-    setTimeout(() => process.exit(exitCodeOfSignal(signal)), 900).unref();
+    interrupt.abort(interruption(signal, ''));
+    // Whatever hears no abort, or is still cleaning up after a moment, is cut off: Ctrl-C ends within a second.
+    setTimeout(() => {
+      tellStop(interruption(signal, '; it did not end in time and was cut off'));
+      process.exit(exitCodeOfSignal(signal));
+    }, 900).unref();
   };
   for (const signal of STOPPING) process.on(signal, stop);
   // Notes that nobody can read, on a full disk or a closed pipe, are no reason to end the work.
@@ -120,6 +123,14 @@ export async function main(argv: readonly string[]): Promise<number> {
   let debug = asksFor('debug');
   const toStderr = (text: string): void => void process.stderr.write(text);
   let endProgress = (): void => {};
+  let isTold = false;
+  const tellStop = (reason: RootfsError): void => {
+    if (isTold) return;
+    isTold = true;
+    endProgress();
+    if (json) printError(reason, { json, debug, write: toStderr });
+    else toStderr(`rootfs: ${reason.message}\n`);
+  };
   try {
     if (argv[0] === '--complete') {
       await writeStdout((await complete(argv.slice(1))).map((word) => `${word}\n`).join(''));
@@ -151,17 +162,20 @@ export async function main(argv: readonly string[]): Promise<number> {
     endProgress();
     return code ?? ExitCode.done;
   } catch (error) {
-    endProgress();
     if (stopping !== undefined) {
-      if (json) printError(interrupt.signal.reason, { json, debug, write: toStderr });
-      else toStderr(`rootfs: interrupted by ${stopping}\n`);
+      tellStop(interrupt.signal.reason);
       return exitCodeOfSignal(stopping);
     }
+    endProgress();
     return printError(error, { json, debug, write: toStderr });
   } finally {
     for (const signal of STOPPING) process.removeListener(signal, stop);
     await stderrTaken();
   }
+}
+
+function interruption(signal: NodeJS.Signals, more: string): RootfsError {
+  return new RootfsError('ERR_INTERNAL', `interrupted by ${signal}${more}`, { detail: { signal } });
 }
 
 function writeJson(data: string | Uint8Array): Promise<void> {

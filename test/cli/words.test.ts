@@ -385,6 +385,25 @@ test('flatten -o: a device is written to, a link followed, a folder refused, and
   }
 });
 
+test('a command that hears nothing is cut off within a second, and says so', async () => {
+  const message = 'interrupted by SIGTERM; it did not end in time and was cut off';
+  for (const json of [true, false]) {
+    const words = ['login', ...(json ? ['--json'] : []), '-u', 'ada', '--password-stdin', 'localhost'];
+    const child = spawn(process.execPath, [ROOTFS_BIN, ...words], { stdio: ['pipe', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const closed = once(child, 'close');
+    await setTimeout(1500);
+    child.kill('SIGTERM');
+    assert.deepEqual(await closed, [143, null]);
+    const told = { code: 'ERR_INTERNAL', message, detail: { signal: 'SIGTERM' } };
+    if (json) assert.deepEqual(JSON.parse(stderr), { error: told });
+    else assert.equal(stderr, `rootfs: ${message}\n`);
+  }
+});
+
 test('Ctrl-C is heard while a pipe has no other end, or one that does not read', async (t) => {
   const fifo = join(tempDir(t), 'fifo.tar');
   execFileSync('mkfifo', [fifo]);
@@ -408,7 +427,7 @@ test('Ctrl-C is heard while a pipe has no other end, or one that does not read',
     const [code] = (await exited) as [number | null];
     child.stdout.destroy();
     assert.equal(code, 130, `${line}: ${stderr}`);
-    // One that is cut off says nothing.
+    // One that is cut off says so.
     const told = { code: 'ERR_INTERNAL', message: 'interrupted by SIGINT', detail: { signal: 'SIGINT' } };
     if (line.endsWith('--json')) assert.deepEqual(JSON.parse(stderr), { error: told }, line);
     else assert.equal(stderr, 'rootfs: interrupted by SIGINT\n', line);
