@@ -92,6 +92,7 @@ export class Authorizer {
       place.fixedToken = fixed;
       return shown === `Bearer ${fixed}` ? undefined : `Bearer ${fixed}`;
     }
+    place.fixedToken = undefined;
     const login = basic ? passwordLogin(found?.credential) : undefined;
     const canLogin = login !== undefined && login !== shown;
     if (bearer?.parameters.has('realm')) {

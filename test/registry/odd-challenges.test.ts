@@ -201,6 +201,21 @@ test('a registry token that no header can hold is told, and not tried', async (t
   assert.equal(registry.asked.length, 1);
 });
 
+test('a registry token that was refused, and a login has taken the place of, is not shown again', async (t) => {
+  const registry = await asking(t, { challenge: bearer });
+  let credential: Credential = { registryToken: 'old' };
+  const credentials = { credential: async () => ({ credential, source: 'the test' }) };
+  const repository = createRepository(`${registry.host}/app`, { retry: 0, credentials });
+  await assert.rejects(repository.fetchReference('v1'), { code: 'ERR_UNAUTHORIZED' });
+  credential = user;
+  await repository.fetchReference('v1');
+  await repository.fetchReference('v1');
+  const shown = registry.requests.flatMap(({ url, headers }) =>
+    url.pathname === '/token' ? [] : headers.authorization,
+  );
+  assert.deepEqual(shown, [undefined, 'Bearer old', 'Bearer old', 'Bearer good', 'Bearer good']);
+});
+
 test('what was shown is not said, whoever quotes it', async (t) => {
   const quoted = [
     BASIC,
