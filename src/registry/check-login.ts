@@ -3,6 +3,8 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { parseLoginKey } from './credential-key.js';
 import type { Credential } from './credentials.js';
+import { defaultEndpoints } from './default-endpoints.js';
+import type { EndpointResolver } from './endpoint.js';
 import { isHtml, isPage } from './manifest-answer.js';
 import { machineOptions, type OpenRegistryOptions } from './open-repository.js';
 import { registrySettings } from './registry-options.js';
@@ -13,7 +15,8 @@ const MAX_ROOT_BODY = 1024 * 1024;
 
 /**
  * Asks a registry whether it takes a credential: one request to the API's root, answered with a token where it wants
- * one. A registry that asks nobody who they are takes every credential; a web page is no registry.
+ * one. A registry that asks nobody who they are takes every credential; a web page is no registry. Mirrors, and what
+ * files have asked in its place, are other registries, with credentials of their own.
  *
  * @param registry `host[:port]`, or `host[:port]/namespace`.
  * @throws RegistryError `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_RATE_LIMITED`, `ERR_REGISTRY`
@@ -28,7 +31,8 @@ export async function checkLogin(
   const key = parseLoginKey(registry);
   const host = key.split('/', 1)[0] ?? key;
   const settings = registrySettings(await machineOptions(host, { ...options, credential, findCredentials: false }));
-  const session = new RegistrySession(host, '', settings);
+  const endpoints = itself(settings.endpoints, defaultEndpoints(options));
+  const session = new RegistrySession(host, '', { ...settings, endpoints });
   const subject = { kind: 'registry', registry: host, repository: host, name: host } as const;
   await session.onEndpoints(
     'push',
@@ -53,4 +57,17 @@ export async function checkLogin(
     },
     { registryFirst: true },
   );
+}
+
+/** The registry that a credential is for, whatever it may be asked for: what files ask in its place is shown none of it. */
+function itself(resolver: EndpointResolver, usual: EndpointResolver): EndpointResolver {
+  return {
+    async endpoints(host, ...asked) {
+      const all = await resolver.endpoints(host, ...asked);
+      if (!Array.isArray(all)) return all;
+      const own = all.filter(({ credentialHost }) => credentialHost === host);
+      const found = own.length === 0 ? await usual.endpoints(host, ...asked) : own;
+      return found.map((endpoint) => ({ ...endpoint, capabilities: ['push'] }));
+    },
+  };
 }

@@ -17,9 +17,12 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { RootfsError } from '../../src/errors.js';
 import { processMark } from '../../src/io/process-mark.js';
+import { checkLogin } from '../../src/registry/check-login.js';
 import { createCredentialSearch } from '../../src/registry/credential-search.js';
 import type { Credential } from '../../src/registry/credentials.js';
+import type { Endpoint } from '../../src/registry/endpoint.js';
 import { eraseCredential, type LoginOptions, storeCredential } from '../../src/registry/login.js';
+import { startRegistry, type TestRegistry } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const LOGIN: Credential = { username: 'u', password: 'hunter2' };
@@ -254,6 +257,26 @@ test('a linked file is followed, over other links too, and stays a link', async 
   await storeCredential('b.example', LOGIN, machine(dir));
   for (const one of [link, between]) assert.ok(lstatSync(one).isSymbolicLink());
   assert.deepEqual(Object.keys(json(real)['auths'] as object), ['a.example', 'b.example']);
+});
+
+test('a login is tried at the registry that it is for, and at nobody in its place', async (t) => {
+  const named = await startRegistry({ auth: { kind: 'basic', users: { u: 'right' } } });
+  const other = await startRegistry();
+  t.after(() => Promise.all([named.close(), other.close()]));
+  const at = ({ url, host }: TestRegistry, capabilities: Endpoint['capabilities'], mirrorOf?: string): Endpoint => {
+    return { baseUrl: url, repository: '', credentialHost: host, capabilities, mirrorOf, source: 'the test' };
+  };
+  const moved = [at(other, ['pull', 'resolve', 'push'])];
+  const pullOnly = [at(other, ['pull', 'push'], named.host), at(named, ['pull'])];
+  const check = (all: readonly Endpoint[], password: string): Promise<void> =>
+    checkLogin(named.host, { username: 'u', password }, { endpoints: { endpoints: async () => all }, retry: 0 });
+  for (const all of [moved, pullOnly]) {
+    await check(all, 'right');
+    await assert.rejects(check(all, 'wrong'), { code: 'ERR_UNAUTHORIZED', message: /did not accept the credentials/ });
+  }
+  await named.close();
+  for (const all of [moved, pullOnly]) await assert.rejects(check(all, 'right'), { code: 'ERR_NETWORK' });
+  assert.equal(other.log.requests.length, 0);
 });
 
 test('twenty logins at once are all kept', async (t) => {
