@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
 import { readNamedFile } from './settings-file.js';
+import { holdsCertificate } from './trust-anchors.js';
 
 /** What a folder of certificates says. */
 export interface CertsFolder {
@@ -53,7 +54,7 @@ export async function readCertsFolder(path: string, listed?: readonly string[]):
 /** Reads a file of certificate authorities. @throws RootfsError `ERR_TLS`, `ERR_NOT_FOUND` and the system's */
 export async function readAuthority(path: string, subject = 'the configuration'): Promise<string> {
   const pem = await readNamedFile(path, subject);
-  if (!/-----BEGIN (?:TRUSTED )?CERTIFICATE-----/.test(pem)) throw noPem(path, 'certificate');
+  if (!holdsCertificate(pem)) throw noPem(path, 'certificate');
   return pem;
 }
 

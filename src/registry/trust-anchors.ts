@@ -17,6 +17,11 @@ const CERTIFICATE = /-----BEGIN (TRUSTED )?CERTIFICATE-----[A-Za-z0-9+/=\s]+----
 
 let system: Promise<readonly string[]> | undefined;
 
+/** Whether a text holds a certificate that is whole: any other is passed over. */
+export function holdsCertificate(pem: string): boolean {
+  return pem.search(CERTIFICATE) >= 0;
+}
+
 /**
  * The PEM certificates of a file.
  *

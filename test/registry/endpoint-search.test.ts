@@ -148,6 +148,8 @@ test('certs.d: the first folder that is there, authorities and a pair', async (t
 
   const broken: [files: Record<string, string>, pattern: RegExp][] = [
     [{ 'ca.crt': 'hunter2' }, /ca\.crt: holds no certificate/],
+    // One that was cut would be passed over, and its registry said to be trusted by nobody.
+    [{ 'ca.crt': CA.slice(0, 40) }, /ca\.crt: holds no certificate/],
     [{ 'client.cert': CA }, /client\.cert: .*\.key/],
     [{ 'client.key': KEY }, /client\.key: .*\.cert/],
     [{ 'client.cert': CA, 'client.key': 'hunter2' }, /client\.key: holds no private key/],
