@@ -133,7 +133,7 @@ export class Upload {
   async #sendPieces(wanted: number, budget: RetryBudget, before: Failure | undefined): Promise<void> {
     const { size } = this.#target;
     const piece = Math.max(wanted, this.#leastPiece);
-    const step = Math.min(PROGRESS_BYTES, Math.ceil(size / 16));
+    const step = Math.max(1, Math.min(PROGRESS_BYTES, Math.ceil(size / 16)));
     let failure = before;
     while (this.#offset < size || failure !== undefined) {
       try {

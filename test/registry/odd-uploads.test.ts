@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { closedPort } from '../../src/testing/listen.js';
+import { digestOf } from '../../src/testing/testing.js';
 import {
   type ScriptedAnswer,
   type ScriptedRegistry,
@@ -276,6 +277,21 @@ for (const piece of [100_000, 400_000]) {
     assert.equal(registry.held.uploads.size, 1);
   });
 }
+
+test('the end of an empty upload that fails for ever ends', { timeout: 20_000 }, async (t) => {
+  let puts = 0;
+  const registry = await scriptedRegistry(t, ({ method }) => {
+    if (method === 'HEAD') return { status: 404 };
+    if (method === 'POST') return { status: 202, headers: { location: '/v2/app/blobs/uploads/1' } };
+    if (method !== 'PUT') return { status: 204 };
+    puts += 1;
+    return { status: puts === 1 ? 400 : 503 };
+  });
+  const nothing = Buffer.alloc(0);
+  const empty = { mediaType: target.mediaType, digest: digestOf(nothing), size: 0 };
+  const repository = createRepository(`${registry.host}/app`, { retry: 1 });
+  await assert.rejects(repository.push(empty, [nothing] as never), { code: 'ERR_REGISTRY', status: 503 });
+});
 
 test('the end of an upload fails for a while: it is sent again, and no byte twice', async (t) => {
   const registry = await odd(t, {
