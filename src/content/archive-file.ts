@@ -63,7 +63,7 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
   }
   const path = absolutePath(file, 'file');
   const found = await stat(path).catch((error: unknown) => {
-    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, file, 'give an archive');
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, file);
     throw new RootfsError('ERR_NOT_FOUND', `${file}: there is no such archive; check the path`, {
       cause: error,
       detail: { path },

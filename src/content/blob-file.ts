@@ -244,7 +244,7 @@ export function requireFolder(path: string, advice = 'give a folder'): void {
   try {
     found = statSync(path);
   } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path, 'give a folder');
+    if (systemErrorCode(error) !== 'ENOENT') throw wrapSystemError(error, path);
     throw new RootfsError('ERR_NOT_FOUND', `${path}: there is no such folder; check the path, or make it first`, {
       cause: error,
       detail: { path },

@@ -206,6 +206,10 @@ test('roots that cannot be: missing, a file, under a file, a folder where a blob
       return error.code === 'ERR_FILESYSTEM' && error.message.startsWith(path);
     });
   }
+  // What is in the way is told, not that a folder was to be given.
+  await assert.rejects(BlobDir.open(join(root, 'file', 'below')), {
+    message: /; something on this path is no folder; remove it, or choose another path$/,
+  });
   const store = await BlobDir.open(root);
   mkdirSync(store.path(blob.digest), { recursive: true });
   await assert.rejects(store.push(blob, Readable.from([bytes])), { code: 'ERR_FILESYSTEM' });

@@ -421,6 +421,11 @@ test('paths that are no archive, and an abort', async (t) => {
   const folder = tempDir(t);
   await assert.rejects(DockerArchive.open(join(folder, 'missing.tar')), { code: 'ERR_NOT_FOUND' });
   await assert.rejects(DockerArchive.open(folder), { code: 'ERR_ARCHIVE_INVALID', message: /oci:/ });
+  writeFileSync(join(folder, 'file'), '');
+  await assert.rejects(DockerArchive.open(join(folder, 'file', 'below.tar')), {
+    code: 'ERR_FILESYSTEM',
+    message: /; something on this path is no folder; remove it, or choose another path$/,
+  });
   const reason = new Error('enough');
   await assert.rejects(
     DockerArchive.open('-', { stdin: Readable.from([]), signal: AbortSignal.abort(reason) }),
