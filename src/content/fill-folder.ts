@@ -34,7 +34,11 @@ export async function fillFolder(
   });
   if (found === undefined) {
     const place = await outputPlace(absolute);
-    await writeBeside(place.path, 'folder', sync, work).catch((error: unknown) => {
+    const workAndSync = async (folder: string): Promise<void> => {
+      await work(folder);
+      if (sync) await syncFolder(folder);
+    };
+    await writeBeside(place.path, 'folder', sync, workAndSync).catch((error: unknown) => {
       throw isOccupied(error) ? occupied(path, error) : error;
     });
     return;

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import fs, {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fillFolder } from '../../src/content/fill-folder.js';
@@ -21,6 +31,36 @@ test('a new folder appears when it is whole', async (t) => {
   });
   assert.deepEqual(readdirSync(folder), ['new']);
   assert.deepEqual(readdirSync(path).sort(), ['manifest.json', 'version']);
+});
+
+test('the names in a new folder are brought to disk before it has its own, where that is asked', async (t) => {
+  const opened: string[] = [];
+  const original = fs.openSync;
+  fs.openSync = (...given) => {
+    opened.push(String(given[0]));
+    return original(...given);
+  };
+  syncBuiltinESMExports();
+  t.after(() => {
+    fs.openSync = original;
+    syncBuiltinESMExports();
+  });
+  const folder = realpathSync(tempDir(t));
+  let made = '';
+  await fillFolder(join(folder, 'new'), OPTIONS, async (at) => {
+    made = at;
+    await two(at);
+  });
+  assert.deepEqual(
+    opened.filter((path) => path.startsWith(folder)),
+    [made, folder],
+  );
+  opened.length = 0;
+  await fillFolder(join(folder, 'other'), { ...OPTIONS, sync: false }, two);
+  assert.deepEqual(
+    opened.filter((path) => path.startsWith(folder)),
+    [],
+  );
 });
 
 test('an empty folder that is there stays the same one, with its mode, also behind a link', async (t) => {
