@@ -10,7 +10,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
 import { type AllowedSilence, watchSilence } from './engine-silence.js';
 
-/** Where an engine is, how patiently it is asked, and who hears of failures. */
+/** Where an engine is, how patiently it is asked, and what ends the asking. */
 export interface EngineOptions {
   /**
    * Where the engine listens: `unix:///path`, or `tcp://host:port` without TLS. `DOCKER_HOST` when absent, else

@@ -10,8 +10,9 @@ export interface NativeTime {
 }
 
 /**
- * The calls. Each is synchronous, but for those that answer with a promise, and throws what Node's own would: an `Error` with `code` (`EPERM`, …), `errno`,
- * `syscall` and `path`. A last component that is a symbolic link is never followed unless a call says so.
+ * The calls. Each is synchronous, but for those that answer with a promise, and throws what Node's own would: an `Error`
+ * with `code` (`EPERM`, …), `errno`, `syscall` and `path`. A last component that is a symbolic link is never followed
+ * unless a call says so.
  */
 export interface Native {
   /** Sets an extended attribute; the name is bytes. */
