@@ -1,4 +1,4 @@
-/** What is known of a lease. */
+/** What is known of a lease, and what its file is called. */
 import type { Digest } from '../spec/digest.js';
 
 /** A lease that is in force. Moments are milliseconds since the epoch. */
@@ -13,4 +13,9 @@ export interface LeaseInfo {
   readonly createdAt: number;
   /** Absent for a lease that does not end by itself. */
   readonly expiresAt?: number | undefined;
+}
+
+/** Whether a file has the name of a lease, or of one that is being written. Others in their folder are none of ours. */
+export function isLeaseFile(name: string): boolean {
+  return /^[0-9a-f]{8}-\d+-\d+-[0-9a-f]{12}\.json(?:\.[0-9a-f]{8}\.tmp)?$/.test(name);
 }

@@ -18,7 +18,7 @@ import { bootMark, isMarkAlive, isThreadAlive, processMark, threadMark } from '.
 import type { ProgressListener } from '../progress.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { requireFolder } from './blob-file.js';
-import type { LeaseInfo } from './lease-info.js';
+import { isLeaseFile, type LeaseInfo } from './lease-info.js';
 import { mountLeases } from './mount-lease.js';
 
 /** How long a lease lasts that is not renewed: ten minutes, in milliseconds. */
@@ -101,7 +101,7 @@ export async function listLeases(root: string): Promise<readonly LeaseInfo[]> {
     const read = await readLease(path, name);
     if (read === undefined) continue;
     if (isInForce(read)) found.push(read.info);
-    else await unlink(path).catch(() => {});
+    else if (read.mark !== '' || isLeaseFile(name)) await unlink(path).catch(() => {});
   }
   return [...found, ...(await mountLeases(absolutePath(root, 'root')))];
 }

@@ -281,9 +281,9 @@ export class OciLayout
    * at when the last of the works that go on here ends.
    */
   async #tidy<T>(work: () => Promise<T>): Promise<T> {
+    for (const name of ['ingest', 'blobs', 'blobs/sha256', 'blobs/sha512']) refuseLink(join(this.place, name));
     this.#working += 1;
     try {
-      for (const name of ['', 'sha256', 'sha512']) refuseLink(join(this.#places.blobsFolder, name));
       return await work();
     } finally {
       this.#working -= 1;

@@ -55,7 +55,9 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
       gone = await removeIfDead(path).catch(() => false);
     } else {
       const mark = TEMPORARY.exec(name)?.[1];
-      const alive = mark === undefined ? undefined : isMarkAlive(mark);
+      // Of another name it is none of ours: the folder may be a link to one of somebody's.
+      if (mark === undefined) continue;
+      const alive = isMarkAlive(mark);
       if (alive === false || (alive === undefined && (await isOld(path)))) gone = removeWhatCanBe(path);
     }
     if (gone) removed.push(name);
