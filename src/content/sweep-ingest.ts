@@ -22,7 +22,8 @@ export interface SweptStore {
 
 const INGEST = /^ref-[0-9a-f]+$/;
 const TEMPORARY = /^tmp-([0-9a-f]{8}-\d+-\d+)-/;
-const PARTIAL = /^(sha256|sha512)-([0-9a-f]+)\.partial$/;
+/** A partial, or the note beside it that says how far it has no gaps. */
+const PARTIAL = /^(sha256|sha512)-([0-9a-f]+)\.partial(?:\.gapless)?$/;
 
 /**
  * Removes the leftovers of one `ingest/` folder. Files of living processes, partials younger than seven days whose
@@ -48,7 +49,8 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
         sources ??= await recordedSources(store.records);
         return sources.has(digest) || (isDigest(digest) && (await store.isHere(digest)));
       };
-      if ((await isOld(path)) || (await done())) gone = await removeHeld(path, path.replace(/\.partial$/, '.lock'));
+      if ((await isOld(path)) || (await done()))
+        gone = await removeHeld(path, path.replace(/\.partial(?:\.gapless)?$/, '.lock'));
     } else if (INGEST.test(name)) {
       if (await isOld(join(path, INGEST_DATA), path)) gone = await removeHeld(path, `${path}.lock`);
     } else if (name.endsWith('.lock') || name.endsWith('.takeover')) {

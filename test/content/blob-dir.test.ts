@@ -237,8 +237,10 @@ test('sweep removes what dead processes left and what nobody continues, and noth
   const source = `sha256:${'3'.repeat(64)}` as const;
   const extracted = store.partialPath(source);
   await store.note(blob.digest, { compressed: [source] });
-  for (const path of [young, old, present, extracted]) writeFileSync(path, 'half');
-  utimesSync(old, 1, 1);
+  const [note, oldNote, youngNote] = [present, old, young].map((path) => `${path}.gapless`) as [string, string, string];
+  const unknown = join(store.ingestFolder, 'of-somebody');
+  for (const path of [young, old, present, extracted, note, oldNote, youngNote, unknown]) writeFileSync(path, 'half');
+  for (const path of [old, oldNote, unknown]) utimesSync(path, 1, 1);
   const [host = ''] = alive.slice(store.ingestFolder.length + 5).split('-');
   const lock = store.lockPath(`sha256:${'4'.repeat(64)}`);
   symlinkSync(`${host}-4194303-77 00`, lock);
@@ -247,9 +249,11 @@ test('sweep removes what dead processes left and what nobody continues, and noth
   const removed = await store.sweep();
   assert.deepEqual(
     [...removed].sort(),
-    [dead, old, present, extracted, lock].map((path) => path.slice(store.ingestFolder.length + 1)).sort(),
+    [dead, old, oldNote, present, note, extracted, lock]
+      .map((path) => path.slice(store.ingestFolder.length + 1))
+      .sort(),
   );
-  for (const path of [alive, foreign, young]) assert.ok(existsSync(path), path);
+  for (const path of [alive, foreign, young, youngNote, unknown]) assert.ok(existsSync(path), path);
 });
 
 test('many at once commit the same blob', async (t) => {
