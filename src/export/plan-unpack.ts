@@ -12,7 +12,16 @@ import { selectNodes } from './path-filter.js';
 import type { Powers } from './powers.js';
 import { countSkipped } from './skipped-xattr.js';
 import type { UnpackLimits, UnpackOptions } from './unpack-options.js';
-import { BatchBuilder, detailOf, type PlannedEntry, packSegment, type UnpackPlan, type Xattr } from './unpack-plan.js';
+import {
+  BatchBuilder,
+  detailOf,
+  type FirstName,
+  type PlannedEntry,
+  packSegment,
+  pathOf,
+  type UnpackPlan,
+  type Xattr,
+} from './unpack-plan.js';
 import { WrittenXattrs } from './written-xattrs.js';
 
 /** A plan, and what became clear while it was made. */
@@ -65,7 +74,7 @@ class Planner {
   readonly #records = new OwnershipRecords();
   readonly #losses = new LossList();
   readonly #skipped = new Map<string, number>();
-  readonly #firstNames = new Map<Inode, readonly string[]>();
+  readonly #firstNames = new Map<Inode, FirstName>();
   #entries = 0;
   /** Since others last had their turn. */
   #steps = 0;
@@ -165,10 +174,10 @@ class Planner {
       const { rdevMajor, rdevMinor } = inode;
       const detail = { linkFrom: from, linkType: inode.type, rdevMajor, rdevMinor };
       // Each name of a file has a line: who reads the side file looks for paths.
-      if (!this.#input.powers.root) this.#records.addName(nodePath(node), from.join('/'));
+      if (!this.#input.powers.root) this.#records.addName(nodePath(node), pathOf(from));
       return planned(node, { type: 'link', mode: inode.mode & 0o7777, uid: -1, gid: -1, detail });
     }
-    if (inode.links > 1) this.#firstNames.set(inode, [...directory, node.name]);
+    if (inode.links > 1) this.#firstNames.set(inode, { directory, name: node.name });
     if (inode.type === 'file') this.#countData(node);
     if (inode.type === 'symlink' && (inode.linkTarget ?? '\0').includes('\0')) {
       throw new RootfsError('ERR_LAYER_INVALID', `${shorten(nodePath(node))}: a symbolic link without a usable target`);

@@ -10,6 +10,17 @@ const PLANNED_TYPES: readonly PlannedType[] = ['file', 'directory', 'symlink', '
 /** An extended attribute: bytes as latin1. */
 export type Xattr = readonly [name: string, value: string];
 
+/** Where a file of several names has its first one: the directory, of which all in it have one list, and the name there. */
+export interface FirstName {
+  readonly directory: readonly string[];
+  readonly name: string;
+}
+
+/** The path of a first name from the root. */
+export function pathOf({ directory, name }: FirstName): string {
+  return [...directory, name].join('/');
+}
+
 /** What few entries have. Bytes stand as latin1 text: views of buffers would be copied with all that they view. */
 export interface EntryDetail {
   readonly linkTarget?: string | undefined;
@@ -18,8 +29,8 @@ export interface EntryDetail {
   readonly extents?: readonly DataExtent[] | undefined;
   /** One list for all entries that have the same. */
   readonly xattrs?: readonly Xattr[] | undefined;
-  /** A link's first name, as its path from the root, and what it is. */
-  readonly linkFrom?: readonly string[] | undefined;
+  /** A link's first name, and what it is. */
+  readonly linkFrom?: FirstName | undefined;
   readonly linkType?: InodeType | undefined;
 }
 

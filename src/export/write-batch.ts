@@ -9,7 +9,7 @@ import { hasRoom } from './has-room.js';
 import type { OwnershipRecord } from './ownership-file.js';
 import { ROOTLESS_XATTR } from './ownership-file.js';
 import type { Loss } from './unpack-options.js';
-import { type PlanBatch, type PlannedEntry, type PlanSegment, unpackEntry, type Xattr } from './unpack-plan.js';
+import { type PlanBatch, type PlannedEntry, type PlanSegment, pathOf, unpackEntry, type Xattr } from './unpack-plan.js';
 import {
   type AttributeContext,
   setDirectoryAttributes,
@@ -200,10 +200,10 @@ class BatchWriter implements AttributeContext {
   }
 
   #writeLink(directory: Directory, entry: PlannedEntry): void {
-    const from = entry.detail?.linkFrom ?? [];
-    const source = this.#linkChain.go(from.slice(0, -1));
+    const from = entry.detail?.linkFrom ?? { directory: [], name: '' };
+    const source = this.#linkChain.go(from.directory);
     try {
-      linkSync(source.at(from.at(-1) ?? ''), directory.at(entry.name));
+      linkSync(source.at(from.name), directory.at(entry.name));
     } catch (error) {
       // The first name is one that could not be made: so is this one.
       const type = entry.detail?.linkType;
@@ -211,7 +211,7 @@ class BatchWriter implements AttributeContext {
       if (systemErrorCode(error) !== 'ENOENT' || !optional) throw error;
       const what = type === 'fifo' ? 'fifos' : 'devices';
       if (this.#context.strict) this.losses.push({ what, path: this.#pathOf(entry.name) });
-      else this.#recordAbsent(entry, type, from.join('/'));
+      else this.#recordAbsent(entry, type, pathOf(from));
     }
   }
 

@@ -67,3 +67,20 @@ test('files with the same attributes share one list of them, and a batch has few
   );
   assert.equal(Math.max(...lists('user.long')), 8);
 });
+
+test('links know the directory of their first names by one list, however many and however deep they are', async (t) => {
+  const deep = Array.from({ length: 200 }, () => 'd').join('/');
+  const entries = Array.from({ length: 20 }, (_, at) => [
+    { path: `${deep}/${at}` },
+    { path: `z/${at}`, linkTo: `${deep}/${at}` },
+  ]);
+  const { tree, layers } = handTree(tempDir(t), entries.flat());
+  const limits = checkUnpackOptions({});
+  const { plan } = await planUnpack({ tree, layers, limits, powers: readPowers(), native: true, options: {} });
+  const links = plan.links.flatMap(({ segments }) => segments.flatMap((one) => [...one.details.values()]));
+  assert.deepEqual(
+    links.map(({ linkFrom }) => linkFrom?.name),
+    entries.map((_, at) => String(at)),
+  );
+  assert.deepEqual([...new Set(links.map(({ linkFrom }) => linkFrom?.directory))], [deep.split('/')]);
+});
