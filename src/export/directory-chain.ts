@@ -15,8 +15,13 @@ export class DirectoryChain {
     this.#root = root;
   }
 
-  /** Opens the directory at `path`, name by name, each without following a link. Valid until the next call. */
-  go(path: readonly string[]): Directory {
+  /**
+   * Opens a directory, name by name, each without following a link. Valid until the next call.
+   *
+   * @param directory Its path from the root, empty for the root: bytes as latin1.
+   */
+  go(directory: string): Directory {
+    const path = directory === '' ? [] : directory.split('/');
     let same = 0;
     while (same < path.length && same < this.#names.length && path[same] === this.#names[same]) same++;
     this.#closeTo(same);

@@ -30,8 +30,7 @@ export function coverAbsent(place: string, covering: LayerChanges['covering'], f
   try {
     for (const node of covering) {
       const parent = node.parent as TreeNode;
-      const above = nodePath(parent);
-      const directory = chain.go(above === '' ? [] : above.split('/'));
+      const directory = chain.go(nodePath(parent));
       if (lstatSync(directory.at(node.name), { throwIfNoEntry: false }) !== undefined) continue;
       try {
         writeWhiteout(directory, node.name, form);

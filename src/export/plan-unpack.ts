@@ -15,7 +15,7 @@ import type { UnpackLimits, UnpackOptions } from './unpack-options.js';
 import {
   BatchBuilder,
   detailOf,
-  type FirstName,
+  type Place,
   type PlannedEntry,
   packSegment,
   pathOf,
@@ -74,7 +74,7 @@ class Planner {
   readonly #records = new OwnershipRecords();
   readonly #losses = new LossList();
   readonly #skipped = new Map<string, number>();
-  readonly #firstNames = new Map<Inode, FirstName>();
+  readonly #firstNames = new Map<Inode, Place>();
   #entries = 0;
   /** Since others last had their turn. */
   #steps = 0;
@@ -92,12 +92,12 @@ class Planner {
     if (root.inode.type !== 'directory' || root.children === undefined) {
       throw new RootfsError('ERR_LAYER_INVALID', `the root is a ${root.inode.type}; expected a directory`);
     }
-    yield* this.#walk(root, [], 0);
+    yield* this.#walk(root, '', 0);
   }
 
   /** The plan, once all was walked. */
   finish(): PlannedUnpack {
-    const rootSegment = packSegment([], [this.#entry(this.#input.tree.root)]);
+    const rootSegment = packSegment('', [this.#entry(this.#input.tree.root)]);
     for (const builder of [this.#contents, this.#links, this.#directories]) builder.flush();
     // Whoever gets a large batch last is waited for: the largest go first.
     const contents = this.#contents.batches.sort((a, b) => b.dataBytes - a.dataBytes);
@@ -117,16 +117,16 @@ class Planner {
   }
 
   /** Plans what is in a directory. */
-  *#walk(node: TreeNode, path: readonly string[], pathBytes: number): Generator<void, void, void> {
+  *#walk(node: TreeNode, path: string, depth: number): Generator<void, void, void> {
     const contents: PlannedEntry[] = [];
     const links: PlannedEntry[] = [];
     const directories: PlannedEntry[] = [];
     for (const child of node.children?.values() ?? []) {
       if (this.#selected?.has(child) === false) continue;
-      const childBytes = pathBytes + (path.length === 0 ? 0 : 1) + child.name.length;
-      this.#checkName(child, path.length, childBytes);
+      const childPath = pathOf({ directory: path, name: child.name });
+      this.#checkName(child, depth, childPath.length);
       if (child.inode.type === 'directory') {
-        yield* this.#walk(child, [...path, child.name], childBytes);
+        yield* this.#walk(child, childPath, depth + 1);
         directories.push(this.#entry(child));
       } else {
         const entry = this.#nonDirectory(child, path);
@@ -167,7 +167,7 @@ class Planner {
     }
   }
 
-  #nonDirectory(node: TreeNode, directory: readonly string[]): PlannedEntry {
+  #nonDirectory(node: TreeNode, directory: string): PlannedEntry {
     const { inode } = node;
     const from = inode.links > 1 ? this.#firstNames.get(inode) : undefined;
     if (from !== undefined) {

@@ -10,15 +10,18 @@ const PLANNED_TYPES: readonly PlannedType[] = ['file', 'directory', 'symlink', '
 /** An extended attribute: bytes as latin1. */
 export type Xattr = readonly [name: string, value: string];
 
-/** Where a file of several names has its first one: the directory, of which all in it have one list, and the name there. */
-export interface FirstName {
-  readonly directory: readonly string[];
+/**
+ * Where a name stands. The directory is its path from the root, empty for the root: one text for all that is in it, for
+ * half a million files may lie two hundred directories deep.
+ */
+export interface Place {
+  readonly directory: string;
   readonly name: string;
 }
 
-/** The path of a first name from the root. */
-export function pathOf({ directory, name }: FirstName): string {
-  return [...directory, name].join('/');
+/** The path of a place from the root. */
+export function pathOf({ directory, name }: Place): string {
+  return directory === '' ? name : `${directory}/${name}`;
 }
 
 /** What few entries have. Bytes stand as latin1 text: views of buffers would be copied with all that they view. */
@@ -30,7 +33,7 @@ export interface EntryDetail {
   /** One list for all entries that have the same. */
   readonly xattrs?: readonly Xattr[] | undefined;
   /** A link's first name, and what it is. */
-  readonly linkFrom?: FirstName | undefined;
+  readonly linkFrom?: Place | undefined;
   readonly linkType?: InodeType | undefined;
 }
 
@@ -56,8 +59,8 @@ const NUMBERS_PER_ENTRY = 9;
 
 /** Some entries of one directory. */
 export interface PlanSegment {
-  /** The directory's path from the root, name by name. */
-  readonly directory: readonly string[];
+  /** The directory's path from the root, empty for the root. */
+  readonly directory: string;
   readonly names: readonly string[];
   /** `NUMBERS_PER_ENTRY` for each name. A uid of -1: the owner stays who writes. */
   readonly numbers: Float64Array;
@@ -101,7 +104,7 @@ export interface PlannedEntry {
 }
 
 /** Packs entries of one directory. */
-export function packSegment(directory: readonly string[], entries: readonly PlannedEntry[]): PlanSegment {
+export function packSegment(directory: string, entries: readonly PlannedEntry[]): PlanSegment {
   const numbers = new Float64Array(entries.length * NUMBERS_PER_ENTRY);
   const details = new Map<number, EntryDetail>();
   const names: string[] = [];
@@ -152,7 +155,7 @@ export class BatchBuilder {
   #dataBytes = 0;
 
   /** Adds entries of one directory; many are cut into several segments. */
-  add(directory: readonly string[], entries: readonly PlannedEntry[]): void {
+  add(directory: string, entries: readonly PlannedEntry[]): void {
     let piece: PlannedEntry[] = [];
     let pieceBytes = 0;
     const put = (): void => {

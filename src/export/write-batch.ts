@@ -94,7 +94,7 @@ class BatchWriter implements AttributeContext {
   readonly #rootDirectory: Directory;
   readonly #chain: DirectoryChain;
   readonly #linkChain: DirectoryChain;
-  #path: readonly string[] = [];
+  #path = '';
 
   constructor(context: WriteContext, checkpoint: () => void) {
     this.#context = context;
@@ -200,7 +200,7 @@ class BatchWriter implements AttributeContext {
   }
 
   #writeLink(directory: Directory, entry: PlannedEntry): void {
-    const from = entry.detail?.linkFrom ?? { directory: [], name: '' };
+    const from = entry.detail?.linkFrom ?? { directory: '', name: '' };
     const source = this.#linkChain.go(from.directory);
     try {
       linkSync(source.at(from.name), directory.at(entry.name));
@@ -260,7 +260,7 @@ class BatchWriter implements AttributeContext {
   }
 
   #pathOf(name: string): string {
-    return name === '' ? this.#path.join('/') : [...this.#path, name].join('/');
+    return name === '' ? this.#path : pathOf({ directory: this.#path, name });
   }
 
   #shown(name: string): string {
