@@ -17,7 +17,7 @@ export interface LayerLimits {
 export interface ExtractOptions extends CallOptions, LayerLimits {
   /** Transfers at once, 1 to 64; 6 when absent. */
   readonly jobs?: number | undefined;
-  /** Layers worked on at once, 1 to 256; the number of cores when absent. */
+  /** Layers worked on at once, 1 to 256; as many as there are cores, 256 at most, when absent. */
   readonly workers?: number | undefined;
   /** `'cached'` (default) believes layers that are as the store remembers them; `'always'` hashes them again. */
   readonly verify?: 'cached' | 'always' | undefined;
@@ -41,13 +41,15 @@ export interface ExtractSettings extends CallOptions {
   readonly parallelRanges: number;
 }
 
+const MOST_WORKERS = 256;
+
 /** Checks options and fills in what is absent. @throws RootfsError `ERR_OPTION_INVALID` with the bad value */
 export function extractSettings(options: ExtractOptions): ExtractSettings {
   return {
     signal: options.signal,
     onProgress: options.onProgress,
     jobs: whole('jobs', options.jobs ?? 6, 1, 64),
-    workers: whole('workers', options.workers ?? availableParallelism(), 1, 256),
+    workers: whole('workers', options.workers ?? Math.min(availableParallelism(), MOST_WORKERS), 1, MOST_WORKERS),
     verify: oneOf('verify', options.verify ?? 'cached', ['cached', 'always']),
     fsync: oneOf('fsync', options.fsync ?? 'layer', ['layer', 'none']),
     ...layerLimits(options),

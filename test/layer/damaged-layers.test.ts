@@ -1,11 +1,14 @@
 /** Every way in which a layer can be wrong: its code, and that nothing is left of it. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import os from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { extractLayer } from '../../src/layer/extract-layer.js';
 import { extractLayers } from '../../src/layer/extract-layers.js';
+import { extractSettings } from '../../src/layer/extract-options.js';
 import { fetchLayer } from '../../src/layer/fetch-layer.js';
 import type { LayerSource } from '../../src/layer/layer-input.js';
 import { MediaType } from '../../src/spec/media-types.js';
@@ -239,6 +242,17 @@ test('bad options are named with their value, before anything happens', async (t
     });
   }
   assert.deepEqual(readdirSync(dst), []);
+});
+
+test('a machine of more cores than may work at once is no bad option', (t) => {
+  t.mock.method(os, 'availableParallelism', () => 384);
+  syncBuiltinESMExports();
+  try {
+    assert.equal(extractSettings({}).workers, 256);
+  } finally {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  }
 });
 
 test('a local blob that cannot be read is named, not the store', { skip: process.platform !== 'linux' }, async (t) => {
