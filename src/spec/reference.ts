@@ -86,6 +86,8 @@ export function familiarReference(reference: Reference): string {
   if (registry !== DEFAULT_REGISTRY) return formatReference(reference);
   const rest = repository.startsWith(OFFICIAL) ? repository.slice(OFFICIAL.length) : undefined;
   const short = rest !== undefined && !rest.includes('/') ? rest : repository;
+  // `docker.io/a.b/c` without its host would be `c` at the host `a.b`.
+  if (hostOf(short) !== undefined) return formatReference(reference);
   return `${short}${suffix(reference)}`;
 }
 
@@ -169,14 +171,19 @@ function suffix({ tag, digest }: Reference): string {
   return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
-function placeOf(name: string, text = name): { readonly registry: string; readonly repository: string } {
+/** The part of a name before its first slash, where that is a host. */
+function hostOf(name: string): string | undefined {
   const slash = name.indexOf('/');
   const first = slash === -1 ? '' : name.slice(0, slash);
-  const isHost = first === 'localhost' || /[.:A-Z]/.test(first);
-  const registry = !isHost || first === 'index.docker.io' ? DEFAULT_REGISTRY : first;
-  const rest = isHost ? name.slice(slash + 1) : name;
+  return first === 'localhost' || /[.:A-Z]/.test(first) ? first : undefined;
+}
+
+function placeOf(name: string, text = name): { readonly registry: string; readonly repository: string } {
+  const host = hostOf(name);
+  const registry = host === undefined || host === 'index.docker.io' ? DEFAULT_REGISTRY : host;
+  const rest = host === undefined ? name : name.slice(host.length + 1);
   const repository = registry === DEFAULT_REGISTRY && !rest.includes('/') ? `${OFFICIAL}${rest}` : rest;
-  if (isHost) checkHost(text, first);
+  if (host !== undefined) checkHost(text, host);
   checkRepository(text, rest, repository);
   return { registry, repository };
 }

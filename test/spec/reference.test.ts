@@ -306,6 +306,8 @@ const FAMILIAR: readonly (readonly [string, string, string, string, string])[] =
   ['library/foo', 'foo', 'docker.io/library/foo', 'docker.io/foo', 'docker.io'],
   ['library/foo/bar', 'library/foo/bar', 'docker.io/library/foo/bar', 'docker.io/library/foo/bar', 'docker.io'],
   ['store/foo/bar', 'store/foo/bar', 'docker.io/store/foo/bar', 'docker.io/store/foo/bar', 'docker.io'],
+  ['a.b/c', 'docker.io/a.b/c', 'docker.io/a.b/c', 'index.docker.io/a.b/c', 'docker.io'],
+  ['localhost/c', 'docker.io/localhost/c', 'docker.io/localhost/c', 'index.docker.io/localhost/c', 'docker.io'],
   ['bar', 'Foo/bar', 'Foo/bar', 'Foo/bar', 'Foo'],
   ['bar', 'FOO/bar', 'FOO/bar', 'FOO/bar', 'FOO'],
 ];
