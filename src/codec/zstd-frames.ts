@@ -10,8 +10,6 @@ import { RootfsError } from '../errors.js';
 
 /** What the header of a frame says. */
 export interface ZstdFrame {
-  /** Bytes of history a decoder must keep. */
-  readonly windowSize: number;
   /** Length of the content in bytes, where the header tells. */
   readonly contentSize: number | undefined;
   /** Whether a checksum of the content follows the frame. */
@@ -194,7 +192,7 @@ export class ZstdFrameWalker {
     }
     this.#checksum = (descriptor & 0x04) !== 0;
     this.#maxBlock = Math.min(MAX_BLOCK_BYTES, windowSize);
-    this.#listener.begin({ windowSize, contentSize, checksum: this.#checksum });
+    this.#listener.begin({ contentSize, checksum: this.#checksum });
   }
 
   #block(): void {

@@ -23,7 +23,7 @@ import type { LayerInput } from './layer-task.js';
 export const MEMORY_SPOOL_BYTES = 1024 ** 2;
 
 /** Blobs with more bytes left than this are fetched in ranges, where the source says that it helps: 32 MiB. */
-export const PARALLEL_MIN_BYTES = 32 * 1024 ** 2;
+const PARALLEL_MIN_BYTES = 32 * 1024 ** 2;
 
 /** How often the length of the part without a gap is noted. */
 const NOTE_BYTES = 4 * 1024 ** 2;
