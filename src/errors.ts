@@ -5,6 +5,8 @@
  * subject, says what was expected and what was found, and ends with what to do next. No message holds a secret.
  */
 
+import { isNativeError } from 'node:util/types';
+
 /**
  * Every code that a public verb can throw. The list is closed: scripts may match on it. What each means:
  *
@@ -101,7 +103,7 @@ export class RootfsError extends Error {
 
   /** The error as one JSON value: code, message, detail. The cause is reduced to its message. */
   toJSON(): Record<string, unknown> {
-    const cause = this.cause instanceof Error ? this.cause.message : undefined;
+    const cause = isError(this.cause) ? this.cause.message : undefined;
     return { code: this.code, message: this.message, detail: this.detail, ...(cause === undefined ? {} : { cause }) };
   }
 }
@@ -191,9 +193,14 @@ const LAST_ADVICE: Readonly<Record<string, string>> = {
 
 const PERMISSION_MODEL_ADVICE = 'Node was started with --permission; start it without';
 
+/** Whether a value is an error, also one of another realm: in Jest, those of the system are none of the tests' `Error`. */
+function isError(value: unknown): value is Error {
+  return value instanceof Error || isNativeError(value);
+}
+
 /** The `code` of an error of the system or of Node (`ENOENT`, `ERR_STREAM_PREMATURE_CLOSE`), or `undefined` where it has none. */
 export function systemErrorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || error instanceof RootfsError) return undefined;
+  if (!isError(error) || error instanceof RootfsError) return undefined;
   const code = (error as NodeJS.ErrnoException).code;
   return typeof code === 'string' ? code : undefined;
 }
@@ -222,7 +229,7 @@ export function wrapSystemError(error: unknown, subject: string, advice?: string
   if (error instanceof RootfsError) return error;
   const errno = systemErrorCode(error);
   const code = (errno === undefined ? undefined : SYSTEM_CODES[errno]) ?? 'ERR_FILESYSTEM';
-  const message = error instanceof Error ? error.message : String(error);
+  const message = isError(error) ? error.message : String(error);
   // The path of an open descriptor tells people nothing; the subject says where it was.
   const reason = message.replace(/(?:, \w+(?: '.*?' ->)?)? '\/proc\/self\/fd\/.*$/s, '').replace(/\.$/, '');
   const usual = ERRNO_ADVICE[errno ?? ''] ?? advice ?? USUAL_ADVICE[code] ?? LAST_ADVICE[errno ?? ''];

@@ -4,6 +4,7 @@
  * Node's own synchronous functions and minizlib are built on it; it takes an input and an output buffer, both of which
  * may be shared memory, and says how much of each it used. It is the same in Node 20 to 26.
  */
+import { isUint32Array } from 'node:util/types';
 import { RootfsError } from '../errors.js';
 
 /** What one call did, in bytes. */
@@ -40,7 +41,7 @@ export interface ZlibBinding {
  */
 export function nativeBinding(stream: unknown): ZlibBinding {
   const { _handle: handle, _writeState: state } = (stream ?? {}) as { _handle?: NativeHandle; _writeState?: unknown };
-  if (typeof handle?.writeSync !== 'function' || !(state instanceof Uint32Array)) {
+  if (typeof handle?.writeSync !== 'function' || !isUint32Array(state)) {
     throw new RootfsError(
       'ERR_INTERNAL',
       `node:zlib of Node ${process.version} is not built as expected; use another version of Node and report this`,
