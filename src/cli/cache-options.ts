@@ -1,7 +1,7 @@
 /** The image cache of commands that read an image: its options, and the source behind it. */
 import type { Options } from 'yargs';
 import { CachedRepository, type OpenedSource, openImageCache, RootfsError } from '../index.js';
-import type { Arguments } from './command.js';
+import type { Arguments, Context } from './command.js';
 import { flag, text } from './options.js';
 
 /** The options. Booleans: `--no-cache` is `--cache=false`. */
@@ -39,11 +39,13 @@ export function cachePolicy(args: Arguments): 'missing' | 'always' | 'never' | u
 }
 
 /** A registry's image through the cache, where that was asked for. Local sources are read as they are. */
-export async function throughCache(opened: OpenedSource, args: Arguments): Promise<OpenedSource> {
+export async function throughCache(opened: OpenedSource, args: Arguments, context: Context): Promise<OpenedSource> {
   const pull = cachePolicy(args);
   if (pull === undefined || opened.transport !== 'docker') return opened;
   try {
-    const cache = await openImageCache({ pull, fill: 'content', remoteRepository: () => opened.source });
+    const { signal, onProgress } = context;
+    const remoteRepository = (): OpenedSource['source'] => opened.source;
+    const cache = await openImageCache({ pull, fill: 'content', remoteRepository, signal, onProgress });
     const close = async (): Promise<void> => {
       await cache.close();
       await opened.close();

@@ -75,6 +75,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
   const opened = await throughCache(
     await openSource(from, { ...sides.src, askUrls: flag(args, 'offline') !== true, allTags: all, signal, onProgress }),
     args,
+    context,
   );
   try {
     const destination = await openDestination(to, { ...sides.dest, uploadChunkBytes, signal, onProgress });

@@ -57,7 +57,7 @@ export async function openImageSource(
     signal,
     onProgress,
   });
-  return throughCache(opened, args);
+  return throughCache(opened, args, context);
 }
 
 /** Opens the source, fetches the image for the platform asked for, hands both to `use`, closes the source. */

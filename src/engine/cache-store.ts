@@ -1,10 +1,11 @@
 /** The store of an image cache in a folder: an OCI layout, and what several processes need beside it. */
 import { chmod, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlobPath, Target } from '../content/content.js';
+import type { BlobPath, CallOptions, Target } from '../content/content.js';
 import { takeLease } from '../content/lease.js';
 import type { OciLayout } from '../content/oci-layout.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
+import { untilAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
 import { openImageLayout } from './cache-places.js';
@@ -26,13 +27,19 @@ export interface CacheStore {
  * @param create Whether a missing one is made.
  * @throws RootfsError `ERR_NOT_FOUND` (none there, and none is made), as `openImageCache`
  */
-export async function openCacheStore(given: string | undefined, create: boolean): Promise<CacheStore> {
+export async function openCacheStore(
+  given: string | undefined,
+  create: boolean,
+  { signal, onProgress }: CallOptions = {},
+): Promise<CacheStore> {
   const folder = absolutePath(given ?? cacheFolder('images-v1'), 'folder');
   const isNew = (await lstat(folder).catch(() => undefined)) === undefined;
   const localStore = await openLayout(folder, create);
   // What this user pulled is nobody else's business, unless a folder was named.
   if (isNew && given === undefined) await chmod(folder, 0o700).catch(() => {});
-  const lease = await takeLease(folder, { purpose: 'image cache' });
+  // The signal ends this call and no later one: a lease keeps what it is given.
+  const taking = takeLease(folder, { purpose: 'image cache', onProgress });
+  const lease = await untilAborted(taking, signal, (late) => void late.release());
   const keeper: ImageKeeper = {
     async use(root) {
       await lease.add([root]).catch((error: unknown) => {

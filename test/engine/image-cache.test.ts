@@ -520,6 +520,7 @@ test('an abort is heard while a factory hangs, and while somebody removes things
   const folder = tempDir(t);
   const cache = await openImageCache({ folder, remoteRepository: () => source });
   await withoutNewLeases(folder, () => assert.rejects(cache.resolve(name, soon()), isReason));
+  await withoutNewLeases(folder, () => assert.rejects(openImageCache({ folder, ...soon() }), isReason));
   await bytesOf(cache, await cache.resolve(name));
   await withoutNewLeases(folder, () => assert.rejects(cache.resolve(name, soon()), isReason));
   await cache.close();
