@@ -3,6 +3,7 @@ import type { CallOptions } from '../content/content.js';
 import { wrongAnswer } from '../io/part-error.js';
 import { report } from '../progress.js';
 import type { CredentialProvider } from '../registry/credentials.js';
+import type { EndpointResolver } from '../registry/endpoint.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
 import { familiarReference, type Reference } from '../spec/reference.js';
 import { authConfigProvider } from './auth-config.js';
@@ -18,7 +19,7 @@ import {
 /** A repository that is not opened yet. */
 export interface EngineRepository {
   readonly info: RepositoryInfo;
-  readonly options: RegistryOptions;
+  readonly options: RegistryOptions & { readonly endpoints: EndpointResolver };
 }
 
 /** Asks the resolver for a reference's repository, and makes the client's options. @throws RootfsError */

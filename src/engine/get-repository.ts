@@ -2,7 +2,7 @@
 import type { CallOptions, FetchOptions } from '../content/content.js';
 import { readVerified } from '../content/fetch-verified.js';
 import { throwIfAborted } from '../io/abort.js';
-import type { Endpoint } from '../registry/endpoint.js';
+import type { Endpoint, EndpointResolver } from '../registry/endpoint.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -64,9 +64,16 @@ export async function getRepository(reference: string, config: RegistryConfig = 
   ]);
   const endpoint = await pingEndpoint(info.host, info.path, options, { signal, onProgress });
   const whole: Endpoint = { ...endpoint, capabilities: ['pull', 'resolve', 'push'] };
+  const endpoints: EndpointResolver = {
+    async endpoints(host, path, call) {
+      // It may have been configured that nobody is to be asked for this tag.
+      if (call?.reference !== undefined) await options.endpoints.endpoints(host, path, call);
+      return [whole];
+    },
+  };
   const repository = createRepository(
     { ...parsed, registry: info.host, repository: info.path },
-    { ...options, endpoints: { endpoints: async () => [whole] } },
+    { ...options, endpoints },
   );
   return {
     info,

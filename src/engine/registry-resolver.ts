@@ -1,7 +1,7 @@
 /** Where an engine asks for a repository: endpoints in order, mirrors first. */
 import type { CallOptions } from '../content/content.js';
 import { wrongAnswer } from '../io/part-error.js';
-import type { Endpoint, EndpointResolver } from '../registry/endpoint.js';
+import type { Endpoint, EndpointOptions, EndpointResolver } from '../registry/endpoint.js';
 import type { EndpointSearchOptions } from '../registry/endpoint-search.js';
 import { familiarReference, type Reference } from '../spec/reference.js';
 import { callPart } from './call-part.js';
@@ -24,10 +24,13 @@ export interface RepositoryInfo {
 export interface RegistryResolver {
   /** Splits a reference as this resolver's engine names things. */
   resolveRepository(reference: Reference, options?: CallOptions): Promise<RepositoryInfo> | RepositoryInfo;
-  /** Endpoints to pull from, in order: mirrors first. Each has its own TLS settings. At least one. */
-  lookupPullEndpoints(repository: RepositoryInfo, options?: CallOptions): Promise<readonly Endpoint[]>;
+  /**
+   * Endpoints to pull from, in order: mirrors first. Each has its own TLS settings. At least one. Asked anew for each
+   * tag or digest (`reference`): some of them may be for one of the two only, or an image may be blocked.
+   */
+  lookupPullEndpoints(repository: RepositoryInfo, options?: EndpointOptions): Promise<readonly Endpoint[]>;
   /** Endpoints to push to, in order; no mirrors. At least one. */
-  lookupPushEndpoints(repository: RepositoryInfo, options?: CallOptions): Promise<readonly Endpoint[]>;
+  lookupPushEndpoints(repository: RepositoryInfo, options?: EndpointOptions): Promise<readonly Endpoint[]>;
 }
 
 /**
@@ -79,15 +82,22 @@ export function resolverEndpoints(
       callPart(
         'the registry resolver',
         async (signal) => {
-          const options = { signal, onProgress: call.onProgress };
+          const options = { signal, onProgress: call.onProgress, reference: call.reference };
           const found = await (use === 'pull'
             ? resolver.lookupPullEndpoints(info, options)
             : resolver.lookupPushEndpoints(info, options));
-          if (!Array.isArray(found)) throw wrongAnswer('the registry resolver', 'a list of endpoints', found);
+          if (!Array.isArray(found) || !found.every(isEndpoint))
+            throw wrongAnswer('the registry resolver', 'a list of endpoints', found);
           if (use === 'pull') return found;
           return found.map((endpoint) => ({ ...endpoint, capabilities: ['pull', 'resolve', 'push'] as const }));
         },
         { signal: call.signal, timeoutMs },
       ),
   };
+}
+
+/** Whether an answer has what is asked of every endpoint. */
+function isEndpoint(found: Partial<Endpoint> | null): boolean {
+  const { baseUrl, repository, capabilities } = found ?? {};
+  return URL.canParse(String(baseUrl)) && typeof repository === 'string' && Array.isArray(capabilities);
 }

@@ -1,7 +1,7 @@
 /** Parts that somebody else wrote, each unlike our own, at a real registry: the difference shows in what the registry saw. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { appendFileSync, createReadStream, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, createReadStream, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -18,7 +18,7 @@ import { pull } from '../../src/engine/pull.js';
 import { push } from '../../src/engine/push.js';
 import type { PushLayer, PushLayerProvider } from '../../src/engine/push-layer.js';
 import type { ReferenceStore } from '../../src/engine/reference-store.js';
-import { type RegistryResolver, repositoryInfo } from '../../src/engine/registry-resolver.js';
+import { createRegistryResolver, type RegistryResolver, repositoryInfo } from '../../src/engine/registry-resolver.js';
 import type { UploadManager } from '../../src/engine/upload-manager.js';
 import { RootfsError } from '../../src/errors.js';
 import type { CredentialProvider } from '../../src/registry/credentials.js';
@@ -96,6 +96,30 @@ test('a resolver whose mirror is dead, and one that knows no endpoint', async (t
   await assert.rejects(pull('registry.example/team/app:v1', { ...parts, registryResolver: resolver([]) }), {
     code: 'ERR_UNSUPPORTED',
   });
+});
+
+test('what is configured for one tag or digest alone holds for an engine, too', async (t) => {
+  const [registry, mirror] = [await engineRegistry(t), await engineRegistry(t)];
+  const app = engineImage();
+  for (const server of [registry, mirror]) for (const tag of ['v1', 'v2']) server.add('team/app', tag, app);
+  const file = join(tempDir(t), 'registries.conf');
+  const rule = (prefix: string, more: string): string => `[[registry]]\nlocation = "${prefix}"\n${more}\n`;
+  const tags = `[[registry.mirror]]\nlocation = "${mirror.host}/team/app"\ninsecure = true\npull-from-mirror = "tag-only"`;
+  const name = `${registry.host}/team/app`;
+  writeFileSync(file, rule(name, tags) + rule(`${name}:v1`, 'blocked = true'));
+  const registriesConf = { named: file, files: [], folders: [] };
+  const registryResolver = await createRegistryResolver({ registriesConf });
+  const config = { ...(await engineParts(t)), registryResolver };
+  const blocked = { code: 'ERR_DENIED', message: /blocks .*\/team\/app:v1/ };
+  await assert.rejects(pull(`${name}:v1`, config), blocked);
+  const opened = await getRepository(`${name}:v2`, config);
+  await assert.rejects(opened.manifests.get('v1'), blocked);
+  assert.equal((await opened.manifests.get('v2')).descriptor.digest, app.descriptor.digest);
+  mirror.log.reset();
+  await pull(`${name}@${app.descriptor.digest}`, config);
+  assert.equal(mirror.log.of('manifest').length, 0);
+  await pull(`${name}:v2`, config);
+  assert.ok(mirror.log.of('manifest').length > 0);
 });
 
 test('a resolver with its own idea of names: what an engine calls app lies elsewhere', async (t) => {
@@ -371,6 +395,15 @@ test('a part that answers something else than its interface says is named', asyn
     );
     await assert.rejects(
       pushing({ registryResolver: { ...own, lookupPushEndpoints: give } }),
+      named('the registry resolver'),
+    );
+    const lookupPullEndpoints = async (): Promise<Endpoint[]> => [answer];
+    await assert.rejects(
+      pulling({ registryResolver: { ...own, lookupPullEndpoints } }),
+      named('the registry resolver'),
+    );
+    await assert.rejects(
+      getRepository(name, { registryResolver: { ...own, lookupPullEndpoints } }),
       named('the registry resolver'),
     );
     await assert.rejects(pushing({ imageStore: { ...imageStore, get: give } }), named('the image store'));
