@@ -321,6 +321,19 @@ test('verbs of an engine without a config, without a part, with a header that is
     await assert.rejects(kit.engine.pull(name, { ...parts, downloadManager: part }), refused('downloadManager'));
     await assert.rejects(kit.engine.push(name, { ...parts, layerProvider: part }), refused('layerProvider'));
   }
+  for (const types of [5, 'x/y', [5], ['x']] as never[]) {
+    await assert.rejects(kit.engine.pull(name, { ...parts, configMediaTypes: types }), refused('configMediaTypes'));
+  }
+  for (const type of [5, '', 'x', null] as never[]) {
+    await assert.rejects(kit.engine.push(name, { ...parts, configMediaType: type }), refused('configMediaType'));
+  }
+  for (const login of [5, null, 'user:pass'] as never[]) {
+    await assert.rejects(kit.engine.getRepository(name, { authConfig: login }), refused('authConfig'));
+  }
+  for (const field of ['username', 'auth', 'serverAddress']) {
+    const authConfig = { [field]: 5 } as never;
+    await assert.rejects(kit.engine.getRepository(name, { authConfig }), refused(`authConfig.${field}`));
+  }
   for (const value of [5, null, { a: 1 }] as never[]) {
     await assert.rejects(kit.engine.getRepository(name, { metaHeaders: { meta: value } }), refused('headers.meta'));
   }

@@ -1,5 +1,6 @@
 /** Credentials as engines hand them over: one login for one pull or push. */
 import { RootfsError } from '../errors.js';
+import { partError } from '../io/part-error.js';
 import type { Credential, CredentialProvider } from '../registry/credentials.js';
 
 /** One login. Nothing of it is kept, logged or shown in an error. */
@@ -16,13 +17,23 @@ export interface AuthConfig {
   readonly registryToken?: string | undefined;
 }
 
+const FIELDS = ['username', 'password', 'auth', 'serverAddress', 'identityToken', 'registryToken'] as const;
+
 /**
  * A provider that knows one login and shows it to one host. An empty login means: go as nobody.
  *
  * @param host The registry of the reference.
- * @throws RootfsError `ERR_CREDENTIALS` for an `auth` that is none
+ * @throws RootfsError `ERR_CREDENTIALS` for an `auth` that is none, `ERR_OPTION_INVALID` for what is no login
  */
 export function authConfigProvider(auth: AuthConfig, host: string): CredentialProvider {
+  if (typeof auth !== 'object' || auth === null) {
+    throw partError('authConfig', 'a login', auth, 'leave it out for what this machine knows, or give {} for nobody');
+  }
+  for (const field of FIELDS) {
+    const value: unknown = auth[field];
+    if (value === undefined || typeof value === 'string') continue;
+    throw partError(`authConfig.${field}`, 'a text', value, 'leave it out, or give one');
+  }
   const server = auth.serverAddress === undefined || auth.serverAddress === '' ? host : hostOf(auth.serverAddress);
   const credential = credentialOf(auth);
   const found = credential === undefined ? undefined : { credential, source: 'authConfig' };

@@ -65,6 +65,18 @@ export function requireParts(config: RegistryConfig, parts: Readonly<Record<stri
   }
 }
 
+/** Checks the types of configs. @throws RootfsError `ERR_OPTION_INVALID` */
+export function requireMediaTypes(option: string, types: unknown): void {
+  const isType = (type: unknown): boolean => typeof type === 'string' && type.includes('/');
+  if (Array.isArray(types) && types.every(isType)) return;
+  const found = JSON.stringify(types);
+  throw new RootfsError(
+    'ERR_OPTION_INVALID',
+    `${option}: ${found} cannot be used; give media types as in application/vnd.oci.image.config.v1+json`,
+    { detail: { option } },
+  );
+}
+
 /** The timeout of parts, checked. @throws RootfsError `ERR_OPTION_INVALID` */
 export function partTimeout({ partTimeoutMs = PART_TIMEOUT_MS }: RegistryConfig): number {
   if (Number.isSafeInteger(partTimeoutMs) && partTimeoutMs >= 1 && partTimeoutMs <= 2 ** 27) return partTimeoutMs;

@@ -16,7 +16,7 @@ import type { Platform } from '../spec/platform.js';
 import { formatReference, parseReference, type Reference } from '../spec/reference.js';
 import { callPart, watchStream } from './call-part.js';
 import type { DownloadManager } from './download-manager.js';
-import { type EngineConfig, partTimeout, requireParts } from './engine-config.js';
+import { type EngineConfig, partTimeout, requireMediaTypes, requireParts } from './engine-config.js';
 import { engineRepository, logEvent } from './engine-repository.js';
 import { checkConfigDigest, digestAs } from './image-config-store.js';
 
@@ -55,6 +55,7 @@ export interface PullResult {
  */
 export async function pull(reference: string, config: PullConfig): Promise<PullResult> {
   requireParts(config, { downloadManager: 'download', imageStore: 'put' });
+  if (config.configMediaTypes !== undefined) requireMediaTypes('configMediaTypes', config.configMediaTypes);
   const { signal, onProgress } = config;
   const timeoutMs = partTimeout(config);
   throwIfAborted(signal);

@@ -12,7 +12,7 @@ import { parseImageConfig } from '../spec/image-config.js';
 import { MediaType } from '../spec/media-types.js';
 import { parseReference } from '../spec/reference.js';
 import { callPart } from './call-part.js';
-import { type EngineConfig, partTimeout, requireParts } from './engine-config.js';
+import { type EngineConfig, partTimeout, requireMediaTypes, requireParts } from './engine-config.js';
 import { engineRepository, logEvent } from './engine-repository.js';
 import { checkConfigDigest, digestAs } from './image-config-store.js';
 import { chainIdOf } from './layer-chain.js';
@@ -58,7 +58,8 @@ export interface PushResult {
  */
 export async function push(reference: string, config: PushConfig): Promise<PushResult> {
   requireParts(config, { layerProvider: 'get', imageStore: 'get' });
-  const { signal, onProgress } = config;
+  const { signal, onProgress, configMediaType = MediaType.ociConfig } = config;
+  requireMediaTypes('configMediaType', [configMediaType]);
   const timeoutMs = partTimeout(config);
   throwIfAborted(signal);
   const parsed = parseReference(reference);
@@ -94,7 +95,7 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
   const stack = stackOf(top, diffIds.length);
   try {
     checkStack(stack, diffIds);
-    const types = layerTypes(config.configMediaType ?? MediaType.ociConfig);
+    const types = layerTypes(configMediaType);
     const layers = await upload(stack, { repository, info, config, types, timeoutMs });
     const call = { signal, onProgress };
     const configDescriptor = { mediaType: types.config, digest: id, size: bytes.byteLength };
