@@ -4,7 +4,7 @@ import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import { isUnfit } from './image/is-unfit.js';
 import type { WantedImage, WriteArchiveOptions } from './image/write-archive.js';
-import { throwIfAborted } from './io/abort.js';
+import { throwIfAborted, untilAborted } from './io/abort.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
@@ -207,7 +207,8 @@ async function tagsOf(
     const other = byTag.get(tag);
     if (other !== undefined) {
       // One image that is called so at two registries is no conflict.
-      const [first, second] = await Promise.all([other, from].map((name) => source.resolve(name, options)));
+      const resolving = Promise.all([other, from].map((name) => source.resolve(name, options)));
+      const [first, second] = await untilAborted(resolving, options.signal);
       if (first?.digest === second?.digest) continue;
       throw new RootfsError(
         'ERR_OPTION_INVALID',

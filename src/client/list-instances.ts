@@ -42,7 +42,7 @@ export async function listInstances(
   const listed = new Map<Digest, Instance>();
   const tags = new Set<string>();
   let told = false;
-  for await (const page of source.listing?.(call) ?? []) {
+  for await (const page of eachUntilAborted(source.listing?.(call) ?? [], signal)) {
     for (const tag of page.tags) tags.add(tag);
     for (const instance of page.instances ?? []) {
       told = true;

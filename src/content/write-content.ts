@@ -31,7 +31,7 @@ export async function writeContent(
   call: CallOptions,
 ): Promise<void> {
   const { digest, size } = target;
-  await (source as Partial<ContentChecker>).check?.(target, call);
+  await untilAborted((source as Partial<ContentChecker>).check?.(target, call), call.signal);
   report(call.onProgress, { type: 'blob:started', digest, bytes: size });
   await retryDistrusted(source, target, call.onProgress, () => writeOnce(source, target, file, offset, call));
   report(call.onProgress, { type: 'blob:copied', digest, bytes: size, skipped: false });

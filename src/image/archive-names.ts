@@ -2,6 +2,7 @@
 import type { CallOptions, NameKeeper } from '../content/content.js';
 import { checkEntryName } from '../content/entry-name.js';
 import { canonicalName } from '../content/image-names.js';
+import { untilAborted } from '../io/abort.js';
 import { isDigest } from '../spec/digest.js';
 import {
   familiarReference,
@@ -58,7 +59,7 @@ export async function keptReference(
   reference: string,
   signal?: AbortSignal,
 ): Promise<Reference | undefined> {
-  const kept = await (source as Partial<NameKeeper>).keptName?.(reference, { signal });
+  const kept = await untilAborted((source as Partial<NameKeeper>).keptName?.(reference, { signal }), signal);
   return kept === undefined ? undefined : parseReference(kept.full);
 }
 
@@ -67,7 +68,7 @@ async function keptNames(
   reference: string,
   signal: AbortSignal | undefined,
 ): Promise<readonly ArchiveName[]> {
-  const kept = await (source as Partial<NameKeeper>).keptName?.(reference, { signal });
+  const kept = await untilAborted((source as Partial<NameKeeper>).keptName?.(reference, { signal }), signal);
   if (kept === undefined) return [];
   const { full, refName } = kept;
   return nameOf(parseReference(full)).map((names) => (refName === undefined ? names : { ...names, refName }));

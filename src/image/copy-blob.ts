@@ -45,7 +45,7 @@ export async function copyBlob(
   const { digest, size } = target;
   const call = { signal, onProgress };
   const done = (skipped: boolean): void => report(onProgress, { type: 'blob:copied', digest, bytes: size, skipped });
-  await (source as Partial<ContentChecker>).check?.(target, call);
+  await untilAborted((source as Partial<ContentChecker>).check?.(target, call), signal);
   if (await isPresent(destination, target, call)) {
     done(true);
     return 'present';

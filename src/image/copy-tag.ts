@@ -1,7 +1,7 @@
 /** One of the tags of a source, under the same tag at another place. */
 import type { ReadOnlyTarget, Resolver } from '../content/content.js';
 import { RootfsError } from '../errors.js';
-import { throwIfAborted } from '../io/abort.js';
+import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { type CopyDestination, type CopyImageOptions, type CopyResult, copyImage } from './copy-image.js';
 import { type FetchedManifest, fetchManifest } from './fetch-manifest.js';
 
@@ -30,7 +30,7 @@ export async function copyTag(
   const coming = await fetchManifest(source, from, options);
   if (!(await listsMore(destination, tag, coming, options))) return copyImage(source, from, destination, tag, options);
   const result = await copyImage(source, from, destination, coming.descriptor.digest, options);
-  return { ...result, descriptor: await destination.resolve(tag, options) };
+  return { ...result, descriptor: await untilAborted(destination.resolve(tag, options), options.signal) };
 }
 
 /** Whether the list that is at the destination has entries that the coming one has not. */

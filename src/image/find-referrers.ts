@@ -1,6 +1,7 @@
 /** What names an image as its subject: signatures, attestations, bills of material. */
 import type { CallOptions, ReadOnlyTarget, Referrers } from '../content/content.js';
 import { RootfsError } from '../errors.js';
+import { eachUntilAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isDigest } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
@@ -37,7 +38,7 @@ export async function* findReferrers(
   });
   const wanted = missing === undefined ? artifactType : undefined;
   let found = false;
-  for await (const referrer of lister.referrers?.(target, wanted, call) ?? []) {
+  for await (const referrer of eachUntilAborted(lister.referrers?.(target, wanted, call) ?? [], signal)) {
     found = true;
     if (artifactType === undefined || referrer.artifactType === artifactType) yield referrer;
   }

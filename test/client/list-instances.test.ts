@@ -251,7 +251,12 @@ test('an abort is heard while an own source hangs in its list, or in a name', as
     yield 'v1';
   };
   deaf.resolve = never;
-  for (const source of [endless, deaf]) {
+  const silent = Object.assign(new MemoryStore(), {
+    async *listing() {
+      yield* [await never()];
+    },
+  });
+  for (const source of [endless, deaf, silent]) {
     const abort = new AbortController();
     const reason = new Error('enough');
     setTimeout(() => abort.abort(reason), 20);

@@ -10,6 +10,8 @@ import { MemoryStore } from '../../src/content/memory.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { copyImage } from '../../src/image/copy-image.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import { findReferrers } from '../../src/image/find-referrers.js';
+import { writeArchive } from '../../src/image/write-archive.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
@@ -470,6 +472,39 @@ test('an abort is heard while an own source hangs, wherever it is copied to', { 
       for (const stream of hanging.opened) assert.ok(stream.destroyed);
     }
   }
+});
+
+test('an abort is heard while an optional power of an own source hangs', { timeout: 60_000 }, async (t) => {
+  const { built } = sampleIndex();
+  const store = await memoryWith(built);
+  const folder = tempDir(t);
+  const never = (): Promise<never> => new Promise(() => {});
+  const source = Object.assign(store, {
+    check: never,
+    keptName: never,
+    async *referrers() {
+      yield* [await never()];
+    },
+  });
+  const verbs: Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>> = {
+    copy: (signal) => copyImage(source, 'v1', new MemoryStore(), 'v1', { signal }),
+    archive: (signal) =>
+      writeArchive(source, [{ reference: 'v1' }], { form: 'oci-archive', path: join(folder, 'x.tar') }, { signal }),
+    content: (signal) => {
+      const place = { form: 'oci-archive', path: join(folder, 'x.tar') } as const;
+      return writeArchive(source, [{ reference: 'v1', name: 'v1' }], place, { signal });
+    },
+    async referrers(signal) {
+      for await (const _ of findReferrers(source, 'v1', { signal }));
+    },
+  };
+  for (const [name, verb] of Object.entries(verbs)) {
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    setTimeout(() => abort.abort(reason), 50);
+    await assert.rejects(verb(abort.signal), (error) => error === reason, name);
+  }
+  assert.deepEqual(readdirSync(folder), []);
 });
 
 test('an abort is heard while a destination of its own does not say what it has', async () => {
