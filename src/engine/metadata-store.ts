@@ -15,6 +15,8 @@ export interface LayerSighting {
   readonly mediaType: string;
   /** Registry and path: `docker.io/library/debian`. */
   readonly repository: string;
+  /** Where else it may be had, of one that must not be handed on. */
+  readonly urls?: readonly string[] | undefined;
 }
 
 /** Remembers where layers were seen. What it says may be out of date: it is asked for advice, and checked. */
@@ -82,7 +84,7 @@ function sightings(value: unknown): readonly LayerSighting[] {
 
 /** Whether a value says all that a sighting says. */
 export function isSighting(value: unknown): value is LayerSighting {
-  const { digest, size, mediaType, repository } = (value ?? {}) as Record<string, unknown>;
+  const { digest, size, mediaType, repository, urls = [] } = (value ?? {}) as Record<string, unknown>;
   return (
     typeof digest === 'string' &&
     isDigest(digest) &&
@@ -90,6 +92,8 @@ export function isSighting(value: unknown): value is LayerSighting {
     Number.isSafeInteger(size) &&
     size >= 0 &&
     typeof mediaType === 'string' &&
-    typeof repository === 'string'
+    typeof repository === 'string' &&
+    Array.isArray(urls) &&
+    urls.every((url) => typeof url === 'string')
   );
 }

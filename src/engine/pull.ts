@@ -77,10 +77,10 @@ export async function pull(reference: string, config: PullConfig): Promise<PullR
   }
   if (metadataStore !== undefined) {
     for (const [at, { descriptor }] of image.layers.entries()) {
-      const { digest, size, mediaType } = descriptor;
+      const { digest, size, mediaType, urls } = descriptor;
       const diffId = diffIds[at];
       if (diffId === undefined) continue;
-      const sighting = { digest, size, mediaType, repository: info.name };
+      const sighting = { digest, size, mediaType, repository: info.name, ...(urls === undefined ? {} : { urls }) };
       await ask('the metadata store', (call) => metadataStore.add(diffId, sighting, call));
     }
   }

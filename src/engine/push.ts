@@ -49,11 +49,12 @@ export interface PushResult {
 /**
  * Pushes the image that a name points at, under that name. Layers that the repository has are not sent; those that the
  * metadata store saw in another repository of the registry are mounted where the registry does that; the rest is
- * compressed and uploaded. The manifest and its tag come last.
+ * compressed and uploaded. What it saw as a layer that must not be handed on, and nothing else, is named with its URLs and
+ * not sent. The manifest and its tag come last.
  *
  * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_REFERENCE_INVALID` (a digest), `ERR_NOT_FOUND` (no such name, config or layer),
  *   `ERR_CONFIG_INVALID`, `ERR_DIGEST_MISMATCH` (also an upload manager that mixes layers up), `ERR_DIFFID_MISMATCH`,
- *   `ERR_NO_SPACE`, `ERR_TIMEOUT` and `ERR_INTERNAL` naming the part that hangs, throws or gives what its interface does
+ *   `ERR_UNSUPPORTED` (a layer that must not be handed on, with no URL), `ERR_NO_SPACE`, `ERR_TIMEOUT` and `ERR_INTERNAL` naming the part that hangs, throws or gives what its interface does
  *   not know, what the parts and the registry throw; the signal's reason
  */
 export async function push(reference: string, config: PushConfig): Promise<PushResult> {

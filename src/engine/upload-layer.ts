@@ -57,7 +57,11 @@ export interface LayerUploadContext {
   readonly alive: () => void;
 }
 
-/** Brings a layer to the repository. @returns its descriptor there */
+/**
+ * Brings a layer to the repository; one that must not be handed on is only named, with where it may be had.
+ *
+ * @returns its descriptor there
+ */
 export async function uploadLayer(
   layer: PushLayer,
   context: LayerUploadContext,
@@ -65,6 +69,7 @@ export async function uploadLayer(
 ): Promise<Descriptor> {
   const { repository, info, types, alive } = context;
   const known = await sightings(layer, context, call);
+  if (isForeign(layer) || (known.length > 0 && known.every(isForeign))) return elsewhere(layer, known);
   const mine = known.filter(({ repository: place }) => place === info.name);
   const others = known.filter(({ repository: place }) => place !== info.name && place.startsWith(`${info.host}/`));
   for (const sighting of [...mine, ...others].slice(0, MAX_TRIED)) {
@@ -82,6 +87,24 @@ export async function uploadLayer(
     await forget(layer, sighting, context, call);
   }
   return send(layer, context, call);
+}
+
+function isForeign({ mediaType }: { readonly mediaType: string }): boolean {
+  return describeLayerType(mediaType)?.nondistributable === true;
+}
+
+/** @throws RootfsError `ERR_UNSUPPORTED` where it is not known where else the layer may be had */
+function elsewhere({ diffId }: PushLayer, known: readonly LayerSighting[]): Descriptor {
+  const seen = known.find(({ urls = [] }) => urls.length > 0);
+  if (seen === undefined) {
+    throw new RootfsError(
+      'ERR_UNSUPPORTED',
+      `${diffId}: a layer that must not be handed on, and no URL of it is known; copy the image as it is instead`,
+      { detail: { diffId } },
+    );
+  }
+  const { mediaType, digest, size, urls } = seen;
+  return { mediaType, digest, size, urls };
 }
 
 async function send(layer: PushLayer, context: LayerUploadContext, call: CallOptions): Promise<Descriptor> {

@@ -13,7 +13,7 @@ import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { index } from '../../src/testing/testing.js';
+import { type BuiltImage, image, index } from '../../src/testing/testing.js';
 import { engineImage, engineParts, engineRegistry, ownTemporaryFolder } from '../support/engine-parts.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -111,6 +111,35 @@ test('an image whose config is named by sha512 is pulled and pushed; a store giv
   const pulled = await pull(`${registry.host}/team/app:long`, { ...parts, imageStore: own });
   const pushed = await push(`${registry.host}/copies/app:v1`, { ...parts, id: pulled.id, imageStore: own });
   assert.deepEqual([pulled.id, pushed.config.digest], [config.digest, config.digest]);
+});
+
+test('a layer that must not be handed on is not sent: the manifest says where it may be had', async (t) => {
+  const [from, to] = [await engineRegistry(t), await engineRegistry(t)];
+  const mediaType = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip';
+  const url = 'https://layers.example/base';
+  const built = (urls?: readonly string[]): BuiltImage =>
+    image()
+      .platform('linux/amd64')
+      .layer((layer) => layer.file('base', urls === undefined ? 'without' : 'with'), { mediaType, urls })
+      .layer((layer) => layer.file('own', 'own'))
+      .build();
+  const [app, bare] = [built([url]), built()];
+  from.add('team/app', 'v1', app);
+  from.add('team/bare', 'v1', bare);
+  const parts = await engineParts(t);
+  const { id } = await pull(`${from.host}/team/app:v1`, parts);
+  const { layers } = await push(`${to.host}/copies/app:v1`, { ...parts, id });
+  const base = app.layers[0]?.descriptor;
+  assert.deepEqual(layers[0], { mediaType, digest: base?.digest, size: base?.size, urls: [url] });
+  assert.equal(layers.length, 2);
+  const copy = createRepository(`${to.host}/copies/app`);
+  assert.equal(await copy.exists(layers[0] as Descriptor), false);
+  assert.equal(await copy.exists(layers[1] as Descriptor), true);
+  const other = await pull(`${from.host}/team/bare:v1`, parts);
+  await assert.rejects(push(`${to.host}/copies/bare:v1`, { ...parts, id: other.id }), {
+    code: 'ERR_UNSUPPORTED',
+    message: /must not be handed on/,
+  });
 });
 
 test('configMediaType: a docker config makes a docker manifest with docker layers', async (t) => {
