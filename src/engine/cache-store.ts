@@ -59,11 +59,13 @@ export function defaultCacheStore(create: boolean): CacheStore {
   const folder = absolutePath(cacheFolder('images-v1'), 'folder');
   let opening: Promise<CacheStore> | undefined;
   const opened = (): Promise<CacheStore> => {
-    opening ??= openCacheStore(undefined, create).catch((error: unknown) => {
-      opening = undefined;
-      throw error;
+    const now = opening ?? openCacheStore(undefined, create);
+    opening = now;
+    // Who asks for it hears of its failure; the next one tries again.
+    now.catch(() => {
+      if (opening === now) opening = undefined;
     });
-    return opening;
+    return now;
   };
   const store = async (): Promise<Target & BlobPath> => (await opened()).localStore;
   const localStore: Target & BlobPath & { readonly place: string } = {
@@ -80,7 +82,8 @@ export function defaultCacheStore(create: boolean): CacheStore {
     async close() {
       const last = opening;
       opening = undefined;
-      await (await last)?.keeper.close();
+      const found = await last?.catch(() => undefined);
+      await found?.keeper.close();
     },
   };
   return { localStore, lockFolder: join(folder, 'locks'), keeper };
