@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { removeMade } from '../../src/cli/remove-made.js';
+import { takeLease } from '../../src/content/lease.js';
 import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
 import { rootfs } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -36,6 +38,18 @@ test('a folder that extract made and that got no layer goes again, and those abo
   const unpack = ['unpack', '-q', '--store', join(folder, 'store'), '--dst', join(folder, 'root')];
   assert.equal((await rootfs([...unpack, layout])).code, 5);
   assert.deepEqual(readdirSync(folder), ['mine']);
+});
+
+test('a folder in which another process has begun stays as it is', async (t) => {
+  const folder = tempDir(t);
+  const store = join(folder, 'a', 'store');
+  for (const name of ['ingest', 'leases', 'meta/sha256', 'sha256']) mkdirSync(join(store, name), { recursive: true });
+  const lease = await takeLease(store, { purpose: 'another extract', open: true });
+  await removeMade(store, join(folder, 'a'));
+  assert.deepEqual(readdirSync(store).sort(), ['ingest', 'leases', 'meta', 'sha256']);
+  await lease.release();
+  await removeMade(store, join(folder, 'a'));
+  assert.deepEqual(readdirSync(folder), []);
 });
 
 test('a folder that got a layer stays', async (t) => {
