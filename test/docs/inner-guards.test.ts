@@ -36,6 +36,7 @@ const NO_GUARDS: readonly string[] = [
   'io/file-sink.ts MOST_KEPT_BYTES',
   'io/lent-memory.ts MAX_FREE_BYTES',
   'io/remove-tree.ts MAX_TRIES',
+  'layer/extract-options.ts MOST_WORKERS',
   'registry/credential-search.ts MAX_TOLD',
   'registry/endpoint-list.ts MAX_KNOWN_REFERENCES',
   'registry/identity-token.ts MAX_REPLACED',
