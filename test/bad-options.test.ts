@@ -88,6 +88,23 @@ const VALUES: readonly (readonly [option: string, value: unknown, call: Call])[]
     ['archive', value, (given: never, folder: string) => kit.packageImage(folder, given)] as const,
     ['credential', value, (given: never) => kit.storeCredential('localhost:1', given)] as const,
   ]),
+  ...['username', 'password', 'identityToken', 'registryToken'].map(
+    (field) =>
+      [
+        'credential',
+        5,
+        (given: never, folder: string) =>
+          kit.storeCredential(
+            'localhost:1',
+            { username: 'a', password: 'b', [field]: given },
+            { authFile: join(folder, 'x') },
+          ),
+      ] as const,
+  ),
+  ...[null, {}].flatMap((value) => [
+    ['authFile', value, (authFile: never) => kit.createCredentialSearch({ authFile })] as const,
+    ['authFile', value, (authFile: never) => kit.eraseCredential('localhost:1', { authFile })] as const,
+  ]),
   ['links', 'some', (links) => kit.findNode(tree, '/', { links })],
   ['workers', Number.NaN, (workers, folder) => new kit.LayerDownloadManager(folder, { workers })],
   ['verify', 'never', (verify, folder) => new kit.LayerDownloadManager(folder, { verify })],

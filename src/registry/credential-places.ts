@@ -1,6 +1,7 @@
 /** Where credentials are looked for, in order, and where a login is written. It knows the environment, no content. */
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
+import { partError } from '../io/part-error.js';
 import { systemHome } from '../io/system-home.js';
 import { environmentValue } from './settings-file.js';
 
@@ -23,6 +24,9 @@ export type CredentialPlace =
 
 /** Checks what was given. @throws RootfsError `ERR_OPTION_INVALID` */
 export function checkCredentialPlaces({ authFile }: CredentialPlaceOptions): void {
+  if (authFile !== undefined && typeof authFile !== 'string') {
+    throw partError('authFile', 'a path', authFile, 'name a file or leave the option out');
+  }
   if (authFile !== '') return;
   throw new RootfsError('ERR_OPTION_INVALID', 'authFile: "" is not a path; name a file or leave the option out', {
     detail: { option: 'authFile' },

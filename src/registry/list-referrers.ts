@@ -82,7 +82,7 @@ async function* referrersByApi(
   subject: Subject,
   call: CallOptions,
 ): AsyncGenerator<readonly Descriptor[], true | RegistryError | undefined, undefined> {
-  const query = artifactType === undefined ? '' : `?artifactType=${encodeURIComponent(artifactType)}`;
+  const query = artifactType === undefined ? '' : `?${new URLSearchParams({ artifactType })}`;
   const pages = listPages(
     session,
     {

@@ -146,6 +146,10 @@ function checkCredential(key: string, credential: Credential): void {
   if (typeof credential !== 'object' || credential === null)
     throw partError('credential', 'a credential', credential, 'give { username, password }');
   const { username, password, identityToken, registryToken } = credential;
+  for (const field of [username, password, identityToken, registryToken]) {
+    if (field !== undefined && typeof field !== 'string')
+      throw partError('credential', 'text in each field', field, 'give { username, password }');
+  }
   const refuse = (problem: string): RootfsError =>
     new RootfsError('ERR_OPTION_INVALID', `${key}: ${problem}`, { detail: { key } });
   if (username?.includes(':') === true) {

@@ -96,3 +96,15 @@ for (const [status, code] of [
     );
   });
 }
+
+test('a type of artifacts is asked for as it is written, also where that is no Unicode', async (t) => {
+  const { host, requests } = await scriptedRegistry(t, () => index(byApi));
+  const repository = createRepository(`${host}/app`, { retry: 0 });
+  for (const type of ['application/x+y;a=b&c d', 'x/\ud800']) {
+    for await (const one of repository.referrers(subject, type)) assert.fail(JSON.stringify(one));
+  }
+  assert.deepEqual(
+    requests.map(({ url }) => url.searchParams.get('artifactType')),
+    ['application/x+y;a=b&c d', 'x/\ufffd'],
+  );
+});
