@@ -34,6 +34,9 @@ export interface BlobWindow {
 /** How much the stream holds before the connection is paused, in bytes. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
+/** The same in chunks: each takes memory of its own, and how short they are is up to whoever sends them. */
+const HIGH_WATER_CHUNKS = 4096;
+
 /** Delivers `[start, limit)` of a blob; a broken connection is replaced from where it broke. */
 export class BlobStream extends Readable implements ChunkGiver {
   readonly #source: BlobSource;
@@ -41,6 +44,8 @@ export class BlobStream extends Readable implements ChunkGiver {
   #position: number;
   #gained = 0;
   #skip = 0;
+  /** Chunks that wait to be read. */
+  #waiting = 0;
   #body: WireBody | undefined;
   #over = false;
   #failure: Error | undefined;
@@ -74,13 +79,18 @@ export class BlobStream extends Readable implements ChunkGiver {
   }
 
   override _read(): void {
-    if (!this.#held) this.#body?.resume();
+    if (!this.#held && this.#waiting < HIGH_WATER_CHUNKS) this.#body?.resume();
   }
 
   /** What came before a failure is delivered before the failure is: destroying drops what nobody has read yet. */
   // biome-ignore lint/suspicious/noExplicitAny: the signature of Readable.read.
   override read(size?: number): any {
     const chunk = super.read(size);
+    // Whoever has read all that was there, or wants more at once than there is, gets more.
+    if (size !== 0 && (chunk === null || this.readableLength === 0)) {
+      this.#waiting = 0;
+      this._read();
+    }
     if (this.#failure !== undefined && this.readableLength === 0) this.destroy(this.#failure);
     return chunk;
   }
@@ -123,11 +133,18 @@ export class BlobStream extends Readable implements ChunkGiver {
     const given = this.#give(chunk);
     if (given === false) this.#release = release;
     else release?.();
-    const more = given ?? this.push(lasting(chunk));
+    const more = given ?? this.#queue(chunk);
     if (this.#position > this.#window.end) this.#source.long();
     // More than a complete body holds, or all of a window: what follows is not wanted.
     if (this.#position === this.#window.limit) this.#finish();
     return this.#over || more;
+  }
+
+  /** @returns whether more may come */
+  #queue(chunk: Buffer): boolean {
+    const more = this.push(lasting(chunk));
+    this.#waiting = this.readableLength === 0 ? 0 : this.#waiting + 1;
+    return more && this.#waiting < HIGH_WATER_CHUNKS;
   }
 
   /** Past the stream's own buffer, where that is empty. @returns whether more may come; undefined: it was not given */
