@@ -121,9 +121,13 @@ function descriptorsOf(value: unknown, subject: Subject): Descriptor[] {
   const list = (value as { manifests?: unknown } | null)?.manifests;
   if (list === undefined || list === null) return [];
   if (!Array.isArray(list)) {
-    throw new RootfsError('ERR_REGISTRY', `${subject.name}: the list of referrers is no image index`, {
-      detail: { subject: subject.name },
-    });
+    throw new RootfsError(
+      'ERR_REGISTRY',
+      `${subject.name}: the list of referrers is no image index; ask who runs the registry`,
+      {
+        detail: { subject: subject.name },
+      },
+    );
   }
   return list.filter((entry): entry is Descriptor => {
     if (typeof entry !== 'object' || entry === null) return false;
@@ -143,9 +147,13 @@ function parse(bytes: Buffer, subject: Subject): unknown {
   try {
     return parseJson(bytes.toString('utf8'));
   } catch (error) {
-    throw new RootfsError('ERR_MANIFEST_INVALID', `${subject.name}: the list of referrers is not JSON`, {
-      cause: error,
-      detail: { subject: subject.name },
-    });
+    throw new RootfsError(
+      'ERR_MANIFEST_INVALID',
+      `${subject.name}: the list of referrers is not JSON; delete its tag if nobody needs it`,
+      {
+        cause: error,
+        detail: { subject: subject.name },
+      },
+    );
   }
 }

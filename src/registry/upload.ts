@@ -192,7 +192,7 @@ export class Upload {
     if (confirmed !== undefined && confirmed > 1 && confirmed < end) {
       throw new RootfsError(
         'ERR_NETWORK',
-        `${this.#context.subject.name}: ${response.url.host} holds ${confirmed} bytes after ${end} were sent`,
+        `${this.#context.subject.name}: ${response.url.host} holds ${confirmed} bytes after ${end} were sent; push again`,
         { detail: { confirmed, sent: end } },
       );
     }

@@ -108,3 +108,20 @@ test('a type of artifacts is asked for as it is written, also where that is no U
     ['application/x+y;a=b&c d', 'x/\ufffd'],
   );
 });
+
+test('a tag that holds no list says what to do about it', async (t) => {
+  const held = (body: string): ScriptedAnswer => ({
+    status: 200,
+    headers: { 'content-type': MediaType.ociIndex },
+    body,
+  });
+  const gone = (): ScriptedAnswer => ({ status: 404 });
+  await assert.rejects(ask(t, gone, held('not json')), {
+    code: 'ERR_MANIFEST_INVALID',
+    message: /the list of referrers is not JSON; delete its tag if nobody needs it$/,
+  });
+  await assert.rejects(ask(t, gone, held('{"manifests":5}')), {
+    code: 'ERR_REGISTRY',
+    message: /the list of referrers is no image index; ask who runs the registry$/,
+  });
+});
