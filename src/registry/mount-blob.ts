@@ -45,7 +45,8 @@ export async function mountBlob(
       checkStored(response, target.digest, subject);
       return true;
     }
-    await cancelUpload(uploadLocation(response, subject), endpoint, context, call.onProgress);
+    await cancelUpload(uploadLocation(response, subject), endpoint, context, call);
+    throwIfAborted(call.signal);
     return false;
   };
   const budget = new RetryBudget({ ...session.settings, retry: 0 }, subject.name, call, false);

@@ -24,20 +24,28 @@ export function pushScopes(endpoint: Endpoint): readonly string[] {
   return [repositoryScope(endpoint.repository, 'pull', 'push')];
 }
 
-/** Ends an upload session that is not wanted; what goes wrong there is of no interest. */
+/** Ends an upload session that is not wanted; what goes wrong there is of no interest, and an abort ends that too. */
 export async function cancelUpload(
   location: URL,
   endpoint: Endpoint,
   { session, subject }: UploadContext,
-  onProgress: CallOptions['onProgress'],
+  { signal, onProgress }: CallOptions,
 ): Promise<void> {
+  if (signal?.aborted === true) return;
+  const own = new AbortController();
+  const end = (): void => own.abort(new Error('nobody waits for it any more'));
+  const timer = setTimeout(end, CANCEL_MS).unref();
+  signal?.addEventListener('abort', end, { once: true });
   try {
     const request = { method: 'DELETE', path: location, scopes: pushScopes(endpoint), subject, atOnce: true } as const;
-    const call = { signal: AbortSignal.timeout(CANCEL_MS), onProgress };
+    const call = { signal: own.signal, onProgress };
     const response = await session.request(endpoint, { ...request, accept: [200, 202, 204, 404, 405] }, call);
     response.body.discard();
   } catch {
     // Registries remove stale uploads by themselves.
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', end);
   }
 }
 

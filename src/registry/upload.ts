@@ -158,7 +158,7 @@ export class Upload {
   async cancel(): Promise<void> {
     const location = this.#location;
     this.#location = undefined;
-    if (location !== undefined) await cancelUpload(location, this.#endpoint, this.#context, this.#call.onProgress);
+    if (location !== undefined) await cancelUpload(location, this.#endpoint, this.#context, this.#call);
   }
 
   async #start(): Promise<void> {

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { startRegistry, type RegistryOptions as TestOptions, type TestRegistry } from '../../src/testing/testing.js';
 import { big, blobFault, built } from '../support/fault-case.js';
+import { scriptedRegistry } from '../support/scripted-registry.js';
 
 const REASON = { why: 'the caller has had enough' };
 
@@ -135,4 +136,29 @@ test('a push is aborted while the registry is silent', async (t) => {
   while (registry.log.requests.every(({ method }) => method !== 'PUT')) await new Promise((next) => setImmediate(next));
   controller.abort(REASON);
   await assert.rejects(call, isReason);
+});
+
+test('aborted while an upload that is not wanted is taken back', async (t) => {
+  const { descriptor, blob } = built.layers[0] ?? assert.fail();
+  let isTakenBack = (): void => {};
+  const registry = await scriptedRegistry(t, ({ method }) => {
+    if (method === 'POST') return { status: 202, headers: { location: '/v2/app/blobs/uploads/1' } };
+    if (method !== 'DELETE') return { status: method === 'HEAD' ? 404 : 403 };
+    isTakenBack();
+    return new Promise(() => {});
+  });
+  const repository = createRepository(`${registry.host}/app`, { retry: 0 });
+  for (const work of [
+    (signal: AbortSignal) => repository.mount(descriptor, 'other', { signal }),
+    (signal: AbortSignal) => repository.push(descriptor, [blob] as never, { signal }),
+  ]) {
+    const controller = new AbortController();
+    let began = 0;
+    isTakenBack = (): void => {
+      began = performance.now();
+      controller.abort(REASON);
+    };
+    await assert.rejects(work(controller.signal), isReason);
+    assert.ok(performance.now() - began < 1_500);
+  }
 });
