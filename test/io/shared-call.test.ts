@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SharedCalls } from '../../src/io/shared-call.js';
+import { type SharedCall, SharedCalls } from '../../src/io/shared-call.js';
 import type { ProgressEvent } from '../../src/progress.js';
 
 const event = (message: string): ProgressEvent => ({ type: 'warning:raised', message });
@@ -113,4 +113,21 @@ test('a failure is that of those who came with the same; the others make a call 
   await assert.rejects(first, /not with this one/);
   stop.abort(reason);
   await assert.rejects(second, (error) => error === reason);
+});
+
+test('an abort by the first event of the call itself is heard, and ends the call', { timeout: 20_000 }, async () => {
+  const calls = new SharedCalls<string>();
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const start = ({ signal, onProgress }: SharedCall): Promise<string> => {
+    onProgress(event('one'));
+    return new Promise((_, failed) => signal.addEventListener('abort', () => failed(signal.reason)));
+  };
+  const onProgress = (): void => controller.abort(reason);
+  const alive = setTimeout(() => {}, 5_000);
+  await assert.rejects(
+    calls.join('key', { signal: controller.signal, onProgress }, start),
+    (error) => error === reason,
+  );
+  clearTimeout(alive);
 });
