@@ -38,11 +38,15 @@ export async function completeImage(debugged: Debugged, tree: MergedTree, fromTa
   const added: ReadonlySet<TreeNode> = fromTar ? new Set() : addedNames(tree);
   const numbers = await readNumbers(debugged, tree, added);
   await addNames(debugged, added, numbers);
+  const values = new Map<Buffer, string>();
   let lines: string[] = [];
   for (const [inode, number] of numbers) {
     if (!fromTar) setStatus(lines, inode, number);
     setTimes(lines, inode, number);
-    setXattrs(lines, debugged, inode, number, fromTar);
+    for (const [name, value] of inode.xattrs ?? []) {
+      if (fromTar && name === 'security.capability') continue;
+      lines.push(`ea_set -f ${fileOf(value, debugged, values)} <${number}> "${name.replaceAll('"', '""')}"`);
+    }
     if (lines.length < BATCH) continue;
     await run(debugged, lines, true);
     lines = [];
@@ -165,15 +169,14 @@ function setTimes(lines: string[], inode: Inode, number: number): void {
   }
 }
 
-function setXattrs(lines: string[], { scratch }: Debugged, inode: Inode, number: number, fromTar: boolean): void {
-  let count = 0;
-  for (const [name, value] of inode.xattrs ?? []) {
-    if (fromTar && name === 'security.capability') continue;
-    const file = join(scratch, `${number}-${count}`);
-    writeFileSync(file, value);
-    lines.push(`ea_set -f ${file} <${number}> "${name.replaceAll('"', '""')}"`);
-    count += 1;
-  }
+/** The file that a value is read from: one for all inodes that share it, as they do what a global header says. */
+function fileOf(value: Buffer, { scratch }: Debugged, files: Map<Buffer, string>): string {
+  const known = files.get(value);
+  if (known !== undefined) return known;
+  const file = join(scratch, `value-${files.size}`);
+  writeFileSync(file, value);
+  files.set(value, file);
+  return file;
 }
 
 /** Small numbers stand in the first word of the block map, others in the second; the one not used is 0. */

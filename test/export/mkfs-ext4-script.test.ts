@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { completeImage } from '../../src/export/mkfs-ext4-script.js';
+import type { Inode } from '../../src/rootfs/tree.js';
 import { type HandEntry, handTree } from '../support/hand-tree.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -42,4 +43,25 @@ test('a directory of more subdirectories than ext4 counts has a count of 1; very
     (tree.inodes + 1) * 6 + 1,
   );
   assert.ok(Math.max(...scripts) < 60_000, `${scripts}`);
+});
+
+test('a value that many files share is in one file for debugfs', async (t) => {
+  const folder = tempDir(t);
+  const names = Array.from({ length: 10 }, (_, at) => `some/${at}`);
+  const { tree } = handTree(folder, [
+    ...names.map((path, at) => ({ path, xattrs: at === 0 ? { 'user.own': 'o' } : {} })),
+    { path: 'over', type: 'directory' },
+  ]);
+  const shared = new Map([['user.all', Buffer.from('a')]]);
+  for (const { inode, name } of tree.root.children?.get('some')?.children?.values() ?? []) {
+    if (name !== '0') (inode as { xattrs: Inode['xattrs'] }).xattrs = shared;
+  }
+  const tool = { name: 'debugfs', path: join(folder, 'debugfs') };
+  writeFileSync(tool.path, STAND_IN);
+  chmodSync(tool.path, 0o755);
+  const image = join(folder, 'told');
+  await completeImage({ tool, image, scratch: folder, signal: undefined }, tree, true);
+  assert.equal(readFileSync(image, 'latin1').match(/^ea_set /gm)?.length, 10);
+  const values = readdirSync(folder).filter((name) => !/^(?:layer\.tar|debugfs|told|script)$/.test(name));
+  assert.deepEqual(values.map((name) => readFileSync(join(folder, name), 'latin1')).sort(), ['a', 'o']);
 });
