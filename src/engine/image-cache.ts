@@ -91,10 +91,11 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     const parsed = parseReference(reference);
     const name = formatReference(parsed);
     if (this.targetPlatform === undefined) return stamped(await this.#resolve(parsed, options), name);
-    const whole: ReadOnlyTarget = {
+    const whole: ReadOnlyTarget & Distruster = {
       resolve: (_reference, call) => this.#resolve(parsed, { ...options, ...call }),
       fetch: (target, call) => this.#open(stamped(target, name), { ...options, ...call }),
       exists: (target, call) => this.exists(target, { ...options, ...call }),
+      distrust: (target) => this.distrust(target),
     };
     const image = await fetchImage(whole, name, { ...options, platform: this.targetPlatform });
     const meant = this.#meant.get(name);
@@ -136,7 +137,8 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
   /** Hears that content was wrong: it is fetched anew the next time. @returns false where that cannot help */
   distrust(target: Descriptor): boolean {
     if (this.#pull === 'never') return false;
-    return this.#content?.distrust(target) ?? false;
+    const asksElsewhere = this.#remotes.distrust(target);
+    return this.#content?.distrust(target) === true || asksElsewhere;
   }
 
   /**
@@ -250,10 +252,8 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
       // Documents are small: a damaged one is healed here, where it is noticed.
       const origins = this.#pull === 'never' ? [] : this.#origins(target);
       // What is here needs nobody who might be asked.
-      const origin = await untilAborted(
-        origins[0]?.catch(() => undefined),
-        options.signal,
-      );
+      const opening = origins[0]?.catch(() => undefined);
+      const origin = await untilAborted(opening, options.signal);
       const bytes = await content.read(target, origin, options).catch((error: unknown) => {
         throwIfAborted(options.signal);
         if (origins.length > 1) return undefined;

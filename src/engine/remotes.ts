@@ -3,6 +3,7 @@ import type { ReadOnlyTarget } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { partFailure, wrongAnswer } from '../io/part-error.js';
+import type { Descriptor } from '../spec/descriptor.js';
 import type { Reference } from '../spec/reference.js';
 import { RemoteDocuments } from './remote-documents.js';
 
@@ -16,6 +17,8 @@ const MAX_REMOTES = 64;
 export class Remotes {
   readonly #factory: RepositoryFactory;
   readonly #opened = new Map<string, Promise<RemoteDocuments>>();
+  /** Those of them that are open by now. */
+  readonly #ready = new Map<string, RemoteDocuments>();
 
   constructor(factory: RepositoryFactory) {
     this.#factory = factory;
@@ -32,6 +35,7 @@ export class Remotes {
     for (const oldest of this.#opened.keys()) {
       if (this.#opened.size < MAX_REMOTES) break;
       this.#opened.delete(oldest);
+      this.#ready.delete(oldest);
     }
     this.#opened.set(place, remote);
     return remote;
@@ -47,16 +51,24 @@ export class Remotes {
     return [...this.#opened.values()].reverse();
   }
 
+  /** Tells all of them that content was wrong. @returns whether one of them asks elsewhere for it from now on */
+  distrust(target: Descriptor): boolean {
+    return [...this.#ready.values()].filter((remote) => remote.distrust(target)).length > 0;
+  }
+
   async #open(reference: Reference): Promise<RemoteDocuments> {
-    const part = `the factory of ${placeOf(reference)}`;
+    const place = placeOf(reference);
+    const part = `the factory of ${place}`;
     let remote: ReadOnlyTarget;
     try {
       remote = await this.#factory(reference);
     } catch (error) {
       throw partFailure(part, error);
     }
-    if (typeof remote?.resolve === 'function') return new RemoteDocuments(remote);
-    throw wrongAnswer(part, 'something to read images from', remote);
+    if (typeof remote?.resolve !== 'function') throw wrongAnswer(part, 'something to read images from', remote);
+    const opened = new RemoteDocuments(remote);
+    if (this.#opened.has(place)) this.#ready.set(place, opened);
+    return opened;
   }
 }
 

@@ -18,6 +18,7 @@ import { openImageCache } from '../../src/engine/open-image-cache.js';
 import { RootfsError } from '../../src/errors.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
 import type { ProgressEvent } from '../../src/progress.js';
+import type { Endpoint } from '../../src/registry/endpoint.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
@@ -389,6 +390,42 @@ function refusing(
     },
   };
 }
+
+test('a mirror with wrong bytes is not asked again, also where nothing can be kept', async (t) => {
+  const [mirror, registry] = [await served(t), await served(t)];
+  const app = built();
+  for (const server of [mirror, registry]) server.add('team/app', 'v1', app);
+  mirror.fault({ on: 'blob', do: 'flip' });
+  const endpoint = (server: TestRegistry, more: Partial<Endpoint>): Endpoint => ({
+    baseUrl: server.url,
+    repository: 'team/app',
+    credentialHost: server.host,
+    capabilities: ['pull', 'resolve'],
+    source: 'the test',
+    ...more,
+  });
+  const endpoints = {
+    endpoints: async () => [endpoint(mirror, { mirrorOf: 'registry.example' }), endpoint(registry, {})],
+  };
+  const full = new MemoryStore();
+  full.push = async () => {
+    throw new RootfsError('ERR_NO_SPACE', 'the disk is full');
+  };
+  for (const localStore of [null, full]) {
+    const remoteRepository = (): ReadOnlyTarget => createRepository('registry.example/team/app', { endpoints });
+    const name = 'registry.example/team/app:v1';
+    const picking = new ImageCache({ localStore, remoteRepository, targetPlatform: 'linux/amd64' });
+    assert.equal((await picking.resolve(name)).digest, app.descriptor.digest);
+    const cache = new ImageCache({ localStore, remoteRepository });
+    const fetched = await fetchImage(cache, name, { platform: 'linux/amd64' });
+    const rootfs = await openRootFS(cache, fetched, tempDir(t));
+    assert.deepEqual(
+      rootfs.layers.map(({ diffId }) => diffId),
+      app.layers.map(({ diffId }) => diffId),
+    );
+    await rootfs.close();
+  }
+});
 
 test('what is here is served though its repository cannot be opened', async () => {
   const app = built();
