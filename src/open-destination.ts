@@ -1,5 +1,6 @@
 /** From text to a destination: the other half of the composition root. */
 import type { ReadOnlyTarget } from './content/content.js';
+import { canonicalName } from './content/image-names.js';
 import { RootfsError } from './errors.js';
 import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy-image.js';
 import { isUnfit } from './image/is-unfit.js';
@@ -115,7 +116,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
     },
     copyAllFrom: async (source, copyOptions) => {
       refuseOneName(reference);
-      return copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions);
+      return copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions, true);
     },
     close,
   };
@@ -195,15 +196,21 @@ async function archivedTags(
   return tags.map(({ tag, from }) => ({ reference: from, name: formatReference({ ...called, tag }), listed: true }));
 }
 
-/** The tags of a source, and what it calls them: archives know images by their names in full, of any repository. */
+/**
+ * The tags of a source, and what it calls them: archives know images by their names in full, of any repository.
+ *
+ * @param anyName Whether what is no name of an image by Docker's grammar is kept as it is: a layout takes it.
+ */
 async function tagsOf(
   source: ReadOnlyTarget,
   options: CopyImageOptions,
+  anyName = false,
 ): Promise<readonly { readonly tag: string; readonly from: string }[]> {
   const { allTags } = await import('./image/pull.js');
   const byTag = new Map<string, string>();
   for (const { reference: from } of await allTags(source, options)) {
-    const tag = isTag(from) ? from : (parseReference(from).tag ?? from);
+    const isNone = anyName && canonicalName(from) === undefined;
+    const tag = isTag(from) || isNone ? from : (parseReference(from).tag ?? from);
     const other = byTag.get(tag);
     if (other !== undefined) {
       // One image that is called so at two registries is no conflict.
@@ -226,15 +233,17 @@ async function copyTags(
   destination: CopyDestination,
   nameOf: (tag: string) => string,
   options: CopyImageOptions = {},
+  anyName = false,
 ): Promise<readonly CopiedTag[]> {
   const { copyTag } = await import('./image/copy-tag.js');
   const { platform } = options;
-  return copyEach(source, options, platform !== undefined && platform !== 'all', async (tag, from) => ({
+  const copy = async (tag: string, from: string): Promise<CopiedTag> => ({
     tag,
     reference: from,
     destination: nameOf(tag),
     ...(await copyTag(source, from, destination, tag, options)),
-  }));
+  });
+  return copyEach(source, options, platform !== undefined && platform !== 'all', copy, anyName);
 }
 
 /** How many names of a list a message holds. */
@@ -251,11 +260,12 @@ async function copyEach(
   options: CopyImageOptions,
   leavesOut: boolean,
   copy: (tag: string, from: string) => Promise<CopiedTag>,
+  anyName = false,
 ): Promise<readonly CopiedTag[]> {
   const copied: CopiedTag[] = [];
   const warn = (message: string): void => report(options.onProgress, { type: 'warning:raised', message });
   let unfit: RootfsError | undefined;
-  for (const { tag, from } of await tagsOf(source, options)) {
+  for (const { tag, from } of await tagsOf(source, options, anyName)) {
     try {
       copied.push(await copy(tag, from));
     } catch (error) {

@@ -120,6 +120,31 @@ test('what cannot be a name there is refused before anything is made', async (t)
   assert.deepEqual(readdirSync(folder), []);
 });
 
+test('a name of a layout that is none of an image is kept by a layout, and refused for a registry', async (t) => {
+  const folder = tempDir(t);
+  const name = 'Foo+bar/x';
+  await writeLayout(join(folder, 'from'), {
+    v1: image().build(),
+    [name]: image()
+      .config({ Cmd: ['x'] })
+      .build(),
+  });
+  const { source } = await openSource(`oci:${join(folder, 'from')}`);
+  const to = await openDestination(`oci:${join(folder, 'to')}`);
+  const copied = await to.copyAllFrom(source);
+  await to.close();
+  assert.deepEqual(
+    copied.map(({ tag }) => tag),
+    ['v1', name],
+  );
+  const { source: read } = await openSource(`oci:${join(folder, 'to')}`);
+  assert.equal((await read.resolve(name)).digest, (await source.resolve(name)).digest);
+  await using registry = await startRegistry();
+  const remote = await openDestination(`${registry.host}/app`);
+  await assert.rejects(remote.copyAllFrom(source), { code: 'ERR_REFERENCE_INVALID' });
+  assert.equal(registry.log.requests.length, 0);
+});
+
 test('all images of a layout under the name that is given for them, each with its tag', async (t) => {
   const folder = tempDir(t);
   const [one, two] = ['one', 'two'].map((user) => image().config({ User: user }).build()) as [BuiltImage, BuiltImage];
