@@ -12,10 +12,12 @@ const ABORT_GRACE_MS = 5_000;
 const SILENCE_GRACE_MS = 500;
 
 /** Options of `callPart`. */
-export interface CallPartOptions {
+export interface CallPartOptions<T> {
   readonly signal?: AbortSignal | undefined;
   /** The longest silence in milliseconds. */
   readonly timeoutMs: number;
+  /** Gets what comes when nobody waits any more, to let go of it. */
+  readonly late?: ((answer: T) => void) | undefined;
 }
 
 /**
@@ -30,7 +32,7 @@ export interface CallPartOptions {
 export async function callPart<T>(
   part: string,
   work: (signal: AbortSignal, alive: () => void) => T | Promise<T>,
-  { signal, timeoutMs }: CallPartOptions,
+  { signal, timeoutMs, late }: CallPartOptions<T>,
 ): Promise<T> {
   throwIfAborted(signal);
   const controller = new AbortController();
@@ -52,10 +54,11 @@ export async function callPart<T>(
     timer = setTimeout(() => giveUp(silent(part, timeoutMs), SILENCE_GRACE_MS), timeoutMs);
   };
   alive();
+  const answer = (async () => work(controller.signal, alive))();
   try {
-    const answer = (async () => work(controller.signal, alive))();
     return await Promise.race([answer, ended]);
   } catch (error) {
+    answer.then(late).catch(() => {});
     if (controller.signal.aborted) throw controller.signal.reason;
     throw partFailure(part, error);
   } finally {

@@ -86,10 +86,12 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
   const { info, options } = await engineRepository(parsed, config, 'push');
   const { createRepository } = await import('../registry/repository.js');
   const repository = createRepository({ ...parsed, registry: info.host, repository: info.path }, options);
+  const release = (layers: readonly PushLayer[]): Promise<void> => releaseAll(layers, onProgress, timeoutMs);
+  const late = (layer: PushLayer): void => void release(stackOf(layer, diffIds.length));
+  const provide = (partSignal: AbortSignal): Promise<PushLayer> =>
+    config.layerProvider.get(chainIdOf(diffIds), { signal: partSignal, onProgress });
   const top =
-    diffIds.length === 0
-      ? undefined
-      : await ask('the layer provider', (call) => config.layerProvider.get(chainIdOf(diffIds), call));
+    diffIds.length === 0 ? undefined : await callPart('the layer provider', provide, { signal, timeoutMs, late });
   if (diffIds.length > 0 && (typeof top !== 'object' || top === null)) {
     throw wrongAnswer('the layer provider', `the layer ${diffIds.at(-1)}`, top);
   }
@@ -110,7 +112,7 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
     logEvent(config, parsed, info, 'push');
     return { manifest, config: configDescriptor, layers };
   } finally {
-    await releaseAll(stack, onProgress, timeoutMs);
+    await release(stack);
   }
 }
 

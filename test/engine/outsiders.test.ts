@@ -754,6 +754,33 @@ test('a provider that never lets a layer go, or whose layers have no base, does 
   assert.equal(requests.length, 1);
 });
 
+test('a layer that comes when nobody waits any more is given back', async (t) => {
+  const registry = await engineRegistry(t);
+  const app = engineImage('one', 1);
+  const parts = await engineParts(t);
+  const id = await parts.imageStore.put(app.configBytes);
+  const { diffId, tar } = app.layers[0] ?? assert.fail();
+  let released = (): void => {};
+  const back = new Promise<void>((resolve) => {
+    released = resolve;
+  });
+  const get = async (): Promise<PushLayer> => {
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    return {
+      chainId: diffId,
+      diffId,
+      parent: undefined,
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      size: tar.length,
+      open: async () => Readable.from([tar]),
+      release: async () => released(),
+    };
+  };
+  const pushing = push(`${registry.host}/team/app:v1`, { ...parts, id, partTimeoutMs: 100, layerProvider: { get } });
+  await assert.rejects(pushing, { code: 'ERR_TIMEOUT', message: /layer provider/ });
+  await back;
+});
+
 test('a part that says that it is at work when it has failed already holds no process up', async () => {
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
   let alive = (): void => {};
