@@ -13,6 +13,9 @@ export type RepositoryFactory = (reference: Reference) => ReadOnlyTarget | Promi
 /** How many repositories are remembered for content of which nobody says where it belongs. */
 const MAX_REMOTES = 64;
 
+/** How many of these may fail before the first failure is told: a dead network is one for all, and each takes its time. */
+const MAX_FAILURES = 4;
+
 /** Opened repositories by registry and path. */
 export class Remotes {
   readonly #factory: RepositoryFactory;
@@ -74,7 +77,7 @@ export class Remotes {
 
 /**
  * Asks one repository after the other until one has an answer. What one of them refuses, or fails with, says nothing of
- * the next.
+ * the next, but for `MAX_FAILURES` of them.
  *
  * @returns `undefined` where none has one
  * @throws the first failure where none has an answer, one that is more than an absence before others; the signal's reason
@@ -84,18 +87,22 @@ export async function firstAnswer<T>(
   ask: (remote: ReadOnlyTarget) => Promise<T | undefined>,
   signal: AbortSignal | undefined,
 ): Promise<T | undefined> {
+  let absence: unknown;
   const failures: unknown[] = [];
   for (const remote of remotes) {
+    if (failures.length >= MAX_FAILURES) break;
     try {
       const answer = await ask(await untilAborted(remote, signal));
       if (answer !== undefined) return answer;
     } catch (error) {
       throwIfAborted(signal);
-      failures.push(error);
+      if (isAbsence(error)) absence ??= error;
+      else failures.push(error);
     }
   }
-  if (failures.length === 0) return undefined;
-  throw failures.find((error) => !isAbsence(error)) ?? failures[0];
+  if (failures.length > 0) throw failures[0];
+  if (absence !== undefined) throw absence;
+  return undefined;
 }
 
 /** Whether an error says that content is not where it was looked for. */

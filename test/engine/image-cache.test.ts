@@ -457,6 +457,22 @@ test('what one repository refuses, the next one is asked for', async () => {
   assert.deepEqual(await bytesOf(cache, layer.descriptor), layer.blob);
   assert.equal(await cache.exists(layer.descriptor), true);
   await assert.rejects(bytesOf(cache, built('nowhere').descriptor), (error) => error === denied);
+  // Where all of them fail, the network does: not each is waited for.
+  let asked = 0;
+  const counted = refusing(other, () => true, denied);
+  const counting = new ImageCache({
+    localStore: null,
+    remoteRepository: () => ({
+      ...counted,
+      fetch(target) {
+        asked += 1;
+        return counted.fetch(target);
+      },
+    }),
+  });
+  for (let at = 0; at < 9; at += 1) await counting.resolve(`registry.example/app${at}:v1`);
+  await assert.rejects(bytesOf(counting, layer.descriptor), (error) => error === denied);
+  assert.equal(asked, 4);
 });
 
 test('two repositories with the same layer at once: what one of them refuses, the other one brings', async () => {
