@@ -56,7 +56,7 @@ export interface OpenedDestination {
  * A layout's folder is made where there is none; a registry is not asked anything yet. An archive's `FILE` may be `-`,
  * standard output; one that ends in `.gz` or `.tgz` is compressed. Archives and `dir:` are made anew.
  *
- * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_LAYOUT_INVALID`,
+ * @throws RootfsError `ERR_REFERENCE_INVALID`, `ERR_LAYOUT_INVALID`, `ERR_MANIFEST_INVALID`,
  *   `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM`; the signal's reason
  */
 export async function openDestination(text: string, options: OpenOptions = {}): Promise<OpenedDestination> {

@@ -207,6 +207,15 @@ test('a layout that a copy brought nothing to goes with all that was made for it
   assert.ok(readdirSync(join(folder, 'filled/deep')).includes('index.json'));
 });
 
+test('a folder whose index.json is no list of images is refused before anything is brought there', async (t) => {
+  const folder = tempDir(t);
+  const text = '{"name":"somebody else"}';
+  writeFileSync(join(folder, 'index.json'), text);
+  await assert.rejects(openDestination(`oci:${folder}:v1`), { code: 'ERR_MANIFEST_INVALID', message: /index\.json/ });
+  assert.deepEqual(readdirSync(folder), ['index.json']);
+  assert.equal(readFileSync(join(folder, 'index.json'), 'utf8'), text);
+});
+
 test('a disk that became read-only hides no failure behind that of cleaning up', async (t) => {
   const disk = smallDisk(t, 'size=1m');
   if (disk === undefined) return t.skip(NO_MOUNT);

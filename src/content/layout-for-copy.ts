@@ -18,7 +18,11 @@ export interface LayoutForCopy {
   close(): Promise<void>;
 }
 
-/** Opens a layout, and makes it where it is missing. @throws RootfsError as `OciLayout.open`; nothing that it made stays then */
+/**
+ * Opens a layout, and makes it where it is missing. Where it throws, nothing that it made stays.
+ *
+ * @throws RootfsError as `OciLayout.open`; `ERR_MANIFEST_INVALID` for an `index.json` that is none
+ */
 export async function openLayoutForCopy(folder: string): Promise<LayoutForCopy> {
   const path = absolutePath(folder, 'folder');
   const blobs = await missing(FOLDERS.map((name) => join(path, name)));
@@ -31,7 +35,10 @@ export async function openLayoutForCopy(folder: string): Promise<LayoutForCopy> 
     for (const one of folders) await rmdir(one).catch(() => {});
   };
   try {
-    return { layout: await OciLayout.open(path, { create: true }), close };
+    const layout = await OciLayout.open(path, { create: true });
+    // A list that takes no name is told before anything is brought, and not after all of it.
+    await layout.entries().next();
+    return { layout, close };
   } catch (error) {
     await close();
     throw error;
