@@ -113,7 +113,7 @@ export class BlobTrust {
     writeRecord(this.#places.record(digest), path, fd, record);
   }
 
-  /** Good bytes whose mode or record is not as it should be; in a store that cannot be written they stay so. */
+  /** Good bytes whose mode or record is not as it should be; in a store that cannot be written, or is full, they stay so. */
   #heal(digest: Digest, seen: BigIntStats): void {
     if (!this.#records) return;
     const path = this.#places.blob(digest);
@@ -121,7 +121,7 @@ export class BlobTrust {
       if (permissions(seen) !== 0o444) chmodSync(path, 0o444);
       this.remember(digest, { size: Number(seen.size), mtimeNs: seen.mtimeNs }, {});
     } catch (error) {
-      if (wrapSystemError(error, path).code !== 'ERR_PERMISSION') throw error;
+      if (!['ERR_PERMISSION', 'ERR_NO_SPACE'].includes(wrapSystemError(error, path).code)) throw error;
     }
   }
 

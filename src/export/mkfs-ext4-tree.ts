@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { LayerTar } from '../rootfs/merge.js';
-import type { Inode, MergedTree, TreeNode } from '../rootfs/tree.js';
+import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { DataCopier } from './copy-data.js';
 import { checkDataPlace, closeLayers, openLayers } from './layer-files.js';
@@ -27,20 +27,21 @@ export async function writeContentTree(
   const files = openLayers(layers);
   try {
     const copier = new DataCopier(files, () => throwIfAborted(signal));
-    const first = new Map<Inode, Buffer>();
+    const first = new Map<Inode, TreeNode>();
+    const placeOf = (name: string): Buffer => Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name, 'latin1')]);
     const added = addedNames(tree);
     let count = 0;
     for (const { path: name, node } of walkTree(tree)) {
       if (node === tree.root || added.has(node)) continue;
-      const path = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name, 'latin1')]);
+      const path = placeOf(name);
       const earlier = node.inode.links > 1 ? first.get(node.inode) : undefined;
       try {
-        if (earlier !== undefined) linkSync(earlier, path);
+        if (earlier !== undefined) linkSync(placeOf(nodePath(earlier)), path);
         else writeEntry(node, path, layers, copier);
       } catch (error) {
         throw systemErrorCode(error) === 'ENAMETOOLONG' ? tooLong(name, root) : error;
       }
-      if (node.inode.links > 1) first.set(node.inode, path);
+      if (node.inode.links > 1 && earlier === undefined) first.set(node.inode, node);
       count += 1;
       if (count % TURN !== 0) continue;
       await nextTurn();

@@ -2,7 +2,14 @@
 import type { CallOptions } from '../content/content.js';
 import { report } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
-import type { DataExtent, Inode, MergedTree, Timestamp, TreeNode } from '../rootfs/tree.js';
+import {
+  type DataExtent,
+  type Inode,
+  type MergedTree,
+  nodePath,
+  type Timestamp,
+  type TreeNode,
+} from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { BLOCK, endOfArchive, paddedBytes, padding } from '../tar/block.js';
 import { encodeHeader, type TarHeader } from '../tar/write-header.js';
@@ -37,7 +44,8 @@ export function* tarMembers(
   { tree, layers, open, selected, latest, dense = false }: TarMembersInput,
   { onProgress }: CallOptions,
 ): Generator<TarPart, void, void> {
-  const names = new Map<Inode, string>();
+  // Paths of all names of deep trees are many times the tree: a node is where its path comes from.
+  const firsts = new Map<Inode, TreeNode>();
   const totals = onProgress === undefined ? undefined : totalsOf(tree, selected);
   // The root is no entry.
   let entries = -1;
@@ -45,8 +53,9 @@ export function* tarMembers(
   for (const { path, node } of walkTree(tree)) {
     if (selected?.has(node) === false) continue;
     const { inode } = node;
-    const first = inode.links > 1 ? names.get(inode) : undefined;
-    if (inode.links > 1 && first === undefined) names.set(inode, path);
+    const earlier = inode.links > 1 ? firsts.get(inode) : undefined;
+    if (inode.links > 1 && earlier === undefined) firsts.set(inode, node);
+    const first = earlier && nodePath(earlier);
     yield encodeHeader(headerOf(path, inode, first, latest, dense));
     if (first === undefined && inode.data !== undefined) {
       checkDataPlace(inode, layers, () => Buffer.from(path, 'latin1').toString());

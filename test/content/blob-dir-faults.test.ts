@@ -1,6 +1,6 @@
 /** What a file system may do in the middle of a commit: refuse links, lose a race, run full, fail to sync. */
 import assert from 'node:assert/strict';
-import fs, { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import fs, { chmodSync, existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -119,6 +119,21 @@ for (const [code, expected] of [
     });
     await assert.rejects(store.push(blob, Readable.from([bytes])), { code: expected });
     assert.equal(existsSync(store.path(blob.digest)), false);
+    assert.deepEqual(readdirSync(store.ingestFolder), []);
+  });
+}
+
+for (const code of ['EROFS', 'EDQUOT', 'ENOSPC']) {
+  test(`a sound blob that somebody touched is served where its record cannot be renewed: ${code}`, async (t) => {
+    const store = await BlobDir.open(tempDir(t));
+    await store.push(blob, Readable.from([bytes]));
+    const before = await store.record(blob.digest);
+    utimesSync(store.path(blob.digest), 1, 1);
+    replace(t, 'renameSync', () => {
+      throw systemError(code);
+    });
+    assert.deepEqual(await store.find(blob.digest), { path: store.path(blob.digest), size: bytes.length });
+    assert.deepEqual(await store.record(blob.digest), before);
     assert.deepEqual(readdirSync(store.ingestFolder), []);
   });
 }
