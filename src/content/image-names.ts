@@ -1,5 +1,6 @@
 /** Names of images in local forms: compared as Docker reads them, and listed for people. Pure. */
 import { normalizeReference } from '../spec/reference.js';
+import { shortText } from '../spec/short-text.js';
 
 /** A name in full, or `undefined` where it is none by Docker's grammar. */
 export function canonicalName(text: string): string | undefined {
@@ -10,8 +11,14 @@ export function canonicalName(text: string): string | undefined {
   }
 }
 
-/** The first twenty names, and how many more there are. */
-export function listNames(names: readonly string[]): string {
-  const shown = names.slice(0, 20).join(', ');
-  return names.length > 20 ? `${shown} and ${names.length - 20} more` : shown;
+/** Longer than a full reference of Docker's grammar with a digest. */
+const MOST_SHOWN = 600;
+
+/** The first names, each at a length that a message can hold, and how many more there are. */
+export function listNames(names: readonly string[], most = 20): string {
+  const shown = names
+    .slice(0, most)
+    .map((name) => shortText(name, MOST_SHOWN))
+    .join(', ');
+  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }

@@ -18,6 +18,7 @@ import {
   platformOf,
 } from '../spec/platform.js';
 import { rankPlatform } from '../spec/rank-platform.js';
+import { shortText } from '../spec/short-text.js';
 import { DocumentReader } from './document-reader.js';
 import type { Image, ImageDocument } from './image.js';
 import { imageFailure } from './image-failure.js';
@@ -147,7 +148,7 @@ function checkSingle(
     warn(`${name}: the image does not say its architecture; ${want} was asked for`);
   }
   if (serves && sameArchitecture) return;
-  const is = formatPlatform(found);
+  const is = shortText(formatPlatform(found));
   if (!serves && explicit) {
     throw new RootfsError(
       'ERR_PLATFORM_NOT_FOUND',

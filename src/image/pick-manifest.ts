@@ -1,4 +1,5 @@
 /** From an index to the one manifest that serves a platform. */
+import { listNames } from '../content/image-names.js';
 import { RootfsError } from '../errors.js';
 import { describeArtifact, describeArtifactType } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -139,7 +140,7 @@ function nothingFound(
   if (offered.length > 0) {
     return new RootfsError(
       'ERR_PLATFORM_NOT_FOUND',
-      `${name}: no image for ${want}; the index offers ${offered.join(', ')}; ask for one of these`,
+      `${name}: no image for ${want}; the index offers ${listNames(offered, 100)}; ask for one of these`,
       { detail },
     );
   }

@@ -397,6 +397,19 @@ test('attestations, artifacts and things of other kinds beside an image leave it
   await assert.rejects(alone.resolve(''), { code: 'ERR_REFERENCE_INVALID', message: /@sha256:b+, @sha256:a+$/ });
 });
 
+test('names of any length are told at a length that a message can hold', async (t) => {
+  const layout = await withEntries(t, [
+    { ...named('a'.repeat(1_000_000)), digest: A },
+    { ...named('b'.repeat(1_000_000)), digest: B },
+  ]);
+  for (const asked of ['', 'c']) {
+    await assert.rejects(layout.resolve(asked), (error: Error) => {
+      assert.match(error.message, /a{600}…, b{600}…$/);
+      return error.message.length < 2_000;
+    });
+  }
+});
+
 test('two images whose tags are equal, as Docker and containerd save them, go by their full names', async (t) => {
   const both = (name: string, tag: string): Partial<Descriptor> => ({
     annotations: { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': tag },

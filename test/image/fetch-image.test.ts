@@ -112,6 +112,33 @@ test('the best match is taken, the first among equals', async () => {
   }
 });
 
+test('what is offered is listed at a length that a message can hold', async () => {
+  const source = new DocumentSource();
+  const entry = source.image(AMD64, 1, { platform: AMD64 });
+  const long = (at: number): string => `${at}${'x'.repeat(2_000)}`;
+  const entries = Array.from({ length: 150 }, (_, at) => ({
+    ...entry,
+    platform: { os: 'linux', architecture: long(at) },
+  }));
+  source.name('many', source.index(entries));
+  const { message, detail } = await fails(
+    fetchImage(source, 'many'),
+    'ERR_PLATFORM_NOT_FOUND',
+    /… and 50 more; ask for/,
+  );
+  assert.ok(message.length < 70_000, `${message.length}`);
+  assert.equal((detail['platforms'] as unknown[]).length, 150);
+  const odd = new DocumentSource();
+  odd.name('odd', odd.image({ os: 'linux', architecture: long(0) }, 1));
+  const options = { platform: 'linux/amd64' };
+  const told = await fails(
+    fetchImage(odd, 'odd', options),
+    'ERR_PLATFORM_NOT_FOUND',
+    /the only image there is for linux/,
+  );
+  assert.ok(told.message.length < 1_000, `${told.message.length}`);
+});
+
 test('what does not match is an error that lists what there is', async () => {
   const source = offering(
     new DocumentSource(),
