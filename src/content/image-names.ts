@@ -12,13 +12,13 @@ export function canonicalName(text: string): string | undefined {
 }
 
 /** Longer than a full reference of Docker's grammar with a digest. */
-const MOST_SHOWN = 600;
+const SHOWN_CHARACTERS = 600;
 
 /** The first names, each at a length that a message can hold, and how many more there are. */
 export function listNames(names: readonly string[], most = 20): string {
   const shown = names
     .slice(0, most)
-    .map((name) => shortText(name, MOST_SHOWN))
+    .map((name) => shortText(name, SHOWN_CHARACTERS))
     .join(', ');
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }

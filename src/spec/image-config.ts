@@ -220,7 +220,7 @@ export function parseImageConfig(bytes: Uint8Array, options: ParseOptions = {}):
 }
 
 function refuseTwins(document: JsonObject, subject: string): void {
-  const twins = findTwins(document)?.map(shortText);
+  const twins = findTwins(document)?.map((name) => shortText(name));
   if (twins === undefined) return;
   const [one, other] = twins.map((name) => JSON.stringify(name));
   throw new RootfsError(
