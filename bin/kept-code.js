@@ -54,7 +54,7 @@ function read(file) {
   return expected === undefined || digest(code) !== expected ? undefined : { code, kinds: kinds.split(',') };
 }
 
-function write(file, code, kinds) {
+function write(file, compile, kinds) {
   for (const folder of folders()) {
     try {
       fs.mkdirSync(folder, 0o700);
@@ -67,6 +67,8 @@ function write(file, code, kinds) {
   for (const name of fs.readdirSync(folder)) {
     if (Date.now() - fs.lstatSync(join(folder, name)).mtimeMs > UNUSED_MS) fs.rmSync(join(folder, name));
   }
+  // Only now: it takes longer than all of this.
+  const code = compile();
   const temporary = `${file}.${process.pid}`;
   try {
     fs.writeFileSync(temporary, Buffer.concat([code, Buffer.from(`\n${digest(code)} ${kinds.join(',')}`)]), {
@@ -100,7 +102,7 @@ exports.openKeptCode = (id) => {
     add(kindOf, compile) {
       quietly(() => {
         const kind = kindOf();
-        if (!kinds.includes(kind)) write(file, compile(), [...kinds, kind]);
+        if (!kinds.includes(kind)) write(file, compile, [...kinds, kind]);
       });
     },
   };

@@ -21,7 +21,7 @@ export interface Ran {
 /** Where and how to run. */
 export interface RunOptions {
   readonly cwd?: string | undefined;
-  /** Added to an environment that holds only PATH and a HOME that cannot be, not by root either. */
+  /** Added to an environment of PATH, and of a HOME that cannot be, not by root either. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly input?: string | undefined;
   /** Gets the process when it has started. */
@@ -32,7 +32,13 @@ export interface RunOptions {
 export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const child = spawn(file, args, {
     cwd: options.cwd ?? REPOSITORY,
-    env: { PATH: process.env['PATH'] ?? '', HOME: '/dev/null/home', ...options.env },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: '/dev/null/home',
+      // A cache that a test looks into holds what the test put there.
+      NODE_DISABLE_COMPILE_CACHE: '1',
+      ...options.env,
+    },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let stdout = '';
