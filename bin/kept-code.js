@@ -14,7 +14,10 @@ const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
 /** What follows the code: its digest, and the kinds of command lines that it was compiled for. */
 const TRAILER = /^([0-9a-f]{64}) ([a-z.-]+(?:,[a-z.-]+)*)$/;
 
-/** The folders down to the one of the code, the topmost first. */
+/** What lies in the folder of the code and is ours: a version's code, or one that a run was cut off writing. */
+const OWN_FILE = /^[0-9a-f]{16}-\d+\.code(?:\.\d+)?$/;
+
+/** The folders down to the one of the code, the topmost first; as `cacheFolder` says, which is not loaded yet. */
 function folders() {
   const set = process.env.XDG_CACHE_HOME;
   const base = set !== undefined && isAbsolute(set) ? set : join(process.env.HOME || homedir(), '.cache');
@@ -64,7 +67,7 @@ function write(file, compile, kinds) {
   }
   const folder = dirname(file);
   if (!isOwn(folder)) return;
-  for (const name of fs.readdirSync(folder)) {
+  for (const name of fs.readdirSync(folder).filter((one) => OWN_FILE.test(one))) {
     if (Date.now() - fs.lstatSync(join(folder, name)).mtimeMs > UNUSED_MS) fs.rmSync(join(folder, name));
   }
   // Only now: it takes longer than all of this.

@@ -2,15 +2,13 @@
 import { readVerified } from '../content/fetch-verified.js';
 import type { OciLayout } from '../content/oci-layout.js';
 import { RootfsError } from '../errors.js';
+import { MAX_INDEX_DEPTH } from '../image/index-entries.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import { blobStat, imageLastUsed } from './image-use.js';
-
-/** How deep indexes may lie in each other; what their innermost manifests name is one level more. */
-const MAX_DEPTH = 8;
 
 /** One image: what a name, or several, point at. */
 export interface ImageContents {
@@ -66,7 +64,8 @@ async function below(
   const present = new Map<Digest, number>();
   const missing = new Set<Digest>();
   let level: readonly Descriptor[] = [root];
-  for (let depth = 0; depth <= MAX_DEPTH + 1 && level.length > 0; depth += 1) {
+  // What the innermost manifests name is one level more.
+  for (let depth = 0; depth <= MAX_INDEX_DEPTH + 1 && level.length > 0; depth += 1) {
     const next: Descriptor[] = [];
     for (const target of level) {
       if (present.has(target.digest) || missing.has(target.digest)) continue;

@@ -195,17 +195,26 @@ test("under sudo, code in an ordinary user's folder is not run", {
   assertAnswers(command.run(DIGEST), false);
 });
 
-test('files that nobody has used for long go when something is written', (t) => {
+test('what nobody has used for long goes when something is written, where it is ours', (t) => {
   const command = installed(t);
   command.run(DIGEST);
-  const old = join(command.kept, 'old.code');
-  const recent = join(command.kept, 'recent.code');
-  for (const path of [old, recent]) writeFileSync(path, '');
   const days = (count: number): Date => new Date(Date.now() - count * 24 * 60 * 60 * 1000);
-  utimesSync(old, days(31), days(31));
-  utimesSync(recent, days(29), days(29));
+  const of = 'fedcba9876543210-4711.code';
+  const files: readonly (readonly [name: string, age: number])[] = [
+    [of, 31],
+    [`${of}.123`, 31],
+    [`${of}.124`, 29],
+    ['notes.txt', 31],
+    [`my-${of}`, 31],
+  ];
+  for (const [name, age] of files) {
+    const path = join(command.kept, name);
+    writeFileSync(path, '');
+    utimesSync(path, days(age), days(age));
+  }
   command.run(['manifest', '-q', IMAGE]);
-  assert.deepEqual([existsSync(old), existsSync(recent)], [false, true]);
+  const left = files.map(([name]) => name).filter((name) => existsSync(join(command.kept, name)));
+  assert.deepEqual(left, [`${of}.124`, 'notes.txt', `my-${of}`]);
 });
 
 test('a home that is not there is not made, and no cache is needed', (t) => {

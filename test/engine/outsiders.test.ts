@@ -5,7 +5,7 @@ import { appendFileSync, createReadStream, existsSync, readdirSync, readFileSync
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { MemoryStore } from '../../src/content/memory.js';
 import { callPart } from '../../src/engine/call-part.js';
@@ -610,12 +610,17 @@ test('a part that throws or hangs is named; nothing is tagged', async (t) => {
   assert.equal(asked, 2, 'one that does not answer is not asked again');
 });
 
-test('a layer provider that hangs or lies is named, and nothing becomes visible', async (t) => {
+/** A registry that is empty, and an engine that has the config of an image of one layer. */
+async function ready(t: TestContext) {
   const registry = await engineRegistry(t);
   const app = engineImage('one', 1);
   const parts = await engineParts(t);
-  const id = await parts.imageStore.put(app.configBytes);
   const layer = app.layers[0] ?? assert.fail();
+  return { registry, parts, layer, id: await parts.imageStore.put(app.configBytes) };
+}
+
+test('a layer provider that hangs or lies is named, and nothing becomes visible', async (t) => {
+  const { registry, parts, id, layer } = await ready(t);
   const provider = (open: PushLayer['open'], diffId = layer.diffId): PushLayerProvider => ({
     get: async (chainId) => ({
       chainId,
@@ -665,11 +670,8 @@ test('a layer provider that hangs or lies is named, and nothing becomes visible'
 });
 
 test('a layer whose stream fails is told of its provider, not of our temporary file', async (t) => {
-  const registry = await engineRegistry(t);
-  const app = engineImage('one', 1);
-  const parts = await engineParts(t);
-  const id = await parts.imageStore.put(app.configBytes);
-  const { diffId, tar } = app.layers[0] ?? assert.fail();
+  const { registry, parts, id, layer } = await ready(t);
+  const { diffId, tar } = layer;
   const temporary = ownTemporaryFolder(t);
   const attempt = (open: PushLayer['open'], size = tar.length): Promise<unknown> =>
     push(`${registry.host}/team/app:v1`, {
@@ -712,11 +714,8 @@ test('a layer whose stream fails is told of its provider, not of our temporary f
 });
 
 test('a provider that never lets a layer go, or whose layers have no base, does not hold a push up', async (t) => {
-  const registry = await engineRegistry(t);
-  const app = engineImage('one', 1);
-  const parts = await engineParts(t);
-  const id = await parts.imageStore.put(app.configBytes);
-  const { diffId, tar } = app.layers[0] ?? assert.fail();
+  const { registry, parts, id, layer } = await ready(t);
+  const { diffId, tar } = layer;
   const endless = (): PushLayer => ({
     chainId: diffId,
     diffId,
@@ -755,11 +754,8 @@ test('a provider that never lets a layer go, or whose layers have no base, does 
 });
 
 test('a layer that comes when nobody waits any more is given back', async (t) => {
-  const registry = await engineRegistry(t);
-  const app = engineImage('one', 1);
-  const parts = await engineParts(t);
-  const id = await parts.imageStore.put(app.configBytes);
-  const { diffId, tar } = app.layers[0] ?? assert.fail();
+  const { registry, parts, id, layer } = await ready(t);
+  const { diffId, tar } = layer;
   let released = (): void => {};
   const back = new Promise<void>((resolve) => {
     released = resolve;
