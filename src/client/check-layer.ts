@@ -13,7 +13,7 @@ import { readTarStream } from '../tar/read-tar-stream.js';
  * end. Of several things that are wrong the first in this order is told.
  *
  * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_DECOMPRESS`, `ERR_DIFFID_MISMATCH`,
- *   `ERR_TAR_INVALID`, and as `fetchLayer`; the signal's own reason when it was aborted
+ *   `ERR_TAR_INVALID`, `ERR_LIMIT_EXCEEDED`, and as `fetchLayer`; the signal's own reason when it was aborted
  */
 export async function checkLayer(
   source: Fetcher,
@@ -40,20 +40,26 @@ export async function checkLayer(
     try {
       for await (const _ of readTarStream(hashed()));
     } catch (error) {
-      if (!(error instanceof RootfsError) || error.code !== 'ERR_TAR_INVALID') throw error;
+      if (!(error instanceof RootfsError)) throw error;
+      if (error.code !== 'ERR_TAR_INVALID') throw ofLayer(error, layer.digest);
       damage = error;
       for await (const _ of hashed());
     }
     const found = new Map([...hashes].map(([algorithm, hash]) => [algorithm, `${algorithm}:${hash.digest('hex')}`]));
     for (const diffId of diffIds) requireDiffId(layer.digest, diffId, found.get(requireVerifiable(diffId).algorithm));
-    if (damage === undefined) return;
-    throw new RootfsError(damage.code, `${layer.digest}: ${damage.message}`, {
-      cause: damage,
-      detail: { ...damage.detail, digest: layer.digest },
-    });
+    if (damage !== undefined) throw ofLayer(damage, layer.digest);
   } finally {
     stream.destroy();
   }
+}
+
+/** What the reader of a tar says names a place in it, and not whose tar it is. */
+function ofLayer(error: RootfsError, digest: Digest): RootfsError {
+  if (error.message.includes(digest)) return error;
+  return new RootfsError(error.code, `${digest}: ${error.message}`, {
+    cause: error,
+    detail: { ...error.detail, digest },
+  });
 }
 
 function requireDiffId(digest: Digest, expected: Digest, found: string | undefined): void {

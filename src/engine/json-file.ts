@@ -1,7 +1,7 @@
 /** A small JSON file that several processes change: each change whole, one after the other. */
-import { randomBytes } from 'node:crypto';
-import { readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { writeBeside } from '../content/output-place.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { withLock } from '../io/lock.js';
@@ -57,14 +57,7 @@ export async function changeJsonFile(
       async () => {
         const next = change(await readJsonFile(path));
         if (next === undefined) return;
-        const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-        try {
-          await writeFile(temporary, JSON.stringify(next));
-          await rename(temporary, path);
-        } catch (error) {
-          await unlink(temporary).catch(() => {});
-          throw error;
-        }
+        await writeBeside(path, 'file', false, (temporary) => writeFile(temporary, JSON.stringify(next)));
       },
       options,
     );

@@ -106,7 +106,7 @@ export async function packageImage(
     };
     if (output.kind === 'stream') await pack(() => openOutputStream(output.path, signal));
     else {
-      const create = (to: string) => (): Writable => createWriteStream(to, { flags: 'wx' });
+      const create = (to: string) => (): Writable => createWriteStream(to, { flags: 'wx', flush: true });
       await writeBeside(output.path, 'file', true, (temporary) => pack(create(temporary)));
     }
     return output.path;

@@ -68,8 +68,6 @@ export class RegistryRepository
   readonly #session: RegistrySession;
   readonly #manifests: ManifestClient;
   readonly #served = new ServedContent();
-  /** Blobs that were asked for a moment ago and were not there: pushing them needs no second question. */
-  readonly #absent = new Set<Digest>();
 
   constructor(registry: string, repository: string, options: RegistryOptions) {
     this.registry = registry;
@@ -150,7 +148,7 @@ export class RegistryRepository
     requireVerifiable(target.digest);
     const subject = this.#subject('blob', `${this.#name}@${target.digest}`);
     const found = await blobExists(this.#session, target.digest, subject, options, beforePush);
-    this.#absent[found ? 'delete' : 'add'](target.digest);
+    this.#served.noteThere(target.digest, found);
     return found;
   }
 
@@ -188,7 +186,7 @@ export class RegistryRepository
       requireVerifiable(expected.digest);
       if (isManifestContent(expected.mediaType)) {
         await this.#manifests.push(expected, content, options);
-      } else if (!this.#absent.delete(expected.digest) && (await this.#exists(expected, options, true))) {
+      } else if (!this.#served.takeAbsent(expected.digest) && (await this.#exists(expected, options, true))) {
         discard(content);
       } else {
         await pushBlob(expected, content, this.#upload(expected.digest), options);
@@ -226,7 +224,7 @@ export class RegistryRepository
     requireVerifiable(target.digest);
     const from = parseReference(`${this.registry}/${fromRepository}`).repository;
     const isMounted = await mountBlob(target, from, this.#upload(target.digest), options);
-    if (isMounted) this.#absent.delete(target.digest);
+    if (isMounted) this.#served.noteThere(target.digest, true);
     return isMounted;
   }
 

@@ -1,4 +1,4 @@
-/** Who brought which content, and who is not asked for it again. */
+/** Who brought which content, who is not asked for it again, and what is not there. */
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { isLoopbackHost } from '../spec/reference.js';
@@ -12,7 +12,7 @@ const PARALLEL_BYTES = 32 * 1024 * 1024;
 /** Ranges at once under `auto`. */
 const PARALLEL_RANGES = 4;
 
-/** Of how many blobs it is remembered who served them and that they are not split; then it begins anew. */
+/** Of how many blobs each of these things is remembered; then it begins anew. */
 const MAX_REMEMBERED = 10_000;
 
 /** What an answer showed of Range: that it is honoured, that it is ignored or refused, or no more than an offer. */
@@ -33,24 +33,27 @@ export class ServedContent {
   readonly #servedBy = new Map<Digest, Set<string>>();
   readonly #distrusted = new Map<Digest, Set<string>>();
   readonly #lastServer = new Map<Digest, string>();
+  /** Blobs that were asked for a moment ago and were not there. */
+  readonly #absent = new Set<Digest>();
   #lastEndpoint: string | undefined;
 
   /** Content was served. @param origin Who answered, after redirects. @param sign What that showed of Range, if anything. */
   note(digest: Digest, endpoint: Endpoint, origin: string, sign: RangeSign | undefined): void {
     this.#lastEndpoint = endpoint.baseUrl;
-    if (this.#lastServer.size >= MAX_REMEMBERED) this.#lastServer.clear();
+    makeRoom(this.#lastServer);
     this.#lastServer.set(digest, endpoint.baseUrl);
     if (sign === 'refused') this.refused(digest, endpoint, origin);
     else if (sign !== undefined) this.#noteRanges(endpoint, origin, sign === 'honoured' || undefined);
     if (endpoint.mirrorOf === undefined) return;
     const served = this.#servedBy.get(digest) ?? new Set<string>();
     served.add(endpoint.baseUrl);
+    makeRoom(this.#servedBy);
     this.#servedBy.set(digest, served);
   }
 
   /** A range was refused or ignored: this content is fetched in one piece from now on. An offer does not undo it. */
   refused(digest: Digest, endpoint: Endpoint, origin: string): void {
-    if (this.#unsplit.size >= MAX_REMEMBERED) this.#unsplit.clear();
+    makeRoom(this.#unsplit);
     this.#unsplit.add(digest);
     this.#noteRanges(endpoint, origin, false);
   }
@@ -75,8 +78,22 @@ export class ServedContent {
     const before = distrusted.size;
     for (const mirror of served) distrusted.add(mirror);
     this.#servedBy.delete(digest);
+    makeRoom(this.#distrusted);
     this.#distrusted.set(digest, distrusted);
     return distrusted.size > before;
+  }
+
+  /** The registry was asked whether it has a blob, or was given it. */
+  noteThere(digest: Digest, isThere: boolean): void {
+    this.#absent.delete(digest);
+    if (isThere) return;
+    makeRoom(this.#absent);
+    this.#absent.add(digest);
+  }
+
+  /** Whether a blob was missing a moment ago: pushing it needs no second question. True once. */
+  takeAbsent(digest: Digest): boolean {
+    return this.#absent.delete(digest);
   }
 
   /** How many ranges of a blob are worth fetching at once from the endpoint that served it, or anything else, last. */
@@ -89,4 +106,9 @@ export class ServedContent {
     if (target.size < PARALLEL_BYTES || last === undefined || shown.length === 0) return 1;
     return isLoopbackHost(new URL(last).hostname) ? 1 : PARALLEL_RANGES;
   }
+}
+
+/** A client may live for months, and see more content than memory holds. */
+function makeRoom(remembered: { readonly size: number; clear(): void }): void {
+  if (remembered.size >= MAX_REMEMBERED) remembered.clear();
 }

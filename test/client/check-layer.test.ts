@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { checkLayer } from '../../src/client/check-layer.js';
+import { RootfsError } from '../../src/errors.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { END, member } from '../support/raw-tar.js';
 
@@ -28,4 +29,18 @@ test('others have their turn among very many records, though all chunks of the s
   t.after(() => clearInterval(others));
   await checkLayer(source, layer, new Set([digest]), {});
   assert.ok(turns > 2, `${turns} turns`);
+});
+
+test('a tar that asks for too much is told with its layer', async () => {
+  const tar = Buffer.concat([member({ name: 'x', type: 'x' }, Buffer.alloc(1_048_577, 'a')), member({}), END]);
+  const digest = `sha256:${createHash('sha256').update(tar).digest('hex')}` as const;
+  const layer = { mediaType: MediaType.ociLayer, digest, size: tar.length };
+  const source = { fetch: async () => Readable.from([tar]) };
+  await assert.rejects(checkLayer(source, layer, new Set([digest]), {}), (error) => {
+    assert.ok(error instanceof RootfsError);
+    assert.equal(error.code, 'ERR_LIMIT_EXCEEDED');
+    assert.match(error.message, new RegExp(`^${digest}: tar at byte 0: `));
+    assert.equal(error.detail['digest'], digest);
+    return true;
+  });
 });

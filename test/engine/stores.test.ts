@@ -12,6 +12,7 @@ import { FileMetadataStore, type LayerSighting } from '../../src/engine/metadata
 import { FileReferenceStore } from '../../src/engine/reference-store.js';
 import { LayerUploadManager } from '../../src/engine/upload-manager.js';
 import { RootfsError } from '../../src/errors.js';
+import { processMark } from '../../src/io/process-mark.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { image } from '../../src/testing/testing.js';
@@ -62,6 +63,14 @@ test('references: many writers at once lose nothing; a file that is no JSON is a
   });
   writeFileSync(join(folder, 'references.json'), '{"references":[["a"],["b","no digest"],7,["c","x","y"]]}');
   assert.equal(await new FileReferenceStore(folder).get('b'), undefined);
+});
+
+test('references: what a writer that was killed left is gone with the next change', async (t) => {
+  const folder = tempDir(t);
+  const dead = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+  writeFileSync(join(folder, `.rootfs-kit-${dead}-0123456789ab`), '{');
+  await new FileReferenceStore(folder).set('a', digest('1'));
+  assert.deepEqual(readdirSync(folder), ['references.json']);
 });
 
 test('references: a pipe in the place of the file is not waited for', async (t) => {

@@ -2,17 +2,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import {
+import fs, {
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -406,6 +408,27 @@ test('a device that is full is told by its own name', {
       message: /^\/dev\/full: ENOSPC/,
     });
   }
+});
+
+test('an archive that is packed from a folder is on disk before it has its name', async (t) => {
+  const folder = tempDir(t);
+  const source = await memoryWith(sampleIndex().amd64);
+  const options = { name: 'app:v1', platform: 'linux/amd64' };
+  const downloaded = await downloadImage(source, 'v1', { ...options, parent: folder });
+  // Each call for a file that still has its temporary name.
+  const synced: string[] = [];
+  const note = (fd: number): void => {
+    const path = readlinkSync(`/proc/self/fd/${fd}`);
+    if (statSync(path).isFile()) synced.push(basename(path));
+  };
+  const { fsync } = fs;
+  t.mock.method(fs, 'fsync', (fd: number, done: (error: Error | null) => void) => {
+    note(fd);
+    fsync(fd, done);
+  });
+  await packageImage(downloaded, join(folder, 'stages.tar'));
+  assert.equal(synced.length, 1);
+  assert.match(synced[0] ?? '', /^\.rootfs-kit-/);
 });
 
 test('an abort while a pipe has no reader leaves no file open', async (t) => {

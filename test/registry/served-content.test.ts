@@ -59,3 +59,15 @@ test('what one endpoint serves is not judged by another one', () => {
   served.note(`sha256:${'e'.repeat(64)}`, endpoint('registry.example'), 'https://registry.example', undefined);
   assert.equal(served.parallelism(target, 'auto'), 4);
 });
+
+test('what was missing is remembered once, and of very many blobs the last', () => {
+  const served = new ServedContent();
+  const digest = (at: number): Digest => `sha256:${at.toString(16).padStart(64, '0')}`;
+  served.noteThere(DIGEST, false);
+  assert.deepEqual([served.takeAbsent(DIGEST), served.takeAbsent(DIGEST)], [true, false]);
+  served.noteThere(DIGEST, false);
+  served.noteThere(DIGEST, true);
+  assert.equal(served.takeAbsent(DIGEST), false);
+  for (let at = 0; at <= 10_000; at++) served.noteThere(digest(at), false);
+  assert.deepEqual([served.takeAbsent(digest(0)), served.takeAbsent(digest(10_000))], [false, true]);
+});
