@@ -93,13 +93,19 @@ export class ManifestClient {
     return { key: digest, digest, name: `${this.#name}@${digest}` };
   }
 
-  /** What a name points at: by HEAD, or by GET where HEAD is refused or leaves something open. */
+  /**
+   * What a name points at: by HEAD, or by GET where HEAD is refused, finds nothing or leaves something open. Not all that
+   * serve a manifest know HEAD, and only the answer to GET says why there is none.
+   */
   async resolve(asked: AskedManifest, call: CallOptions): Promise<Descriptor> {
     const head = await this.#onEndpoints(asked, call, async (endpoint) => {
       const response = await this.#request('HEAD', endpoint, asked, [200, ...HEAD_REFUSED], call);
       response.body.discard();
       const tells = response.status === 200 && contentEncoding(response) === undefined;
       return tells ? descriptorFromHead(response.headers, asked.digest) : undefined;
+    }).catch((error: unknown) => {
+      falseIfAbsent(error);
+      return undefined;
     });
     return head ?? (await this.get(asked, call)).descriptor;
   }

@@ -60,10 +60,13 @@ test('manifests, digests and configs by name', async (t) => {
   }
 });
 
-test('a digest is computed where HEAD is refused', async (t) => {
+test('a digest is computed where HEAD is refused or finds nothing', async (t) => {
   const { registry, client, app } = await start(t);
-  registry.fault({ on: 'manifest', method: 'HEAD', do: 'answer', status: 405 });
-  assert.equal(await client.getDigest(`${app}:v1`), built.descriptor.digest);
+  for (const status of [405, 404]) {
+    registry.fault({ on: 'manifest', method: 'HEAD', do: 'answer', status });
+    assert.equal(await client.getDigest(`${app}:v1`), built.descriptor.digest);
+  }
+  await assert.rejects(client.getDigest(`${app}:none`), { code: 'ERR_NOT_FOUND', method: 'GET' });
 });
 
 test('a tag is set and a manifest deleted by its bytes where HEAD lies', async (t) => {

@@ -45,8 +45,8 @@ runCases('Challenges, realms, tokens', [
     credential: user,
     faults: [{ on: 'manifest', do: 'answer', status: 404 }],
     act: async (repository) => {
-      await repository.resolve('latest').catch(() => undefined);
-      await repository.resolve('latest');
+      await repository.fetchReference('latest').catch(() => undefined);
+      await repository.fetchReference('latest');
     },
     ends: 'ERR_NOT_FOUND',
     requests: 3,

@@ -215,7 +215,7 @@ test('a message says that a login may help only where one is asked for', async (
   const wanted = await hiding(t, { challenge: 'Basic realm="x"' });
   await assert.rejects(open(wanted).resolve('v1'), {
     message: new RegExp(
-      `^manifest for .*app:v1 not found; check the name and the tag, or run: rootfs login ${wanted.host}, where it is private$`,
+      `^manifest for .*app:v1 not found \\(name unknown\\); check the name and the tag, or run: rootfs login ${wanted.host}, where it is private$`,
     ),
   });
   const open200 = await hiding(t, { root: () => ({ status: 200 }) });
