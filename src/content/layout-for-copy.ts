@@ -1,12 +1,16 @@
 /** A layout that a copy goes to: made where there is none, and away again where the copy brought nothing. */
-import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, rmdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { RootfsError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { INDEX_FILE, isNoLayout, LAYOUT_FILE, removeEmptyLayout } from './empty-layout.js';
 import { OciLayout } from './oci-layout.js';
 
 /** What a layout makes of itself, the innermost first. */
 const FOLDERS = ['blobs/sha256', 'blobs/sha512', 'blobs'];
-const FILES = ['index.json', 'oci-layout'];
+const FILES = [LAYOUT_FILE, INDEX_FILE];
+/** How often a layout is made that others take away again at once. */
+const MAX_TRIES = 20;
 
 /** A layout, and what ends the work with it. */
 export interface LayoutForCopy {
@@ -25,13 +29,29 @@ export interface LayoutForCopy {
  */
 export async function openLayoutForCopy(folder: string): Promise<LayoutForCopy> {
   const path = absolutePath(folder, 'folder');
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await openOrMake(path);
+    } catch (error) {
+      // Another copy that failed may have taken away what it had made, and what was found here.
+      if (tries >= MAX_TRIES || !isAbsence(error) || !isNoLayout(path)) throw error;
+    }
+  }
+}
+
+async function openOrMake(path: string): Promise<LayoutForCopy> {
   const blobs = await missing(FOLDERS.map((name) => join(path, name)));
   const files = await missing(FILES.map((name) => join(path, name)));
   const folders = await missingAbove(path);
   const close = async (): Promise<void> => {
     for (const one of blobs) await rmdir(one).catch(() => {});
-    if ((await readdir(join(path, 'blobs')).catch(() => [])).length > 0) return;
-    for (const one of files) await rm(one, { force: true }).catch(() => {});
+    if (
+      !(await removeEmptyLayout(
+        path,
+        files.map((file) => basename(file)),
+      ))
+    )
+      return;
     for (const one of folders) await rmdir(one).catch(() => {});
   };
   try {
@@ -43,6 +63,12 @@ export async function openLayoutForCopy(folder: string): Promise<LayoutForCopy> 
     await close();
     throw error;
   }
+}
+
+/** Whether something was missing. */
+function isAbsence(error: unknown): boolean {
+  if (!(error instanceof RootfsError)) return false;
+  return error.code === 'ERR_LAYOUT_INVALID' || error.code === 'ERR_NOT_FOUND' || error.detail['errno'] === 'ENOENT';
 }
 
 async function missing(paths: readonly string[]): Promise<readonly string[]> {

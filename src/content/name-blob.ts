@@ -1,7 +1,9 @@
 /** The last steps of a blob: its bytes become final, then its name appears. */
 import { closeSync, fchmodSync, fstatSync, linkSync, openSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { withLock } from '../io/lock.js';
+import { makeFolders } from '../io/make-folders.js';
 import type { Digest } from '../spec/digest.js';
 import type { BlobPlaces } from './blob-places.js';
 import type { BlobTrust } from './blob-trust.js';
@@ -50,6 +52,11 @@ export async function nameBlob(
       return;
     } catch (error) {
       const errno = systemErrorCode(error) ?? '';
+      // An empty folder goes with a layout or a store that somebody made for nothing. The temporary may be gone, too.
+      if (errno === 'ENOENT' && attempt < 2) {
+        makeFolders(dirname(path));
+        continue;
+      }
       if (errno !== 'EEXIST' && !NO_HARD_LINKS.has(errno)) throw error;
       if ((await trust.judge(digest, { verify: 'always' })) !== undefined) return;
       if (errno !== 'EEXIST') break;

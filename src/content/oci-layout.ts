@@ -29,6 +29,7 @@ import type {
   Target,
   Untagger,
 } from './content.js';
+import { INDEX_FILE, isNoLayout, LAYOUT_FILE, layoutLock, makeEmptyLayout } from './empty-layout.js';
 import { checkEntryName } from './entry-name.js';
 import { readVerified } from './fetch-verified.js';
 import { adviceFor, readLayoutDocument } from './layout-document.js';
@@ -49,10 +50,6 @@ export interface OciLayoutOptions {
   readonly fsync?: 'layer' | 'none' | undefined;
 }
 
-const LAYOUT_FILE = 'oci-layout';
-const INDEX_FILE = 'index.json';
-const EMPTY_INDEX = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
-
 /**
  * An OCI image layout on disk. Blobs come in as `BlobDir` promises; `index.json` is replaced as a whole, under a lock
  * that other programs do not know. Links are followed where something is read; nothing is written through a folder that
@@ -66,6 +63,7 @@ export class OciLayout
   readonly #blobs: BlobDir;
   readonly #places: BlobPlaces;
   readonly #sync: boolean;
+  readonly #creates: boolean;
   readonly #made = new Map<Digest, Buffer>();
   /** The last reading of `index.json`: the same bytes are not parsed again. */
   #last: LayoutIndex | undefined;
@@ -73,12 +71,13 @@ export class OciLayout
   #working = 0;
   readonly #readDocument: ReadDocument = (target, call) => readVerified(this, target, call);
 
-  private constructor(blobs: BlobDir, sync: boolean) {
+  private constructor(blobs: BlobDir, options: OciLayoutOptions) {
     super();
     this.place = blobs.root;
     this.#blobs = blobs;
     this.#places = new BlobPlaces(blobs.root, 'blobs');
-    this.#sync = sync;
+    this.#sync = options.fsync !== 'none';
+    this.#creates = options.create === true;
   }
 
   /**
@@ -99,7 +98,7 @@ export class OciLayout
     }
     requireFolder(root, options.create === true ? undefined : `give a folder, or try oci-archive:${folder}`);
     const blobs = await BlobDir.open(root, { blobs: 'blobs', fsync: options.fsync, records: false });
-    const layout = new OciLayout(blobs, options.fsync !== 'none');
+    const layout = new OciLayout(blobs, options);
     const parse = (bytes: Buffer): ImageLayout => parseImageLayout(bytes, { subject: root });
     if ((await readLayoutDocument(join(root, LAYOUT_FILE), parse)) !== undefined) return layout;
     if (options.create === true) await layout.#create();
@@ -242,14 +241,8 @@ export class OciLayout
     });
   }
 
-  /** One process at a time: a second one must not put an empty index over the first one's entries. */
   async #create(): Promise<void> {
-    await this.#locked(async () => {
-      if (lookAt(join(this.place, INDEX_FILE)) === undefined)
-        await this.#replace(INDEX_FILE, JSON.stringify(EMPTY_INDEX));
-      this.#places.makeBlobsFolder();
-      await this.#replace(LAYOUT_FILE, JSON.stringify({ imageLayoutVersion: '1.0.0' }));
-    }, {});
+    await this.#locked(() => makeEmptyLayout(this.#places, this.#sync), {});
   }
 
   /** Changes the entries while nobody else does. Blobs that go with them go meanwhile: else somebody could name one. */
@@ -258,10 +251,12 @@ export class OciLayout
     options: CallOptions,
   ): Promise<void> {
     await this.#locked(async () => {
+      // A copy that failed has taken away the layout that it had made, while this one brought what is named now.
+      if (this.#creates && isNoLayout(this.place)) await makeEmptyLayout(this.#places, this.#sync);
       const index = await this.#readIndex();
       await change(index, async (entries) => {
         const changed = index.withEntries(entries);
-        await this.#replace(INDEX_FILE, changed.bytes);
+        await replaceDocument(join(this.place, INDEX_FILE), changed.bytes, this.#places, this.#sync);
         this.#last = changed;
         return changed;
       });
@@ -269,11 +264,7 @@ export class OciLayout
   }
 
   async #locked(work: () => Promise<void>, options: CallOptions): Promise<void> {
-    await this.#tidy(() => withLock(join(this.place, `${INDEX_FILE}.lock`), work, options));
-  }
-
-  #replace(name: string, content: string | Buffer): Promise<void> {
-    return replaceDocument(join(this.place, name), content, this.#places, this.#sync);
+    await this.#tidy(() => withLock(layoutLock(this.place), work, options));
   }
 
   /**
