@@ -19,7 +19,14 @@ export type { EngineOptions } from './content/docker-engine.js';
 export { fetchVerified, type ReadVerifiedOptions, readVerified } from './content/fetch-verified.js';
 export type { ExpectedBlob, IngestStatus } from './content/ingest-state.js';
 export type { CommitOptions, IngestOptions, IngestWriter } from './content/ingest-writer.js';
-export { type Lease, type LeaseOptions, listLeases, releaseLease, takeLease } from './content/lease.js';
+export {
+  type Lease,
+  type LeaseOptions,
+  listLeases,
+  releaseLease,
+  takeLease,
+  withoutNewLeases,
+} from './content/lease.js';
 export type { LeaseInfo } from './content/lease-info.js';
 export type { AskUrls, LocalSource, Located } from './content/local-source.js';
 export { MemoryStore } from './content/memory.js';

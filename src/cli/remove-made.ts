@@ -1,10 +1,49 @@
-/** A folder that a command made for layers and that got none goes again. */
+/** Folders that a command makes for what it works with, and that go again where it fails before anything is in them. */
+import { existsSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { systemErrorCode } from '../index.js';
+import { RootfsError, systemErrorCode, withoutNewLeases } from '../index.js';
 
 /** What a store makes of itself, the innermost first. */
-const STORE_FOLDERS = ['ingest', 'meta/sha256', 'meta/sha512', 'meta', 'sha256', 'sha512'];
+const STORE_FOLDERS = ['leases', 'ingest', 'meta/sha256', 'meta/sha512', 'meta', 'sha256', 'sha512'];
+/** How long somebody is waited for who removes something in the store at the same time, in milliseconds. */
+const PATIENCE_MS = 500;
+/** How often a folder is made that others take away again at once. */
+const MAX_TRIES = 20;
+
+/** A folder that `use` has begun to work in. */
+export interface InMade<T> {
+  readonly value: T;
+  /** The outermost folder that was made; `undefined` where all were there. */
+  readonly made: string | undefined;
+}
+
+/**
+ * Makes a folder and begins to use it. Another run that made the same one may fail, and take it away while it is empty:
+ * then it is made again. Where `use` fails, it goes.
+ *
+ * @param make See `makeFolder`.
+ * @param remove `removeMade` for a store, `removeEmpty` for another folder.
+ * @throws what `make` and `use` throw
+ */
+export async function inMade<T>(
+  folder: string,
+  make: () => Promise<string | undefined>,
+  use: () => Promise<T>,
+  remove: typeof removeMade = removeMade,
+): Promise<InMade<T>> {
+  for (let tries = 1; ; tries += 1) {
+    const made = await make();
+    try {
+      return { value: await use(), made };
+    } catch (error) {
+      const isGone = error instanceof RootfsError && !existsSync(folder);
+      if (isGone && tries < MAX_TRIES) continue;
+      if (made !== undefined) await remove(folder, made);
+      throw error;
+    }
+  }
+}
 
 /**
  * Removes a store's folder and those above it that were made for it, as far as they are empty: what holds anything, a
@@ -13,10 +52,18 @@ const STORE_FOLDERS = ['ingest', 'meta/sha256', 'meta/sha512', 'meta', 'sha256',
  * @param made The outermost folder that was made; see `makeFolder`.
  */
 export async function removeMade(store: string, made: string): Promise<void> {
-  // Another process that uses the store meanwhile holds a lease in it, and may not have put anything else there yet.
-  if (!(await isGone(join(store, 'leases')))) return;
-  for (const name of STORE_FOLDERS) await isGone(join(store, name));
-  for (let at = store; at.length >= made.length; at = dirname(at)) {
+  // Another process that uses the store holds a lease in it before it puts anything else there, or waits to get one.
+  const remove = async (leases: readonly unknown[]): Promise<void> => {
+    if (leases.length > 0) return;
+    for (const name of STORE_FOLDERS) await isGone(join(store, name));
+  };
+  await withoutNewLeases(store, remove, { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => {});
+  await removeEmpty(store, made);
+}
+
+/** Removes a folder and those above it up to `made`, as far as they are empty. */
+export async function removeEmpty(folder: string, made: string): Promise<void> {
+  for (let at = folder; at.length >= made.length; at = dirname(at)) {
     if (!(await isGone(at))) return;
   }
 }

@@ -6,7 +6,7 @@ import type { Arguments, Context } from './command.js';
 import { LAYER_OPTIONS, layerArguments } from './layer-options.js';
 import { makeFolder } from './make-folder.js';
 import { text } from './options.js';
-import { removeMade } from './remove-made.js';
+import { inMade, removeMade } from './remove-made.js';
 
 /** The option that names the store. */
 export const STORE_OPTION: Options = {
@@ -54,8 +54,8 @@ export async function withStore<T>(
 ): Promise<T> {
   const folder = storeFolder(args);
   const options = { ...layerArguments(args), signal: context.signal, onProgress: context.onProgress };
-  const withRootFS = async (store: string): Promise<T> => {
-    const rootfs = await openRootFS(opened.source, image, store, options);
+  const open = (store: string): Promise<RootFS> => openRootFS(opened.source, image, store, options);
+  const withRootFS = async (rootfs: RootFS, store: string): Promise<T> => {
     try {
       return await use(rootfs, store);
     } finally {
@@ -63,11 +63,13 @@ export async function withStore<T>(
     }
   };
   if (folder === undefined) {
-    return withWorkingFolder(undefined, withRootFS, 'set TMPDIR to a folder that can be written, or use --store');
+    const inFolder = async (store: string): Promise<T> => withRootFS(await open(store), store);
+    return withWorkingFolder(undefined, inFolder, 'set TMPDIR to a folder that can be written, or use --store');
   }
-  const made = await makeStore(folder, args['store'] === undefined);
+  const make = (): Promise<string | undefined> => makeStore(folder, args['store'] === undefined);
+  const { value: rootfs, made } = await inMade(folder, make, () => open(folder));
   try {
-    return await withRootFS(folder);
+    return await withRootFS(rootfs, folder);
   } catch (error) {
     if (made !== undefined) await removeMade(folder, made);
     throw error;

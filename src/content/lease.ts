@@ -13,11 +13,12 @@ import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { delay, throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
-import { noteOfWait, removeIfDead, type Waiting, withLock } from '../io/lock.js';
+import { noteOfWait, removeIfDead, withLock } from '../io/lock.js';
 import { bootMark, isMarkAlive, isThreadAlive, processMark, threadMark } from '../io/process-mark.js';
 import type { ProgressListener } from '../progress.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { requireFolder } from './blob-file.js';
+import type { CallOptions } from './content.js';
 import { isLeaseFile, type LeaseInfo } from './lease-info.js';
 import { mountLeases } from './mount-lease.js';
 
@@ -115,7 +116,7 @@ export async function listLeases(root: string): Promise<readonly LeaseInfo[]> {
 export function withoutNewLeases<T>(
   root: string,
   remove: (leases: readonly LeaseInfo[]) => Promise<T>,
-  options: Waiting = {},
+  options: CallOptions = {},
 ): Promise<T> {
   return withLock(pruneLock(absolutePath(root, 'root')), async () => remove(await listLeases(root)), options);
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { removeMade } from '../../src/cli/remove-made.js';
-import { takeLease } from '../../src/content/lease.js';
+import { inMade, removeMade } from '../../src/cli/remove-made.js';
+import { type Lease, takeLease, withoutNewLeases } from '../../src/content/lease.js';
 import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
 import { rootfs } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -66,4 +66,39 @@ test('a folder that got a layer stays', async (t) => {
   const left = existsSync(join(folder, 'x')) ? readdirSync(join(folder, 'x', 'sha256')) : [];
   assert.ok(left.length <= 1);
   assert.equal(existsSync(join(folder, 'x')), left.length === 1);
+});
+
+test('a folder that another run has made, and takes away because it failed, is made again', async (t) => {
+  const outer = join(tempDir(t), 'a');
+  const store = join(outer, 'store');
+  const make = async (): Promise<string> => {
+    mkdirSync(store, { recursive: true });
+    return outer;
+  };
+  let tries = 0;
+  const use = (): Promise<Lease> => {
+    tries += 1;
+    if (tries < 3) rmSync(outer, { recursive: true });
+    return takeLease(store, { purpose: 'extract' });
+  };
+  const { value: lease, made } = await inMade(store, make, use);
+  assert.equal(tries, 3);
+  assert.equal(made, outer);
+  await lease.release();
+  await assert.rejects(
+    inMade(store, make, async () => Promise.reject(new Error('mine'))),
+    { message: 'mine' },
+  );
+  assert.ok(!existsSync(outer));
+});
+
+test('a store is taken away only while nobody can begin to use it', async (t) => {
+  const store = join(tempDir(t), 'store');
+  mkdirSync(join(store, 'ingest'), { recursive: true });
+  await withoutNewLeases(store, async () => {
+    await removeMade(store, store);
+    assert.deepEqual(readdirSync(store), ['ingest', 'prune.lock']);
+  });
+  await removeMade(store, store);
+  assert.ok(!existsSync(store));
 });

@@ -7,7 +7,7 @@ import { LAYER_OPTIONS, layerArguments } from '../layer-options.js';
 import { makeFolder } from '../make-folder.js';
 import { required } from '../options.js';
 import { formatCount, formatSize } from '../quantity.js';
-import { removeMade } from '../remove-made.js';
+import { inMade } from '../remove-made.js';
 import { requireNoFile } from '../require-no-file.js';
 
 /** The command. */
@@ -29,13 +29,11 @@ export const extract: Command = {
     await requireNoFile('--dst', dst);
     const started = Date.now();
     const lines = await withImage(args, context, async (image, { source, name }) => {
-      const made = await makeFolder('--dst', dst);
       const { signal, onProgress } = context;
-      const rootfs = await openRootFS(source, image, dst, { ...options, signal, onProgress }).catch(
-        async (error: unknown) => {
-          if (made !== undefined) await removeMade(dst, made);
-          throw error;
-        },
+      const { value: rootfs } = await inMade(
+        dst,
+        () => makeFolder('--dst', dst),
+        () => openRootFS(source, image, dst, { ...options, signal, onProgress }),
       );
       try {
         context.endProgress();

@@ -16,7 +16,7 @@ import { IMAGE_OPTIONS, IMAGE_POSITIONAL, withImage } from '../image.js';
 import { makeFolder } from '../make-folder.js';
 import { noteLosses } from '../note-losses.js';
 import { flag, text } from '../options.js';
-import { removeMade } from '../remove-made.js';
+import { inMade, removeEmpty } from '../remove-made.js';
 import { requireEmpty } from '../require-empty.js';
 import { STORE_OPTIONS, storeFolder, withStore } from '../store.js';
 import { UNPACK_OPTIONS, unpackArguments } from '../unpack-options.js';
@@ -107,13 +107,9 @@ async function write(
 async function within<T>(args: Arguments, folder: string, use: () => Promise<T>): Promise<T> {
   if (text(args, 'dst') !== undefined) return use();
   const option = args['store'] === undefined ? 'layer store' : '--store';
-  const made = await makeFolder(option, folder, 0o700, 'name a place that can be written with --dst');
-  try {
-    return await use();
-  } catch (error) {
-    if (made !== undefined) await removeMade(folder, made);
-    throw error;
-  }
+  const make = (): Promise<string | undefined> =>
+    makeFolder(option, folder, 0o700, 'name a place that can be written with --dst');
+  return (await inMade(folder, make, use, removeEmpty)).value;
 }
 
 /** The command. */
