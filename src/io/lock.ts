@@ -43,7 +43,8 @@ export async function tryLock(path: string): Promise<ReleaseLock | undefined> {
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
       if (create(path, token)) {
-        await removeDeadGuard(`${path}.takeover`).catch(() => {});
+        // Of a takeover in the middle of which somebody died: in nobody's way, until the next one.
+        await removeIfDead(`${path}.takeover`).catch(() => {});
         return holder(path, token);
       }
       if (!(await removeIfDead(path))) return undefined;
@@ -111,7 +112,8 @@ export async function removeIfDead(path: string): Promise<boolean> {
   if (await isHeld(path, found)) return false;
   const guard = `${path}.takeover`;
   if (!create(guard, holderToken())) {
-    await removeDeadGuard(guard);
+    // Whoever died in the middle of a takeover left it. As a lock: else the guard that another one took meanwhile would go.
+    await removeIfDead(guard);
     return false;
   }
   try {
@@ -121,12 +123,6 @@ export async function removeIfDead(path: string): Promise<boolean> {
   } finally {
     await unlink(guard).catch(() => {});
   }
-}
-
-/** Whoever died in the middle of a takeover left its guard: in the way of the next one, or of nobody. */
-async function removeDeadGuard(guard: string): Promise<void> {
-  const found = readHolder(guard);
-  if (found !== undefined && !(await isHeld(guard, found))) await unlink(guard).catch(() => {});
 }
 
 /** Process, thread where the system tells it, and what tells one lock of theirs from the next. */

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { tryLock, withLock } from '../../src/io/lock.js';
+import { removeIfDead, tryLock, withLock } from '../../src/io/lock.js';
 import { isMarkAlive, isThreadAlive, processMark, threadMark } from '../../src/io/process-mark.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import { doomedThread } from '../support/doomed-thread.js';
@@ -97,6 +97,30 @@ test("a process that died while it took a lock over is in nobody's way", async (
   writeFileSync(`${path}.takeover`, NOBODY);
   await withLock(path, async () => {});
   assert.deepEqual(readdirSync(folder), []);
+});
+
+test('what is left of a dead takeover is not removed once another one has begun', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  const guard = `${path}.takeover`;
+  writeFileSync(path, `${NOBODY} 00`);
+  writeFileSync(guard, `${NOBODY} 01`);
+  const module = new URL('../../src/io/lock.js', import.meta.url).href;
+  // Its only thread for such work is busy: what it is about to remove it removes a good while after it has looked.
+  const script = `
+    import { pbkdf2 } from 'node:crypto';
+    const { tryLock } = await import(${JSON.stringify(module)});
+    pbkdf2('a', 'b', 2_000_000, 64, 'sha512', () => {});
+    const trying = tryLock(${JSON.stringify(path)});
+    setImmediate(() => console.log('looked'));
+    await trying;`;
+  const env = { ...process.env, UV_THREADPOOL_SIZE: '1' };
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env });
+  const ended = once(child, 'exit');
+  await once(child.stdout, 'data');
+  while (!(await removeIfDead(guard))) await sleep(10);
+  symlinkSync(`${processMark()} ${threadMark()} 02`, guard);
+  await ended;
+  assert.ok(lstatSync(guard, { throwIfNoEntry: false }), 'it is the one of this process');
 });
 
 test('a thread that is terminated loses its locks while its process lives', async (t) => {
