@@ -147,7 +147,7 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
         const mtimeNs = await sealFile(temporaryPath, size, this.#sync);
         if ((await this.#trust.judge(digest, {})) === undefined) {
           await makeFolder(dirname(path), this.#sync);
-          this.#trust.remember(digest, { size, mtimeNs }, record);
+          await this.#trust.remember(digest, { size, mtimeNs }, record);
           await nameBlob(temporaryPath, digest, this.#places, this.#trust);
           if (this.#sync) await syncFolder(dirname(path));
         } else {

@@ -58,7 +58,7 @@ export class BlobTrust {
       return [stat, await hashFile(file, requireVerifiable(digest).algorithm, place, options.signal)] as const;
     });
     if (found !== digest) return this.#reject(digest, seen, `its bytes hash to ${found}`, options);
-    if (!isAsRecorded(seen, record)) this.#heal(digest, seen);
+    if (!isAsRecorded(seen, record)) await this.#heal(digest, seen, options);
     return Number(seen.size);
   }
 
@@ -83,28 +83,40 @@ export class BlobTrust {
   }
 
   /** Changes a record; see `BlobDir.editRecord`. */
-  async edit(digest: Digest, edit: (record: BlobRecord) => BlobRecord): Promise<BlobRecord | undefined> {
-    if (!this.#records) return undefined;
-    try {
-      await makeFolder(this.#places.ingestFolder, false);
-      return await withLock(this.#places.ingest(digest, 'commit.lock'), async () => {
-        const record = this.record(digest);
-        if (record === undefined) return undefined;
-        const next = edit(record);
-        this.#write(digest, next);
-        return next;
-      });
-    } catch (error) {
-      throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, this.#places.record(digest));
-    }
+  edit(digest: Digest, edit: (record: BlobRecord) => BlobRecord): Promise<BlobRecord | undefined> {
+    return this.#change(digest, (record) => record && edit(record));
   }
 
   /** Remembers that a blob's bytes were right, and the facts that came with them. */
-  remember(digest: Digest, seen: Pick<BlobRecord, 'size' | 'mtimeNs'>, facts: BlobFacts): void {
-    if (!this.#records) return;
+  async remember(
+    digest: Digest,
+    seen: Pick<BlobRecord, 'size' | 'mtimeNs'>,
+    facts: BlobFacts,
+    call: CallOptions = {},
+  ): Promise<void> {
     const now = Date.now();
     const fresh = { compressed: [], labels: {}, createdAt: now, updatedAt: now };
-    this.#write(digest, addFacts({ ...fresh, ...this.record(digest), ...seen }, facts));
+    await this.#change(digest, (record) => addFacts({ ...fresh, ...record, ...seen }, facts), call);
+  }
+
+  /** One process at a time: what another one adds meanwhile would be lost. */
+  async #change(
+    digest: Digest,
+    change: (record: BlobRecord | undefined) => BlobRecord | undefined,
+    call: CallOptions = {},
+  ): Promise<BlobRecord | undefined> {
+    if (!this.#records) return undefined;
+    try {
+      await makeFolder(this.#places.ingestFolder, false);
+      const work = async (): Promise<BlobRecord | undefined> => {
+        const next = change(this.record(digest));
+        if (next !== undefined) this.#write(digest, next);
+        return next;
+      };
+      return await withLock(this.#places.ingest(digest, 'commit.lock'), work, call);
+    } catch (error) {
+      throw systemErrorCode(error) === undefined ? error : wrapSystemError(error, this.#places.record(digest));
+    }
   }
 
   /** Replaces a record. It is not synced: one that a power failure spoils is only hashed for again. */
@@ -114,12 +126,12 @@ export class BlobTrust {
   }
 
   /** Good bytes whose mode or record is not as it should be; in a store that cannot be written, or is full, they stay so. */
-  #heal(digest: Digest, seen: BigIntStats): void {
+  async #heal(digest: Digest, seen: BigIntStats, call: CallOptions): Promise<void> {
     if (!this.#records) return;
     const path = this.#places.blob(digest);
     try {
       if (permissions(seen) !== 0o444) chmodSync(path, 0o444);
-      this.remember(digest, { size: Number(seen.size), mtimeNs: seen.mtimeNs }, {});
+      await this.remember(digest, { size: Number(seen.size), mtimeNs: seen.mtimeNs }, {}, call);
     } catch (error) {
       if (!['ERR_PERMISSION', 'ERR_NO_SPACE'].includes(wrapSystemError(error, path).code)) throw error;
     }

@@ -87,6 +87,28 @@ test('a temporary is gone also where the digest to name it by is none, or cannot
   }
 });
 
+test('what another process remembers of a blob meanwhile is kept by a commit of the same', async (t) => {
+  const root = tempDir(t);
+  const store = await storeWith(root);
+  const theirs = `sha256:${'aa'.repeat(32)}` as const;
+  const ours = `sha256:${'bb'.repeat(32)}` as const;
+  await store.note(blob.digest, { compressed: [theirs] });
+  const record = join(root, 'meta/sha256', `${blob.digest.slice(7)}.json`);
+  const changed = readFileSync(record);
+  // As it is for the two of them before either has given the name.
+  unlinkSync(record);
+  unlinkSync(store.path(blob.digest));
+  const release = await tryLock(join(root, 'ingest', `${blob.digest.replace(':', '-')}.commit.lock`));
+  const temporary = store.temporaryPath();
+  writeFileSync(temporary, bytes);
+  const committing = store.commitFile(temporary, blob.digest, bytes.length, { compressed: [ours] });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  writeFileSync(record, changed);
+  await release?.();
+  await committing;
+  assert.deepEqual((await store.record(blob.digest))?.compressed, [theirs, ours]);
+});
+
 test('find throws the reason of an abort that came before, also where nothing has to be hashed', async (t) => {
   const store = await storeWith(tempDir(t));
   const reason = new Error('enough');
