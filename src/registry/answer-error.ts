@@ -5,7 +5,7 @@ import { GIVEN_CREDENTIAL } from './credentials.js';
 import { hideSecrets, secretsOfUrl, withoutNamedSecrets } from './hide-secrets.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { withoutEncoding } from './read-document.js';
-import { errorEntries, printable, reasonOf } from './refusal-reason.js';
+import { errorEntries, isGrantRefused, printable, reasonOf } from './refusal-reason.js';
 import { retryAfterMs } from './retry-budget.js';
 import type { WireResponse } from './wire.js';
 import { wholeBody } from './wire-body.js';
@@ -112,9 +112,12 @@ export async function answerError(response: WireResponse, method: string, subjec
  * A refusal with its body read, so that its connection is free for what is asked next: where every connection to a host
  * holds a refusal, its token server could not be asked for ever. A body that cannot be read is empty.
  */
-export async function readRefusal(response: WireResponse, subject: Subject): Promise<WireResponse> {
+export async function readRefusal(
+  response: WireResponse,
+  subject: Subject,
+): Promise<WireResponse & { readonly text: string }> {
   const bytes = await readErrorBody(response, subject).catch(() => Buffer.alloc(0));
-  return { ...response, body: wholeBody(bytes) };
+  return { ...response, body: wholeBody(bytes), text: bytes.toString('utf8') };
 }
 
 /** A reason is worth no wait of its own: the status is known already. */
@@ -133,7 +136,7 @@ function codeOf(
   if (status === 400 && /HTTP request to an? HTTPS|plain HTTP request was sent to HTTPS/i.test(body)) return 'ERR_TLS';
   const named = errors.map(({ code }) => BY_ENTRY.get(code)).find((code) => code !== undefined);
   if (status === 400 && errors.some(isImmutable)) return 'ERR_DENIED';
-  if (status === 400 && named !== undefined && named !== 'ERR_DENIED') return named;
+  if (status === 400 && (named !== undefined || isGrantRefused(body))) return named ?? 'ERR_UNAUTHORIZED';
   if (method === 'DELETE' && UNCHANGEABLE.has(status)) return 'ERR_DENIED';
   // A blob has no name that could be moved.
   if (kind === 'upload' && UNCHANGEABLE.has(status) && url.pathname.includes('/manifests/')) return 'ERR_DENIED';
@@ -148,7 +151,7 @@ function isImmutable({ code, message }: RegistryErrorEntry): boolean {
 }
 
 function wording(code: ErrorCode, status: number, subject: Refused, reasons: string, url: URL): string {
-  const { kind, method, name, repository, registry, shownCredential, mayNeedLogin, lacksAccess } = subject;
+  const { kind, method, name, repository, registry, shownCredential, mayNeedLogin, lacksAccess, entries } = subject;
   const because = reasons === '' ? '' : ` (${reasons})`;
   // Logging in does not help who has just said who they are.
   const login =
@@ -171,7 +174,7 @@ function wording(code: ErrorCode, status: number, subject: Refused, reasons: str
       if (method === 'DELETE' && UNCHANGEABLE.has(status)) {
         return `${name}: ${url.host} refuses to delete it with status ${status}${because}; something may refer to it, or its tags be immutable`;
       }
-      if (kind === 'upload' && (status === 400 || UNCHANGEABLE.has(status))) {
+      if (kind === 'upload' && (entries.some(isImmutable) || UNCHANGEABLE.has(status))) {
         return `${name}: ${url.host} refuses to change it with status ${status}${because}; its tags may be immutable, push under another one`;
       }
       return `${repository}: access denied by ${url.host}${because}; ask its owner for access, or log in as someone who has it`;

@@ -13,6 +13,7 @@ import type { Connections } from './connections.js';
 import { askProvider, type Credential, type FoundCredential } from './credentials.js';
 import type { Endpoint } from './endpoint.js';
 import { current, refused, replace } from './identity-token.js';
+import { askedBefore } from './refused-token.js';
 import type { RegistrySettings } from './registry-options.js';
 import { mergeScopes, scopeKey } from './scopes.js';
 import { checkedRealm, isRelatedHost } from './token-realm.js';
@@ -80,8 +81,10 @@ export class Authorizer {
     const challenges = parseChallenges(response.headers.all('www-authenticate'));
     const place = this.#place(target);
     const bearers = challenges.filter(({ scheme }) => scheme === 'bearer');
-    const bearer = bearers.find(({ parameters }) => parameters.has('realm')) ?? bearers[0];
-    const basic = challenges.some(({ scheme }) => scheme === 'basic');
+    const isSilent = challenges.length === 0;
+    const bearer =
+      bearers.find(({ parameters }) => parameters.has('realm')) ?? (isSilent ? askedBefore(place.bearer) : bearers[0]);
+    const basic = challenges.some(({ scheme }) => scheme === 'basic') || (isSilent && place.basic !== undefined);
     let found = await this.credential(target, call);
     const isRefused = ({ credential }: FoundCredential): boolean =>
       shown !== undefined && (shown === `Bearer ${credential.registryToken}` || shown === basicLogin(credential));
@@ -190,7 +193,7 @@ export class Authorizer {
       try {
         return await this.#requestToken(place, bearer, target, { key, scopes, found }, shared);
       } catch (error) {
-        if (found === undefined || !(error instanceof RegistryError) || error.status !== 401) throw error;
+        if (found === undefined || !(error instanceof RegistryError) || error.code !== 'ERR_UNAUTHORIZED') throw error;
         if (target.endpoint !== undefined) refused(target.endpoint.credentialHost, found);
         const fresh = await this.#renewed(target, found, shared);
         if (fresh === undefined || isDeepStrictEqual(fresh.credential, found.credential)) throw error;

@@ -25,6 +25,15 @@ export function errorEntries(body: string): RegistryErrorEntry[] {
   });
 }
 
+/**
+ * Whether a token server says, as OAuth2 does, that the login it was shown is wrong or has run out.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+ */
+export function isGrantRefused(body: string): boolean {
+  return /^\s*\{[^{}]*"error"\s*:\s*"invalid_(?:grant|client)"/.test(body);
+}
+
 /** What a refusal says in words, at most a line of them: its entries, else what other forms of answers call a reason. */
 export function reasonOf(errors: readonly RegistryErrorEntry[], body: string, contentType: string | undefined): string {
   if (errors.length > 0) {

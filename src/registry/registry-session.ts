@@ -18,6 +18,7 @@ import { shownUrl, TLS_PORT } from './network-error.js';
 import { Patience } from './patience.js';
 import { proxyFor } from './proxy-environment.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
+import { mayMeanToken, meansToken } from './refused-token.js';
 import type { RegistrySettings } from './registry-options.js';
 import { responseWarnings } from './response-warnings.js';
 import { isTransient, RetryBudget } from './retry-budget.js';
@@ -188,10 +189,12 @@ export class RegistrySession {
       if (atHome && shown === undefined && response.status < 300) this.#roots.opened(endpoint);
       const accepted = request.accept.includes(response.status);
       const hidden = atHome && shown === undefined && mayBeHidden(response.status, request);
-      if ((response.status === 401 && !accepted) || hidden) {
+      const mayBeToken = atHome && !accepted && mayMeanToken(response.status, shown);
+      if ((response.status === 401 && !accepted) || hidden || mayBeToken) {
         const answered = seen.get(url.origin) ?? 0;
-        response = await readRefusal(response, request.subject);
-        const mayAnswer = answered < MAX_CHALLENGES;
+        const { text, ...refusal } = await readRefusal(response, request.subject);
+        response = refusal;
+        const mayAnswer = answered < MAX_CHALLENGES && (!mayBeToken || meansToken(refusal.headers, text));
         const next = mayAnswer ? await this.#nextHeader(target, request, response, shown, call) : undefined;
         if (next !== undefined && next !== shown) {
           seen.set(url.origin, answered + 1);
@@ -236,7 +239,7 @@ export class RegistrySession {
     const { endpoint } = target;
     try {
       const told = refusal.headers.all('www-authenticate').some((line) => line.trim() !== '');
-      if (endpoint === undefined || refusal.status === 401 || told) {
+      if (endpoint === undefined || refusal.status === 401 || shown !== undefined || told) {
         const next = await this.#authorizer.answer(target, refusal, shown, call);
         if (next !== undefined || shown !== undefined || told || endpoint === undefined) return next;
       }

@@ -74,8 +74,9 @@ export async function requestToken(
     const grant = { grant_type: 'refresh_token', refresh_token: credential.identityToken };
     const posted = await post(send, question, headers, grant);
     if (isSuccess(posted)) return readToken(posted);
-    if (!NO_POST.has(posted.status)) throw await refusal(posted, 'POST', subject);
-    posted.body.discard();
+    const refused = await refusal(posted, 'POST', subject);
+    // Who names the grant knows POST.
+    if (!NO_POST.has(posted.status) || (posted.status === 400 && refused.code === 'ERR_UNAUTHORIZED')) throw refused;
   }
   const url = new URL(question.realm);
   if (question.service !== undefined) url.searchParams.set('service', question.service);
@@ -126,7 +127,7 @@ async function refusal(response: WireResponse, method: string, subject: Subject)
   const { status, url } = response;
   const { reasons } = error.detail;
   const because = typeof reasons === 'string' ? ` (${reasons})` : '';
-  if ([401, 403, 429].includes(status) || status >= 500) return error;
+  if ([401, 403, 429].includes(status) || status >= 500 || error.code === 'ERR_UNAUTHORIZED') return error;
   return new RegistryError(
     'ERR_REGISTRY',
     `token realm ${url.host}: it answered with status ${status}${because}; ${subject.registry} names it as its token server, ask who runs that`,
