@@ -16,6 +16,14 @@ test('a request that is tried again is told once, with its subject in front', as
   );
 });
 
+test('the repositories of a registry are listed with what is told meanwhile', async () => {
+  await using registry = await startRegistry({ faults: [{ on: 'catalog', do: 'answer', status: 503, times: 1 }] });
+  registry.content.repository('app');
+  const { code, stdout, stderr } = await runRootfs(['repos', registry.host]);
+  assert.deepEqual([code, stdout], [0, 'app\n'], stderr);
+  assert.match(stderr, /answered with status 503.*; attempt 2 in /);
+});
+
 test('a reason that does not name the subject gets it in front', async () => {
   await using registry = await startRegistry({ faults: [{ on: 'tags', do: 'hang-up', nth: 2, times: 1 }] });
   registry.content.repository('app');

@@ -12,7 +12,10 @@ export const repos: Command = {
   run: async (args, context) => {
     const registry = required(args, 'registry', 'REGISTRY');
     const options = await clientOptions(args, context);
-    const list = createRegistryClient(options).listRepositories(registry, { signal: context.signal });
+    const list = createRegistryClient(options).listRepositories(registry, {
+      signal: context.signal,
+      onProgress: context.onProgress,
+    });
     await printList(args, context, list, (repository) => repository);
     return undefined;
   },
