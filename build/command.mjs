@@ -133,7 +133,7 @@ const filesBeside = {
   setup({ onLoad }) {
     onLoad({ filter: /\/dist\/src\/(?:io|export|layer|registry)\/.*\.js$/ }, ({ path }) => ({
       contents: read(path)
-        .replace(/'\.\/([\w-]+-worker)\.js', import\.meta\.url/g, "'./$1.cjs', import.meta.url")
+        .replace(/'([\w-]+-worker)\.js', import\.meta\.url/g, "'$1.cjs', import.meta.url")
         .replace("(import.meta.url)('rootfs-kit/package.json')", "(import.meta.url)('../../package.json')"),
     }));
   },
@@ -169,7 +169,7 @@ function splitNames(names) {
 // A worker is what some module starts from a file beside itself.
 const modules = readdirSync(compiled, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'));
 const workers = modules.flatMap((file) =>
-  [...read(join(compiled, file)).matchAll(/workerEntry\(new URL\('\.\/([\w-]+-worker\.js)'/g)].map(([, name]) =>
+  [...read(join(compiled, file)).matchAll(/workerEntry\('([\w-]+-worker\.js)'/g)].map(([, name]) =>
     join(dirname(file), name),
   ),
 );

@@ -79,7 +79,7 @@ export function warmUnpackWorkers(tree: Pick<UnpackPlan, 'entries' | 'dataBytes'
 let pool: WorkerPool<UnpackTask, BatchResult> | undefined;
 
 function unpackWorkers(size: number): WorkerPool<UnpackTask, BatchResult> {
-  pool ??= new WorkerPool(workerEntry(new URL('./unpack-worker.js', import.meta.url), 'export'), {
+  pool ??= new WorkerPool(workerEntry('unpack-worker.js', import.meta.url, 'export'), {
     name: 'unpack',
     size,
   });

@@ -24,11 +24,10 @@ export class SinkWorker {
 
   /** @throws RootfsError as `startWorker` */
   constructor() {
-    this.#worker = startWorker(
-      workerEntry(new URL('./file-sink-worker.js', import.meta.url), 'io'),
-      'rootfs-file-sink',
-      { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
-    );
+    this.#worker = startWorker(workerEntry('file-sink-worker.js', import.meta.url, 'io'), 'rootfs-file-sink', {
+      maxOldGenerationSizeMb: 64,
+      maxYoungGenerationSizeMb: 4,
+    });
     this.#worker.on('message', (answer: SinkAnswer) => this.#served.get(answer.sink)?.listener.answered(answer));
     this.#worker.on('error', (error) => this.#died(error));
     this.#worker.on('exit', () => this.#died(undefined));

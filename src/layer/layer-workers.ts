@@ -14,7 +14,7 @@ let pool: LayerPool | undefined;
 
 /** The pool of this process; made at the first call. @param workers The least number of workers it may have. */
 export function layerPool(workers: number): LayerPool {
-  pool ??= new WorkerPool(workerEntry(new URL('./extract-worker.js', import.meta.url), 'layer'), {
+  pool ??= new WorkerPool(workerEntry('extract-worker.js', import.meta.url, 'layer'), {
     name: 'rootfs-layer',
     size: workers,
   });
