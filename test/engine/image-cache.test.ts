@@ -591,7 +591,9 @@ test('an abort ends a fetch with its own reason and leaves no name', async (t) =
   const stop = new AbortController();
   const options: CallOptions = { signal: stop.signal };
   const fetching = bytesOf(cache, found, options);
-  await registry.log.until((log) => log.of('blob', app.layers[0]?.descriptor.digest).length > 0);
+  await registry.log.until((log) =>
+    log.of('blob', app.layers[0]?.descriptor.digest).some(({ bytesSent }) => bytesSent === 10),
+  );
   const reason = new Error('enough');
   stop.abort(reason);
   await assert.rejects(fetching, (error) => error === reason);

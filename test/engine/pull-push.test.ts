@@ -243,7 +243,9 @@ test('metaHeaders go to the registry; an abort ends a pull with its own reason a
   registry.log.reset();
   const stop = new AbortController();
   const pulling = pull(name, { ...others, signal: stop.signal });
-  await registry.log.until((log) => log.of('blob', app.layers[1]?.descriptor.digest).length > 0);
+  await registry.log.until((log) =>
+    log.of('blob', app.layers[1]?.descriptor.digest).some(({ bytesSent }) => bytesSent === 5),
+  );
   const reason = new Error('enough');
   stop.abort(reason);
   await assert.rejects(pulling, (error) => error === reason);

@@ -432,24 +432,21 @@ test('a destination that is a digest must be what is copied', async (t) => {
 });
 
 test('options are checked, and an abort ends a copy with its own reason', async (t) => {
-  const { built } = sampleIndex();
+  const { built, amd64 } = sampleIndex();
   const source = await memoryWith(built);
   for (const jobs of [0, 65, 1.5]) {
     await assert.rejects(copyImage(source, 'v1', new MemoryStore(), 'v1', { jobs }), { code: 'ERR_OPTION_INVALID' });
   }
   const from = await registryWith(t, built);
-  from.fault({ on: 'blob', do: 'stall', after: 10 });
+  const layer = amd64.layers[1]?.descriptor.digest;
+  from.fault({ on: 'blob', reference: layer, do: 'stall', after: 10 });
   const abort = new AbortController();
   const reason = new Error('enough');
-  await assert.rejects(
-    copyImage(createRepository(`${from.host}/from/app`), 'v1', new MemoryStore(), 'v1', {
-      signal: abort.signal,
-      onProgress: (event) => {
-        if (event.type === 'blob:started') abort.abort(reason);
-      },
-    }),
-    (error) => error === reason,
-  );
+  const place = createRepository(`${from.host}/from/app`);
+  const copying = copyImage(place, 'v1', new MemoryStore(), 'v1', { signal: abort.signal });
+  await from.log.until((log) => log.of('blob', layer).some(({ bytesSent }) => bytesSent === 10));
+  abort.abort(reason);
+  await assert.rejects(copying, (error) => error === reason);
 });
 
 test('an abort is heard while an own source hangs, wherever it is copied to', { timeout: 60_000 }, async (t) => {

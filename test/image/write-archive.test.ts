@@ -684,16 +684,17 @@ test('an abort is heard while what takes an archive hangs', { timeout: 20_000 },
 test('an abort ends a pull with its own reason and leaves nothing', async (t) => {
   const { built, amd64 } = sampleIndex();
   const registry = await registryWith(t, { v1: built });
-  registry.fault({ on: 'blob', reference: amd64.layers[1]?.descriptor.digest, do: 'stall', after: 5 });
+  const layer = amd64.layers[1]?.descriptor.digest;
+  registry.fault({ on: 'blob', reference: layer, do: 'stall', after: 5 });
   const folder = tempDir(t);
   for (const name of ['x.tar', 'x.tar.gz']) {
+    registry.log.reset();
     const abort = new AbortController();
     const reason = new Error('enough');
-    const pulling = pull(createRepository(`${registry.host}/team/app`), 'v1', join(folder, name), {
-      ...AMD64,
-      signal: abort.signal,
-      onProgress: (event) => event.type === 'blob:started' && abort.abort(reason),
-    });
+    const from = createRepository(`${registry.host}/team/app`);
+    const pulling = pull(from, 'v1', join(folder, name), { ...AMD64, signal: abort.signal });
+    await registry.log.until((log) => log.of('blob', layer).some(({ bytesSent }) => bytesSent === 5));
+    abort.abort(reason);
     await assert.rejects(pulling, (error) => error === reason);
   }
   assert.deepEqual(readdirSync(folder), []);

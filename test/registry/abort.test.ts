@@ -3,7 +3,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
-import { startRegistry, type RegistryOptions as TestOptions, type TestRegistry } from '../../src/testing/testing.js';
+import {
+  type RequestRecord,
+  startRegistry,
+  type RegistryOptions as TestOptions,
+  type TestRegistry,
+} from '../../src/testing/testing.js';
 import { big, blobFault, built } from '../support/fault-case.js';
 import { scriptedRegistry } from '../support/scripted-registry.js';
 
@@ -14,11 +19,6 @@ async function serve(t: TestContext, options: TestOptions): Promise<[TestRegistr
   t.after(() => registry.close());
   registry.add('app', 'v1', built);
   return [registry, createRepository(`${registry.host}/app`)];
-}
-
-/** Resolves when the registry has seen so many requests. */
-async function requests(registry: TestRegistry, count: number): Promise<void> {
-  while (registry.log.requests.length < count) await new Promise((next) => setImmediate(next));
 }
 
 /** Resolves when every answer is over, whole or not: no client waits for one any more. */
@@ -49,18 +49,28 @@ test('aborted between the names of one page: no further name comes', async (t) =
   await assert.rejects(tags.next(), isReason);
 });
 
-for (const [title, options, count] of [
+for (const [title, options, count, isThere = () => true] of [
   ['while the headers are waited for', { faults: [{ on: 'manifest', do: 'silence' }] }, 1],
-  ['while the body is waited for', { faults: [{ on: 'manifest', do: 'stall', after: 3 }] }, 1],
-  ['while a retry is waited for', { faults: [{ on: 'manifest', do: 'retry-later', seconds: 30 }] }, 1],
+  [
+    'while the body is waited for',
+    { faults: [{ on: 'manifest', do: 'stall', after: 3 }] },
+    1,
+    (last) => last?.bytesSent === 3,
+  ],
+  [
+    'while a retry is waited for',
+    { faults: [{ on: 'manifest', do: 'retry-later', seconds: 30 }] },
+    1,
+    (last) => last?.done === true,
+  ],
   ['while the token is waited for', { auth: { kind: 'bearer' }, faults: [{ on: 'token', do: 'silence' }] }, 2],
-] as const satisfies readonly (readonly [string, TestOptions, number])[]) {
+] as const satisfies readonly (readonly [string, TestOptions, number, ((last?: RequestRecord) => boolean)?])[]) {
   test(`aborted ${title}`, async (t) => {
     const [registry, repository] = await serve(t, options);
     const controller = new AbortController();
     const call = repository.fetchReference('v1', { signal: controller.signal });
     call.catch(() => undefined);
-    await requests(registry, count);
+    await registry.log.until(({ requests: seen }) => seen.length === count && isThere(seen.at(-1)));
     controller.abort(REASON);
     await assert.rejects(call, isReason);
     await over(registry);
@@ -68,16 +78,17 @@ for (const [title, options, count] of [
   });
 }
 
-for (const [title, faults] of [
-  ['while bytes come', blobFault({ do: 'slow', bytesPerSecond: 50_000 })],
-  ['while no byte comes', blobFault({ do: 'stall', after: 10 })],
-  ['while the blob is asked for again', blobFault({ do: 'cut', after: 10 })],
+for (const [title, faults, asked] of [
+  ['while bytes come', blobFault({ do: 'slow', bytesPerSecond: 50_000 }), 1],
+  ['while no byte comes', blobFault({ do: 'stall', after: 10 }), 1],
+  ['while the blob is asked for again', blobFault({ do: 'cut', after: 10 }), 2],
 ] as const) {
   test(`a blob is aborted ${title}`, async (t) => {
     const [registry, repository] = await serve(t, { faults });
     const controller = new AbortController();
     const stream = await repository.fetch(big.descriptor, { signal: controller.signal });
     await once(stream, 'readable');
+    await registry.log.until((log) => log.of('blob').length === asked);
     controller.abort(REASON);
     await assert.rejects(stream.toArray(), isReason);
     await over(registry);
