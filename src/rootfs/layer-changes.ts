@@ -11,6 +11,7 @@ import { LowerLayers, type Stack, type Step, stepDown } from './lower-layers.js'
 import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
+import { linkTargetPath } from './merge-links.js';
 import { LayerPlan, type PlannedEntry, type PlannedWhiteout } from './merge-plan.js';
 import { type MergeInode, type MergeNode, MergeTree, plainDirectory, type Taken } from './merge-tree.js';
 import { readPlan } from './read-plan.js';
@@ -99,10 +100,10 @@ async function copyLinkTargets(plan: LayerPlan, gone: GonePaths, lower: LowerLay
   const copies = new Map<string, MergeInode>();
   for (const [index, { name, inode, target }] of plan.entries.entries()) {
     if (turns.due()) await turns.take();
-    const components = literal(target);
+    const components = linkTargetPath(target);
     const path = components.join('/');
     const known = own.has(path);
-    own.add(literal(name).join('/'));
+    own.add(linkTargetPath(name).join('/'));
     if (inode !== undefined || known || gone.has(components, index)) continue;
     const found = copies.get(path) ?? findBelow(components, lower);
     if (found === 'behind a link') plan.targetsBehindLinks.add(plan.entries[index] as PlannedEntry);
@@ -120,15 +121,6 @@ function findBelow(components: readonly string[], lower: LowerLayers): Inode | '
   return other?.inode.type === 'symlink' ? 'behind a link' : stepDown(directories, last).other?.inode;
 }
 
-function literal(path: string): string[] {
-  const components: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '..') components.pop();
-    else if (part !== '' && part !== '.') components.push(part);
-  }
-  return components;
-}
-
 /** Directories that the layer itself put where it had put something else before: nothing below shows through. */
 async function renewedDirectories(tree: MergeTree, plan: LayerPlan, turns: Turns): Promise<Set<TreeNode>> {
   const renewed = new Set<TreeNode>();
@@ -136,7 +128,7 @@ async function renewedDirectories(tree: MergeTree, plan: LayerPlan, turns: Turns
     if (turns.due()) await turns.take();
     if (inode?.type === 'directory') continue;
     let node: TreeNode | undefined = tree.root;
-    for (const part of literal(name)) node = node?.children?.get(part);
+    for (const part of linkTargetPath(name)) node = node?.children?.get(part);
     if (node?.children !== undefined) renewed.add(node);
   }
   return renewed;

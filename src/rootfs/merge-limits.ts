@@ -1,6 +1,5 @@
 /** The guards of the merge: each a number with a reason, each an option. */
-import { RootfsError } from '../errors.js';
-import { type TarLimits, tarLimits } from '../tar/tar-limits.js';
+import { fillLimits, type GivenLimits, type TarLimits, tarLimits } from '../tar/tar-limits.js';
 
 /** How much the layers of an image may ask for. What exceeds one of them is `ERR_LIMIT_EXCEEDED`. */
 export interface MergeLimits extends TarLimits {
@@ -31,28 +30,7 @@ const OWN: Pick<MergeLimits, 'maxDepth' | 'maxNameBytes' | 'maxLinkSteps' | 'max
   maxDataBytes: 17_592_186_044_416,
 };
 
-/**
- * Fills up limits with the defaults.
- *
- * @throws RootfsError `ERR_OPTION_INVALID` when one is neither a whole number of at least 0 nor Infinity
- */
-export function mergeLimits(
-  options: { readonly [Key in keyof MergeLimits]?: MergeLimits[Key] | undefined },
-): MergeLimits {
-  const own: Record<keyof typeof OWN, number> = { ...OWN };
-  for (const key of Object.keys(OWN) as (keyof typeof OWN)[]) {
-    const value = options[key];
-    if (value === undefined) continue;
-    if (value !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(value) || value < 0)) {
-      throw new RootfsError(
-        'ERR_OPTION_INVALID',
-        `${key}: expected a whole number of at least 0, found ${String(value)}`,
-        {
-          detail: { option: key, value: String(value) },
-        },
-      );
-    }
-    own[key] = value;
-  }
-  return { ...tarLimits(options), ...own };
+/** Fills up limits with the defaults. @throws RootfsError as `fillLimits` */
+export function mergeLimits(options: GivenLimits<keyof MergeLimits>): MergeLimits {
+  return { ...tarLimits(options), ...fillLimits(OWN, options) };
 }

@@ -40,14 +40,25 @@ export const TAR_LIMITS: TarLimits = Object.freeze({
   maxMetadataBytes: 536_870_912,
 });
 
+/** Fills up limits of an archive with the defaults. @throws RootfsError as `fillLimits` */
+export function tarLimits(options: GivenLimits<keyof TarLimits>): TarLimits {
+  return fillLimits(TAR_LIMITS, options);
+}
+
+/** Limits as callers give them: any may be left out. */
+export type GivenLimits<Name extends string> = { readonly [Key in Name]?: number | undefined };
+
 /**
- * Fills up limits with the defaults.
+ * Fills up limits with defaults, whose names are the ones that are looked at.
  *
  * @throws RootfsError `ERR_OPTION_INVALID` when one is neither a whole number of at least 0 nor Infinity
  */
-export function tarLimits(options: { readonly [Key in keyof TarLimits]?: TarLimits[Key] | undefined }): TarLimits {
-  const limits: Record<keyof TarLimits, number> = { ...TAR_LIMITS };
-  for (const key of Object.keys(TAR_LIMITS) as (keyof TarLimits)[]) {
+export function fillLimits<Name extends string>(
+  defaults: Readonly<Record<Name, number>>,
+  options: GivenLimits<NoInfer<Name>>,
+): Record<Name, number> {
+  const limits: Record<Name, number> = { ...defaults };
+  for (const key of Object.keys(defaults) as Name[]) {
     const value = options[key];
     if (value === undefined) continue;
     if (value !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(value) || value < 0)) {
