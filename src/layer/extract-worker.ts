@@ -6,12 +6,12 @@
  */
 import type { InflateOutput, Inflater } from '../codec/inflater.js';
 import { openInflater } from '../codec/open-inflater.js';
-import { RootfsError } from '../errors.js';
 import { Verifier } from '../io/verify.js';
 import { serveTasks } from '../io/worker-task.js';
 import { BlobReader } from './blob-reader.js';
 import { ChunkRing } from './chunk-ring.js';
 import { LayerControl } from './layer-control.js';
+import { isDecompressError } from './layer-failure.js';
 import type { LayerOutcome, LayerTask, LayerWork } from './layer-task.js';
 import { TarWriter } from './tar-writer.js';
 
@@ -51,7 +51,7 @@ async function inflateInto(work: LayerWork, memory: SharedArrayBuffer): Promise<
     await inflate(work, ring, take, () => {});
   } catch (error) {
     // The other half goes on to the end of the blob, unless the reason is one that ends everything.
-    if (!isDamage(error)) control.stop();
+    if (!isDecompressError(error)) control.stop();
     throw error;
   } finally {
     ring.end();
@@ -110,7 +110,7 @@ async function inflate(
       try {
         inflater.push(chunk);
       } catch (error) {
-        if (!isDamage(error)) throw error;
+        if (!isDecompressError(error)) throw error;
         damage = error;
       }
     }
@@ -120,8 +120,4 @@ async function inflate(
   } finally {
     inflater.close();
   }
-}
-
-function isDamage(error: unknown): boolean {
-  return error instanceof RootfsError && error.code === 'ERR_DECOMPRESS';
 }

@@ -46,6 +46,11 @@ export function isWrongContent(error: unknown): boolean {
   return error instanceof RootfsError && /^ERR_(?:DIGEST_MISMATCH|SIZE_MISMATCH|DECOMPRESS)$/.test(error.code);
 }
 
+/** Whether a stream could not be inflated: the truer reason may be that its bytes are not the promised ones. */
+export function isDecompressError(error: unknown): boolean {
+  return error instanceof RootfsError && error.code === 'ERR_DECOMPRESS';
+}
+
 /** What a source threw, as one of our errors: sources are also written by others. */
 export function wrapSourceError(error: unknown, digest: Digest): RootfsError {
   if (error instanceof RootfsError) return error;

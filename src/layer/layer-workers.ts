@@ -6,6 +6,7 @@ import { WorkerPool } from '../io/worker-pool.js';
 import { isStopError } from '../io/worker-task.js';
 import { createRing } from './chunk-ring.js';
 import type { LayerControl } from './layer-control.js';
+import { isDecompressError } from './layer-failure.js';
 import type { LayerOutcome, LayerTask, LayerWork } from './layer-task.js';
 
 type LayerPool = WorkerPool<LayerTask, LayerOutcome | undefined>;
@@ -50,7 +51,7 @@ export async function runSplit(
 ): Promise<LayerOutcome> {
   const ring = createRing();
   const stopOnFailure = (error: unknown): never => {
-    if (!isDamage(error)) control.stop();
+    if (!isDecompressError(error)) control.stop();
     throw error;
   };
   const [inflated, written] = await Promise.allSettled([
@@ -62,10 +63,6 @@ export async function runSplit(
   if (inflated.status === 'rejected') throw inflated.reason;
   if (written.status === 'rejected') throw written.reason;
   return outcome(written.value);
-}
-
-function isDamage(error: unknown): boolean {
-  return error instanceof RootfsError && error.code === 'ERR_DECOMPRESS';
 }
 
 function outcome(value: LayerOutcome | undefined): LayerOutcome {
