@@ -67,7 +67,8 @@ export function parseLoginKey(text: string): string {
   return key;
 }
 
-function trimSlashes(path: string): string {
+/** A text without the slashes at its end. */
+export function trimSlashes(path: string): string {
   let end = path.length;
   while (end > 0 && path[end - 1] === '/') end -= 1;
   return path.slice(0, end);

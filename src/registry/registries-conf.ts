@@ -6,6 +6,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { trimSlashes } from './credential-key.js';
 import { environmentValue } from './settings-file.js';
 import { readTomlFile, TomlTable } from './toml-file.js';
 
@@ -190,8 +191,8 @@ function withoutConflicts(rules: readonly RegistryRule[], file: TomlTable): read
 }
 
 function readRule(table: TomlTable): RegistryRule {
-  const written = trimSlash(table.string('prefix') ?? '');
-  const location = trimSlash(table.string('location') ?? '');
+  const written = trimSlashes(table.string('prefix') ?? '');
+  const location = trimSlashes(table.string('location') ?? '');
   const prefix = written === '' ? location : written;
   if (prefix === '') throw table.problem('a [[registry]] has neither prefix nor location');
   if (location === '' && !prefix.startsWith('*.')) {
@@ -220,13 +221,13 @@ function readMirror(table: TomlTable, digestOnly: boolean): MirrorRule {
     throw table.problem('pull-from-mirror is all, digest-only or tag-only, and one is something else');
   }
   if (digestOnly && pull !== '') throw table.problem('pull-from-mirror and mirror-by-digest-only exclude each other');
-  const location = checkLocation(trimSlash(table.string('location') ?? ''), table);
+  const location = checkLocation(trimSlashes(table.string('location') ?? ''), table);
   return { location, insecure: table.boolean('insecure'), pullFrom: digestOnly ? 'digest-only' : pullFrom };
 }
 
 function readOldRules(table: TomlTable): readonly RegistryRule[] {
   const list = (name: string): ReadonlySet<string> => {
-    const found = (table.table(name)?.strings('registries') ?? []).map(trimSlash);
+    const found = (table.table(name)?.strings('registries') ?? []).map(trimSlashes);
     return new Set(found.map((prefix) => checkPrefix(prefix, table)));
   };
   const insecure = list('insecure');
@@ -254,10 +255,4 @@ function checkLocation(location: string, table: TomlTable): string {
 /** A name for a message; one that may hold a password, as a URL does, is not shown. */
 function quoted(name: string): string {
   return /^[\w.*:/[\]-]{1,300}$/.test(name) ? JSON.stringify(name) : '(not shown)';
-}
-
-function trimSlash(text: string): string {
-  let end = text.length;
-  while (end > 0 && text[end - 1] === '/') end -= 1;
-  return text.slice(0, end);
 }
