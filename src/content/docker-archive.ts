@@ -32,7 +32,8 @@ import { type ArchivedImage, pickImage, readImageList } from './docker-image-lis
 import { canonicalName, listNames } from './image-names.js';
 import type { LayoutIndex } from './layout-index.js';
 import { LocalSource, type Located } from './local-source.js';
-import { archivedBlob, readArchivedIndex } from './oci-archive.js';
+import { archivedBlob } from './member.js';
+import { readArchivedIndex } from './oci-archive.js';
 import { requireReference } from './require-reference.js';
 
 /** What is wrong with one image of an archive, and with none of the others. */

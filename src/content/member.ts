@@ -1,5 +1,6 @@
 /** The files of an archive or a folder that is about to be written: their names, and where their bytes come from. */
 import type { Descriptor } from '../spec/descriptor.js';
+import { type Digest, requireVerifiable } from '../spec/digest.js';
 
 /** One file. */
 export interface Member {
@@ -7,6 +8,12 @@ export interface Member {
   readonly name: string;
   /** The bytes themselves, or what a source has them under. */
   readonly content: Uint8Array | Descriptor;
+}
+
+/** The name of a blob in an archive or a folder that holds an OCI layout. */
+export function archivedBlob(digest: Digest): string {
+  const { algorithm, encoded } = requireVerifiable(digest);
+  return `blobs/${algorithm}/${encoded}`;
 }
 
 /** How many bytes a file will have. */

@@ -2,7 +2,7 @@
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, requireVerifiable } from '../spec/digest.js';
+import type { Digest } from '../spec/digest.js';
 import { parseImageLayout } from '../spec/image-layout.js';
 import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
@@ -20,6 +20,7 @@ import { readVerified } from './fetch-verified.js';
 import { LayoutIndex, MAX_LAYOUT_INDEX_BYTES } from './layout-index.js';
 import { layoutReferrers } from './layout-referrers.js';
 import { LocalSource, type Located } from './local-source.js';
+import { archivedBlob } from './member.js';
 import { isPromised } from './promised-blob.js';
 import { requireReference } from './require-reference.js';
 
@@ -125,12 +126,6 @@ export class OciArchive
       { detail: { archive: this.place, digest } },
     );
   }
-}
-
-/** The name of a blob in an archive that holds an OCI layout. */
-export function archivedBlob(digest: Digest): string {
-  const { algorithm, encoded } = requireVerifiable(digest);
-  return `blobs/${algorithm}/${encoded}`;
 }
 
 /** Reads the index of the layout inside an archive. @throws RootfsError as `OciArchive.open` */

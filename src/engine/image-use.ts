@@ -2,12 +2,13 @@
 import type { Stats } from 'node:fs';
 import { lstat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, requireVerifiable } from '../spec/digest.js';
+import { archivedBlob } from '../content/member.js';
+import type { Digest } from '../spec/digest.js';
 
 /** Notes that an image is used now. In a folder that cannot be written it does nothing. */
 export async function markImageUsed(folder: string, root: Digest): Promise<void> {
   const now = new Date();
-  await utimes(blobFile(folder, root), now, now).catch(() => {});
+  await utimes(join(folder, archivedBlob(root)), now, now).catch(() => {});
 }
 
 /** When an image was last used, in whole milliseconds since the epoch; 0 where it is not here. */
@@ -18,13 +19,8 @@ export async function imageLastUsed(folder: string, root: Digest): Promise<numbe
 /** What a layout in `folder` has under a blob's name; `undefined` for nothing, as of what cannot be verified. */
 export async function blobStat(folder: string, digest: Digest): Promise<Stats | undefined> {
   try {
-    return await lstat(blobFile(folder, digest));
+    return await lstat(join(folder, archivedBlob(digest)));
   } catch {
     return undefined;
   }
-}
-
-function blobFile(folder: string, digest: Digest): string {
-  const { algorithm, encoded } = requireVerifiable(digest);
-  return join(folder, 'blobs', algorithm, encoded);
 }

@@ -5,10 +5,10 @@
  *
  * @see https://github.com/moby/moby/blob/v25.0.0/image/spec/spec.md
  */
-import type { Member } from '../content/member.js';
+import { archivedBlob, type Member } from '../content/member.js';
 import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, requireVerifiable } from '../spec/digest.js';
+import type { Digest } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
 import type { CopiedDocument } from './copy-graph.js';
 import type { Image } from './image.js';
@@ -46,7 +46,7 @@ export function archiveMembers(roots: readonly ArchiveRoot[]): readonly Member[]
   const list = images.map((root) => listEntry(root, entries.length > 1));
   const blobs = new Map<Digest, Member>();
   const add = (content: Member['content'], digest: Digest): void => {
-    if (!blobs.has(digest)) blobs.set(digest, { name: blobName(digest), content });
+    if (!blobs.has(digest)) blobs.set(digest, { name: archivedBlob(digest), content });
   };
   for (const { documents, blobs: below } of roots) {
     for (const { descriptor, bytes } of documents) add(bytes, descriptor.digest);
@@ -58,12 +58,6 @@ export function archiveMembers(roots: readonly ArchiveRoot[]): readonly Member[]
     ...(list.length === 0 ? [] : [json('manifest.json', list)]),
     ...blobs.values(),
   ];
-}
-
-/** The path of a blob in an archive. */
-export function blobName(digest: Digest): string {
-  const { algorithm, encoded } = requireVerifiable(digest);
-  return `blobs/${algorithm}/${encoded}`;
 }
 
 function indexEntries({ root, names }: ArchiveRoot): readonly Descriptor[] {
@@ -90,9 +84,9 @@ function listEntry({ image, names }: ArchiveRoot, inFull: boolean): Record<strin
   const { value } = (image as Image).manifest;
   const tags = names.flatMap(({ repoTag, fullName }) => (inFull ? fullName : repoTag) ?? []);
   return {
-    Config: blobName(value.config.digest),
+    Config: archivedBlob(value.config.digest),
     RepoTags: tags.length === 0 ? null : tags,
-    Layers: value.layers.map(({ digest }) => blobName(digest)),
+    Layers: value.layers.map(({ digest }) => archivedBlob(digest)),
   };
 }
 

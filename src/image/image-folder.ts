@@ -8,7 +8,7 @@ import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
 import { readImageList } from '../content/docker-image-list.js';
-import { memberFolders } from '../content/member.js';
+import { archivedBlob, memberFolders } from '../content/member.js';
 import { openOutputStream } from '../content/open-output-stream.js';
 import { outputPlace, withWorkingFolder, writeBeside } from '../content/output-place.js';
 import { writeFolder } from '../content/write-members.js';
@@ -22,7 +22,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
 import { parseIndex } from '../spec/image-index.js';
 import { packFolder } from '../tar/pack-folder.js';
-import { archiveMembers, blobName } from './archive-members.js';
+import { archiveMembers } from './archive-members.js';
 import { checkJobs } from './copy-image.js';
 import { imageFailure } from './image-failure.js';
 import { imageName } from './image-name.js';
@@ -147,7 +147,7 @@ async function imageFiles(
 ): Promise<{ readonly names: readonly string[]; readonly images: ReadonlySet<string> }> {
   const [, index, list] = await Promise.all(HEAD.map((name) => readSmall(folder, name)));
   const { manifests } = parseIndex(index as Buffer, { subject: `${folder}: index.json` });
-  const images = new Set(manifests.map(({ digest }) => blobName(digest)));
+  const images = new Set(manifests.map(({ digest }) => archivedBlob(digest)));
   const names = new Set([...HEAD, ...images]);
   for (const { config, layers } of readImageList(list as Buffer, folder)) {
     for (const name of [config, ...layers]) names.add(name);
