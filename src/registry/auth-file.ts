@@ -4,6 +4,7 @@
  * @see https://github.com/containers/image/blob/v5.36.0/docs/containers-auth.json.5.md
  */
 import { RootfsError } from '../errors.js';
+import { isObject } from '../spec/parse-json.js';
 import { isHubSession, normalizeKey } from './credential-key.js';
 import type { Credential } from './credentials.js';
 
@@ -185,8 +186,4 @@ function section(document: Record<string, unknown>, name: string, source: string
   if (value === undefined || value === null) return {};
   if (!isObject(value)) throw credentialsError(source, `${name} is no object`, 'correct it or log in again');
   return value;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -3,6 +3,7 @@
  * one and others do not, so that one document would be two. Pure.
  */
 import type { JsonObject } from './json-document.js';
+import { isObject } from './parse-json.js';
 
 const IN_DOCUMENT = folded(
   'schemaVersion mediaType artifactType config layers manifests subject annotations fsLayers signatures',
@@ -73,8 +74,4 @@ function first<T, R>(items: readonly T[], find: (item: T) => R | undefined): R |
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

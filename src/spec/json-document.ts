@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 import { type ErrorCode, RootfsError } from '../errors.js';
 import { endOfString } from './end-of-string.js';
-import { parseJson } from './parse-json.js';
+import { isObject, parseJson } from './parse-json.js';
 import { shortText } from './short-text.js';
 
 /** The most bytes that a document may have unless a caller says otherwise: 4 MiB, what registries take. */
@@ -141,10 +141,6 @@ function isMediaType(value: unknown): boolean {
     typeof value === 'string' &&
     /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$/.test(value)
   );
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Counts brackets outside of strings before the parser sees them: a bound that no parser's stack has to find. */
