@@ -4,7 +4,7 @@ import type { CallOptions, Fetcher, ReadOnlyTarget } from '../content/content.js
 import { fetchVerified } from '../content/fetch-verified.js';
 import { retryDistrusted } from '../content/retry-distrusted.js';
 import { RootfsError } from '../errors.js';
-import { copyGraph, isForeignLayer } from '../image/copy-graph.js';
+import { copyGraph } from '../image/copy-graph.js';
 import { type CopyImageOptions, checkForeignLayers, checkJobs, readRoot } from '../image/copy-image.js';
 import { DocumentReader } from '../image/document-reader.js';
 import type { ImageDocument } from '../image/image.js';
@@ -22,6 +22,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
 import { layersOf } from '../spec/layers-of.js';
+import { isForeignLayer } from '../spec/media-types.js';
 import { checkLayer } from './check-layer.js';
 
 /** Options of `validateImage`. */

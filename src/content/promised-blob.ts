@@ -4,7 +4,7 @@ import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { type ManifestOrIndex, parseManifestOrIndex } from '../spec/image-document.js';
-import { describeLayerType, isIndexType, isManifestType } from '../spec/media-types.js';
+import { isForeignLayer, isIndexType, isManifestType } from '../spec/media-types.js';
 import type { CallOptions, ReadOnlyStorage } from './content.js';
 import { readVerified } from './fetch-verified.js';
 
@@ -43,8 +43,8 @@ export async function isPromised(
 }
 
 /** Whether content may be had elsewhere, or from nobody: archives do without it. */
-function isElsewhere({ mediaType, urls }: Descriptor): boolean {
-  return (urls ?? []).length > 0 || describeLayerType(mediaType)?.nondistributable === true;
+function isElsewhere(descriptor: Descriptor): boolean {
+  return (descriptor.urls ?? []).length > 0 || isForeignLayer(descriptor);
 }
 
 /** A document that is here and can be read. Whatever is wrong with another is told to those who ask for it. */

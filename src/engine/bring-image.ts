@@ -6,7 +6,7 @@ import { MAX_INDEX_DEPTH } from '../image/index-entries.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
-import { describeLayerType, isIndexType, isManifestType } from '../spec/media-types.js';
+import { isForeignLayer, isIndexType, isManifestType } from '../spec/media-types.js';
 
 /** What was found below a root. */
 export interface ImageBelow {
@@ -61,7 +61,7 @@ export async function bringImage(
       if (document.kind === 'index') next.push(...document.value.manifests.filter(isDocument));
       else
         for (const blob of [document.value.config, ...document.value.layers])
-          if (!isForeign(blob)) blobs.set(blob.digest, blob);
+          if (!isForeignLayer(blob)) blobs.set(blob.digest, blob);
     }
     level = next;
   }
@@ -70,10 +70,6 @@ export async function bringImage(
 
 function isDocument({ mediaType }: Descriptor): boolean {
   return isIndexType(mediaType) || isManifestType(mediaType);
-}
-
-function isForeign({ mediaType }: Descriptor): boolean {
-  return describeLayerType(mediaType)?.nondistributable === true;
 }
 
 function tooMuch(root: Descriptor, problem: string): RootfsError {

@@ -5,7 +5,7 @@ import { wrongAnswer } from '../io/part-error.js';
 import { report } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { describeLayerType, MediaType } from '../spec/media-types.js';
+import { describeLayerType, isForeignLayer, MediaType } from '../spec/media-types.js';
 import { callPart, watchStream } from './call-part.js';
 import { spoolLayer } from './compress-layer.js';
 import type { EngineConfig } from './engine-config.js';
@@ -69,7 +69,7 @@ export async function uploadLayer(
 ): Promise<Descriptor> {
   const { repository, info, types, alive } = context;
   const known = await sightings(layer, context, call);
-  if (isForeign(layer) || (known.length > 0 && known.every(isForeign))) return elsewhere(layer, known);
+  if (isForeignLayer(layer) || (known.length > 0 && known.every(isForeignLayer))) return elsewhere(layer, known);
   const mine = known.filter(({ repository: place }) => place === info.name);
   const others = known.filter(({ repository: place }) => place !== info.name && place.startsWith(`${info.host}/`));
   for (const sighting of [...mine, ...others].slice(0, MAX_TRIED)) {
@@ -87,10 +87,6 @@ export async function uploadLayer(
     await forget(layer, sighting, context, call);
   }
   return send(layer, context, call);
-}
-
-function isForeign({ mediaType }: { readonly mediaType: string }): boolean {
-  return describeLayerType(mediaType)?.nondistributable === true;
 }
 
 /** @throws RootfsError `ERR_UNSUPPORTED` where it is not known where else the layer may be had */

@@ -6,7 +6,7 @@ import type { ArtifactManifest } from '../spec/artifact-manifest.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
-import { describeLayerType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
+import { isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { DocumentReader, ReadDocument } from './document-reader.js';
 import type { ImageDocument } from './image.js';
 import { MAX_INDEX_DEPTH, readEntry } from './index-entries.js';
@@ -86,11 +86,6 @@ export async function copyGraph(root: ReadDocument, reader: DocumentReader, jobs
   }
   const images = [...documents.values()].filter((document) => document.kind === 'manifest');
   return { levels, blobs: [...blobs.values()], images };
-}
-
-/** Whether a layer is one that must not be handed on: its descriptor says where else it may be had. */
-export function isForeignLayer(descriptor: Descriptor): boolean {
-  return describeLayerType(descriptor.mediaType)?.nondistributable === true;
 }
 
 function namedBy(document: NamingDocument): readonly Descriptor[] {

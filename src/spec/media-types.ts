@@ -85,6 +85,11 @@ export function describeLayerType(mediaType: string): LayerType | undefined {
   return known === undefined ? undefined : { ...known, encrypted: plain !== bare };
 }
 
+/** Whether a layer is one that must not be handed on: its descriptor says where else it may be had. */
+export function isForeignLayer({ mediaType }: { readonly mediaType: string }): boolean {
+  return describeLayerType(mediaType)?.nondistributable === true;
+}
+
 /** The compression that a layer's media type promises; `undefined` where it names no readable tar layer. */
 export function layerCompression(mediaType: string): LayerType['compression'] | undefined {
   const type = describeLayerType(mediaType);
