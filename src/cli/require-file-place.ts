@@ -4,15 +4,14 @@ import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
 
 /**
- * Refuses a path where no file can be made: a folder lies there or is named by a slash at the end, something above it is
+ * Refuses an `--output` where no file can be made: a folder lies there or is named by a slash at the end, something above it is
  * none or is missing, or its folder may not be written. Whoever makes the file looks again: this is no promise.
  *
- * @param option How the path was named, for messages: `--output`.
  * @param folderIs `place` where a folder is the place of a file that gets a name of its own.
  * @throws RootfsError `ERR_OPTION_INVALID`; `ERR_NOT_FOUND`: the folder to make it in; `ERR_PERMISSION`, `ERR_FILESYSTEM`
  * where nobody can look or write
  */
-export function requireFilePlace(option: string, path: string, folderIs: 'refused' | 'place' = 'refused'): void {
+export function requireFilePlace(path: string, folderIs: 'refused' | 'place' = 'refused'): void {
   let isFolder = false;
   try {
     isFolder = statSync(path).isDirectory();
@@ -21,16 +20,16 @@ export function requireFilePlace(option: string, path: string, folderIs: 'refuse
     if (code === 'ENOTDIR') {
       throw new RootfsError(
         'ERR_OPTION_INVALID',
-        `${option} ${path}: something above it is no folder; name another file`,
+        `--output ${path}: something above it is no folder; name another file`,
         { cause: error, detail: { path } },
       );
     }
     if (code !== 'ENOENT') throw wrapSystemError(error, path);
     isFolder = folderIs === 'refused' && path.endsWith('/');
-    if (!isFolder) requireWritable(option, path);
+    if (!isFolder) requireWritable('--output', path);
   }
   if (!isFolder || folderIs === 'place') return;
-  throw new RootfsError('ERR_OPTION_INVALID', `${option} ${path}: a folder; name a file`, { detail: { path } });
+  throw new RootfsError('ERR_OPTION_INVALID', `--output ${path}: a folder; name a file`, { detail: { path } });
 }
 
 /** Whether the system's answer is no last word: it is about users, and leaves out what capabilities allow others than root. */
@@ -42,7 +41,7 @@ function mayMore(): boolean {
   }
 }
 
-/** The folder that a new file or folder at `path` is made in. @throws as `requireFilePlace` */
+/** The folder that a new file or folder at `path`, which `option` named, is made in. @throws as `requireFilePlace` */
 export function requireWritable(option: string, path: string): void {
   const parent = dirname(path);
   try {

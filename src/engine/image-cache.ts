@@ -69,7 +69,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
     const store = options.localStore === undefined ? defaultCacheStore(pull !== 'never') : options;
     this.localStore = store.localStore ?? null;
     this.targetPlatform = typeof targetPlatform === 'string' ? parsePlatform(targetPlatform) : targetPlatform;
-    this.remoteRepository = options.remoteRepository ?? defaultRepository();
+    this.remoteRepository = options.remoteRepository ?? defaultRepository;
     this.#remotes = new Remotes(this.remoteRepository);
     this.#pull = pull;
     this.#fill = fill;

@@ -49,7 +49,7 @@ export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigS
         hash.update(bytes);
         gathered.add(bytes);
       }
-      checkConfigDigest(digest, `${algorithm}:${hash.digest('hex')}`, 'the image store');
+      checkConfigDigest(digest, `${algorithm}:${hash.digest('hex')}`);
       return gathered.bytes;
     },
   };
@@ -67,9 +67,13 @@ export function digestAs(other: Digest, config: Uint8Array): Digest {
 }
 
 /** Compares the digest of a config that a store gave or took. @throws RootfsError `ERR_DIGEST_MISMATCH` */
-export function checkConfigDigest(expected: Digest, found: string, whose: string): void {
+export function checkConfigDigest(expected: Digest, found: string): void {
   if (found === expected) return;
-  throw new RootfsError('ERR_DIGEST_MISMATCH', `${expected}: ${whose} has ${found} instead; pull the image again`, {
-    detail: { expected, found },
-  });
+  throw new RootfsError(
+    'ERR_DIGEST_MISMATCH',
+    `${expected}: the image store has ${found} instead; pull the image again`,
+    {
+      detail: { expected, found },
+    },
+  );
 }

@@ -85,7 +85,7 @@ export async function pull(reference: string, config: PullConfig): Promise<PullR
     }
   }
   const id = await ask('the image store', (call) => imageStore.put(image.config.bytes, call));
-  checkConfigDigest(digestAs(id, image.config.bytes), id, 'the image store');
+  checkConfigDigest(digestAs(id, image.config.bytes), id);
   if (referenceStore !== undefined) {
     const name = storedName(parsed);
     await ask('the reference store', (call) => referenceStore.set(name, id, call));

@@ -81,7 +81,7 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
   }
   const bytes = await ask('the image store', (call) => config.imageStore.get(id, call));
   if (!(bytes instanceof Uint8Array)) throw wrongAnswer('the image store', `the bytes of ${id}`, bytes);
-  checkConfigDigest(id, digestAs(id, bytes), 'the image store');
+  checkConfigDigest(id, digestAs(id, bytes));
   const { diff_ids: diffIds } = parseImageConfig(bytes, { subject: id }).rootfs;
   const { info, options } = await engineRepository(parsed, config, 'push');
   const { createRepository } = await import('../registry/repository.js');

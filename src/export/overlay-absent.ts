@@ -36,7 +36,7 @@ export function coverAbsent(place: string, covering: LayerChanges['covering'], f
         writeWhiteout(directory, node.name, form);
       } catch (error) {
         if (!/^(EPERM|EINVAL|ENOTSUP|EOPNOTSUPP)$/.test(systemErrorCode(error) ?? '')) throw error;
-        throw unsupported(nodePath(node), 'neither it nor a whiteout in its place can be made here', error);
+        throw unsupported(nodePath(node), error);
       }
       form.native.setTimes(directory.self, parent.inode.mtime, true);
     }
@@ -65,10 +65,11 @@ function writeWhiteout(directory: Directory, name: string, { native, kind, prefi
   native.setFollowedXattr(directory.self, Buffer.from(`${prefix}opaque`), Buffer.from('x'));
 }
 
-function unsupported(path: string, problem: string, cause: unknown): RootfsError {
+function unsupported(path: string, cause: unknown): RootfsError {
   const shown = Buffer.from(path, 'latin1').toString();
-  return new RootfsError('ERR_UNSUPPORTED', `${shown}: ${problem}; try whiteouts: 'xattr', or another file system`, {
-    cause,
-    detail: { path: shown },
-  });
+  return new RootfsError(
+    'ERR_UNSUPPORTED',
+    `${shown}: neither it nor a whiteout in its place can be made here; try whiteouts: 'xattr', or another file system`,
+    { cause, detail: { path: shown } },
+  );
 }

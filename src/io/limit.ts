@@ -18,12 +18,12 @@ export function checkByteLimit(name: string, value: number): number {
   return value;
 }
 
-/** The error of a limit that was passed. @param option The option that raises the limit, when there is one. */
-export function limitError(subject: string, maxBytes: number, option?: string): RootfsError {
+/** The error of a limit that was passed. */
+export function limitError(subject: string, maxBytes: number): RootfsError {
   return new RootfsError(
     'ERR_LIMIT_EXCEEDED',
-    `${subject}: larger than the limit of ${maxBytes} bytes; ${option === undefined ? 'ask who made it for a smaller one' : `raise ${option} if you trust it`}`,
-    { detail: { subject, maxBytes, ...(option === undefined ? {} : { option }) } },
+    `${subject}: larger than the limit of ${maxBytes} bytes; ask who made it for a smaller one`,
+    { detail: { subject, maxBytes } },
   );
 }
 

@@ -121,10 +121,10 @@ export function judgeContent(
  * @throws RootfsError at once, with the source destroyed: `ERR_DIGEST_INVALID`, `ERR_DIGEST_UNSUPPORTED`,
  *   `ERR_OPTION_INVALID`
  */
-export function verifyStream(source: Readable, expected: ExpectedContent, subject?: string): Readable {
+export function verifyStream(source: Readable, expected: ExpectedContent): Readable {
   let verifier: Verifier;
   try {
-    verifier = new Verifier(expected, subject);
+    verifier = new Verifier(expected);
   } catch (error) {
     source.once('error', () => {}).destroy();
     throw error;
@@ -151,7 +151,7 @@ export function verifyStream(source: Readable, expected: ExpectedContent, subjec
       }
     },
     destroy(error, callback) {
-      const message = `${subject ?? expected.digest}: the stream closed before its end; try again`;
+      const message = `${expected.digest}: the stream closed before its end; try again`;
       const isCut = systemErrorCode(error) === 'ERR_STREAM_PREMATURE_CLOSE';
       callback(isCut ? new RootfsError('ERR_NETWORK', message, { cause: error }) : error);
     },
@@ -180,9 +180,8 @@ export function requireBytes(chunk: unknown, subject: string): asserts chunk is 
 export async function* verifyChunks(
   source: AsyncIterable<Uint8Array>,
   expected: ExpectedContent,
-  subject?: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const verifier = new Verifier(expected, subject);
+  const verifier = new Verifier(expected);
   for await (const chunk of source) {
     verifier.update(chunk);
     yield chunk;

@@ -63,7 +63,7 @@ export const flatten: Command = {
     const { include, exclude }: PathPatterns = unpackArguments(args);
     const { signal, onProgress } = context;
     const path = output === '-' ? output : resolve(output);
-    if (path !== '-') requireFilePlace('--output', output);
+    if (path !== '-') requireFilePlace(output);
     const bytes = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, async ({ layers }) => {
         const merge = async (): ReturnType<typeof mergeLayers> => {

@@ -117,7 +117,7 @@ export const mkfs: Command = {
     const format = required(args, 'format', '--format');
     const output = required(args, 'output', '--output');
     checkOptions(args, format);
-    requireFilePlace('--output', output);
+    requireFilePlace(output);
     const out = resolve(output);
     const made = await withImage(args, context, (image, opened) =>
       withStore(args, context, image, opened, (rootfs) => make(args, context, format, out, rootfs)),

@@ -57,7 +57,7 @@ export const pull: Command = {
     const all = flag(args, 'all-tags') === true;
     if (output === '-') requireFreeStdout('--output -', args);
     refusePrefix(output);
-    if (output !== '-') requireFilePlace('--output', output, 'place');
+    if (output !== '-') requireFilePlace(output, 'place');
     if (all) {
       refuseTagged(String(args['image']));
       refuseCached(args);
