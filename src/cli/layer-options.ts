@@ -1,5 +1,6 @@
 /** Options of every command that extracts layers. */
 import type { Options } from 'yargs';
+import type { ExtractOptions, LayerLimits } from '../index.js';
 import type { Arguments } from './command.js';
 import { flag, jobsOf, parallelRanges, text, whole } from './options.js';
 import { parseSize } from './quantity.js';
@@ -26,15 +27,7 @@ export const LAYER_OPTIONS: Readonly<Record<string, Options>> = {
 };
 
 /** What they say, as the library's options. @throws RootfsError `ERR_OPTION_INVALID` */
-export function layerArguments(args: Arguments): {
-  readonly jobs?: number | undefined;
-  readonly verify: 'cached' | 'always';
-  readonly resume: boolean;
-  readonly parallelRanges?: number | undefined;
-  readonly fsync: 'layer' | 'none';
-  readonly maxLayerSize?: number | undefined;
-  readonly maxRatio?: number | undefined;
-} {
+export function layerArguments(args: Arguments): ExtractOptions {
   const ranges = parallelRanges(args);
   return {
     jobs: jobsOf(args),
@@ -47,10 +40,7 @@ export function layerArguments(args: Arguments): {
 }
 
 /** What `LIMIT_OPTIONS` say, as the library's options. @throws RootfsError `ERR_OPTION_INVALID` */
-export function limitArguments(args: Arguments): {
-  readonly maxLayerSize?: number | undefined;
-  readonly maxRatio?: number | undefined;
-} {
+export function limitArguments(args: Arguments): LayerLimits {
   const size = text(args, 'max-layer-size');
   return {
     maxLayerSize: size === undefined ? undefined : parseSize('max-layer-size', size),

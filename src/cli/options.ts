@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import type { Options } from 'yargs';
-import { isStream, RootfsError, systemErrorCode } from '../index.js';
-import type { Arguments, Context } from './command.js';
+import { type Credential, isStream, type OpenOptions, RootfsError, systemErrorCode } from '../index.js';
+import type { Arguments } from './command.js';
 import { parseDuration } from './quantity.js';
 
 /** Options of every command. */
@@ -51,26 +51,6 @@ export const REGISTRY_OPTIONS: Readonly<Record<string, Options>> = {
 
 /** What a timer holds, in milliseconds. */
 const LONGEST_MS = 2 ** 31 - 1;
-
-/** Who we say we are, from `--creds` or `--username --password-stdin`. */
-export interface ExplicitCredential {
-  readonly username: string;
-  readonly password: string;
-}
-
-/** Options for opening a source, from the command line. */
-export interface RegistryArguments {
-  readonly plainHttp?: boolean | undefined;
-  readonly tlsVerify?: boolean | undefined;
-  readonly caFile?: string | undefined;
-  readonly credential?: ExplicitCredential | undefined;
-  readonly authFile?: string | undefined;
-  readonly findCredentials: boolean;
-  readonly timeoutMs: number;
-  readonly retry: number;
-  readonly maxRetryAfterMs: number;
-  readonly parallelRanges?: number | 'auto' | undefined;
-}
 
 /** A string option, or `undefined` when it was not given. */
 export function text(args: Arguments, name: string): string | undefined {
@@ -178,7 +158,7 @@ async function readStdin(): Promise<string> {
   throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: stdin holds no password; pipe it in');
 }
 
-async function explicitCredential(args: Arguments): Promise<ExplicitCredential | undefined> {
+async function explicitCredential(args: Arguments): Promise<Credential | undefined> {
   const creds = text(args, 'creds');
   const username = text(args, 'username');
   const fromStdin = flag(args, 'password-stdin') === true;
@@ -209,7 +189,7 @@ async function explicitCredential(args: Arguments): Promise<ExplicitCredential |
 }
 
 /** Reads `USER:PASSWORD`. @throws RootfsError `ERR_OPTION_INVALID`, without what was given */
-export function splitCredential(option: string, creds: string): ExplicitCredential {
+export function splitCredential(option: string, creds: string): Credential {
   const colon = creds.indexOf(':');
   if (colon < 1) {
     const found = colon < 0 ? 'there is no colon' : 'there is no user name';
@@ -232,14 +212,14 @@ async function requireReadable(option: string, path: string | undefined, advice:
   });
 }
 
-/** Reads the registry options; the password comes from stdin where that was asked for. */
-export async function registryArguments(args: Arguments): Promise<RegistryArguments> {
+/** The registry options, for opening a source; the password comes from stdin where that was asked for. */
+export async function registryArguments(args: Arguments): Promise<OpenOptions> {
   await requireReadable('authfile', text(args, 'authfile'), 'name an auth file, or leave it out');
   return unreadRegistryArguments(args);
 }
 
-/** The same where `--authfile` is written to, and need not be there. */
-async function unreadRegistryArguments(args: Arguments): Promise<RegistryArguments> {
+/** The same for a login, which makes the file that `--authfile` names. */
+export async function unreadRegistryArguments(args: Arguments): Promise<OpenOptions> {
   const caFile = text(args, 'ca-file');
   const authFile = text(args, 'authfile');
   await requireReadable('ca-file', caFile, 'name a PEM file');
@@ -256,20 +236,4 @@ async function unreadRegistryArguments(args: Arguments): Promise<RegistryArgumen
     maxRetryAfterMs: waitOf(args, 'max-retry-after', 0),
     parallelRanges: parallelRanges(args),
   };
-}
-
-/** The registry options for the library's calls that name a registry or a repository themselves. */
-export async function clientOptions(
-  args: Arguments,
-  { signal, onProgress }: Pick<Context, 'signal' | 'onProgress'>,
-): Promise<RegistryArguments & Pick<Context, 'signal' | 'onProgress'>> {
-  return { ...(await registryArguments(args)), signal, onProgress };
-}
-
-/** The same for a login, which makes the file that `--authfile` names. */
-export async function loginOptions(
-  args: Arguments,
-  { signal, onProgress }: Pick<Context, 'signal' | 'onProgress'>,
-): Promise<RegistryArguments & Pick<Context, 'signal' | 'onProgress'>> {
-  return { ...(await unreadRegistryArguments(args)), signal, onProgress };
 }

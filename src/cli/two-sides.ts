@@ -1,8 +1,8 @@
 /** Commands that read one place and write another: options that hold for one of the two only. */
 import type { Options } from 'yargs';
-import { parseReference, RootfsError, refuseNoImage, splitTransport } from '../index.js';
+import { type OpenOptions, parseReference, RootfsError, refuseNoImage, splitTransport } from '../index.js';
 import type { Arguments } from './command.js';
-import { flag, type RegistryArguments, registryArguments, splitCredential, text } from './options.js';
+import { flag, registryArguments, splitCredential, text } from './options.js';
 
 const SIDES = { src: 'source', dest: 'destination' } as const;
 
@@ -28,7 +28,7 @@ export async function sideArguments(
   args: Arguments,
   source: string,
   destination: string,
-): Promise<Readonly<Record<Side, RegistryArguments>>> {
+): Promise<Readonly<Record<Side, OpenOptions>>> {
   const common = await registryArguments(args);
   const [from, to] = [registryOf(source), registryOf(destination)];
   if (common.credential !== undefined && from !== undefined && to !== undefined && from !== to) {
@@ -56,7 +56,7 @@ export function adviseSide(error: unknown, source: string, destination: string):
   return new RootfsError(error.code, message, { cause: error.cause, detail: error.detail });
 }
 
-function ofSide(side: Side, args: Arguments, common: RegistryArguments): RegistryArguments {
+function ofSide(side: Side, args: Arguments, common: OpenOptions): OpenOptions {
   const creds = text(args, `${side}-creds`);
   return {
     ...common,

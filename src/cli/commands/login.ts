@@ -1,7 +1,7 @@
 /** `rootfs login REGISTRY`: a credential tried and kept. */
 import { checkLogin, RootfsError, storeCredential } from '../../index.js';
 import type { Command } from '../command.js';
-import { loginOptions, REGISTRY_OPTIONS, required } from '../options.js';
+import { REGISTRY_OPTIONS, required, unreadRegistryArguments } from '../options.js';
 
 /** The command. */
 export const login: Command = {
@@ -13,12 +13,12 @@ export const login: Command = {
   examples: [['echo $TOKEN | $0 login ghcr.io -u me --password-stdin', 'tried first, kept only if it is taken']],
   run: async (args, context) => {
     const registry = required(args, 'registry', 'REGISTRY');
-    const { credential, authFile, ...options } = await loginOptions(args, context);
+    const { signal, onProgress } = context;
+    const { credential, authFile, ...options } = await unreadRegistryArguments(args);
     if (credential === undefined) {
       throw new RootfsError('ERR_OPTION_INVALID', 'login needs --username and --password-stdin, or --creds');
     }
-    await checkLogin(registry, credential, options);
-    const { signal, onProgress } = context;
+    await checkLogin(registry, credential, { ...options, signal, onProgress });
     const kept = await storeCredential(registry, credential, { authFile, signal, onProgress });
     context.endProgress();
     const where = kept.helper ?? kept.path;

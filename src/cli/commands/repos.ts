@@ -1,7 +1,7 @@
 /** `rootfs repos REGISTRY`: the repositories of a registry. */
 import { createRegistryClient } from '../../index.js';
 import type { Command } from '../command.js';
-import { clientOptions, REGISTRY_OPTIONS, required } from '../options.js';
+import { REGISTRY_OPTIONS, registryArguments, required } from '../options.js';
 import { printList } from '../print-list.js';
 
 /** The command. */
@@ -11,11 +11,9 @@ export const repos: Command = {
   examples: [['$0 repos localhost:5000', 'one repository a line; many public registries do not tell']],
   run: async (args, context) => {
     const registry = required(args, 'registry', 'REGISTRY');
-    const options = await clientOptions(args, context);
-    const list = createRegistryClient(options).listRepositories(registry, {
-      signal: context.signal,
-      onProgress: context.onProgress,
-    });
+    const { signal, onProgress } = context;
+    const client = createRegistryClient({ ...(await registryArguments(args)), signal, onProgress });
+    const list = client.listRepositories(registry, { signal });
     await printList(args, context, list, (repository) => repository);
     return undefined;
   },
