@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
+import { wholeNumber } from '../io/whole-number.js';
 import { type AllowedSilence, watchSilence } from './engine-silence.js';
 
 /** Where an engine is, how patiently it is asked, and what ends the asking. */
@@ -64,7 +65,7 @@ export async function pingEngine(place: string, options: EngineOptions): Promise
 export async function askEngine(request: EngineRequest, options: EngineOptions): Promise<IncomingMessage> {
   const { name, where } = engineAddress(options.host ?? defaultHost());
   if (options.host === undefined && 'host' in where) refuseWantedTls(name);
-  const timeoutMs = checkTimeout(options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  const timeoutMs = wholeNumber('timeoutMs', options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, 2 ** 31 - 1);
   throwIfAborted(options.signal);
   const answer = await send(request, name, where, timeoutMs, options.signal);
   if (answer.statusCode === 200) return answer;
@@ -169,15 +170,6 @@ function messageIn(body: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function checkTimeout(timeoutMs: number): number {
-  if (Number.isSafeInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs < 2 ** 31) return timeoutMs;
-  throw new RootfsError(
-    'ERR_OPTION_INVALID',
-    `timeoutMs: ${String(timeoutMs)} is not a whole number from 1 to ${2 ** 31 - 1}`,
-    { detail: { option: 'timeoutMs', value: String(timeoutMs) } },
-  );
 }
 
 /** A failure of the connection, in words; a `RootfsError` comes back as it is. @param host Where the engine was to be, if that is known. */

@@ -1,6 +1,7 @@
 /** Credentials as engines hand them over: one login for one pull or push. */
 import { RootfsError } from '../errors.js';
 import { partError } from '../io/part-error.js';
+import { canonicalHost } from '../registry/credential-key.js';
 import type { Credential, CredentialProvider } from '../registry/credentials.js';
 
 /** One login. Nothing of it is kept, logged or shown in an error. */
@@ -42,8 +43,7 @@ export function authConfigProvider(auth: AuthConfig, host: string): CredentialPr
 
 /** Docker's own address of Docker Hub is a URL with a path. */
 function hostOf(address: string): string {
-  const host = address.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
-  return host === 'index.docker.io' || host === 'registry-1.docker.io' ? 'docker.io' : host;
+  return canonicalHost(address.replace(/^https?:\/\//, '').replace(/\/.*$/, ''));
 }
 
 function credentialOf(auth: AuthConfig): Credential | undefined {

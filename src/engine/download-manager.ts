@@ -1,10 +1,11 @@
 /** Brings layers into an engine's store: so many at once, each once, however many pulls want it. */
 import type { CallOptions } from '../content/content.js';
-import { RootfsError, wrapSystemError } from '../errors.js';
+import { wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { mapConcurrently, Semaphore } from '../io/concurrency.js';
 import { makeFolders } from '../io/make-folders.js';
 import { SharedCalls } from '../io/shared-call.js';
+import { wholeNumber } from '../io/whole-number.js';
 import { extractLayer } from '../layer/extract-layer.js';
 import { type ExtractOptions, extractSettings } from '../layer/extract-options.js';
 import type { LayerSource } from '../layer/layer-input.js';
@@ -47,12 +48,12 @@ export class LayerDownloadManager implements DownloadManager {
     this.store = absolutePath(store, 'store');
     extractSettings(rest);
     this.#options = rest;
-    this.#permits = new Semaphore(checkConcurrency(concurrency));
+    this.#permits = new Semaphore(wholeNumber('concurrency', concurrency, 1, 64));
   }
 
   /** Changes the limit, for what waits too; what is on its way is not touched. @throws RootfsError `ERR_OPTION_INVALID` */
   setConcurrency(concurrency: number): void {
-    this.#permits.resize(checkConcurrency(concurrency));
+    this.#permits.resize(wholeNumber('concurrency', concurrency, 1, 64));
   }
 
   /** See `DownloadManager`. @throws RootfsError as `extractLayers`; the signal's reason */
@@ -90,16 +91,4 @@ export class LayerDownloadManager implements DownloadManager {
       release();
     }
   }
-}
-
-/** Checks a limit of transfers at once. @throws RootfsError `ERR_OPTION_INVALID` */
-export function checkConcurrency(concurrency: number): number {
-  if (Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= 64) return concurrency;
-  throw new RootfsError(
-    'ERR_OPTION_INVALID',
-    `concurrency: ${String(concurrency)} is not a whole number from 1 to 64`,
-    {
-      detail: { option: 'concurrency' },
-    },
-  );
 }

@@ -2,6 +2,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { partError } from '../io/part-error.js';
+import { wholeNumber } from '../io/whole-number.js';
 import type { CredentialProvider } from '../registry/credentials.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
 import type { AuthConfig } from './auth-config.js';
@@ -79,10 +80,5 @@ export function requireMediaTypes(option: string, types: unknown): void {
 
 /** The timeout of parts, checked. @throws RootfsError `ERR_OPTION_INVALID` */
 export function partTimeout({ partTimeoutMs = PART_TIMEOUT_MS }: RegistryConfig): number {
-  if (Number.isSafeInteger(partTimeoutMs) && partTimeoutMs >= 1 && partTimeoutMs <= 2 ** 27) return partTimeoutMs;
-  throw new RootfsError(
-    'ERR_OPTION_INVALID',
-    `partTimeoutMs: ${String(partTimeoutMs)} is not a whole number from 1 to ${2 ** 27}`,
-    { detail: { option: 'partTimeoutMs' } },
-  );
+  return wholeNumber('partTimeoutMs', partTimeoutMs, 1, 2 ** 27);
 }

@@ -18,7 +18,6 @@ import { RootfsError } from '../errors.js';
 import { fetchImage } from '../image/fetch-image.js';
 import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
-import { Annotation } from '../spec/annotations.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { isConfigType, isIndexType, isManifestType } from '../spec/media-types.js';
@@ -190,7 +189,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
 
   /** Brings the rest of an image that was resolved at a registry, and then gives it its name in the store. */
   async #complete(target: Descriptor, options: CallOptions): Promise<void> {
-    const name = target.annotations?.[Annotation.refName];
+    const name = nameOf(target);
     const content = this.#content;
     if (name === undefined || content === undefined || this.#pull === 'never') return;
     if (!isIndexType(target.mediaType) && !isManifestType(target.mediaType)) return;
@@ -275,7 +274,7 @@ export class ImageCache implements ReadOnlyTarget, BlobPath, Distruster, AsyncDi
 
   /** The repositories to ask for content, the likeliest first. */
   #origins(target: Descriptor): readonly Promise<ReadOnlyTarget>[] {
-    const name = target.annotations?.[Annotation.refName];
+    const name = nameOf(target);
     const parsed = name === undefined ? undefined : referenceOf(name);
     if (parsed !== undefined) return [this.#remotes.open(parsed)];
     const home = this.#remotes.at(this.#homes.get(target.digest));

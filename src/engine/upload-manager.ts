@@ -2,8 +2,8 @@
 import type { CallOptions } from '../content/content.js';
 import { mapConcurrently, Semaphore } from '../io/concurrency.js';
 import { SharedCalls } from '../io/shared-call.js';
+import { wholeNumber } from '../io/whole-number.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { checkConcurrency } from './download-manager.js';
 
 /** One layer on its way to one repository. */
 export interface LayerUpload {
@@ -35,12 +35,12 @@ export class LayerUploadManager implements UploadManager {
 
   /** @throws RootfsError `ERR_OPTION_INVALID` */
   constructor({ concurrency = 5 }: UploadManagerOptions = {}) {
-    this.#permits = new Semaphore(checkConcurrency(concurrency));
+    this.#permits = new Semaphore(wholeNumber('concurrency', concurrency, 1, 64));
   }
 
   /** Changes the limit, for what waits too; what is on its way is not touched. @throws RootfsError `ERR_OPTION_INVALID` */
   setConcurrency(concurrency: number): void {
-    this.#permits.resize(checkConcurrency(concurrency));
+    this.#permits.resize(wholeNumber('concurrency', concurrency, 1, 64));
   }
 
   /** See `UploadManager`. @throws what the uploads throw, the first of them; the signal's reason */

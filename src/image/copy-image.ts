@@ -6,6 +6,7 @@ import { throwIfAborted, untilEnded } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
+import { wholeNumber } from '../io/whole-number.js';
 import { report } from '../progress.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -264,10 +265,6 @@ export function checkForeignLayers(foreignLayers: CopyImageOptions['foreignLayer
 }
 
 /** Checks how many blobs may be on their way at once. @throws RootfsError `ERR_OPTION_INVALID` */
-export function checkJobs(jobs: number | undefined): number {
-  if (jobs === undefined) return 6;
-  if (Number.isSafeInteger(jobs) && jobs >= 1 && jobs <= 64) return jobs;
-  throw new RootfsError('ERR_OPTION_INVALID', `jobs: ${String(jobs)} is not a whole number from 1 to 64`, {
-    detail: { option: 'jobs' },
-  });
+export function checkJobs(jobs = 6): number {
+  return wholeNumber('jobs', jobs, 1, 64);
 }
