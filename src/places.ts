@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { checkEntryName } from './content/entry-name.js';
 import { RootfsError } from './errors.js';
-import { isDigest, parseDigest } from './spec/digest.js';
+import { isDigest, isVerifiable, parseDigest } from './spec/digest.js';
 
 /** The kinds of sources, by the prefix that names them. `docker` is a registry. */
 export type Transport = 'docker' | 'oci' | 'oci-archive' | 'docker-archive' | 'docker-daemon' | 'dir';
@@ -79,7 +79,7 @@ export async function splitDestination(
   }
   refuseStream(transport, path, 'go to standard output');
   const last = reference?.slice(reference.lastIndexOf('@') + 1);
-  if (last !== undefined && isDigest(last) && /^sha(?:256|512):/.test(last)) {
+  if (last !== undefined && isVerifiable(last)) {
     throw new RootfsError(
       'ERR_REFERENCE_INVALID',
       `${text}: a destination on this machine has a name or none; leave the digest out`,

@@ -5,7 +5,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, isDigest } from '../spec/digest.js';
+import { type Digest, isDigest, isVerifiable } from '../spec/digest.js';
 import { parseImageConfig } from '../spec/image-config.js';
 import { MAX_LAYERS } from '../spec/image-manifest.js';
 import { checkLength, readJsonObject } from '../spec/json-document.js';
@@ -153,9 +153,7 @@ function readDiffIds(bytes: Buffer, place: string): readonly (Digest | undefined
   const { rootfs } = readJsonObject(bytes, kind, { subject: place });
   const list = typeof rootfs === 'object' && rootfs !== null ? (rootfs as { diff_ids?: unknown }).diff_ids : undefined;
   if (!Array.isArray(list)) return [];
-  return list.map((entry) =>
-    typeof entry === 'string' && /^sha(?:256|512):/.test(entry) && isDigest(entry) ? entry : undefined,
-  );
+  return list.map((entry) => (typeof entry === 'string' && isVerifiable(entry) ? entry : undefined));
 }
 
 function missing(place: string, name: string): RootfsError {

@@ -12,7 +12,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
+import { type Digest, isVerifiable, requireVerifiable } from '../spec/digest.js';
 import { parseManifestOrIndex } from '../spec/image-document.js';
 import { MediaType } from '../spec/media-types.js';
 import { lookAt, requireFolder } from './blob-file.js';
@@ -71,7 +71,7 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
     const top = await this.#manifest();
     const text = reference.startsWith('@') ? reference.slice(1) : reference;
     if (text === '' || text === top.descriptor.digest) return top.descriptor;
-    if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
+    if (isVerifiable(text)) {
       const bytes = await this.#read(instanceName(text));
       if (bytes !== undefined) return describe(bytes, text, this.place);
     }

@@ -12,7 +12,7 @@ import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, isDigest } from '../spec/digest.js';
+import { type Digest, isVerifiable } from '../spec/digest.js';
 import { ArchiveEntries } from './archive-entries.js';
 import { type ArchiveFile, type ArchiveOptions, openArchiveFile } from './archive-file.js';
 import { checkMade, type KnownHashes, type MadeManifest, makeManifest } from './archived-manifest.js';
@@ -224,7 +224,7 @@ export class DockerArchive
 /** The digest that a reference is, or ends in. */
 function pinnedDigest(reference: string): Digest | undefined {
   const text = reference.slice(reference.lastIndexOf('@') + 1);
-  return /^sha(?:256|512):/.test(text) && isDigest(text) ? text : undefined;
+  return isVerifiable(text) ? text : undefined;
 }
 
 /** `manifest.json` says what is here: a layout beside it that cannot be read takes nothing away. */

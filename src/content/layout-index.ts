@@ -12,7 +12,7 @@ import { report } from '../progress.js';
 import { Annotation } from '../spec/annotations.js';
 import { isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { type Digest, isDigest } from '../spec/digest.js';
+import { type Digest, isVerifiable } from '../spec/digest.js';
 import { type ImageIndex, MAX_INDEX_ENTRIES, parseIndex } from '../spec/image-index.js';
 import { isConfigType, isIndexType, isManifestType, MediaType } from '../spec/media-types.js';
 import type { CallOptions, HeldEntry, KeptName } from './content.js';
@@ -109,15 +109,10 @@ export class LayoutIndex {
    */
   async resolve(reference: string, read: ReadDocument, options: CallOptions = {}): Promise<ResolvedEntry> {
     const text = reference.startsWith('@') ? reference.slice(1) : reference;
-    // The grammar of digests lets `alpine:3` through: only what can be verified is one here.
-    if (/^sha(?:256|512):/.test(text) && isDigest(text)) {
-      return this.#byDigest(text, read, options);
-    }
+    if (isVerifiable(text)) return this.#byDigest(text, read, options);
     const entries = this.named(reference);
     const pinned = text.slice(text.lastIndexOf('@') + 1);
-    if (entries.length === 0 && /^sha(?:256|512):/.test(pinned) && isDigest(pinned)) {
-      return this.#byDigest(pinned, read, options);
-    }
+    if (entries.length === 0 && isVerifiable(pinned)) return this.#byDigest(pinned, read, options);
     if (entries.length === 0) throw this.notFound(reference);
     const one = this.#one(entries);
     if (one !== undefined) return one;

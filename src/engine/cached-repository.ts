@@ -9,7 +9,7 @@ import type {
   ReadOnlyTarget,
 } from '../content/content.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { isDigest } from '../spec/digest.js';
+import { isVerifiable } from '../spec/digest.js';
 import { parseReference } from '../spec/reference.js';
 
 /** What an image cache does, asked by full references. */
@@ -38,7 +38,7 @@ export class CachedRepository implements ReadOnlyTarget, BlobPath, Distruster {
 
   /** What a tag or a digest means; see `ImageCache.resolve`. */
   resolve(reference: string, options: CallOptions = {}): Promise<Descriptor> {
-    const separator = isDigest(reference) && /^sha(?:256|512):/.test(reference) ? '@' : ':';
+    const separator = isVerifiable(reference) ? '@' : ':';
     return this.#cache.resolve(`${this.registry}/${this.repository}${separator}${reference}`, options);
   }
 

@@ -3,7 +3,7 @@ import type { CallOptions, NameKeeper } from '../content/content.js';
 import { checkEntryName } from '../content/entry-name.js';
 import { canonicalName } from '../content/image-names.js';
 import { untilAborted } from '../io/abort.js';
-import { isDigest } from '../spec/digest.js';
+import { isVerifiable } from '../spec/digest.js';
 import {
   familiarReference,
   formatReference,
@@ -33,7 +33,7 @@ export async function archiveNames(
     return [{ refName: name }];
   }
   const { registry, repository } = source as { readonly registry?: unknown; readonly repository?: unknown };
-  if (isPinned(reference)) return [];
+  if (isVerifiable(reference)) return [];
   if (typeof registry !== 'string' || typeof repository !== 'string') {
     return listed ? ownName(reference) : keptNames(source, reference, signal);
   }
@@ -86,8 +86,4 @@ function nameOf(reference: Reference): readonly ArchiveName[] {
   if (tag === undefined) return [];
   const { digest: _digest, ...named } = reference;
   return [{ refName: tag, fullName: formatReference(named), repoTag: familiarReference(named) }];
-}
-
-function isPinned(reference: string): boolean {
-  return /^sha(?:256|512):/.test(reference) && isDigest(reference);
 }

@@ -10,7 +10,7 @@ import { wholeNumber } from '../io/whole-number.js';
 import { report } from '../progress.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { isDigest } from '../spec/digest.js';
+import { isVerifiable } from '../spec/digest.js';
 import { isForeignLayer } from '../spec/media-types.js';
 import type { Platform } from '../spec/platform.js';
 import { type CopiedBlob, copyBlob } from './copy-blob.js';
@@ -210,7 +210,7 @@ export function named({ mediaType, digest, size, artifactType }: Descriptor): De
 /** The name to give at the end; none where the destination is asked for by its digest. */
 function checkName(reference: string, root: Descriptor, source: string): string | undefined {
   const text = reference.startsWith('@') ? reference.slice(1) : reference;
-  if (!/^sha(?:256|512):/.test(text) || !isDigest(text)) return reference;
+  if (!isVerifiable(text)) return reference;
   if (text === root.digest) return undefined;
   throw new RootfsError(
     'ERR_DIGEST_MISMATCH',

@@ -6,7 +6,7 @@ import { untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import type { ArtifactManifest } from '../spec/artifact-manifest.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import { isDigest } from '../spec/digest.js';
+import { isVerifiable } from '../spec/digest.js';
 import type { ImageConfig } from '../spec/image-config.js';
 import type { ManifestOrIndex } from '../spec/image-document.js';
 import type { ImageIndex } from '../spec/image-index.js';
@@ -146,7 +146,7 @@ export class DocumentReader {
   /** A reference that names a digest is a promise: no source may answer it with other content. */
   #checkPinned(descriptor: Descriptor): void {
     const pinned = this.#reference.slice(this.#reference.lastIndexOf('@') + 1);
-    if (!isDigest(pinned) || pinned === descriptor.digest || !/^(?:sha256|sha512):/.test(pinned)) return;
+    if (!isVerifiable(pinned) || pinned === descriptor.digest) return;
     throw new RootfsError(
       'ERR_DIGEST_MISMATCH',
       `${this.name}: the source answered with ${descriptor.digest} instead; fetch it again, or ask who runs the source`,

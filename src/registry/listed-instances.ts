@@ -4,7 +4,7 @@
  * @see https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/google#Tags
  */
 import type { CallOptions } from '../content/content.js';
-import { type Digest, isDigest } from '../spec/digest.js';
+import { type Digest, isVerifiable } from '../spec/digest.js';
 import { isTag } from '../spec/reference.js';
 import { NameReader } from './list-page.js';
 import type { ListRequest, NamesRequest } from './paged-list.js';
@@ -52,7 +52,7 @@ export function instancesOf(page: unknown): readonly Instance[] | undefined {
   if (typeof listed !== 'object' || listed === null || Array.isArray(listed)) return undefined;
   const found: Instance[] = [];
   for (const [digest, entry] of Object.entries(listed)) {
-    if (!/^sha(?:256|512):/.test(digest) || !isDigest(digest) || typeof entry !== 'object' || entry === null) continue;
+    if (!isVerifiable(digest) || typeof entry !== 'object' || entry === null) continue;
     const { imageSizeBytes, tag, timeCreatedMs, timeUploadedMs } = entry as Record<string, unknown>;
     const tags = Array.isArray(tag)
       ? tag.filter((one): one is string => typeof one === 'string' && isTag(one)).sort()

@@ -33,6 +33,11 @@ export function isDigest(text: string): text is Digest {
   return length === undefined || (encoded.length === length && HEX.test(encoded));
 }
 
+/** Whether `text` is a digest whose bytes can be checked here. `alpine:3` is one by the grammar, and none of these. */
+export function isVerifiable(text: string): text is Digest {
+  return /^sha(?:256|512):/.test(text) && isDigest(text);
+}
+
 /**
  * Checks a digest and returns its parts. An unknown algorithm parses; nothing it names can be trusted.
  *
