@@ -1,8 +1,8 @@
 /** From an entry of a docker-archive's list to a manifest that is made for it; its own is in `archived-manifests.ts`. */
-import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
+import { digestOf } from '../io/digest-of.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, isVerifiable } from '../spec/digest.js';
@@ -53,8 +53,7 @@ export async function makeManifest(
   const configBytes = await entries.readDocument(image.config);
   if (configAt === undefined || configBytes === undefined) throw missing(place, image.config);
   // An image's own manifest names its config as the file is named.
-  const algorithm = SHA512_BLOB.test(image.config) ? 'sha512' : 'sha256';
-  const config: Digest = `${algorithm}:${createHash(algorithm).update(configBytes).digest('hex')}`;
+  const config = digestOf(configBytes, SHA512_BLOB.test(image.config) ? 'sha512' : 'sha256');
   checkName(image.config, config, place, options);
   const diffIds = readDiffIds(configBytes, place);
   // Its place, not its bytes: an archive may have thousands of images.

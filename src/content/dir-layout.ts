@@ -4,12 +4,12 @@
  *
  * @see https://github.com/containers/image/blob/v5.29.0/docs/containers-transports.5.md
  */
-import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { digestOf } from '../io/digest-of.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isVerifiable, requireVerifiable } from '../spec/digest.js';
@@ -98,7 +98,7 @@ export class DirLayout extends LocalSource implements ReadOnlyTarget {
   async #manifest(): Promise<{ readonly descriptor: Descriptor; readonly bytes: Buffer }> {
     const bytes = await this.#read('manifest.json');
     if (bytes === undefined) throw this.#invalid('manifest.json is missing');
-    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const digest = digestOf(bytes);
     return { bytes, descriptor: describe(bytes, digest, this.place) };
   }
 

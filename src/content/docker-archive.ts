@@ -7,9 +7,9 @@
  *
  * @see https://github.com/moby/moby/blob/v25.0.0/image/spec/spec.md
  */
-import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { digestOf } from '../io/digest-of.js';
 import { report } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isVerifiable } from '../spec/digest.js';
@@ -214,7 +214,7 @@ export class DockerArchive
   #hold(made: MadeManifest): Descriptor {
     checkMade(made, this.place);
     const { mediaType, bytes } = made.manifest;
-    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const digest = digestOf(bytes);
     this.#held.set(digest, bytes);
     for (const [layer, unproven] of made.unproven) this.#unproven.set(layer, unproven);
     return { mediaType, digest, size: bytes.length };

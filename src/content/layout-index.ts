@@ -3,9 +3,9 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md#indexjson-file
  */
-import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { digestOf } from '../io/digest-of.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { isMismatch } from '../io/verify.js';
 import { report } from '../progress.js';
@@ -263,7 +263,7 @@ export class LayoutIndex {
     const whole = entries.length === this.#index.manifests.length;
     const made = { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: entries };
     const bytes = whole ? this.#bytes : bytesOf(made);
-    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const digest = digestOf(bytes);
     return { descriptor: { mediaType: MediaType.ociIndex, digest, size: bytes.length }, bytes };
   }
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { CallOptions, Fetcher, Pusher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { eachUntilAborted, untilAborted } from '../io/abort.js';
+import { digestOf } from '../io/digest-of.js';
 import { discard } from '../io/discard.js';
 import { Gathered } from '../io/gathered.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
@@ -26,7 +27,7 @@ export function imageConfigStoreFromStore(store: Fetcher & Pusher): ImageConfigS
   return {
     async put(config, options) {
       checkConfigBytes('the config', config.byteLength);
-      const digest: Digest = `sha256:${createHash('sha256').update(config).digest('hex')}`;
+      const digest = digestOf(config);
       const content = (async function* () {
         yield config;
       })();
@@ -62,8 +63,7 @@ function checkConfigBytes(subject: string, bytes: number): void {
 
 /** The digest of a config by the algorithm of the one it is to be compared with; a store chooses its own. */
 export function digestAs(other: Digest, config: Uint8Array): Digest {
-  const algorithm = String(other).startsWith('sha512:') ? 'sha512' : 'sha256';
-  return `${algorithm}:${createHash(algorithm).update(config).digest('hex')}`;
+  return digestOf(config, String(other).startsWith('sha512:') ? 'sha512' : 'sha256');
 }
 
 /** Compares the digest of a config that a store gave or took. @throws RootfsError `ERR_DIGEST_MISMATCH` */

@@ -3,9 +3,9 @@
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#layer-chainid
  */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { RootfsError } from '../errors.js';
+import { digestOf } from '../io/digest-of.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { changeJsonFile, readJsonFile } from './json-file.js';
 
@@ -17,10 +17,7 @@ export function chainIdOf(diffIds: readonly Digest[]): Digest {
   const [base, ...rest] = diffIds;
   if (base === undefined) throw new RootfsError('ERR_OPTION_INVALID', 'a chain has at least one layer');
   for (const diffId of diffIds) requireVerifiable(diffId);
-  return rest.reduce<Digest>(
-    (chain, diffId) => `sha256:${createHash('sha256').update(`${chain} ${diffId}`).digest('hex')}`,
-    base,
-  );
+  return rest.reduce((chain, diffId) => digestOf(`${chain} ${diffId}`), base);
 }
 
 /** Notes in a store which layers stand on which. @throws RootfsError `ERR_PERMISSION`, `ERR_NO_SPACE`, `ERR_FILESYSTEM` */

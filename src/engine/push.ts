@@ -1,8 +1,8 @@
 /** Pushing as an engine does: layers from its own stores, uploaded, mounted or found there, then config and manifest. */
-import { createHash } from 'node:crypto';
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { digestOf } from '../io/digest-of.js';
 import { wrongAnswer } from '../io/part-error.js';
 import { type ProgressListener, report } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
@@ -106,7 +106,7 @@ export async function push(reference: string, config: PushConfig): Promise<PushR
     const manifestBytes = Buffer.from(
       JSON.stringify({ schemaVersion: 2, mediaType: types.manifest, config: configDescriptor, layers }),
     );
-    const digest: Digest = `sha256:${createHash('sha256').update(manifestBytes).digest('hex')}`;
+    const digest = digestOf(manifestBytes);
     const manifest = { mediaType: types.manifest, digest, size: manifestBytes.length };
     await repository.pushTagged(manifest, once(manifestBytes), parsed.tag ?? 'latest', call);
     logEvent(config, parsed, info, 'push');

@@ -1,6 +1,6 @@
 /** What an answer from `/manifests/` says about the manifest: its media type, digest and size. */
-import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
+import { digestOf } from '../io/digest-of.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
@@ -71,15 +71,14 @@ export function descriptorFromBytes(
     bare !== undefined && isManifestContent(bare) ? bare : (typeOfDocument(parseJsonObject(bytes)) ?? bare);
   return {
     mediaType: mediaType ?? 'application/octet-stream',
-    digest: asked ?? `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+    digest: asked ?? digestOf(bytes),
     size: bytes.length,
   };
 }
 
 /** Whether bytes hash to a digest. @throws RootfsError `ERR_DIGEST_UNSUPPORTED`, `ERR_DIGEST_INVALID` */
 export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
-  const { algorithm, encoded } = requireVerifiable(digest);
-  return createHash(algorithm).update(bytes).digest('hex') === encoded;
+  return digestOf(bytes, requireVerifiable(digest).algorithm) === digest;
 }
 
 /** Whether an answer calls itself a page. That some registries do for anything they say. */
@@ -128,8 +127,7 @@ function errorIn(bytes: Uint8Array): string | undefined {
 
 /** The error for a manifest that is not what its digest promises. */
 export function wrongManifest(name: string, host: string, digest: Digest, bytes: Uint8Array): RootfsError {
-  const { algorithm } = requireVerifiable(digest);
-  const found = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+  const found = digestOf(bytes, requireVerifiable(digest).algorithm);
   return new RootfsError(
     'ERR_DIGEST_MISMATCH',
     `${name}: ${host} served bytes with digest ${found}; the registry's storage or a proxy is damaged, try again later`,

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { RootfsError } from '../errors.js';
+import { digestOf } from '../io/digest-of.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { MediaType } from '../spec/media-types.js';
@@ -79,8 +80,7 @@ export async function readReferrersIndex(place: ReferrersPlace, tag: string): Pr
 export async function writeReferrersIndex(place: ReferrersPlace, tag: string, index: ReferrersIndex): Promise<void> {
   const { fields, manifests } = index;
   const bytes = Buffer.from(JSON.stringify({ ...fields, schemaVersion: 2, mediaType: MediaType.ociIndex, manifests }));
-  const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  await place.write({ mediaType: MediaType.ociIndex, digest, size: bytes.length }, bytes, tag);
+  await place.write({ mediaType: MediaType.ociIndex, digest: digestOf(bytes), size: bytes.length }, bytes, tag);
 }
 
 /** Whether an entry of the list is this manifest. */
