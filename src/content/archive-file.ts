@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
+import type { Inflater } from '../codec/inflater.js';
 import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { abortStream, eachUntilAborted, throwIfAborted } from '../io/abort.js';
@@ -179,11 +180,11 @@ async function inflateTo(
     },
   };
   const limits = { maxBytes: options.maxArchiveBytes ?? MAX_ARCHIVE_BYTES, maxRatio: MAX_ARCHIVE_RATIO };
-  const start = async (prefix: Uint8Array): Promise<Awaited<ReturnType<typeof openInflater>>> => {
+  const start = async (prefix: Uint8Array): Promise<Inflater> => {
     refuseUnreadable(prefix, name);
     return openInflater({ subject: name, mediaType: MediaType.ociLayer, prefix, output, ...limits });
   };
-  let inflater: Awaited<ReturnType<typeof openInflater>> | undefined;
+  let inflater: Inflater | undefined;
   try {
     let head = Buffer.alloc(0);
     for await (const chunk of source) {
@@ -204,15 +205,16 @@ async function inflateTo(
     }
     inflater.finish();
   } catch (error) {
-    throw error instanceof RootfsError && error.code === 'ERR_DECOMPRESS' ? damagedArchive(name, error) : error;
+    throw damagedArchive(name, error);
   } finally {
     inflater?.close();
     closeSync(fd);
   }
 }
 
-/** Of an archive, whoever has it can make another: nothing has to be built or pushed for that. */
-export function damagedArchive(name: string, cause: RootfsError): RootfsError {
+/** A damaged stream in the words of an archive: whoever has it can make another. Any other error comes back as it is. */
+export function damagedArchive(name: string, cause: unknown): unknown {
+  if (!(cause instanceof RootfsError) || cause.code !== 'ERR_DECOMPRESS') return cause;
   const { compression, reason } = cause.detail;
   return new RootfsError(
     'ERR_DECOMPRESS',

@@ -3,6 +3,7 @@
  * that only what the config promises of the uncompressed ones says whether they are the right ones.
  */
 import { createHash } from 'node:crypto';
+import type { Inflater } from '../codec/inflater.js';
 import { DEFAULT_MAX_LAYER_BYTES, DEFAULT_MAX_RATIO, openInflater } from '../codec/open-inflater.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -49,7 +50,7 @@ export async function checkCompressedLayer(
     };
     const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK_BYTES, location.size)));
     const limits = { maxBytes: DEFAULT_MAX_LAYER_BYTES, maxRatio: DEFAULT_MAX_RATIO };
-    let inflater: Awaited<ReturnType<typeof openInflater>> | undefined;
+    let inflater: Inflater | undefined;
     try {
       for (let done = 0; done < location.size; ) {
         throwIfAborted(signal);
@@ -63,7 +64,7 @@ export async function checkCompressedLayer(
       }
       inflater?.finish();
     } catch (error) {
-      throw error instanceof RootfsError && error.code === 'ERR_DECOMPRESS' ? damagedArchive(subject, error) : error;
+      throw damagedArchive(subject, error);
     } finally {
       inflater?.close();
     }

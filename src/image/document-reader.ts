@@ -5,6 +5,7 @@ import { RootfsError } from '../errors.js';
 import { untilAborted } from '../io/abort.js';
 import { discard } from '../io/discard.js';
 import type { ArtifactManifest } from '../spec/artifact-manifest.js';
+import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isVerifiable } from '../spec/digest.js';
 import type { ImageConfig } from '../spec/image-config.js';
@@ -63,11 +64,7 @@ export class DocumentReader {
     );
     try {
       this.#checkPinned(descriptor);
-      const bytes = await readVerified(
-        { fetch: async () => content },
-        { mediaType: descriptor.mediaType, digest: descriptor.digest, size: descriptor.size },
-        this.#options,
-      );
+      const bytes = await readVerified({ fetch: async () => content }, bareDescriptor(descriptor), this.#options);
       return await this.#parse(descriptor, bytes, this.name, parser);
     } finally {
       discard(content);
