@@ -77,3 +77,8 @@ export function report(listener: ProgressListener | undefined, event: ProgressEv
     // A display must not end the work it displays.
   }
 }
+
+/** Hands a warning to a listener, if there is one. */
+export function warn(listener: ProgressListener | undefined, message: string): void {
+  report(listener, { type: 'warning:raised', message });
+}

@@ -12,7 +12,7 @@ import { discard } from '../io/discard.js';
 import { withLock } from '../io/lock.js';
 import { SharedCalls } from '../io/shared-call.js';
 import { isMismatch } from '../io/verify.js';
-import { report } from '../progress.js';
+import { report, warn } from '../progress.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
@@ -87,10 +87,7 @@ export class CachedContent {
         if (!isMismatch(error) || attempt > 0) throw error;
         if (origin === undefined) throw damaged(target, error);
         this.#bad.add(target.digest);
-        report(options.onProgress, {
-          type: 'warning:raised',
-          message: `${target.digest}: its bytes in the cache are wrong; it is fetched again`,
-        });
+        warn(options.onProgress, `${target.digest}: its bytes in the cache are wrong; it is fetched again`);
       }
     }
   }
@@ -122,10 +119,7 @@ export class CachedContent {
   tellNotKept(error: Error, { onProgress }: CallOptions): void {
     if (this.#gaveUp) return;
     this.#gaveUp = true;
-    report(onProgress, {
-      type: 'warning:raised',
-      message: `the cache cannot keep anything now, going on without: ${error.message}`,
-    });
+    warn(onProgress, `the cache cannot keep anything now, going on without: ${error.message}`);
   }
 
   async #bring(target: Descriptor, origin: Fetcher & Partial<Distruster>, call: CallOptions): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** The repository that an engine's verb works with: its own resolver, credentials and headers in the registry client. */
 import type { CallOptions } from '../content/content.js';
 import { wrongAnswer } from '../io/part-error.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { CredentialProvider } from '../registry/credentials.js';
 import type { EndpointResolver } from '../registry/endpoint.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
@@ -88,7 +88,7 @@ export function logEvent(
 ): void {
   const failed = (error: unknown): void => {
     const reason = error instanceof Error ? error.message : String(error);
-    report(config.onProgress, { type: 'warning:raised', message: `the event logger failed: ${reason}` });
+    warn(config.onProgress, `the event logger failed: ${reason}`);
   };
   try {
     Promise.resolve(config.eventLogger?.(familiarReference(reference), info.familiarName, action)).catch(failed);

@@ -4,7 +4,7 @@ import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { digestOf } from '../io/digest-of.js';
 import { wrongAnswer } from '../io/part-error.js';
-import { type ProgressListener, report } from '../progress.js';
+import { type ProgressListener, report, warn } from '../progress.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -198,7 +198,7 @@ async function releaseAll(
       await callPart('the layer provider', () => layer.release(), { timeoutMs });
     } catch (error) {
       const message = `a layer could not be released: ${(error as Error).message}`;
-      report(onProgress, { type: 'warning:raised', message });
+      warn(onProgress, message);
     }
   };
   await Promise.all(layers.map(release));

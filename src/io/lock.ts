@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { lstat, lutimes, unlink } from 'node:fs/promises';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
-import { type ProgressListener, report } from '../progress.js';
+import { type ProgressListener, warn } from '../progress.js';
 import { delay, throwIfAborted } from './abort.js';
 import { readOwn } from './own-file.js';
 import { isMarkAlive, isThreadAlive, markPid, processMark, threadMark } from './process-mark.js';
@@ -93,10 +93,7 @@ export function noteOfWait(path: string, { onProgress, longWaitMs = LONG_WAIT_MS
     at = Number.POSITIVE_INFINITY;
     const pid = markPid(readHolder(path)?.split(' ')[0] ?? '');
     const who = pid === undefined ? 'another process' : `process ${pid}`;
-    report(onProgress, {
-      type: 'warning:raised',
-      message: `${path}: ${who} holds this lock; waiting until it is done`,
-    });
+    warn(onProgress, `${path}: ${who} holds this lock; waiting until it is done`);
   };
 }
 

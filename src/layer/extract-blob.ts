@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
 import { requireVerifiable } from '../spec/digest.js';
@@ -54,19 +54,18 @@ export async function extractBlob(
       if (signal.aborted || !isDamage(error) || attempts >= MAX_ATTEMPTS) throw error;
       const { digest } = layer.descriptor;
       if (resumedBytes > 0) {
-        warn(run, `${digest}: ${resumedBytes} bytes of an earlier run were of no use; fetching all of it`);
+        warn(
+          run.settings.onProgress,
+          `${digest}: ${resumedBytes} bytes of an earlier run were of no use; fetching all of it`,
+        );
       } else if (isWrongContent(error) && run.source.distrust?.(layer.descriptor) === true) {
-        warn(run, `${digest}: the bytes that came were wrong; fetching it from elsewhere`);
+        warn(run.settings.onProgress, `${digest}: the bytes that came were wrong; fetching it from elsewhere`);
       } else {
         throw error;
       }
       from = { ...place, resume: false };
     }
   }
-}
-
-function warn(run: ExtractRun, message: string): void {
-  report(run.settings.onProgress, { type: 'warning:raised', message });
 }
 
 async function extractOnce(

@@ -121,7 +121,7 @@ test('the units of sizes and durations, and the types of events, are all there a
   assert.deepEqual(quoted(durations).sort(), units('DURATION_UNITS'));
   assert.equal(parseSize('size', '1.5GiB'), 1.5 * 1024 ** 3);
   assert.equal(parseDuration('time', '0.5h'), 1_800_000);
-  const events = [...source('progress.ts').matchAll(/type: '([a-z]+:[a-z]+)'/g)].map(([, type]) => type);
+  const events = [...source('progress.ts').matchAll(/readonly type: '([a-z]+:[a-z]+)'/g)].map(([, type]) => type);
   const told = [...text.matchAll(/`([a-z]+:[a-z]+)`/g)].map(([, type]) => type);
   assert.deepEqual(told.sort(), [...events, 'note:written'].sort());
 });
