@@ -3,7 +3,7 @@ import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { closeAfter } from '../io/close-after.js';
 import { digestOf } from '../io/digest-of.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, isVerifiable } from '../spec/digest.js';
 import { parseImageConfig } from '../spec/image-config.js';
@@ -136,7 +136,7 @@ function checkName(name: string, found: Digest, place: string, { onProgress }: C
   if (hex === undefined || named === found) return;
   if (promise === undefined) {
     const message = `${place}: ${name} is called as an image ID is, but its bytes are ${found}; taking them as they are`;
-    report(onProgress, { type: 'warning:raised', message });
+    warn(onProgress, message);
     return;
   }
   throw new RootfsError(

@@ -3,7 +3,7 @@ import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { isMismatch } from '../io/verify.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -80,8 +80,7 @@ export class ArchivedManifests {
       // A document that is missing or of another kind: platforms that were not saved, attestations.
       throwIfAborted(options.signal);
       if (!(error instanceof RootfsError)) throw error;
-      if (isMismatch(error))
-        report(options.onProgress, { type: 'warning:raised', message: `${error.message}; passed over` });
+      if (isMismatch(error)) warn(options.onProgress, `${error.message}; passed over`);
     }
   }
 

@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { closeAfter } from '../io/close-after.js';
 import { withLock } from '../io/lock.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { hashFile, isAbsent, makeFolder } from './blob-file.js';
 import type { BlobPlaces } from './blob-places.js';
@@ -144,10 +144,7 @@ export class BlobTrust {
         detail: { path },
       });
     }
-    report(options.onProgress, {
-      type: 'warning:raised',
-      message: `${path}: ${reason}; it is removed, to be made again`,
-    });
+    warn(options.onProgress, `${path}: ${reason}; it is removed, to be made again`);
     try {
       await makeFolder(this.#places.ingestFolder, false);
       const unlinkBad = async (): Promise<void> => {

@@ -10,7 +10,7 @@
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { digestOf } from '../io/digest-of.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isVerifiable } from '../spec/digest.js';
 import { ArchiveEntries } from './archive-entries.js';
@@ -167,7 +167,7 @@ export class DockerArchive
         throwIfAborted(options.signal);
         if (!isNoImage(error)) throw error;
         const named = image.tags.length === 0 ? `@${at}` : listNames(image.tags);
-        report(options.onProgress, { type: 'warning:raised', message: `${error.message}; left out (${named})` });
+        warn(options.onProgress, `${error.message}; left out (${named})`);
         return undefined;
       });
       if (descriptor === undefined) continue;

@@ -8,7 +8,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { digestOf } from '../io/digest-of.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { isMismatch } from '../io/verify.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { Annotation } from '../spec/annotations.js';
 import { isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -232,8 +232,7 @@ export class LayoutIndex {
           // One index that is missing or broken does not hide what the others list.
           throwIfAborted(options.signal);
           if (!(error instanceof RootfsError)) throw error;
-          if (isMismatch(error))
-            report(options.onProgress, { type: 'warning:raised', message: `${error.message}; passed over` });
+          if (isMismatch(error)) warn(options.onProgress, `${error.message}; passed over`);
         }
       }
       level = next;

@@ -6,7 +6,7 @@
  */
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { type ArtifactManifest, parseArtifactManifest } from '../spec/artifact-manifest.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -65,7 +65,11 @@ export async function* layoutReferrers(
       }
       if (document.kind !== 'index' || document.value.manifests.length === 0) continue;
       if (depth < MAX_INDEX_DEPTH) yield* below(document.value.manifests, depth + 1);
-      else warn(call, `${entry.digest}: over ${MAX_INDEX_DEPTH} deep in other indexes; what it lists is left out`);
+      else
+        warn(
+          call.onProgress,
+          `${entry.digest}: over ${MAX_INDEX_DEPTH} deep in other indexes; what it lists is left out`,
+        );
     }
   }
   throwIfAborted(call.signal);
@@ -74,10 +78,6 @@ export async function* layoutReferrers(
 
 function isDocument({ mediaType }: Descriptor): boolean {
   return isManifestType(mediaType) || isIndexType(mediaType) || mediaType === MediaType.ociArtifact;
-}
-
-function warn({ onProgress }: CallOptions, message: string): void {
-  report(onProgress, { type: 'warning:raised', message });
 }
 
 /** As the API describes a referrer: the type it says it has, else that of its config, and its own annotations. */
@@ -105,7 +105,7 @@ async function readDocument(source: Fetcher, entry: Descriptor, call: CallOption
   } catch (error) {
     throwIfAborted(call.signal);
     if (!(error instanceof RootfsError) || !(NO_REFERRER.has(error.code) || TOLD.has(error.code))) throw error;
-    if (TOLD.has(error.code)) warn(call, `${error.message}; it may be a referrer, and is left out`);
+    if (TOLD.has(error.code)) warn(call.onProgress, `${error.message}; it may be a referrer, and is left out`);
     return undefined;
   }
 }

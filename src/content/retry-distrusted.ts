@@ -1,6 +1,6 @@
 /** Content of which a source has several servers, and one had it wrong: that says nothing of the content. */
 import { isMismatch } from '../io/verify.js';
-import { type ProgressListener, report } from '../progress.js';
+import { type ProgressListener, warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Distruster, Fetcher } from './content.js';
 
@@ -26,7 +26,7 @@ export async function retryDistrusted<T>(
       const embedded = (target.data ?? '') !== '';
       if (embedded || !isMismatch(error) || attempt >= MAX_DISTRUSTS || source.distrust?.(target) !== true) throw error;
       const message = `${target.digest}: the bytes that came were wrong; fetching it from elsewhere`;
-      report(onProgress, { type: 'warning:raised', message });
+      warn(onProgress, message);
     }
   }
 }
