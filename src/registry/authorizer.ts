@@ -5,7 +5,7 @@ import type { CallOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { SharedCalls } from '../io/shared-call.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { Subject } from './answer-error.js';
 import { ownHeaders } from './api-request.js';
 import { type Challenge, parseChallenges } from './challenge.js';
@@ -259,7 +259,7 @@ export class Authorizer {
     const message = `credentials for ${target.endpoint?.credentialHost} (${found.source}) are shown to ${realm.host}, which ${registry.host} names as its token server`;
     if (this.#warned.has(message)) return;
     this.#warned.add(message);
-    report(call.onProgress, { type: 'warning:raised', message });
+    warn(call.onProgress, message);
   }
 }
 

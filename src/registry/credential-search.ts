@@ -7,7 +7,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { type ProgressListener, report } from '../progress.js';
+import { type ProgressListener, warn } from '../progress.js';
 import { credentialKey } from '../spec/reference.js';
 import {
   type AuthFile,
@@ -158,6 +158,6 @@ class Search {
     const message = `docker-credential-${helper.name}, named in ${file.source}: ${problem}; going on without it`;
     if (this.#told.has(message)) return;
     if (this.#told.size < MAX_TOLD) this.#told.add(message);
-    report(this.#call.onProgress ?? this.#options.onProgress, { type: 'warning:raised', message });
+    warn(this.#call.onProgress ?? this.#options.onProgress, message);
   }
 }

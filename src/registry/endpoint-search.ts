@@ -6,7 +6,7 @@
  */
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { type ProgressListener, report } from '../progress.js';
+import { type ProgressListener, warn } from '../progress.js';
 import { apiHost, isLoopbackHost } from '../spec/reference.js';
 import { type CertsFolder, findCerts, readAuthority, readCertsFolder } from './certs-d.js';
 import { canonicalHost } from './credential-key.js';
@@ -221,7 +221,7 @@ class EndpointSearch {
   }
 
   #warn(message: string): void {
-    report(this.#call.onProgress ?? this.#options.onProgress, { type: 'warning:raised', message });
+    warn(this.#call.onProgress ?? this.#options.onProgress, message);
   }
 }
 

@@ -8,7 +8,7 @@ import { resolveRange } from '../content/blob-file.js';
 import type { FetchOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
@@ -200,7 +200,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     long() {
       if (encoding === undefined) return;
       const message = `${subject.name}: the answer is longer than ${target.size} bytes, and ${cameEncoded(encoding)}`;
-      report(options.onProgress, { type: 'warning:raised', message });
+      warn(options.onProgress, message);
     },
   });
   return abortStream(stream, signal);

@@ -1,7 +1,7 @@
 /** One page of a list, read within bounds. */
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { endOfString } from '../spec/end-of-string.js';
 import { parseJson } from '../spec/parse-json.js';
 import { isTag, MAX_REPOSITORY_LENGTH } from '../spec/reference.js';
@@ -93,10 +93,10 @@ export class NameReader {
       return typeof name === 'string' ? JSON.stringify(printable(name, 60)) : printable(JSON.stringify(name), 60);
     });
     const more = odd.length > SHOWN_NAMES ? ' and others' : '';
-    report(this.#call.onProgress, {
-      type: 'warning:raised',
-      message: `${this.#subject.name}: what is listed and cannot be the name of a ${what} is left out (${shown.join(', ')}${more}); ask who runs the registry`,
-    });
+    warn(
+      this.#call.onProgress,
+      `${this.#subject.name}: what is listed and cannot be the name of a ${what} is left out (${shown.join(', ')}${more}); ask who runs the registry`,
+    );
   }
 }
 

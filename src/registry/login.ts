@@ -7,7 +7,7 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { partError } from '../io/part-error.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { credentialKey } from '../spec/reference.js';
 import { type AuthFile, findAuthEntry, findHelper, readAuthDocument, spellings } from './auth-file.js';
 import { updateAuthFile } from './auth-file-update.js';
@@ -197,7 +197,6 @@ async function warnOfOthers(key: string, path: string, options: LoginOptions, ve
   const slash = key.indexOf('/');
   const host = canonicalHost(slash < 0 ? key : key.slice(0, slash));
   const keys = credentialKeys({ host, repository: slash < 0 ? undefined : key.slice(slash + 1) });
-  const warn = (message: string): void => report(options.onProgress, { type: 'warning:raised', message });
   for (const place of credentialPlaces(options)) {
     if (place.kind === 'file' && place.path === path) {
       if (verb === 'store') return;
@@ -209,13 +208,14 @@ async function warnOfOthers(key: string, path: string, options: LoginOptions, ve
       const knows = findHelper(file, keys)?.own === true || findAuthEntry(file, keys)?.credential !== undefined;
       if (!knows) continue;
       warn(
+        options.onProgress,
         verb === 'store'
           ? `${place.source} is read before ${path} and holds credentials for ${key}, which will be used instead; remove them there`
           : `${place.source} still holds credentials for ${key}; remove them there too`,
       );
     } catch (error) {
       if (!(error instanceof RootfsError)) throw error;
-      warn(`${error.message} (it is read when credentials for ${key} are looked for)`);
+      warn(options.onProgress, `${error.message} (it is read when credentials for ${key} are looked for)`);
     }
   }
 }

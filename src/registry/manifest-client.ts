@@ -4,7 +4,7 @@ import { RootfsError } from '../errors.js';
 import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { readLimited } from '../io/limit.js';
 import { verifyBytes } from '../io/verify.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { isTag, parseReference } from '../spec/reference.js';
@@ -214,7 +214,7 @@ export class ManifestClient {
       throwIfAborted(call.signal);
       if (!(error instanceof RootfsError)) throw error;
       const message = `${asked.name} is deleted, and may still be listed as a referrer of ${subject}: ${error.message}`;
-      report(call.onProgress, { type: 'warning:raised', message });
+      warn(call.onProgress, message);
     }
     return isGone;
   }

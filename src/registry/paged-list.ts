@@ -6,7 +6,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { bareMediaType } from '../spec/media-types.js';
 import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
@@ -170,10 +170,7 @@ export async function* listNames(
 }
 
 function tellLoop(subject: Subject, call: CallOptions): void {
-  report(call.onProgress, {
-    type: 'warning:raised',
-    message: `${subject.name}: the pages of this list come round again; it may not be whole`,
-  });
+  warn(call.onProgress, `${subject.name}: the pages of this list come round again; it may not be whole`);
 }
 
 function nextPage({ response, value }: Page, subject: Subject): URL | undefined {

@@ -5,7 +5,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { answerError, readRefusal } from './answer-error.js';
 import { type ApiRequest, apiUrl, type EndpointChoice, requestHeaders } from './api-request.js';
 import { type AuthorizationTarget, Authorizer, withoutClientCertificate } from './authorizer.js';
@@ -294,6 +294,6 @@ export class RegistrySession {
   #tell(message: string, call: CallOptions): void {
     if (this.#told.has(message) || this.#told.size > 1_000) return;
     this.#told.add(message);
-    report(call.onProgress, { type: 'warning:raised', message });
+    warn(call.onProgress, message);
   }
 }
