@@ -9,7 +9,7 @@ import { throwIfAborted, untilAborted } from './io/abort.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
-import { report } from './progress.js';
+import { warn } from './progress.js';
 import { formatReference, isTag, parseReference, refuseReserved, splitImage } from './spec/reference.js';
 
 /** An image that was copied with its tag. */
@@ -263,7 +263,6 @@ async function copyEach(
   anyName = false,
 ): Promise<readonly CopiedTag[]> {
   const copied: CopiedTag[] = [];
-  const warn = (message: string): void => report(options.onProgress, { type: 'warning:raised', message });
   let unfit: RootfsError | undefined;
   for (const { tag, from } of await tagsOf(source, options, anyName)) {
     try {
@@ -271,12 +270,12 @@ async function copyEach(
     } catch (error) {
       if (leavesOut && isUnfit(error)) {
         unfit = error;
-        warn(`left out: ${error.message}`);
+        warn(options.onProgress, `left out: ${error.message}`);
         continue;
       }
       const names = copied.slice(0, TOLD_NAMES).map(({ destination }) => destination);
       const more = copied.length > names.length ? ` and ${copied.length - names.length} more` : '';
-      if (names.length > 0) warn(`copied before this failed: ${names.join(', ')}${more}`);
+      if (names.length > 0) warn(options.onProgress, `copied before this failed: ${names.join(', ')}${more}`);
       throw error;
     }
   }

@@ -5,7 +5,7 @@ import { checkJobs } from '../image/copy-image.js';
 import { requireSource } from '../image/require-source.js';
 import { eachUntilAborted, throwIfAborted, untilAborted } from '../io/abort.js';
 import { mapConcurrently } from '../io/concurrency.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import { compareInstances, type Instance } from '../registry/listed-instances.js';
 import type { RegistryRepository } from '../registry/repository.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -82,10 +82,7 @@ async function resolved(
     },
     { concurrency, signal },
   );
-  warn(
-    found.flatMap(({ warning }) => warning ?? []),
-    onProgress,
-  );
+  for (const message of found.flatMap(({ warning }) => warning ?? [])) warn(onProgress, message);
   return found.flatMap(({ entry }) => entry ?? []);
 }
 
@@ -140,13 +137,6 @@ async function gather(
     },
     { concurrency, signal: options.signal },
   );
-  warn(
-    read.flatMap(({ warnings }) => warnings),
-    options.onProgress,
-  );
+  for (const message of read.flatMap(({ warnings }) => warnings)) warn(options.onProgress, message);
   return read.flatMap(({ instance }) => instance ?? []);
-}
-
-function warn(messages: readonly string[], onProgress: CallOptions['onProgress']): void {
-  for (const message of messages) report(onProgress, { type: 'warning:raised', message });
 }

@@ -16,7 +16,7 @@ import { readableOver } from '../io/as-readable.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { LayerLimits } from '../layer/extract-options.js';
-import { report } from '../progress.js';
+import { report, warn } from '../progress.js';
 import { describeArtifact, isAttestation } from '../spec/artifact.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
@@ -134,7 +134,7 @@ function isRead({ digest, mediaType }: Descriptor, onProgress: CallOptions['onPr
     return true;
   } catch (error) {
     if (!(error instanceof RootfsError)) throw error;
-    report(onProgress, { type: 'warning:raised', message: `only its bytes are checked: ${error.message}` });
+    warn(onProgress, `only its bytes are checked: ${error.message}`);
     return false;
   }
 }

@@ -6,7 +6,7 @@ import { RootfsError, wrapSystemError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { requireConfig, requireImage } from '../image/require-image.js';
 import { throwIfAborted } from '../io/abort.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, discardAfter, openDestination } from './destination.js';
@@ -127,7 +127,7 @@ function withCommand(image: Image, options: BundleOptions): ProcessOptions | und
   const { entrypoint, args } = options.process ?? {};
   const isNamed = settleEntrypoint(Entrypoint).length + Cmd.length > 0;
   if (entrypoint !== undefined || args !== undefined || isNamed) return options.process;
-  report(options.onProgress, { type: 'warning:raised', message: 'the image names no command; the bundle runs sh' });
+  warn(options.onProgress, 'the image names no command; the bundle runs sh');
   return { ...options.process, args: ['sh'] };
 }
 
@@ -153,7 +153,7 @@ function withinMaps(process: ResolvedProcess, rootless: boolean, options: Bundle
     );
   }
   const message = `the image runs as ${uid}:${gid}, which the id maps do not hold; the bundle runs as root of its user namespace`;
-  report(options.onProgress, { type: 'warning:raised', message });
+  warn(options.onProgress, message);
   return { ...process, uid: 0, gid: 0, additionalGids: [0] };
 }
 

@@ -2,7 +2,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { partError } from '../io/part-error.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { MergedTree, TreeNode } from '../rootfs/tree.js';
 
 /** Patterns that choose paths. */
@@ -79,10 +79,7 @@ export function warnOfNothing(entries: number, options: PathPatterns & Pick<Call
   const others = include.length > 1 ? ` or the ${include.length - 1} other patterns` : '';
   const but = exclude.length > 0 ? ' and is not excluded' : '';
   const advice = 'patterns begin at the root, **/NAME finds a name anywhere';
-  report(onProgress, {
-    type: 'warning:raised',
-    message: `include: nothing in the image matches ${shown}${others}${but}; ${advice}`,
-  });
+  warn(onProgress, `include: nothing in the image matches ${shown}${others}${but}; ${advice}`);
 }
 
 /** A token of a name's pattern: a character, any one, any number of any, or a set of characters. */

@@ -1,6 +1,6 @@
 /** Which extended attributes of a layer are never written, and how that is said. */
 import type { CallOptions } from '../content/content.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { InodeType } from '../rootfs/tree.js';
 import { countEntries } from './count-entries.js';
 
@@ -62,5 +62,5 @@ export function warnOfSkipped(
   if (all.length > MAX_WARNINGS) {
     messages.push(`extended attributes of ${all.length - MAX_WARNINGS} other names are never written either`);
   }
-  for (const message of messages) report(onProgress, { type: 'warning:raised', message });
+  for (const message of messages) warn(onProgress, message);
 }

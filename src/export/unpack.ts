@@ -11,7 +11,7 @@ import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { removeWhatCanBe } from '../io/remove-tree.js';
-import { report } from '../progress.js';
+import { warn } from '../progress.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { requireLayers, requireTree } from '../rootfs/require-merged.js';
 import type { MergedTree } from '../rootfs/tree.js';
@@ -216,10 +216,7 @@ function placeOwnership({ working, path }: SideFile, options: UnpackOptions): st
 function doWithoutOwnership(error: unknown, path: string, options: UnpackOptions): undefined {
   const failed = wrapSystemError(error, path, 'name a place for the side file that may be written (ownershipFile)');
   if (options.ownershipFile !== undefined || failed.code !== 'ERR_PERMISSION') throw failed;
-  report(options.onProgress, {
-    type: 'warning:raised',
-    message: `owners are not kept in a side file: ${failed.message}`,
-  });
+  warn(options.onProgress, `owners are not kept in a side file: ${failed.message}`);
 }
 
 /** The form `directory`: everything in one directory. */

@@ -7,7 +7,7 @@ import { mapConcurrently } from '../io/concurrency.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
 import { wholeNumber } from '../io/whole-number.js';
-import { report } from '../progress.js';
+import { report, warn } from '../progress.js';
 import { bareDescriptor } from '../spec/bare-descriptor.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { isVerifiable } from '../spec/digest.js';
@@ -248,10 +248,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
 function leaveOut(blob: Descriptor, error: unknown, { signal, onProgress }: CallOptions): 'left' {
   throwIfAborted(signal);
   if (!(error instanceof RootfsError) || !UNAVAILABLE.has(error.code)) throw error;
-  report(onProgress, {
-    type: 'warning:raised',
-    message: `left out the foreign layer ${blob.digest}: ${error.message}`,
-  });
+  warn(onProgress, `left out the foreign layer ${blob.digest}: ${error.message}`);
   return 'left';
 }
 

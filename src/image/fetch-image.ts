@@ -3,7 +3,7 @@ import type { CallOptions, ReadOnlyTarget } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
-import { report } from '../progress.js';
+import { type ProgressListener, report, warn } from '../progress.js';
 import { describeArtifact } from '../spec/artifact.js';
 import type { ImageConfig } from '../spec/image-config.js';
 import type { ImageManifest } from '../spec/image-manifest.js';
@@ -58,7 +58,6 @@ export async function fetchImage(
   const wanted = asked ?? hostPlatform();
   const maxBytes = checkByteLimit('maxManifestBytes', options.maxManifestBytes ?? MAX_DOCUMENT_BYTES);
   throwIfAborted(signal);
-  const warn = (message: string): void => report(onProgress, { type: 'warning:raised', message });
   try {
     const reader = new DocumentReader(source, reference, { signal, onProgress, maxBytes });
     const { name } = reader;
@@ -71,9 +70,10 @@ export async function fetchImage(
     const config = picked?.config ?? (await reader.config(manifest.value.config));
     const layers = layersOf(name, manifest.value, config.value);
     const platform = settlePlatform(config.value, picked?.platform ?? target.descriptor.platform);
-    if (picked === undefined) checkSingle(name, wanted, platform, asked !== undefined, warn);
+    if (picked === undefined) checkSingle(name, wanted, platform, asked !== undefined, onProgress);
     else if (normalizePlatform(picked.platform).architecture !== normalizePlatform(wanted).architecture) {
       warn(
+        onProgress,
         `${name}: no image for ${formatPlatform(wanted)}; taking ${formatPlatform(picked.platform)}, which such machines run`,
       );
     }
@@ -131,11 +131,11 @@ function checkSingle(
   wanted: Platform,
   found: Platform,
   explicit: boolean,
-  warn: (message: string) => void,
+  onProgress: ProgressListener | undefined,
 ): void {
   const want = formatPlatform(wanted);
   if (isUnknownPlatform(found)) {
-    if (explicit) warn(`${name}: the image does not say its platform; ${want} was asked for`);
+    if (explicit) warn(onProgress, `${name}: the image does not say its platform; ${want} was asked for`);
     return;
   }
   // A config that leaves its variant out, as most do, its system or its architecture makes no statement that could
@@ -145,7 +145,7 @@ function checkSingle(
   const sameArchitecture = normalizePlatform(named).architecture === normalizePlatform(wanted).architecture;
   const serves = rankPlatform(wanted, sameArchitecture ? offered : named) !== undefined;
   if (serves && sameArchitecture && explicit && found.architecture === '') {
-    warn(`${name}: the image does not say its architecture; ${want} was asked for`);
+    warn(onProgress, `${name}: the image does not say its architecture; ${want} was asked for`);
   }
   if (serves && sameArchitecture) return;
   const is = shortText(formatPlatform(found));
@@ -156,5 +156,5 @@ function checkSingle(
       { detail: { image: name, platform: want, platforms: [is] } },
     );
   }
-  warn(`${name}: the image is for ${is}, not for ${want}`);
+  warn(onProgress, `${name}: the image is for ${is}, not for ${want}`);
 }

@@ -15,7 +15,7 @@ import { throwIfAborted, untilAborted } from '../io/abort.js';
 import { discardOnError } from '../io/discard.js';
 import { checkByteLimit, MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { oneOf } from '../io/one-of.js';
-import { type ProgressListener, report } from '../progress.js';
+import { type ProgressListener, report, warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { layerCompression } from '../spec/media-types.js';
 import { packFolder } from '../tar/pack-folder.js';
@@ -131,7 +131,7 @@ export async function findRoots(
       addRoot(roots, await findRoot(source, one, form, options, jobs));
     } catch (error) {
       if (options.skipUnfit !== true || !isUnfit(error)) throw error;
-      report(options.onProgress, { type: 'warning:raised', message: `left out: ${error.message}` });
+      warn(options.onProgress, `left out: ${error.message}`);
     }
   }
   const [first, ...others] = roots;
