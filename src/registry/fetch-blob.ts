@@ -8,6 +8,7 @@ import { resolveRange } from '../content/blob-file.js';
 import type { FetchOptions } from '../content/content.js';
 import { RegistryError, RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
+import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
@@ -16,7 +17,6 @@ import { BlobServers } from './blob-servers.js';
 import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
 import { cameEncoded, decodedBody } from './decoded-body.js';
 import type { Endpoint } from './endpoint.js';
-import { MAX_MANIFEST_BYTES } from './manifest-answer.js';
 import { contentEncoding, documentMs, type Encoding, readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
@@ -129,7 +129,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       if (encoding !== undefined) {
         claimed = undefined;
         if (isDocument(target)) {
-          return { body: wholeBody(await readDocument(response, MAX_MANIFEST_BYTES, subject.name)), skip: offset };
+          return { body: wholeBody(await readDocument(response, MAX_DOCUMENT_BYTES, subject.name)), skip: offset };
         }
         // Without a length it may be the blob's own bytes, wrongly labelled.
         if (length !== undefined) {
@@ -218,7 +218,7 @@ function originOf(error: unknown): string {
 
 /** Whether its reader waits for all of it, and its first bytes show whether a proxy compressed it on its way. */
 function isDocument({ size, mediaType }: Descriptor): boolean {
-  return size <= MAX_MANIFEST_BYTES && /[/+]json$/.test(mediaType);
+  return size <= MAX_DOCUMENT_BYTES && /[/+]json$/.test(mediaType);
 }
 
 function tooOften(subject: Subject, openings: number, offset: number, target: Descriptor): RootfsError {

@@ -1,15 +1,13 @@
 /** What an answer from `/manifests/` says about the manifest: its media type, digest and size. */
 import { RootfsError } from '../errors.js';
 import { digestOf } from '../io/digest-of.js';
+import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
 import { parseJsonObject } from '../spec/parse-json.js';
 import { errorEntries } from './refusal-reason.js';
 import type { WireHeaders } from './wire.js';
-
-/** The largest manifest that is read, in bytes (distribution-spec v1.1.1, "Pushing Manifests"). */
-export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
 /** The longest document that may be an error, in bytes: others are not parsed for it. */
 const ERROR_BYTES = 64 * 1024;
@@ -49,7 +47,7 @@ export function descriptorFromHead(headers: WireHeaders, asked: Digest | undefin
   const length = headers.get('content-length');
   if (mediaType === undefined || !isManifestContent(mediaType)) return undefined;
   if (length === undefined || !/^\d{1,10}$/.test(length) || Number(length) === 0) return undefined;
-  if (Number(length) > MAX_MANIFEST_BYTES) return undefined;
+  if (Number(length) > MAX_DOCUMENT_BYTES) return undefined;
   if (said !== undefined && (!isDigest(said) || !isKnownAlgorithm(said))) return undefined;
   if (asked !== undefined && said !== undefined && said !== asked) return undefined;
   const digest = asked ?? (said as Digest | undefined);

@@ -2,7 +2,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { eachUntilAborted, throwIfAborted } from '../io/abort.js';
-import { readLimited } from '../io/limit.js';
+import { MAX_DOCUMENT_BYTES, readLimited } from '../io/limit.js';
 import { verifyBytes } from '../io/verify.js';
 import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
@@ -21,7 +21,6 @@ import {
   descriptorFromHead,
   hasDigest,
   MANIFEST_ACCEPT,
-  MAX_MANIFEST_BYTES,
   mislabelled,
   noDocument,
   noManifest,
@@ -114,7 +113,7 @@ export class ManifestClient {
   get(asked: AskedManifest, call: CallOptions): Promise<{ readonly descriptor: Descriptor; readonly bytes: Buffer }> {
     return this.#onEndpoints(asked, call, async (endpoint) => {
       const response = await this.#request('GET', endpoint, asked, [200], call);
-      const bytes = await readDocument(response, MAX_MANIFEST_BYTES, `manifest ${asked.name}`);
+      const bytes = await readDocument(response, MAX_DOCUMENT_BYTES, `manifest ${asked.name}`);
       const contentType = response.headers.get('content-type');
       const other = noManifest(bytes, contentType, asked.name, response.url.host);
       if (other !== undefined) throw other;
@@ -172,7 +171,7 @@ export class ManifestClient {
   async push(target: Descriptor, content: AsyncIterable<Uint8Array>, call: CallOptions, tag?: string): Promise<void> {
     const byDigest = this.askDigest(target.digest);
     const byTag = tag === undefined ? undefined : this.#askFreeTag(tag);
-    const bytes = await readLimited(eachUntilAborted(content, call.signal), MAX_MANIFEST_BYTES, byDigest.name);
+    const bytes = await readLimited(eachUntilAborted(content, call.signal), MAX_DOCUMENT_BYTES, byDigest.name);
     verifyBytes(bytes, target, byDigest.name);
     const subject = subjectOf(bytes);
     const isOne = byTag !== undefined && subject === undefined && target.digest.startsWith('sha256:');

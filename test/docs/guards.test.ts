@@ -21,7 +21,6 @@ import { MAX_COPIED_MANIFEST_BYTES, MAX_COPIED_MANIFESTS } from '../../src/image
 import { MAX_INDEX_DEPTH } from '../../src/image/index-entries.js';
 import { MAX_DOCUMENT_BYTES } from '../../src/io/limit.js';
 import { MAX_PAGE_BYTES, MAX_PAGE_VALUES } from '../../src/registry/list-page.js';
-import { MAX_MANIFEST_BYTES } from '../../src/registry/manifest-answer.js';
 import { MAX_ENTRIES, MAX_NAME_BYTES, MAX_PAGES } from '../../src/registry/paged-list.js';
 import { MIN_LENT_BYTES } from '../../src/registry/receive-buffers.js';
 import { MAX_REDIRECTS } from '../../src/registry/redirect.js';
@@ -55,7 +54,7 @@ function same(...numbers: readonly number[]): number {
   return numbers[0] as number;
 }
 
-const json = same(MAX_JSON_BYTES, MAX_DOCUMENT_BYTES, MAX_MANIFEST_BYTES);
+const json = same(MAX_JSON_BYTES, MAX_DOCUMENT_BYTES);
 const paths = same(limits.maxPathBytes, UNPACK_LIMITS.maxPathBytes);
 const depth = same(limits.maxDepth, UNPACK_LIMITS.maxDepth);
 

@@ -1,7 +1,7 @@
 /** Bodies and headers that are not what they should be. */
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import { MAX_MANIFEST_BYTES } from '../../src/registry/manifest-answer.js';
+import { MAX_DOCUMENT_BYTES } from '../../src/io/limit.js';
 import { type Act, blobFault, built, type Case, PULL, runCases, size } from '../support/fault-case.js';
 import { ON_THE_WAY } from '../support/on-the-way.js';
 
@@ -123,7 +123,7 @@ runCases('Bodies and headers that are not what they should be', [
     faults: [{ on: 'manifest', do: 'endless' }],
     ends: 'ERR_LIMIT_EXCEEDED',
     requests: 1,
-    bytes: MAX_MANIFEST_BYTES + ON_THE_WAY,
+    bytes: MAX_DOCUMENT_BYTES + ON_THE_WAY,
   },
   {
     name: 'the manifest says another digest in its header',

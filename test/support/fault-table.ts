@@ -3,8 +3,8 @@
  * only; `fault-table.test.ts` runs it, and docs/faults.md says it to people.
  */
 import { gzipSync } from 'node:zlib';
+import { MAX_DOCUMENT_BYTES } from '../../src/io/limit.js';
 import type { Credential } from '../../src/registry/credentials.js';
-import { MAX_MANIFEST_BYTES } from '../../src/registry/manifest-answer.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import {
   digestOf,
@@ -316,7 +316,7 @@ const BODIES: readonly FaultLine[] = [
     name: 'the index never ends',
     faults: document('index', { do: 'endless' }),
     ends: 'ERR_LIMIT_EXCEEDED',
-    bytes: MAX_MANIFEST_BYTES + ON_THE_WAY,
+    bytes: MAX_DOCUMENT_BYTES + ON_THE_WAY,
   },
   {
     name: "the index's Docker-Content-Digest is another one",
