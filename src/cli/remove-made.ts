@@ -9,7 +9,7 @@ const STORE_FOLDERS = ['leases', 'ingest', 'meta/sha256', 'meta/sha512', 'meta',
 /** How long somebody is waited for who removes something in the store at the same time, in milliseconds. */
 const PATIENCE_MS = 500;
 /** How often a folder is made that others take away again at once. */
-const MAX_TRIES = 20;
+const TRIES = 20;
 
 /** A folder that `use` has begun to work in. */
 export interface InMade<T> {
@@ -38,7 +38,7 @@ export async function inMade<T>(
       return { value: await use(), made };
     } catch (error) {
       const isGone = error instanceof RootfsError && !existsSync(folder);
-      if (isGone && tries < MAX_TRIES) continue;
+      if (isGone && tries < TRIES) continue;
       if (made !== undefined) await remove(folder, made);
       throw error;
     }

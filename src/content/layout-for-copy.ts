@@ -10,7 +10,7 @@ import { OciLayout } from './oci-layout.js';
 const FOLDERS = ['blobs/sha256', 'blobs/sha512', 'blobs'];
 const FILES = [LAYOUT_FILE, INDEX_FILE];
 /** How often a layout is made that others take away again at once. */
-const MAX_TRIES = 20;
+const TRIES = 20;
 
 /** A layout, and what ends the work with it. */
 export interface LayoutForCopy {
@@ -34,7 +34,7 @@ export async function openLayoutForCopy(folder: string): Promise<LayoutForCopy> 
       return await openOrMake(path);
     } catch (error) {
       // Another copy that failed may have taken away what it had made, and what was found here.
-      if (tries >= MAX_TRIES || !isAbsence(error) || !isNoLayout(path)) throw error;
+      if (tries >= TRIES || !isAbsence(error) || !isNoLayout(path)) throw error;
     }
   }
 }

@@ -3,8 +3,7 @@
  *
  * A lease is a file `<root>/leases/<id>.json` that names its holder, what it uses and until when. A holder that died on
  * this machine, as a process or as a thread of one, loses its lease at once; one elsewhere, and a thread where the system
- * does not tell of them, when it has not been renewed. Removing is done under
- * `withoutNewLeases`, for which takers wait.
+ * does not tell of them, when it has not been renewed. Removing is done under `withoutNewLeases`; takers wait for it.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rmdir, stat, unlink, writeFile } from 'node:fs/promises';

@@ -20,7 +20,7 @@ test('the repositories of a registry are listed with what is told meanwhile', as
   await using registry = await startRegistry({ faults: [{ on: 'catalog', do: 'answer', status: 503, times: 1 }] });
   registry.content.repository('app');
   const { code, stdout, stderr } = await runRootfs(['repos', registry.host]);
-  assert.deepEqual([code, stdout], [0, 'app\n'], stderr);
+  assert.deepEqual([code, stdout.toString()], [0, 'app\n'], stderr);
   assert.match(stderr, /answered with status 503.*; attempt 2 in /);
 });
 

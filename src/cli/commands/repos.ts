@@ -13,7 +13,7 @@ export const repos: Command = {
     const registry = required(args, 'registry', 'REGISTRY');
     const { signal, onProgress } = context;
     const client = createRegistryClient({ ...(await registryArguments(args)), signal, onProgress });
-    const list = client.listRepositories(registry, { signal });
+    const list = client.listRepositories(registry, { signal, onProgress });
     await printList(args, context, list, (repository) => repository);
     return undefined;
   },
