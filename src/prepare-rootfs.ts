@@ -12,7 +12,7 @@ import { fetchImage } from './image/fetch-image.js';
 import type { Image } from './image/image.js';
 import { absolutePath } from './io/absolute-path.js';
 import { cacheFolder } from './io/cache-folder.js';
-import { withLock } from './io/lock.js';
+import { removeIfDead, withLock } from './io/lock.js';
 import { makeFolders } from './io/make-folders.js';
 import type { ExtractOptions } from './layer/extract-options.js';
 import { type OpenOptions, openSource } from './open.js';
@@ -89,7 +89,11 @@ export async function prepareRootfs(reference: string, options: PrepareOptions =
     const path = dst ?? join(folder, name);
     const reused = (): boolean => own && existsSync(path) && whyNotOwn(folder) === undefined;
     const found: PreparedRootfs = { path, form: form.name, image, reused: true, detail: undefined };
-    if (reused()) return found;
+    if (reused()) {
+      // Of a run that was killed once the form was there: nobody else would ever come by it.
+      await removeIfDead(`${path}.lock`).catch(() => {});
+      return found;
+    }
     const parent = own ? folder : store;
     try {
       makeFolders(parent, { mode: 0o700 });

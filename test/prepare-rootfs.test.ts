@@ -1,10 +1,11 @@
 /** `prepareRootfs` where many ask, at once or one after another: one writes, the others get it where it is the same. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, chownSync, lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { FORMS, prepareRootfs } from '../src/index.js';
+import { processMark } from '../src/io/process-mark.js';
 import { image, LayerBuilder, writeLayout } from '../src/testing/testing.js';
 import { runningAs, runTestsAs } from './support/as-user.js';
 import { REPOSITORY } from './support/rootfs.js';
@@ -91,6 +92,21 @@ test('what an ordinary user has prepared is not given to root', {
   chmodSync(own, 0o700);
   chownSync(own, 65534, 65534);
   await assert.rejects(prepare('tar'), foreign);
+});
+
+test('the lock of a run that was killed when the form was there goes with the next use', async (t) => {
+  const folder = tempDir(t);
+  const store = join(folder, 'store');
+  await writeLayout(join(folder, 'layout'), {
+    latest: image()
+      .layer((layer) => layer.file('a', 'a'))
+      .build(),
+  });
+  const { path } = await prepareRootfs(`oci:${folder}/layout:latest`, { store });
+  symlinkSync(`${processMark().replace(/-\d+-\d+$/, '-4194303-77')} 00`, `${path}.lock`);
+  assert.equal((await prepareRootfs(`oci:${folder}/layout:latest`, { store })).reused, true);
+  const left = readdirSync(dirname(path)).filter((name) => !name.endsWith('.ownership'));
+  assert.deepEqual(left, [basename(path)]);
 });
 
 test('a tar is used again for the same SOURCE_DATE_EPOCH only', async (t) => {

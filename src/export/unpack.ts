@@ -4,7 +4,7 @@
  * The room `export` knows merged trees, layer tars and the system it writes to. It must not know registries, stores
  * or where an image came from.
  */
-import { closeSync, lstatSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, linkSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -125,13 +125,16 @@ async function fill(
   throwIfAborted(options.signal);
   const sideFile = powers.root ? undefined : writeOwnership(destination.path, records, powers, options);
   let ownershipFile: string | undefined;
+  const isPlaced = sideFile !== undefined && placeEarly(sideFile);
   try {
     destination.commit(() => {
-      ownershipFile = sideFile && placeOwnership(sideFile, options);
+      ownershipFile = sideFile && (isPlaced ? sideFile.path : placeOwnership(sideFile, options));
     });
   } catch (error) {
-    if (sideFile !== undefined) removeWhatCanBe(sideFile.working);
+    if (isPlaced) takeBack(sideFile);
     throw error;
+  } finally {
+    if (sideFile !== undefined) removeWhatCanBe(sideFile.working);
   }
   return {
     path: destination.path,
@@ -200,15 +203,38 @@ function writeOwnership(
   }
 }
 
+/**
+ * Gives the side file its name before the tree has its own, so that no death leaves a tree without it. One that stands
+ * there may be another tree's, which is known once this tree is in place.
+ *
+ * @returns whether it has its name
+ */
+function placeEarly({ working, path }: SideFile): boolean {
+  try {
+    linkSync(working, path);
+    return true;
+  } catch {
+    // There is one, or there are no such links here.
+    return false;
+  }
+}
+
+/** Takes the side file of a tree that did not get its place away again, unless the other tree's stands there now. */
+function takeBack({ working, path }: SideFile): void {
+  try {
+    if (lstatSync(path).ino === lstatSync(working).ino) unlinkSync(path);
+  } catch {
+    // The failure before it is what callers must hear.
+  }
+}
+
 /** In a folder where all may write, as /tmp, a file of somebody else cannot be replaced. */
 function placeOwnership({ working, path }: SideFile, options: UnpackOptions): string | undefined {
   try {
     renameSync(working, path);
     return path;
   } catch (error) {
-    const nowhere = doWithoutOwnership(error, path, options);
-    removeWhatCanBe(working);
-    return nowhere;
+    return doWithoutOwnership(error, path, options);
   }
 }
 

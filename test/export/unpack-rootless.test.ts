@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import fs, {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { unpack } from '../../src/export/unpack.js';
@@ -162,6 +172,26 @@ test('who comes second to a directory leaves the side file of the first as it is
     ['ERR_BUSY'],
   );
   assert.equal(sideFile(`${dst}.ownership`).records['etc/shadow']?.['gid'], 42);
+  assert.deepEqual(readdirSync(folder).sort(), ['layer.tar', 'root', 'root.ownership']);
+});
+
+test('the side file has its name before the tree has: no death leaves a tree without it', {
+  skip: inside,
+}, async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, entries);
+  const rename = fs.renameSync;
+  const seen: boolean[] = [];
+  t.mock.method(fs, 'renameSync', (from: string, to: string) => {
+    if (String(to).endsWith('/root')) seen.push(existsSync(join(folder, 'root.ownership')));
+    rename(from, to);
+  });
+  syncBuiltinESMExports();
+  await unpack(tree, layers, join(folder, 'root')).finally(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  assert.deepEqual(seen, [true]);
   assert.deepEqual(readdirSync(folder).sort(), ['layer.tar', 'root', 'root.ownership']);
 });
 
