@@ -278,11 +278,12 @@ export class OciLayout
       return await work();
     } finally {
       this.#working -= 1;
-      if (this.#working === 0) await this.#sweep();
+      if (this.#working === 0) await this.sweep();
     }
   }
 
-  async #sweep(): Promise<void> {
+  /** Removes what dead processes left in `ingest/`, and the folder where it is empty. Never fails. */
+  async sweep(): Promise<void> {
     await rmdir(this.#blobs.ingestFolder).catch(async () => {
       await this.#blobs.sweep().catch(() => []);
       await rmdir(this.#blobs.ingestFolder).catch(() => {});

@@ -24,6 +24,7 @@ const INGEST = /^ref-[0-9a-f]+$/;
 const TEMPORARY = /^tmp-([0-9a-f]{8}-\d+-\d+)-/;
 /** A partial, or the note beside it that says how far it has no gaps. */
 const PARTIAL = /^(sha256|sha512)-([0-9a-f]+)\.partial(?:\.gapless)?$/;
+const LOCK = /\.(?:lock|takeover)$/;
 
 /**
  * Removes the leftovers of one `ingest/` folder. Files of living processes, partials younger than seven days whose
@@ -53,7 +54,7 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
         gone = await removeHeld(path, path.replace(/\.partial(?:\.gapless)?$/, '.lock'));
     } else if (INGEST.test(name)) {
       if (await isOld(join(path, INGEST_DATA), path)) gone = await removeHeld(path, `${path}.lock`);
-    } else if (name.endsWith('.lock') || name.endsWith('.takeover')) {
+    } else if (LOCK.test(name)) {
       gone = await removeIfDead(path).catch(() => false);
     } else {
       const mark = TEMPORARY.exec(name)?.[1];
@@ -65,6 +66,13 @@ export async function sweepIngest(folder: string, store: SweptStore): Promise<re
     if (gone) removed.push(name);
   }
   return removed;
+}
+
+/** Removes the locks that dead holders left in a folder of locks. Never fails. */
+export async function sweepLocks(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (LOCK.test(name)) await removeIfDead(join(folder, name)).catch(() => false);
+  }
 }
 
 /** What somebody holds is in use, however old. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { BlobPath, CallOptions, Target } from '../content/content.js';
 import { takeLease } from '../content/lease.js';
 import type { OciLayout } from '../content/oci-layout.js';
+import { sweepLocks } from '../content/sweep-ingest.js';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import { untilAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
@@ -35,6 +36,7 @@ export async function openCacheStore(
   const folder = absolutePath(given ?? cacheFolder('images-v1'), 'folder');
   const isNew = (await lstat(folder).catch(() => undefined)) === undefined;
   const localStore = await openLayout(folder, create);
+  const lockFolder = join(folder, 'locks');
   // What this user pulled is nobody else's business, unless a folder was named.
   if (isNew && given === undefined) await chmod(folder, 0o700).catch(() => {});
   // The signal ends this call and no later one: a lease keeps what it is given.
@@ -49,9 +51,14 @@ export async function openCacheStore(
       });
       await markImageUsed(folder, root);
     },
-    close: () => lease.release(),
+    async close() {
+      await lease.release();
+      // What a dead process left of content that is here: nobody who finds it takes its lock, or writes.
+      await sweepLocks(lockFolder);
+      await localStore.sweep();
+    },
   };
-  return { localStore, lockFolder: join(folder, 'locks'), keeper };
+  return { localStore, lockFolder, keeper };
 }
 
 /** The store in the default folder, which is opened when it is first asked for something, and again after `close`. */

@@ -1,7 +1,7 @@
 /** The image cache: names and content from the store where it has them, from a real registry where it has not. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -17,6 +17,7 @@ import { listCache } from '../../src/engine/list-cache.js';
 import { openImageCache } from '../../src/engine/open-image-cache.js';
 import { RootfsError } from '../../src/errors.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import { processMark, threadMark } from '../../src/io/process-mark.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { Endpoint } from '../../src/registry/endpoint.js';
 import { createRepository } from '../../src/registry/repository.js';
@@ -631,6 +632,20 @@ test('without a store it is the layout of this user, opened when it is needed an
   assert.equal(leases(), 1);
   await cache.close();
   await cache.close();
+});
+
+test('what a killed process left goes with the next use, also of content that is here already', async (t) => {
+  const folder = tempDir(t);
+  const cache = await openImageCache({ folder });
+  const dead = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+  for (const name of ['locks', 'ingest']) mkdirSync(join(folder, name));
+  const lock = `sha256-${'ab'.repeat(32)}.lock`;
+  symlinkSync(`${dead} 00`, join(folder, 'locks', lock));
+  symlinkSync(`${processMark()} ${threadMark()} 00`, join(folder, 'locks', `living-${lock}`));
+  writeFileSync(join(folder, 'ingest', `tmp-${dead}-ab`), 'x');
+  await cache.close();
+  assert.deepEqual(readdirSync(join(folder, 'locks')), [`living-${lock}`]);
+  assert.ok(!existsSync(join(folder, 'ingest')));
 });
 
 test('options are checked at once', () => {
