@@ -1,5 +1,5 @@
 /** What a store remembers of its mounts: `mounts/<id>.json`, one a mountpoint, so that nobody prunes layers in use. */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode, wrapSystemError } from '../errors.js';
@@ -9,6 +9,7 @@ import { readMountTable } from '../io/mount-table.js';
 import { readOwn } from '../io/own-file.js';
 import { bootId } from '../io/process-mark.js';
 import type { Digest } from '../spec/digest.js';
+import { workingPath } from './working-name.js';
 
 /** One mount of an image. */
 export interface MountRecord {
@@ -56,13 +57,14 @@ export function mountId(mountpoint: string): string {
 export function writeMountRecord(store: string, record: MountRecord): void {
   const folder = mountsFolder(store);
   const path = join(folder, `${mountId(record.mountpoint)}.json`);
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  let temporary: string | undefined;
   try {
     makeFolders(folder);
+    temporary = workingPath(path);
     writeFileSync(temporary, `${JSON.stringify(record)}\n`, { flag: 'wx' });
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (temporary !== undefined) rmSync(temporary, { force: true });
     throw wrapSystemError(error, path);
   }
 }

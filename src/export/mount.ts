@@ -8,6 +8,7 @@ import { existsSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlobDir } from '../content/blob-dir.js';
 import type { CallOptions } from '../content/content.js';
+import { sweepLocks } from '../content/sweep-ingest.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
@@ -82,6 +83,8 @@ export async function mountRootFS(
   try {
     const place = absolutePath(store, 'store');
     makeRecordsFolder(place);
+    // Of mountpoints at which nobody may mount again.
+    await sweepLocks(mountsFolder(place));
     const path = realPlace(mountpoint);
     // Two at once for one folder would lie on one another.
     const lock = (what: string): string => join(mountsFolder(place), `${mountId(what)}.lock`);

@@ -11,7 +11,7 @@ import {
   writeMountRecord,
 } from '../../src/export/mount-record.js';
 import { readMountTable } from '../../src/io/mount-table.js';
-import { bootId } from '../../src/io/process-mark.js';
+import { bootId, processMark } from '../../src/io/process-mark.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -113,4 +113,16 @@ test('without native calls mount says so before it looks for the image', async (
   assert.notEqual(code, 0);
   assert.match(stderr, process.platform === 'linux' ? /ERR_NATIVE_MISSING/ : /ERR_UNSUPPORTED/);
   assert.match(stderr, /rootfs unpack/);
+});
+
+test('what a process that was killed in the middle of a record left goes with the next record', (t) => {
+  const store = tempDir(t);
+  writeMountRecord(store, record('/a'));
+  const dead = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+  writeFileSync(join(store, 'mounts', `.${mountId('/b')}.json.rootfs-${dead}-0123456789ab`), '{');
+  writeMountRecord(store, record('/c'));
+  assert.deepEqual(
+    readdirSync(join(store, 'mounts')).sort(),
+    ['/a', '/c'].map((path) => `${mountId(path)}.json`).sort(),
+  );
 });

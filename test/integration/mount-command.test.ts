@@ -1,12 +1,23 @@
 /** `rootfs mount` and `rootfs umount` as people run them; nothing may be left behind. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type MountResult, mountRootFS } from '../../src/export/mount.js';
 import { unmountRootFS } from '../../src/export/unmount.js';
 import { unpack } from '../../src/export/unpack.js';
+import { processMark } from '../../src/io/process-mark.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { image, LayerBuilder, writeLayout } from '../../src/testing/testing.js';
 import { listTree } from '../support/list-tree.js';
@@ -29,6 +40,9 @@ test('a mount shows what unpack writes; made again it uses its metadata; umount 
   const store = join(folder, 'store');
   await run('unpack', '--dst', join(folder, 'unpacked'), '--store', store, source);
   const expected = listTree(join(folder, 'unpacked'));
+  // Of a run that was killed, and at another mountpoint.
+  mkdirSync(join(store, 'mounts'));
+  symlinkSync(`${processMark().replace(/-\d+-\d+$/, '-4194303-77')} 00`, join(store, 'mounts/other.lock'));
   for (const round of [0, 1]) {
     const { stdout } = await run('mount', '--json', '--store', store, source, join(folder, 'made/here'));
     const made = JSON.parse(stdout.toString()) as MountResult;
