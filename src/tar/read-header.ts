@@ -1,4 +1,5 @@
 /** One 512-byte header block: checksum, dialect, fields. */
+import { isAscii } from 'node:buffer';
 import { RootfsError } from '../errors.js';
 import { BLOCK } from './block.js';
 import { readNumber } from './read-number.js';
@@ -179,7 +180,7 @@ export function readHeader(bytes: Buffer, start: number, offset: number, memory:
       // What is neither means nothing, to Go's reader too: no file system is given these times.
       const prefix = readText(bytes, start + 345, 155);
       if (!(error instanceof RootfsError)) throw error;
-      if (/^[ -~]+$/.test(prefix)) name = `${prefix}/${name}`;
+      if (isAscii(Buffer.from(prefix, 'latin1'))) name = `${prefix}/${name}`;
       atime = undefined;
     }
   }

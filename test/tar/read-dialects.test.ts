@@ -71,6 +71,8 @@ test('under GNU magic the prefix holds times, or what Go before 1.8 put there', 
   const times = await only(member({ name: 'n', magic: gnu, prefix: '00000000012\x0000000000013\0' }));
   assert.deepEqual([times.name, times.atime?.seconds, times.ctime?.seconds], ['n', 10, 11]);
   assert.equal((await only(member({ name: 'n', magic: gnu, prefix: 'var/lib/docker' }))).name, 'var/lib/docker/n');
+  assert.equal((await only(member({ name: 'n', magic: gnu, prefix: 'a\tb/\x7f' }))).name, 'a\tb/\x7f/n');
+  assert.equal((await only(member({ name: 'n', magic: gnu, prefix: 'caf\xe9' }))).name, 'n');
 });
 
 test('GNU long names and link targets', async () => {
