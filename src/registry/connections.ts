@@ -1,9 +1,9 @@
 /** The process's connections: pools that are shared by everyone who speaks to an origin in the same way. */
 import { createHash } from 'node:crypto';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { buildConnector, Dispatcher, Pool } from 'undici';
-import { RootfsError } from '../errors.js';
+import { RootfsError, systemErrorCode } from '../errors.js';
 import type { TlsSettings } from './endpoint.js';
 import { mendAnswers } from './mend-answers.js';
 import { proxyFor } from './proxy-environment.js';
@@ -209,10 +209,23 @@ function withoutAddress({ connect }: Pool.Options): Pick<Pool.Options, 'connect'
 function patientConnector(connect: buildConnector.connector): buildConnector.connector {
   return (target, callback) => {
     connect(target, (...result) => {
-      if (result[0] === null) mendAnswers(result[1]);
+      if (result[0] === null) {
+        mendAnswers(result[1]);
+        endAtAlert(result[1]);
+      }
       callback(...result);
     });
   };
+}
+
+/**
+ * Has a connection end with the alert that the other side ends it with: in TLS 1.3 a certificate is missed only after
+ * the handshake, and undici would tell no more than that the connection was closed.
+ */
+function endAtAlert(socket: Socket): void {
+  socket.prependListener('error', (error) => {
+    if (systemErrorCode(error)?.startsWith('ERR_SSL_') === true) socket.destroy(error);
+  });
 }
 
 /** Plain connections receive into memory that is used again; what TLS brings comes in pieces too small for that. */

@@ -99,6 +99,17 @@ for (const [title, settings, message] of [
   });
 }
 
+test('a registry that misses a client certificate is told as one, though TLS 1.3 misses it after the handshake only', async (t) => {
+  const { cert, key } = createCertificate({ issuer: authority });
+  const server = createTlsServer({ cert, key, requestCert: true, rejectUnauthorized: true });
+  const host = await listen(t, server);
+  const caFile = file(t, 'ca.pem', authority.cert);
+  await assert.rejects(createRepository(`${host}/app`, { retry: 0, plainHttp: false, caFile }).resolve('v1'), {
+    code: 'ERR_TLS',
+    message: /: the registry refused the TLS handshake; it may want a client certificate \(certs\.d\)$/,
+  });
+});
+
 test('a client certificate is shown to the endpoint it is for, and not to where that redirects', async (t) => {
   const client = createCertificate({ issuer: authority, name: 'me' });
   const tls = { ...createCertificate({ issuer: authority }), clientCa: authority.cert };
