@@ -13,15 +13,17 @@ import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
+import { checkEntity, contentLength, fault, wrongRange } from './blob-answer.js';
 import { BlobServers } from './blob-servers.js';
 import { BlobStream, type BlobWindow, type OpenBody } from './blob-stream.js';
 import { cameEncoded, decodedBody } from './decoded-body.js';
 import type { Endpoint } from './endpoint.js';
+import { isHtml } from './manifest-answer.js';
 import { contentEncoding, documentMs, type Encoding, readDocument } from './read-document.js';
 import type { RegistrySession } from './registry-session.js';
 import { repositoryScope } from './scopes.js';
 import { type RangeSign, rangeOffer } from './served-content.js';
-import type { WireResponse } from './wire.js';
+import { undoneBody } from './undone-body.js';
 import { wholeBody } from './wire-body.js';
 
 /** What the repository knows that a fetch of one blob needs. */
@@ -53,6 +55,9 @@ const MAX_OPENINGS = 1_000;
 /** How many ranges other than the asked ones are taken for an accident. */
 const MAX_WRONG_RANGES = 1;
 
+/** What to do about a page in a blob's place. */
+const PORTAL = 'check the host, and whether a portal or proxy is in between';
+
 /** Statuses with which a server that knows no ranges answers a request for one; 403: its URL was signed without. */
 const RANGE_REFUSALS = new Set([400, 403, 405, 416, 501]);
 
@@ -82,6 +87,8 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   const entityTags = new Map<string, string>();
   // What the last answer said about the blob's length, where it said anything.
   let claimed: number | undefined;
+  // Who said last that a web page comes, of another length than the blob's.
+  let page: string | undefined;
   // What the last answer was labelled with, where it is not certain that it is the blob's own bytes.
   let encoding: Encoding | undefined;
   // A server that refuses to go on from the middle (416) gives all of it again; what is known is read past. One part of
@@ -125,17 +132,17 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       else if (sign === 'refused') context.refused(endpoint, response.url.origin);
       const length = contentLength(response);
       claimed = response.status === 206 || length === undefined ? undefined : length;
+      page = length !== target.size && isHtml(response.headers.get('content-type')) ? response.url.host : undefined;
       encoding = response.status === 200 && length !== target.size ? contentEncoding(response) : undefined;
       if (encoding !== undefined) {
         claimed = undefined;
         if (isDocument(target)) {
           return { body: wholeBody(await readDocument(response, MAX_DOCUMENT_BYTES, subject.name)), skip: offset };
         }
+        const whose = `${subject.name}: ${response.url.host} sent it`;
         // Without a length it may be the blob's own bytes, wrongly labelled.
-        if (length !== undefined) {
-          const whose = `${subject.name}: ${response.url.host} sent it`;
-          return { body: await decodedBody(response.body, encoding, whose), skip: offset };
-        }
+        const undo = length === undefined ? undoneBody(target.mediaType) : decodedBody;
+        return { body: await undo(response.body, encoding, whose), skip: offset };
       }
       if (isDocument(target)) response.body.limitTime(documentMs(response), subject.name);
       return { body: response.body, skip: offset - first };
@@ -144,6 +151,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       throw error;
     }
   };
+  const warn = (message: string): void => report(options.onProgress, { type: 'warning:raised', message });
   const choice = { budget, distrusted: context.distrusted, late: servers.late };
   const open = async (offset: number): Promise<OpenBody> => {
     for (;;) {
@@ -187,20 +195,23 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     },
     reopen: open,
     short(position) {
-      const complete = claimed === position && toTheEnd;
-      if (complete) return undefined;
+      const isPage = page === undefined ? '' : `, which ${page} calls a web page; ${PORTAL}`;
+      if (claimed === position && toTheEnd) {
+        if (isPage !== '') warn(`${subject.name}: what came are ${position} bytes${isPage}`);
+        return undefined;
+      }
       const ended = `${subject.name}: the answer ended after ${position} of ${target.size} bytes`;
       const detail = { position, size: target.size };
       if (encoding === undefined) {
-        const advice = 'try again, and if it stays, a proxy in between may cut it';
-        return new RootfsError('ERR_NETWORK', `${ended}; ${advice}`, { detail });
+        const advice = isPage || '; try again, and if it stays, a proxy in between may cut it';
+        return new RootfsError('ERR_NETWORK', `${ended}${advice}`, { detail });
       }
       return new RootfsError('ERR_SIZE_MISMATCH', `${ended}, and ${cameEncoded(encoding)}`, { detail });
     },
     long() {
-      if (encoding === undefined) return;
-      const message = `${subject.name}: the answer is longer than ${target.size} bytes, and ${cameEncoded(encoding)}`;
-      warn(options.onProgress, message);
+      const longer = `${subject.name}: the answer is longer than ${target.size} bytes`;
+      if (encoding !== undefined) warn(options.onProgress, `${longer}, and ${cameEncoded(encoding)}`);
+      else if (page !== undefined) warn(options.onProgress, `${longer}, and ${page} calls it a web page; ${PORTAL}`);
     },
   });
   return abortStream(stream, signal);
@@ -259,41 +270,4 @@ async function firstOf<T>(urls: readonly URL[], attempt: (url: URL) => Promise<T
     }
   }
   return { error };
-}
-
-/**
- * A changed ETag may mean other bytes: not a continuation of what was delivered. Where it changes again and again it
- * means nothing (each server behind the name makes its own); the digest decides in the end.
- */
-function checkEntity(response: WireResponse, endpoint: Endpoint, known: Map<string, string>, subject: Subject): void {
-  const tag = response.headers.get('etag');
-  if (tag === undefined || tag.startsWith('W/')) return;
-  const key = `${endpoint.baseUrl} ${response.url.origin}`;
-  const before = known.get(key);
-  known.set(key, before ?? tag);
-  if (before !== undefined && before !== '' && before !== tag) {
-    known.set(key, '');
-    throw fault(`${subject.name}: ${response.url.host} changed its content while it was read (another ETag)`);
-  }
-}
-
-/** What is wrong with a 206: it is another range than asked, or does not say which. */
-function wrongRange(response: WireResponse, offset: number, target: Descriptor, subject: Subject): string | undefined {
-  const value = response.headers.get('content-range') ?? '';
-  const parts = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i.exec(value);
-  const [start, end, total] = [parts?.[1], parts?.[2], parts?.[3]];
-  const wrongTotal = total !== undefined && total !== '*' && Number(total) !== target.size;
-  if (start === undefined || Number(start) !== offset || Number(end) < offset || wrongTotal) {
-    return `${subject.name}: ${response.url.host} answered with another range than asked (Content-Range ${JSON.stringify(value.slice(0, 80))}, asked from ${offset} of ${target.size})`;
-  }
-  return undefined;
-}
-
-function fault(message: string): RootfsError {
-  return new RootfsError('ERR_NETWORK', `${message}; if it stays, a proxy in between may be broken`, {});
-}
-
-function contentLength(response: WireResponse): number | undefined {
-  const text = response.headers.get('content-length');
-  return text !== undefined && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
 }
