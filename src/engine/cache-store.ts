@@ -1,5 +1,4 @@
 /** The store of an image cache in a folder: an OCI layout, and what several processes need beside it. */
-import { chmod, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobPath, CallOptions, Target } from '../content/content.js';
 import { takeLease } from '../content/lease.js';
@@ -9,6 +8,7 @@ import { RootfsError, wrapSystemError } from '../errors.js';
 import { untilAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
+import { makeFolders } from '../io/make-folders.js';
 import { openImageLayout } from './cache-places.js';
 import type { ImageKeeper } from './image-cache-options.js';
 import { markImageUsed } from './image-use.js';
@@ -34,11 +34,10 @@ export async function openCacheStore(
   { signal, onProgress }: CallOptions = {},
 ): Promise<CacheStore> {
   const folder = absolutePath(given ?? cacheFolder('images-v1'), 'folder');
-  const isNew = (await lstat(folder).catch(() => undefined)) === undefined;
+  // What this user pulled is nobody else's business, unless a folder was named.
+  if (create && given === undefined) makePrivate(folder);
   const localStore = await openLayout(folder, create);
   const lockFolder = join(folder, 'locks');
-  // What this user pulled is nobody else's business, unless a folder was named.
-  if (isNew && given === undefined) await chmod(folder, 0o700).catch(() => {});
   // The signal ends this call and no later one: a lease keeps what it is given.
   const taking = takeLease(folder, { purpose: 'image cache', onProgress });
   const lease = await untilAborted(taking, signal, (late) => void late.release());
@@ -94,6 +93,15 @@ export function defaultCacheStore(create: boolean): CacheStore {
     },
   };
   return { localStore, lockFolder: join(folder, 'locks'), keeper };
+}
+
+/** From its first moment: a run that is killed has no second step. */
+function makePrivate(folder: string): void {
+  try {
+    makeFolders(folder, { mode: 0o700 });
+  } catch {
+    // Who opens it says why.
+  }
 }
 
 async function openLayout(folder: string, create: boolean): Promise<OciLayout> {

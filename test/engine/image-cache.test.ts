@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
+import fsPromises, { chmod } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -620,8 +621,16 @@ test('without a store it is the layout of this user, opened when it is needed an
   const leases = (): number => (existsSync(join(folder, 'leases')) ? readdirSync(join(folder, 'leases')).length : 0);
   const cache = new ImageCache();
   assert.deepEqual(readdirSync(base), []);
+  const chmod = t.mock.method(fsPromises, 'chmod');
+  syncBuiltinESMExports();
   await bytesOf(cache, await cache.resolve(name));
   assert.equal(statSync(folder).mode & 0o777, 0o700);
+  assert.ok(
+    !chmod.mock.calls.some(({ arguments: [path] }) => path === folder),
+    'it has its mode from the first moment',
+  );
+  t.mock.restoreAll();
+  syncBuiltinESMExports();
   assert.equal((await OciLayout.open(folder).then((layout) => layout.resolve(name))).digest, app.descriptor.digest);
   assert.equal(leases(), 1);
   assert.ok((await cache.blobPath(app.layers[0]?.descriptor as Descriptor))?.path.startsWith(folder));
