@@ -35,7 +35,7 @@ export function setFileAttributes(fd: number, entry: PlannedEntry, modeDone: boo
   owner(entry, context, (uid, gid) => fchownSync(fd, uid, gid));
   if (context.root && !modeDone) fchmodSync(fd, entry.mode);
   xattrs(entry, context, (name, value) => native?.setFileXattr(fd, name, value));
-  if (!context.root && !modeDone) fchmodSync(fd, entry.mode);
+  if ((!context.root && !modeDone) || hasAcl(entry)) fchmodSync(fd, entry.mode);
   if (native === undefined || isWhole(entry)) futimesSync(fd, seconds(entry), seconds(entry));
   else native.setFileTimes(fd, time(entry));
 }
@@ -74,7 +74,7 @@ function setPathAttributes(path: RawPath, entry: PlannedEntry, context: Attribut
   owner(entry, context, (uid, gid) => chownSync(path, uid, gid));
   if (context.root) chmodSync(path, entry.mode);
   xattrs(entry, context, (name, value) => native?.setFollowedXattr(path, name, value));
-  if (!context.root) chmodSync(path, entry.mode);
+  if (!context.root || hasAcl(entry)) chmodSync(path, entry.mode);
   if (native === undefined) utimesSync(path, seconds(entry), seconds(entry));
   else native.setTimes(path, time(entry), true);
 }
@@ -97,6 +97,11 @@ function xattrs(entry: PlannedEntry, context: AttributeContext, set: (name: Buff
       context.xattrFailed(entry, xattr, error);
     }
   }
+}
+
+/** Whether it has an ACL: setting one changes the mode, which is then set again, as containerd and moby do. */
+function hasAcl({ detail }: PlannedEntry): boolean {
+  return detail?.xattrs?.some(([name]) => name === 'system.posix_acl_access') === true;
 }
 
 /** Whether Node's own calls keep the time exactly: they take seconds as a double, and lose it below the epoch. */

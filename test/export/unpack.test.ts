@@ -18,6 +18,7 @@ import { unpack } from '../../src/export/unpack.js';
 import { loadNative } from '../../src/io/native.js';
 import { handTree } from '../support/hand-tree.js';
 import { listTree } from '../support/list-tree.js';
+import { NO_MOUNT, smallDisk } from '../support/small-disk.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const isRoot = process.geteuid?.() === 0;
@@ -162,6 +163,25 @@ test('what a directory hands down, group and default ACL, does not come into the
     process.chdir(outside);
   }
   assert.deepEqual(shown(here), expected);
+});
+
+test('an ACL whose mask is another than the group of the mode leaves the mode as it is', {
+  skip: asRoot,
+}, async (t) => {
+  const disk = smallDisk(t, 'size=1m');
+  if (disk === undefined) return t.skip(NO_MOUNT);
+  const folder = tempDir(t);
+  const xattrs = { 'system.posix_acl_access': ACL };
+  const { tree, layers } = handTree(folder, [
+    { path: 'd', type: 'directory', mode: 0o2700, xattrs },
+    { path: 'f', content: 'f', mode: 0o4600, xattrs },
+    { path: 'plain', content: 'f', mode: 0o644, xattrs },
+    { path: 'pipe', type: 'fifo', mode: 0o640, xattrs },
+  ]);
+  const dst = join(disk, 'root');
+  await unpack(tree, layers, dst);
+  const found = Object.entries(listTree(dst)).map(([path, { mode }]) => [path, mode.toString(8)]);
+  assert.deepEqual(Object.fromEntries(found), { '.': '755', d: '2700', f: '4600', plain: '644', pipe: '640' });
 });
 
 test('a destination that holds something is refused, and stays as it was', async (t) => {
