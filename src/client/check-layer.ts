@@ -4,6 +4,7 @@ import type { CallOptions, Fetcher } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import type { LayerLimits } from '../layer/extract-options.js';
 import { fetchLayer } from '../layer/fetch-layer.js';
+import { requireDiffId } from '../layer/layer-failure.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, type DigestAlgorithm, requireVerifiable } from '../spec/digest.js';
 import { readTarStream } from '../tar/read-tar-stream.js';
@@ -60,13 +61,4 @@ function ofLayer(error: RootfsError, digest: Digest): RootfsError {
     cause: error,
     detail: { ...error.detail, digest },
   });
-}
-
-function requireDiffId(digest: Digest, expected: Digest, found: string | undefined): void {
-  if (expected === found) return;
-  throw new RootfsError(
-    'ERR_DIFFID_MISMATCH',
-    `${digest}: its uncompressed bytes are ${found}, the image's config promises ${expected}; ask who publishes it`,
-    { detail: { digest, expected, found } },
-  );
 }

@@ -50,7 +50,7 @@ export async function openLayerBlobs(root: string): Promise<BlobFolder | undefin
 /** Whether two folders of blobs lie in one folder, however it is named: they have its lock and its leases together. */
 export async function isOneFolder(one: BlobFolder, other: BlobFolder): Promise<boolean> {
   const [first, second] = await Promise.all([one, other].map(({ root }) => inSystem(root)));
-  return first !== undefined && first === second;
+  return first === second;
 }
 
 async function inSystem(path: string): Promise<string> {

@@ -1,17 +1,16 @@
 /** One layer that is not in the store: its blob is fetched, uncompressed, checked on both sides and put there. */
 import { closeSync, openSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
-import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
+import { systemErrorCode, wrapSystemError } from '../errors.js';
 import { mapConcurrently } from '../io/concurrency.js';
 import { warn } from '../progress.js';
 import type { Descriptor } from '../spec/descriptor.js';
-import type { Digest } from '../spec/digest.js';
 import { requireVerifiable } from '../spec/digest.js';
 import type { ImageLayer } from '../spec/image-layer.js';
 import { requirePossibleSize } from './compressed-limit.js';
 import type { ExtractRun } from './extract-run.js';
 import { LayerControl } from './layer-control.js';
-import { isDamage, isResumable, isWrongContent, wrapSourceError } from './layer-failure.js';
+import { isDamage, isResumable, isWrongContent, requireDiffId, wrapSourceError } from './layer-failure.js';
 import { openLocalInput } from './layer-input.js';
 import { watchLayer } from './layer-progress.js';
 import type { LayerInput, LayerOutcome, LayerWork } from './layer-task.js';
@@ -97,7 +96,7 @@ async function extractOnce(
       onResume(spool.resumedBytes);
       return fetchAndWork(run, layer, spool, work, signal);
     });
-    requireDiffId(layer, outcome);
+    if (layer.diffId !== undefined) requireDiffId(layer.descriptor.digest, layer.diffId, outcome.diffId);
     const path = await store.commitFile(temporary, outcome.diffId, outcome.tarBytes, {
       compressed: [descriptor.digest],
     });
@@ -237,13 +236,4 @@ function sum(numbers: Iterable<number>): number {
   let total = 0;
   for (const number of numbers) total += number;
   return total;
-}
-
-function requireDiffId(layer: ImageLayer, outcome: { readonly diffId: Digest; readonly tarBytes: number }): void {
-  if (layer.diffId === undefined || layer.diffId === outcome.diffId) return;
-  throw new RootfsError(
-    'ERR_DIFFID_MISMATCH',
-    `${layer.descriptor.digest}: its uncompressed bytes are ${outcome.diffId}, the image's config promises ${layer.diffId}; ask who publishes it`,
-    { detail: { digest: layer.descriptor.digest, expected: layer.diffId, found: outcome.diffId } },
-  );
 }

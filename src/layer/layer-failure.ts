@@ -51,6 +51,21 @@ export function isDecompressError(error: unknown): boolean {
   return error instanceof RootfsError && error.code === 'ERR_DECOMPRESS';
 }
 
+/**
+ * Compares what a layer unpacks to with what the image's config promises.
+ *
+ * @param digest Of the compressed layer.
+ * @throws RootfsError `ERR_DIFFID_MISMATCH`
+ */
+export function requireDiffId(digest: Digest, expected: Digest, found: string | undefined): void {
+  if (expected === found) return;
+  throw new RootfsError(
+    'ERR_DIFFID_MISMATCH',
+    `${digest}: its uncompressed bytes are ${found}, the image's config promises ${expected}; ask who publishes it`,
+    { detail: { digest, expected, found } },
+  );
+}
+
 /** What a source threw, as one of our errors: sources are also written by others. */
 export function wrapSourceError(error: unknown, digest: Digest): RootfsError {
   if (error instanceof RootfsError) return error;
