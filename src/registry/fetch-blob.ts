@@ -151,7 +151,6 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
       throw error;
     }
   };
-  const warn = (message: string): void => report(options.onProgress, { type: 'warning:raised', message });
   const choice = { budget, distrusted: context.distrusted, late: servers.late };
   const open = async (offset: number): Promise<OpenBody> => {
     for (;;) {
@@ -197,7 +196,7 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
     short(position) {
       const isPage = page === undefined ? '' : `, which ${page} calls a web page; ${PORTAL}`;
       if (claimed === position && toTheEnd) {
-        if (isPage !== '') warn(`${subject.name}: what came are ${position} bytes${isPage}`);
+        if (isPage !== '') warn(options.onProgress, `${subject.name}: what came are ${position} bytes${isPage}`);
         return undefined;
       }
       const ended = `${subject.name}: the answer ended after ${position} of ${target.size} bytes`;
