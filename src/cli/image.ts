@@ -41,23 +41,33 @@ export function platformOrAll(args: Arguments): Platform | 'all' | undefined {
   return platformText(args, '', '') === 'all' ? 'all' : platformOf(args);
 }
 
-/** Opens the source that IMAGE names. The caller closes it. @param more What the command wants beside what is said. */
-export async function openImageSource(
+/**
+ * Opens the source that IMAGE names, hands it to `use`, closes it.
+ *
+ * @param more What the command wants beside what is said.
+ */
+export async function withSource<T>(
   args: Arguments,
   context: Context,
-  more: Pick<OpenOptions, 'allTags' | 'mirrors'> = {},
-): Promise<OpenedSource> {
+  more: Pick<OpenOptions, 'allTags' | 'mirrors'>,
+  use: (opened: OpenedSource) => Promise<T>,
+): Promise<T> {
   const text = required(args, 'image', 'IMAGE');
   const { signal, onProgress } = context;
   cachePolicy(args);
-  const opened = await openSource(text, {
+  const source = await openSource(text, {
     ...(await registryArguments(args)),
     askUrls: flag(args, 'offline') !== true,
     ...more,
     signal,
     onProgress,
   });
-  return throughCache(opened, args, context);
+  const opened = await throughCache(source, args, context);
+  try {
+    return await use(opened);
+  } finally {
+    await opened.close();
+  }
 }
 
 /** Opens the source, fetches the image for the platform asked for, hands both to `use`, closes the source. */
@@ -69,14 +79,10 @@ export async function withImage<T>(
   const platform = platformOf(args);
   // A mistyped option is told before a registry is asked.
   layerArguments(args);
-  const opened = await openImageSource(args, context);
-  try {
+  return withSource(args, context, {}, async (opened) => {
     const { signal, onProgress } = context;
-    const image = await fetchImage(opened.source, opened.reference, { platform, signal, onProgress });
-    return await use(image, opened);
-  } finally {
-    await opened.close();
-  }
+    return use(await fetchImage(opened.source, opened.reference, { platform, signal, onProgress }), opened);
+  });
 }
 
 /** The name at the registry, also where the image comes out of the cache. Other sources know the names they keep. */

@@ -11,7 +11,7 @@ import {
   readVerified,
 } from '../../index.js';
 import type { Command, Context } from '../command.js';
-import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, platformOf, withSource } from '../image.js';
 import { required } from '../options.js';
 
 /** The command. */
@@ -23,8 +23,7 @@ export const blob: Command = {
     const digest = required(args, 'digest', 'DIGEST');
     parseDigest(digest);
     const platform = platformOf(args);
-    const opened = await openImageSource(args, context);
-    try {
+    await withSource(args, context, {}, async (opened) => {
       const target = (await blobsOf(opened, platform, context)).find((one) => one.digest === digest);
       if (target === undefined) {
         throw new RootfsError(
@@ -35,9 +34,7 @@ export const blob: Command = {
       }
       if (args['json'] === true) await context.write(`${JSON.stringify(target)}\n`);
       else await pour(opened, target, context);
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

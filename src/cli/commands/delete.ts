@@ -1,7 +1,7 @@
 /** `rootfs delete IMAGE`: a manifest away from its registry, with every tag of it; a name away from its layout. */
 import { type Deleter, fetchDescriptor, isDigest, RootfsError, type Untagger } from '../../index.js';
 import type { Command } from '../command.js';
-import { openImageSource } from '../image.js';
+import { withSource } from '../image.js';
 import { REGISTRY_OPTIONS } from '../options.js';
 
 /** How images go that lie elsewhere than in a file. */
@@ -20,8 +20,7 @@ export const deleteImage: Command = {
   ],
   run: async (args, context) => {
     const { signal, onProgress } = context;
-    const opened = await openImageSource(args, context, { mirrors: false });
-    try {
+    await withSource(args, context, { mirrors: false }, async (opened) => {
       const deleter = opened.source as Partial<Deleter>;
       if (deleter.delete === undefined) {
         throw new RootfsError(
@@ -43,9 +42,7 @@ export const deleteImage: Command = {
       await context.write(
         args['json'] === true ? `${JSON.stringify({ deleted: digest, mediaType })}\n` : `${digest}\n`,
       );
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

@@ -2,7 +2,7 @@
 import { fetchDescriptor, fetchImage, readVerified } from '../../index.js';
 import { cachePolicy } from '../cache-options.js';
 import type { Command } from '../command.js';
-import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, platformOf, withSource } from '../image.js';
 
 /** The command. */
 export const digest: Command = {
@@ -14,8 +14,7 @@ export const digest: Command = {
   ],
   run: async (args, context) => {
     const platform = platformOf(args);
-    const opened = await openImageSource(args, context);
-    try {
+    await withSource(args, context, {}, async (opened) => {
       const { signal, onProgress } = context;
       const found =
         platform === undefined
@@ -29,9 +28,7 @@ export const digest: Command = {
           ? `${JSON.stringify({ reference: opened.name, digest, mediaType, size })}\n`
           : `${digest}\n`,
       );
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

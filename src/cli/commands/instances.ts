@@ -1,7 +1,7 @@
 /** `rootfs instances REPO`: the images of a repository or a local source with size, tags and times. */
-import { type Instance, listInstances } from '../../index.js';
+import { listInstances } from '../../index.js';
 import type { Command } from '../command.js';
-import { openImageSource } from '../image.js';
+import { withSource } from '../image.js';
 import { jobsOf, REGISTRY_OPTIONS } from '../options.js';
 import { formatSize } from '../quantity.js';
 import { table } from '../table.js';
@@ -20,13 +20,9 @@ export const instances: Command = {
   run: async (args, context) => {
     const { signal, onProgress } = context;
     const jobs = jobsOf(args);
-    const opened = await openImageSource(args, context, { allTags: true });
-    let found: readonly Instance[];
-    try {
-      found = [...(await listInstances(opened.source, { jobs, signal, onProgress })).values()];
-    } finally {
-      await opened.close();
-    }
+    const found = await withSource(args, context, { allTags: true }, async ({ source }) => [
+      ...(await listInstances(source, { jobs, signal, onProgress })).values(),
+    ]);
     context.endProgress();
     if (args['json'] === true) {
       await context.write(`${JSON.stringify(found)}\n`);

@@ -1,7 +1,7 @@
 /** `rootfs manifest IMAGE`: a manifest or an index, its bytes as they are. */
 import { fetchImage, fetchManifest } from '../../index.js';
 import type { Command } from '../command.js';
-import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOf } from '../image.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, platformOf, withSource } from '../image.js';
 
 /** The command. */
 export const manifest: Command = {
@@ -14,17 +14,14 @@ export const manifest: Command = {
   run: async (args, context) => {
     const platform = platformOf(args);
     const { signal, onProgress } = context;
-    const opened = await openImageSource(args, context);
-    try {
+    await withSource(args, context, {}, async (opened) => {
       const { descriptor, bytes, value } =
         platform === undefined
           ? await fetchManifest(opened.source, opened.reference, { signal, onProgress })
           : (await fetchImage(opened.source, opened.reference, { platform, signal, onProgress })).manifest;
       context.endProgress();
       await context.write(args['json'] === true ? `${JSON.stringify({ descriptor, manifest: value })}\n` : bytes);
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

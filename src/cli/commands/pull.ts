@@ -3,7 +3,7 @@ import { pullAllTags, pull as pullImage, RootfsError, splitImage, splitTransport
 import { refuseCached, refuseTagged, untagged } from '../all-tags.js';
 import type { Command } from '../command.js';
 import { requireFreeStdout, summary } from '../copy.js';
-import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, ownName, platformOf } from '../image.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, ownName, platformOf, withSource } from '../image.js';
 import { flag, jobsOf, text } from '../options.js';
 import { requireFilePlace } from '../require-file-place.js';
 import { stdoutPlace } from '../stdout-place.js';
@@ -72,8 +72,7 @@ export const pull: Command = {
       onProgress: context.onProgress,
       write: context.write,
     } as const;
-    const opened = await openImageSource(args, context, { allTags: all });
-    try {
+    await withSource(args, context, { allTags: all }, async (opened) => {
       const result = all
         ? await pullAllTags(opened.source, output, options)
         : await pullImage(opened.source, opened.reference, output, { ...options, name: name ?? ownName(opened) });
@@ -86,9 +85,7 @@ export const pull: Command = {
           ? `${JSON.stringify({ reference: all ? untagged(opened) : opened.name, digest, path: result.path, blobs: result.copiedBlobs, bytes: result.copiedBytes })}\n`
           : `${result.path}\n`,
       );
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

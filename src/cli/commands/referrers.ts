@@ -1,7 +1,7 @@
 /** `rootfs referrers IMAGE`: signatures, attestations and bills of material that name an image. */
 import { findReferrers } from '../../index.js';
 import type { Command } from '../command.js';
-import { openImageSource } from '../image.js';
+import { withSource } from '../image.js';
 import { REGISTRY_OPTIONS, text } from '../options.js';
 import { printList } from '../print-list.js';
 
@@ -19,16 +19,13 @@ export const referrers: Command = {
   run: async (args, context) => {
     const artifactType = text(args, 'artifact-type');
     const { signal, onProgress } = context;
-    const opened = await openImageSource(args, context);
-    try {
+    await withSource(args, context, {}, async (opened) => {
       // Forms that hold one image hold nothing that refers to it.
       const list = findReferrers(opened.source, opened.reference, { artifactType, signal, onProgress });
       await printList(args, context, list, ({ digest, mediaType, artifactType: type, size }) =>
         [digest, type ?? mediaType, size].join('\t'),
       );
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

@@ -1,7 +1,7 @@
 /** `rootfs tag IMAGE NEWTAG`: another tag for an image, in its repository or layout. */
 import { fetchDescriptor, RootfsError, splitTransport, type Tagger } from '../../index.js';
 import type { Command } from '../command.js';
-import { openImageSource } from '../image.js';
+import { withSource } from '../image.js';
 import { REGISTRY_OPTIONS, required } from '../options.js';
 
 /** The command. */
@@ -21,8 +21,7 @@ export const tag: Command = {
       );
     }
     const { signal, onProgress } = context;
-    const opened = await openImageSource(args, context, { mirrors: false });
-    try {
+    await withSource(args, context, { mirrors: false }, async (opened) => {
       const tagger = opened.source as Partial<Tagger>;
       if (tagger.tag === undefined) {
         throw new RootfsError(
@@ -37,9 +36,7 @@ export const tag: Command = {
       await context.write(
         args['json'] === true ? `${JSON.stringify({ tag: name, digest, mediaType, size })}\n` : `${digest}\n`,
       );
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

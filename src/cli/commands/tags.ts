@@ -1,7 +1,7 @@
 /** `rootfs tags REPO`: the tags of a repository or a local source. */
 import type { TagLister } from '../../index.js';
 import type { Command } from '../command.js';
-import { openImageSource } from '../image.js';
+import { withSource } from '../image.js';
 import { REGISTRY_OPTIONS } from '../options.js';
 import { printList } from '../print-list.js';
 
@@ -14,8 +14,7 @@ export const tags: Command = {
     ['$0 tags docker-archive:images.tar', 'the names in an archive'],
   ],
   run: async (args, context) => {
-    const opened = await openImageSource(args, context, { allTags: true });
-    try {
+    await withSource(args, context, { allTags: true }, async (opened) => {
       const lister = opened.source as Partial<TagLister>;
       // A form that holds one image has no name for it.
       if (lister.tags === undefined) await opened.source.resolve(opened.reference, { signal: context.signal });
@@ -25,9 +24,7 @@ export const tags: Command = {
         lister.tags?.({ signal: context.signal, onProgress: context.onProgress }) ?? [],
         (tag) => tag,
       );
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };

@@ -1,7 +1,7 @@
 /** `rootfs validate IMAGE`: every byte of an image checked, and what its layers unpack to; nothing kept. */
 import { validateImage } from '../../index.js';
 import type { Command } from '../command.js';
-import { IMAGE_OPTIONS, IMAGE_POSITIONAL, openImageSource, platformOrAll } from '../image.js';
+import { IMAGE_OPTIONS, IMAGE_POSITIONAL, platformOrAll, withSource } from '../image.js';
 import { LIMIT_OPTIONS, limitArguments } from '../layer-options.js';
 import { flag, jobsOf } from '../options.js';
 import { formatCount, formatSize } from '../quantity.js';
@@ -26,8 +26,7 @@ export const validate: Command = {
     const platform = asked === 'all' ? undefined : asked;
     const jobs = jobsOf(args);
     const { signal, onProgress } = context;
-    const opened = await openImageSource(args, context);
-    try {
+    await withSource(args, context, {}, async (opened) => {
       const valid = await validateImage(opened.source, opened.reference, {
         ...{ platform, jobs, signal, onProgress },
         ...limitArguments(args),
@@ -43,9 +42,7 @@ export const validate: Command = {
           ? `${JSON.stringify({ reference: opened.name, digest: descriptor.digest, manifests, blobs, bytes })}\n`
           : `${descriptor.digest}\n`,
       );
-    } finally {
-      await opened.close();
-    }
+    });
     return undefined;
   },
 };
