@@ -1,11 +1,11 @@
 /** One layer looked into: others have their turn meanwhile, whatever is in it. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { checkLayer } from '../../src/client/check-layer.js';
 import { RootfsError } from '../../src/errors.js';
 import { MediaType } from '../../src/spec/media-types.js';
+import { digestOf } from '../../src/testing/testing.js';
 import { END, member } from '../support/raw-tar.js';
 
 test('others have their turn among very many records, though all chunks of the stream are ready', async (t) => {
@@ -16,7 +16,7 @@ test('others have their turn among very many records, though all chunks of the s
       .flat(),
     END,
   ]);
-  const digest = `sha256:${createHash('sha256').update(tar).digest('hex')}` as const;
+  const digest = digestOf(tar);
   const layer = { mediaType: MediaType.ociLayer, digest, size: tar.length };
   const chunks = Array.from({ length: Math.ceil(tar.length / 262_144) }, (_, index) =>
     tar.subarray(index * 262_144, (index + 1) * 262_144),

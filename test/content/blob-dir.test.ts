@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -22,13 +21,14 @@ import { tryLock } from '../../src/io/lock.js';
 import { readChunks } from '../../src/io/read-chunks.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
+import { digestOf } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 
 const bytes = Buffer.from('a layer that is no layer');
 const blob = describe(bytes);
 
 function describe(content: Buffer): Descriptor {
-  const digest = `sha256:${createHash('sha256').update(content).digest('hex')}` as const;
+  const digest = digestOf(content);
   return { mediaType: 'application/octet-stream', digest, size: content.length };
 }
 

@@ -1,6 +1,5 @@
 /** What every store of content must do, whatever it is made of: run for each of them by its own test file. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
@@ -21,7 +20,7 @@ import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { parseImageConfig } from '../../src/spec/image-config.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
-import { type Built, type BuiltImage, describe, image } from '../../src/testing/testing.js';
+import { type Built, type BuiltImage, describe, digestOf, image } from '../../src/testing/testing.js';
 import { openFilesUnder } from '../support/open-files.js';
 
 /** A store that holds the contract's image, and the reference that it has there. */
@@ -96,7 +95,7 @@ export function readContract(name: string, make: (t: TestContext, built: BuiltIm
       const blob = await bytesOf(await fetchVerified(target, layer));
       const { gunzipSync } = await import('node:zlib');
       const tar = blob[0] === 0x1f ? gunzipSync(blob) : blob;
-      assert.equal(`sha256:${createHash('sha256').update(tar).digest('hex')}`, config.rootfs.diff_ids[index]);
+      assert.equal(digestOf(tar), config.rootfs.diff_ids[index]);
     }
   });
 

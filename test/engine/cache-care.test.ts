@@ -1,7 +1,6 @@
 /** Listing, verifying and pruning the caches. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -35,7 +34,7 @@ import { prepareRootfs } from '../../src/prepare-rootfs.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { MediaType } from '../../src/spec/media-types.js';
-import { type BuiltImage, image, index, startRegistry } from '../../src/testing/testing.js';
+import { type BuiltImage, digestOf, image, index, startRegistry } from '../../src/testing/testing.js';
 import { NO_MOUNT, smallDisk } from '../support/small-disk.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -74,10 +73,6 @@ async function filled(t: TestContext, apps: Readonly<Record<string, BuiltImage>>
     age -= 1;
   }
   return places;
-}
-
-function sha256(bytes: Buffer): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 function has(places: Caches, digest: Digest): boolean {
@@ -183,7 +178,7 @@ test('verify: what is pruned meanwhile is no damage, and is not counted', async 
   const digests: Digest[] = [];
   for (let at = 0; at < 40; at += 1) {
     const bytes = Buffer.alloc(1000, `layer ${at}`);
-    const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    const digest = digestOf(bytes);
     await store.blobs.push({ mediaType: 'test', digest, size: bytes.length }, Readable.from([bytes]));
     digests.push(digest);
   }
@@ -304,7 +299,7 @@ test('blobs that no image names go without being asked for; an index keeps what 
   // A manifest that has an entry of its own and is named by the index: it goes with the index, not before.
   await layout.tag(first.descriptor, '');
   const stray = Buffer.from('nobody names this');
-  const digest = sha256(stray);
+  const digest = digestOf(stray);
   await layout.push({ mediaType: 'text/plain', digest, size: stray.length }, [stray] as never);
   const places = { images: folder, layers: join(folder, 'none'), host: '' };
   const pruned = await pruneCache(places);
@@ -331,7 +326,7 @@ test('as deep as indexes may lie in each other, what the innermost manifest name
   const blobs = new Map(first.blobs);
   for (let depth = 0; depth < 8; depth += 1) {
     const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [root] }));
-    root = { mediaType: MediaType.ociIndex, digest: sha256(bytes), size: bytes.length };
+    root = { mediaType: MediaType.ociIndex, digest: digestOf(bytes), size: bytes.length };
     blobs.set(root.digest, bytes);
   }
   for (const [digest, bytes] of blobs) {
@@ -352,7 +347,7 @@ test('an image that names what cannot be verified is no reason to list and prune
   const layout = await OciLayout.open(folder, { create: true });
   const layer = { mediaType: MediaType.ociLayerGzip, digest: `blake3:${'b'.repeat(64)}`, size: 10 };
   const bytes = Buffer.from(JSON.stringify({ ...JSON.parse(first.manifestBytes.toString()), layers: [layer] }));
-  const target = { mediaType: MediaType.ociManifest, digest: sha256(bytes), size: bytes.length };
+  const target = { mediaType: MediaType.ociManifest, digest: digestOf(bytes), size: bytes.length };
   await layout.push(target, Readable.from([bytes]));
   await layout.tag(target, 'registry.example/odd:v1');
   const places = { images: folder, layers: join(folder, 'none') };

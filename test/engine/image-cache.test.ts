@@ -1,6 +1,5 @@
 /** The image cache: names and content from the store where it has them, from a real registry where it has not. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import fsPromises, { chmod } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
@@ -24,7 +23,7 @@ import type { Endpoint } from '../../src/registry/endpoint.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { image, index, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { digestOf, image, index, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
 import { memoryWith } from '../support/memory-with.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -519,7 +518,7 @@ test('content that stands in its own descriptor is nobody asked for', async () =
   const layer = Buffer.alloc(1024);
   const inside = (mediaType: string, bytes: Buffer): Descriptor => ({
     mediaType,
-    digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+    digest: digestOf(bytes),
     size: bytes.length,
     data: bytes.toString('base64'),
   });

@@ -1,6 +1,5 @@
 /** Parts that somebody else wrote, each unlike our own, at a real registry: the difference shows in what the registry saw. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { appendFileSync, createReadStream, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +26,7 @@ import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import type { ImageLayer } from '../../src/spec/image-layer.js';
-import { closedPort, type TestRegistry } from '../../src/testing/testing.js';
+import { closedPort, digestOf, type TestRegistry } from '../../src/testing/testing.js';
 import { collectWarnings } from '../support/collect-warnings.js';
 import { engineImage, engineParts, engineRegistry, layerTarsOf, ownTemporaryFolder } from '../support/engine-parts.js';
 import { openFilesUnder } from '../support/open-files.js';
@@ -285,7 +284,7 @@ test('a download manager with one slot: never two blobs at once, where the defau
         const chunks: Buffer[] = [];
         for await (const chunk of await source.fetch(descriptor, options)) chunks.push(chunk as Buffer);
         const tar = gunzipSync(Buffer.concat(chunks));
-        const diffId: Digest = `sha256:${createHash('sha256').update(tar).digest('hex')}`;
+        const diffId = digestOf(tar);
         await mkdir(folder, { recursive: true });
         await writeFile(join(folder, `${diffId.slice(7)}.tar`), tar);
         diffIds.push(diffId);
@@ -484,7 +483,7 @@ test('an image store in memory; one that changes what it keeps is found out', as
   const kept = new Map<Digest, Uint8Array>();
   const memory: ImageConfigStore = {
     async put(config) {
-      const digest: Digest = `sha256:${createHash('sha256').update(config).digest('hex')}`;
+      const digest = digestOf(config);
       kept.set(digest, config);
       return digest;
     },
@@ -823,7 +822,7 @@ test('getRepository: the first endpoint that answers; manifests, blobs and tags 
   for await (const tag of opened.tags.all()) tags.push(tag);
   assert.deepEqual(tags.sort(), ['v1', 'v2']);
   const blob = Buffer.from('new');
-  const digest: Digest = `sha256:${createHash('sha256').update(blob).digest('hex')}`;
+  const digest = digestOf(blob);
   const target = { mediaType: 'application/octet-stream', digest, size: blob.length };
   await opened.blobs.put(target, Readable.from([blob]));
   await opened.blobs.delete(target);

@@ -13,7 +13,7 @@ import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { openRootFS } from '../../src/rootfs/open-rootfs.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { type BuiltImage, image, index } from '../../src/testing/testing.js';
+import { type BuiltImage, digestOf, image, index } from '../../src/testing/testing.js';
 import { engineImage, engineParts, engineRegistry, ownTemporaryFolder } from '../support/engine-parts.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -100,7 +100,7 @@ test('an image whose config is named by sha512 is pulled and pushed; a store giv
     digest: `sha512:${createHash('sha512').update(app.configBytes).digest('hex')}` as const,
   };
   const bytes = Buffer.from(JSON.stringify({ ...app.manifest, config }));
-  const manifest = { ...app.descriptor, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` as const };
+  const manifest = { ...app.descriptor, digest: digestOf(bytes) };
   const repository = createRepository(`${registry.host}/team/app`);
   await repository.push(config, Readable.from([app.configBytes]));
   await repository.pushTagged({ ...manifest, size: bytes.length }, Readable.from([bytes]), 'long');

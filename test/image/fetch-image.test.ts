@@ -8,7 +8,8 @@ import type { ProgressEvent } from '../../src/progress.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../src/spec/platform.js';
-import { DocumentSource, digestOf, layer, OneRequestSource, someDigest } from '../support/document-source.js';
+import { digestOf } from '../../src/testing/testing.js';
+import { DocumentSource, layer, OneRequestSource, someDigest } from '../support/document-source.js';
 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
 const ARM64 = { os: 'linux', architecture: 'arm64' };

@@ -1,7 +1,6 @@
 /** Archives and folders that skopeo, umoci and podman wrote, and podman's engine. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, rmSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -15,7 +14,7 @@ import { OciArchive } from '../../src/content/oci-archive.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
 import { parseImageConfig } from '../../src/spec/image-config.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
-import { type BuiltImage, image, writeLayout } from '../../src/testing/testing.js';
+import { type BuiltImage, digestOf, image, writeLayout } from '../../src/testing/testing.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 import { findTool, needs } from '../support/tools.js';
@@ -38,7 +37,7 @@ async function checkImage(source: ReadOnlyTarget, reference: string, expected: B
     const blob = Buffer.concat(await (await fetchVerified(source, layer)).toArray());
     const zstd = blob.readUInt32LE(0) === 0xfd2fb528;
     const tar = zstd ? execFileSync('zstd', ['-dcq'], { input: blob }) : blob[0] === 0x1f ? gunzipSync(blob) : blob;
-    assert.equal(`sha256:${createHash('sha256').update(tar).digest('hex')}`, expected.config.rootfs.diff_ids[at]);
+    assert.equal(digestOf(tar), expected.config.rootfs.diff_ids[at]);
   }
 }
 

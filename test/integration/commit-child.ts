@@ -7,7 +7,7 @@ import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { BlobDir } from '../../src/content/blob-dir.js';
 import { OciLayout } from '../../src/content/oci-layout.js';
-import type { Digest } from '../../src/spec/digest.js';
+import { digestOf } from '../../src/testing/testing.js';
 
 const [root = '', seed = '0', count = '0', form] = process.argv.slice(2);
 
@@ -18,7 +18,7 @@ function content(at: number): Buffer {
 
 async function pushAndTag(layout: OciLayout, at: number): Promise<void> {
   const bytes = content(at);
-  const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const digest = digestOf(bytes);
   const descriptor = { mediaType: 'application/octet-stream', digest, size: bytes.length };
   await layout.push(descriptor, Readable.from([bytes]));
   await layout.tag(descriptor, `${process.pid}-${at}`);
@@ -26,7 +26,7 @@ async function pushAndTag(layout: OciLayout, at: number): Promise<void> {
 
 async function commit(store: BlobDir, at: number): Promise<void> {
   const bytes = content(at);
-  const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const digest = digestOf(bytes);
   if (at % 2 === 0) {
     const half = bytes.length >> 1;
     const pieces = Readable.from([bytes.subarray(0, half), bytes.subarray(half)]);

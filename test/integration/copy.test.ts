@@ -6,7 +6,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { type Built, image, writeLayout } from '../../src/testing/testing.js';
+import { type Built, digestOf, image, writeLayout } from '../../src/testing/testing.js';
 import { atEnd } from '../support/at-end.js';
 import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { runRootfs } from '../support/run-rootfs.js';
@@ -38,8 +38,7 @@ async function rootfs(...words: string[]): Promise<string> {
 
 async function skopeoDigest(image: string): Promise<string> {
   const { stdout } = await run('skopeo', ['inspect', '--raw', '--tls-verify=false', image], { encoding: 'buffer' });
-  const { createHash } = await import('node:crypto');
-  return `sha256:${createHash('sha256').update(stdout).digest('hex')}`;
+  return digestOf(stdout);
 }
 
 async function layoutOf(folder: string, built: Built): Promise<string> {

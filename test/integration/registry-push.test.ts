@@ -1,7 +1,6 @@
 /** Pushing to Debian's docker-registry what skopeo pulls from there. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -10,6 +9,7 @@ import { createRegistry } from '../../src/registry/registry.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
+import { digestOf } from '../../src/testing/testing.js';
 import { atEnd } from '../support/at-end.js';
 import { type DockerRegistryOptions, startDockerRegistry } from '../support/docker-registry.js';
 import { type LayoutFixture, seededBytes, writeLayout } from '../support/oci-layout-fixture.js';
@@ -42,7 +42,7 @@ async function pushImage(repository: RegistryRepository, image: LayoutFixture, t
 }
 
 function descriptorOf(bytes: Buffer, mediaType = 'application/octet-stream'): Descriptor {
-  return { mediaType, digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`, size: bytes.length };
+  return { mediaType, digest: digestOf(bytes), size: bytes.length };
 }
 
 async function* inChunks(bytes: Buffer, size: number): AsyncGenerator<Buffer> {

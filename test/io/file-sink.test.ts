@@ -5,10 +5,8 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FileSink } from '../../src/io/file-sink.js';
-import { SeededRandom } from '../../src/testing/testing.js';
+import { digestOf, SeededRandom } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
-
-const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 function randomBytes(seed: number, length: number): Buffer {
   return Buffer.from(new SeededRandom(seed).bytes(length));
@@ -36,7 +34,7 @@ test('what several sinks are given at once stands in their files, and their dige
         await feed(sink, content, piece);
         const digest = await sink.end();
         if (index === 3) assert.equal(digest, `sha512:${createHash('sha512').update(content).digest('hex')}`);
-        else assert.equal(digest, sha256(content));
+        else assert.equal(digest, digestOf(content));
       } finally {
         await file.close();
       }
@@ -48,7 +46,7 @@ test('what several sinks are given at once stands in their files, and their dige
 test('a sink that was given nothing has the digest of nothing', async (t) => {
   const file = await open(join(tempDir(t), 'empty'), 'wx');
   try {
-    assert.equal(await new FileSink(file.fd, 'sha256', 1).end(), sha256(new Uint8Array(0)));
+    assert.equal(await new FileSink(file.fd, 'sha256', 1).end(), digestOf(new Uint8Array(0)));
   } finally {
     await file.close();
   }
@@ -71,7 +69,7 @@ test('a file that cannot be written fails the sink with the error of the system,
       { code: 'EBADF' },
     );
     await sink.stop();
-    assert.equal(await other.end(), sha256(content));
+    assert.equal(await other.end(), digestOf(content));
   } finally {
     await bad.close();
     await good.close();

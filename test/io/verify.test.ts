@@ -4,9 +4,10 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { Verifier, verifyBytes, verifyChunks, verifyStream } from '../../src/io/verify.js';
 import type { Digest } from '../../src/spec/digest.js';
+import { digestOf } from '../../src/testing/testing.js';
 
 const bytes = Buffer.from('the bytes of a blob');
-const expected = { digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest, size: bytes.length };
+const expected = { digest: digestOf(bytes), size: bytes.length };
 const flipped = Buffer.from(bytes);
 flipped[3] = (flipped[3] ?? 0) ^ 1;
 

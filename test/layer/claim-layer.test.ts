@@ -12,9 +12,10 @@ import { extractLayer } from '../../src/layer/extract-layer.js';
 import { extractLayers } from '../../src/layer/extract-layers.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import { MediaType } from '../../src/spec/media-types.js';
+import { digestOf } from '../../src/testing/testing.js';
 import { openFilesUnder } from '../support/open-files.js';
 import { tempDir } from '../support/temp-dir.js';
-import { blobSource, type CountingSource, digestOf, gzipLayer, makeLayer, seededTar } from './layer-source.js';
+import { blobSource, type CountingSource, gzipLayer, makeLayer, seededTar } from './layer-source.js';
 
 const layers = [
   gzipLayer(seededTar(51, 4_000_000)),

@@ -12,9 +12,10 @@ import { extractSettings } from '../../src/layer/extract-options.js';
 import { fetchLayer } from '../../src/layer/fetch-layer.js';
 import type { LayerSource } from '../../src/layer/layer-input.js';
 import { MediaType } from '../../src/spec/media-types.js';
+import { digestOf } from '../../src/testing/testing.js';
 import { openFilesUnder } from '../support/open-files.js';
 import { tempDir } from '../support/temp-dir.js';
-import { blobSource, digestOf, gzipLayer, type MadeLayer, makeLayer, seededTar } from './layer-source.js';
+import { blobSource, gzipLayer, type MadeLayer, makeLayer, seededTar } from './layer-source.js';
 
 type Change = (blob: Buffer) => Buffer;
 

@@ -1,5 +1,4 @@
 /** Layers made in code, and a source that serves them: as streams, or as local files. */
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -10,17 +9,13 @@ import type { LayerSource } from '../../src/layer/layer-input.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import type { ImageLayer } from '../../src/spec/image-layer.js';
+import { digestOf } from '../../src/testing/testing.js';
 
 /** A layer with the bytes of both sides. */
 export interface MadeLayer {
   readonly layer: ImageLayer & { readonly diffId: Digest };
   readonly blob: Buffer;
   readonly tar: Buffer;
-}
-
-/** The sha256 digest of bytes. */
-export function digestOf(bytes: Uint8Array): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 /** Bytes that compress about as files do: words of a small, seeded vocabulary. Not a real tar; layers are not read here. */

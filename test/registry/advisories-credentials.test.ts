@@ -1,11 +1,11 @@
 /** Advisories of registry clients that gave credentials away, each by its id: nothing secret reaches another origin. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import type { ProgressEvent } from '../../src/progress.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
+import { digestOf } from '../../src/testing/testing.js';
 import {
   type ScriptedAnswer,
   type ScriptedRegistry,
@@ -17,7 +17,7 @@ const SECRETS = ['hunter2', Buffer.from('user:hunter2').toString('base64'), 'the
 const content = Buffer.alloc(150_000, 'layer');
 const blob: Descriptor = {
   mediaType: 'application/vnd.oci.image.layer.v1.tar',
-  digest: `sha256:${createHash('sha256').update(content).digest('hex')}`,
+  digest: digestOf(content),
   size: content.length,
 };
 

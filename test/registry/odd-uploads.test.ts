@@ -1,10 +1,8 @@
 /** Uploads at registries that count otherwise, lose what they held, or refuse what somebody else has brought. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
-import type { Digest } from '../../src/spec/digest.js';
 import { closedPort } from '../../src/testing/listen.js';
 import { digestOf } from '../../src/testing/testing.js';
 import {
@@ -15,7 +13,7 @@ import {
 } from '../support/scripted-registry.js';
 
 const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7919) >> 3));
-const digest: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const digest = digestOf(bytes);
 const target = { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: bytes.length };
 
 interface Odd {

@@ -7,11 +7,9 @@ import { readChunks } from '../../src/io/read-chunks.js';
 import { MIN_LENT_BYTES } from '../../src/registry/receive-buffers.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
-import { image, SeededRandom, startRegistry } from '../../src/testing/testing.js';
+import { digestOf, image, SeededRandom, startRegistry } from '../../src/testing/testing.js';
 
 const SIZE = 6_000_000;
-
-const sha256 = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 /** Layers that are all different, so that a byte of another one would be seen. */
 function blobs(count: number): Buffer[] {
@@ -50,7 +48,7 @@ test('chunks that are kept stay as they were, however many are received at once'
       }),
     );
     assert.deepEqual(
-      whole.map(sha256),
+      whole.map((one) => digestOf(one)),
       layers.map(({ digest }) => digest),
     );
   });

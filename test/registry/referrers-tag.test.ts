@@ -9,16 +9,13 @@ import { createRepository, type RegistryRepository } from '../../src/registry/re
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { MediaType } from '../../src/spec/media-types.js';
+import { digestOf } from '../../src/testing/testing.js';
 import { collectWarnings } from '../support/collect-warnings.js';
 import { type ScriptedAnswer, scriptedRegistry } from '../support/scripted-registry.js';
 
 interface Held {
   readonly type: string;
   readonly bytes: Buffer;
-}
-
-function digestOf(bytes: Buffer): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 function manifest(fields: object): { descriptor: Descriptor; bytes: Buffer } {

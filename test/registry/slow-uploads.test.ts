@@ -1,17 +1,17 @@
 /** Servers that take an upload slowly, and servers that take it and are silent. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
 import { answerTimeout, inPieces } from '../../src/registry/sent-body.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
+import { digestOf } from '../../src/testing/testing.js';
 
 const MIB = 1024 * 1024;
 
 function blobOf(size: number): { readonly bytes: Buffer; readonly target: Descriptor } {
   const bytes = Buffer.alloc(size, 'slow ');
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as const;
+  const digest = digestOf(bytes);
   return { bytes, target: { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size } };
 }
 

@@ -1,11 +1,11 @@
 /** A portal or a site in a registry's place: it takes whatever it is sent, answers 200 with a page, and keeps nothing. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { checkLogin } from '../../src/registry/check-login.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { MediaType } from '../../src/spec/media-types.js';
+import { digestOf } from '../../src/testing/testing.js';
 import { scriptedRegistry } from '../support/scripted-registry.js';
 
 const PAGE = { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: '\n<html>Welcome</html>' };
@@ -14,7 +14,7 @@ const LOGIN = { username: 'me', password: 'secret' };
 const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [] }));
 const manifest = {
   mediaType: MediaType.ociIndex,
-  digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+  digest: digestOf(bytes),
   size: bytes.length,
 } as const;
 

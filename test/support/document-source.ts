@@ -1,5 +1,4 @@
 /** A source of JSON documents that tests damage at will, and that counts what it is asked for. */
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { CallOptions, ReadOnlyTarget, ReferenceFetcher } from '../../src/content/content.js';
 import { RootfsError } from '../../src/errors.js';
@@ -7,11 +6,7 @@ import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
 import { MediaType } from '../../src/spec/media-types.js';
 import type { Platform } from '../../src/spec/platform.js';
-
-/** The sha256 digest of bytes. */
-export function digestOf(bytes: Uint8Array): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-}
+import { digestOf } from '../../src/testing/testing.js';
 
 /** A digest of nothing in particular, the same for the same number. */
 export function someDigest(number: number): Digest {

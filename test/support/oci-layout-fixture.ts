@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import type { Digest } from '../../src/spec/digest.js';
+import { digestOf } from '../../src/testing/testing.js';
 
 /** What was written. */
 export interface LayoutFixture {
@@ -43,7 +44,7 @@ export function writeLayout(path: string, sizes: readonly number[], tag = 'lates
   const diffIds: string[] = [];
   const layers = sizes.map((size, index) => {
     const tar = tarOf(`file-${index}`, seededBytes(size, index + 1));
-    diffIds.push(`sha256:${createHash('sha256').update(tar).digest('hex')}`);
+    diffIds.push(digestOf(tar));
     return put(gzipSync(tar, { level: 1 }), 'application/vnd.oci.image.layer.v1.tar+gzip');
   });
   const config = put(
