@@ -12,7 +12,6 @@ import {
   readFileSync,
   readSync,
   rmSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -28,6 +27,7 @@ import type { MergedTree } from '../../src/rootfs/tree.js';
 import { LayerBuilder, randomImage } from '../../src/testing/testing.js';
 import { CURRENT_TOOLS_NEED, currentTools } from '../support/current-tools.js';
 import { handTree } from '../support/hand-tree.js';
+import { writeTars } from '../support/layers.js';
 import { listTree } from '../support/list-tree.js';
 import { needsErofs, withMounted } from '../support/mounted.js';
 import { REAL_IMAGE_TOOLS, realImage } from '../support/real-image.js';
@@ -76,15 +76,6 @@ function assertSound(path: string, what: string, tool = 'fsck.erofs', devices: r
   assert.equal(status, 0, `${what}: ${stdout}${stderr}`);
 }
 
-function writeLayers(folder: string, tars: readonly Uint8Array[]): LayerTar[] {
-  mkdirSync(folder, { recursive: true });
-  return tars.map((tar, at) => {
-    const path = join(folder, `${at}.tar`);
-    writeFileSync(path, tar);
-    return { path, tarBytes: tar.length };
-  });
-}
-
 test('the real image is mounted as it is unpacked', { skip: skip || needs(...REAL_IMAGE_TOOLS) }, async (t) => {
   const folder = tempDir(t);
   const opened = await openSource(`oci:${realImage()}:real`);
@@ -107,7 +98,7 @@ test(`${RANDOM_IMAGES} random images are mounted as they are unpacked`, { skip }
   const unpacked = join(quickFolder(t), 'unpacked');
   for (let seed = 1; seed <= RANDOM_IMAGES; seed += 1) {
     const tars = randomImage(seed, { compression: 'none' }).layers.map(({ tar }) => tar);
-    const layers = writeLayers(join(folder, 'layers'), tars);
+    const layers = writeTars(join(folder, 'layers'), tars);
     await sameAsUnpacked(folder, await mergeLayers(layers), layers, `seed ${seed}`, unpacked);
     rmSync(unpacked, { recursive: true });
   }
@@ -121,7 +112,7 @@ test('images over layer tars, which have blocks of 512 bytes, are sound to a cur
   const folder = tempDir(t);
   for (let seed = 1; seed <= 60; seed += 1) {
     const tars = randomImage(seed, { compression: 'none' }).layers.map(({ tar }) => tar);
-    const layers = writeLayers(join(folder, 'layers'), tars);
+    const layers = writeTars(join(folder, 'layers'), tars);
     const path = join(folder, 'image');
     const { devices } = await writeErofs(await mergeLayers(layers), layers, path, { data: 'layers' });
     assertSound(path, `seed ${seed}`, join(bin, 'fsck.erofs'), devices);
@@ -151,7 +142,7 @@ test('sizes around a block, names of 255 bytes, links up to what Linux reads: co
   }
   layer.symlink('link-short', 't').symlink('link-511', 't'.repeat(511)).symlink('link-512', 'u'.repeat(512));
   layer.symlink('link-4095', 'v'.repeat(4095));
-  const layers = writeLayers(join(folder, 'layers'), [layer.tar()]);
+  const layers = writeTars(join(folder, 'layers'), [layer.tar()]);
   await sameAsUnpacked(folder, await mergeLayers(layers), layers, 'sizes');
 });
 
@@ -165,7 +156,7 @@ test('files of gigabytes that are mostly holes: past 4 GiB the bytes are where t
   const layer = new LayerBuilder()
     .sparse('holes', { size: 4 * gigabyte + 1024 ** 2, extents })
     .sparse('all-hole', { size: 3 * gigabyte, extents: [] });
-  const layers = writeLayers(join(folder, 'layers'), [layer.tar()]);
+  const layers = writeTars(join(folder, 'layers'), [layer.tar()]);
   const tree = await mergeLayers(layers);
   await unpack(tree, layers, join(folder, 'unpacked'));
   const options = { content: false, nlink: true };
@@ -241,7 +232,7 @@ test('a directory of 100,000 entries is listed and looked up', { skip }, async (
   const folder = tempDir(t);
   const layer = new LayerBuilder();
   for (let at = 0; at < 100_000; at += 1) layer.file(`many/entry-${at}`, '');
-  const layers = writeLayers(join(folder, 'layers'), [layer.tar()]);
+  const layers = writeTars(join(folder, 'layers'), [layer.tar()]);
   const tree = await mergeLayers(layers);
   for (const data of ['layers', 'image'] as const) {
     const path = join(folder, `${data}.erofs`);

@@ -12,8 +12,9 @@ import { test } from 'node:test';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { DifferenceLedger } from '../support/difference-ledger.js';
 import { type Difference, differences, type FlatTree, flatMerged } from '../support/flat-tree.js';
+import { writeTars } from '../support/layers.js';
 import { type LeftOut, plainLayers, sideBySide } from '../support/plain-layers.js';
-import { writeImage, writeTars } from '../support/random-image.js';
+import { writeImage } from '../support/random-image.js';
 import type { RandomLayer } from '../support/random-layers.js';
 import { realTrees } from '../support/real-tree.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -46,7 +47,10 @@ test(`${images} random images: the engine and buildah's overlay agree`, { skip }
     const seeds = Array.from({ length: count }, (_, at) => from + at);
     const leftOut = (why: LeftOut): void => ledger.note(why, `seeds ${from}+${count}: left out`);
     const layers = count === 1 ? plainLayers(from, leftOut) : sideBySide(seeds, leftOut);
-    const tars = writeTars(join(folder, 'tars'), layers);
+    const tars = writeTars(
+      join(folder, 'tars'),
+      layers.map(({ tar }) => tar),
+    );
     const ours = flatMerged(await mergeLayers(tars), tars);
     await writeImage(join(folder, 'layout'), layers);
     const container = buildah('from', '--quiet', 'oci:layout:latest');

@@ -11,7 +11,8 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { DifferenceLedger } from '../support/difference-ledger.js';
 import { type Difference, differences, type FlatTree } from '../support/flat-tree.js';
-import { engineOutcome, writeImage, writeTars } from '../support/random-image.js';
+import { writeTars } from '../support/layers.js';
+import { engineOutcome, writeImage } from '../support/random-image.js';
 import { type RandomLayer, randomLayers } from '../support/random-layers.js';
 import { realTrees } from '../support/real-tree.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -58,7 +59,12 @@ test(`${images} random images: the engine and umoci agree`, { skip }, async (t) 
 
 async function unpackBoth(seed: number, folder: string, ledger: DifferenceLedger): Promise<Unpacked | undefined> {
   const layers = randomLayers(seed, seed % 7 !== 0);
-  const ours = await engineOutcome(writeTars(join(folder, 'tars'), layers));
+  const ours = await engineOutcome(
+    writeTars(
+      join(folder, 'tars'),
+      layers.map(({ tar }) => tar),
+    ),
+  );
   await writeImage(join(folder, 'layout'), layers);
   const dest = join(folder, 'rootfs');
   let complaint: string | undefined;

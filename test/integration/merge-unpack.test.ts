@@ -10,7 +10,7 @@ import { unpack } from '../../src/export/unpack.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { randomImage } from '../../src/testing/random-image.js';
 import { differences, type FlatTree, flatMerged } from '../support/flat-tree.js';
-import { writeTars } from '../support/random-image.js';
+import { writeTars } from '../support/layers.js';
 import { realTrees } from '../support/real-tree.js';
 import { tempDir } from '../support/temp-dir.js';
 import { needs } from '../support/tools.js';
@@ -24,7 +24,10 @@ test(`${images} random images: the folder is the tree`, { skip }, async (t) => {
     const seeds = Array.from({ length: Math.min(50, images - from + 1) }, (_, index) => from + index);
     const trees: FlatTree[] = [];
     for (const seed of seeds) {
-      const tars = writeTars(join(folder, `tars-${seed}`), randomImage(seed, { compression: 'none' }).layers);
+      const tars = writeTars(
+        join(folder, `tars-${seed}`),
+        randomImage(seed, { compression: 'none' }).layers.map(({ tar }) => tar),
+      );
       const tree = await mergeLayers(tars);
       await unpack(tree, tars, join(folder, String(seed)));
       trees.push(flatMerged(tree, tars));

@@ -1,11 +1,10 @@
 /** The merge engine against the naive reading of layer.md, on seeded random images. ROOTFS_IMAGES sets how many. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { RootfsError } from '../../src/errors.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { differences, type FlatTree, flatMerged, flatNaive } from '../support/flat-tree.js';
+import { writeTars } from '../support/layers.js';
 import { NaiveRefusal, naiveMerge } from '../support/naive-merge.js';
 import { randomLayers } from '../support/random-layers.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -18,11 +17,10 @@ test(`${images} random images: the engine and the naive reading agree`, async (t
   let entries = 0;
   for (let seed = 1; seed <= images; seed += 1) {
     const layers = randomLayers(seed);
-    const tars = layers.map(({ tar }, index) => {
-      const path = join(folder, `${index}.tar`);
-      writeFileSync(path, tar);
-      return { path, tarBytes: tar.length };
-    });
+    const tars = writeTars(
+      folder,
+      layers.map(({ tar }) => tar),
+    );
     let naive: FlatTree | undefined;
     try {
       naive = flatNaive(naiveMerge(layers.map((layer) => layer.entries)));

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { readLayerChanges } from '../../src/rootfs/layer-changes.js';
 import { mergeLayers } from '../../src/rootfs/merge.js';
 import { dir, file, layerTars, link, opaque, outline, symlink, whiteout } from '../support/layer-tars.js';
+import { writeTars } from '../support/layers.js';
 import { END, member, pax } from '../support/raw-tar.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -262,12 +263,10 @@ const CASES: readonly Case[] = [
 test('layers in odd forms', async (t) => {
   const folder = tempDir(t, 'odd');
   for (const [name, layers, outcome] of CASES) {
-    const tars = layers.map((layer, index) => {
-      const tar = Buffer.isBuffer(layer) ? layer : Buffer.concat([...layer, END]);
-      const path = join(folder, `${index}.tar`);
-      writeFileSync(path, tar);
-      return { path, tarBytes: tar.length };
-    });
+    const tars = writeTars(
+      folder,
+      layers.map((layer) => (Buffer.isBuffer(layer) ? layer : Buffer.concat([...layer, END]))),
+    );
     if (typeof outcome === 'string') await assert.rejects(mergeLayers(tars), { code: outcome }, name);
     else assert.deepEqual(outline(await mergeLayers(tars)), outcome, name);
   }

@@ -1,7 +1,4 @@
-/** A layer of what only root can give a file on disk, and anybody in an image; and layers as files. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { LayerTar } from '../../src/rootfs/merge.js';
+/** A layer of what only root can give a file on disk, and anybody in an image. */
 import { LayerBuilder } from '../../src/testing/testing.js';
 
 const CAPABILITY = Buffer.from('0100000200200000000000000000000000000000', 'hex');
@@ -25,14 +22,4 @@ export function cornerLayer(): LayerBuilder {
     .dir('secret', { mode: 0 })
     .file('secret/unreadable', 'no', { mode: 0 })
     .sparse('holes', { size: 3_000_000, extents: [{ offset: 4096, content: 'a' }] });
-}
-
-/** Writes layer tars into a folder. */
-export function writeTars(folder: string, tars: readonly Uint8Array[]): LayerTar[] {
-  mkdirSync(folder, { recursive: true });
-  return tars.map((tar, at) => {
-    const path = join(folder, `${at}.tar`);
-    writeFileSync(path, tar);
-    return { path, tarBytes: tar.length };
-  });
 }

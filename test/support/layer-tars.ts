@@ -1,9 +1,8 @@
 /** Layers written by hand, and merged trees as plain text: for tests of the merge. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type LayerTar, type MergeOptions, mergeLayers } from '../../src/rootfs/merge.js';
 import type { MergedTree } from '../../src/rootfs/tree.js';
 import { walkTree } from '../../src/rootfs/walk-tree.js';
+import { writeTars } from './layers.js';
 import { END, member, type RawHeader } from './raw-tar.js';
 import { tempDir } from './temp-dir.js';
 
@@ -24,13 +23,10 @@ export const opaque = (name: string): Buffer => file(name === '' ? '.wh..wh..opq
 
 /** Writes layers, base first, each a list of members. */
 export function layerTars(t: Ends, ...layers: readonly (readonly Buffer[])[]): LayerTar[] {
-  const folder = tempDir(t, 'layers');
-  return layers.map((members, index) => {
-    const path = join(folder, `${index}.tar`);
-    const tar = Buffer.concat([...members, END]);
-    writeFileSync(path, tar);
-    return { path, tarBytes: tar.length };
-  });
+  return writeTars(
+    tempDir(t, 'layers'),
+    layers.map((members) => Buffer.concat([...members, END])),
+  );
 }
 
 /** Merges layers given as lists of members. */

@@ -1,6 +1,4 @@
-/** Random images on disk: the layers as tars, and an OCI layout for tools that read one. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Random images for tools that read an OCI layout, and what the engine makes of them. */
 import { RootfsError } from '../../src/errors.js';
 import { type LayerTar, mergeLayers } from '../../src/rootfs/merge.js';
 import { image, writeLayout } from '../../src/testing/testing.js';
@@ -9,16 +7,6 @@ import type { RandomLayer } from './random-layers.js';
 
 /** What the engine makes of an image: its tree, or why it was refused. */
 export type Outcome = { readonly tree: FlatTree } | { readonly refusal: string };
-
-/** Writes the layers as `0.tar`, `1.tar`… into a folder. */
-export function writeTars(folder: string, layers: readonly { readonly tar: Buffer }[]): LayerTar[] {
-  mkdirSync(folder, { recursive: true });
-  return layers.map(({ tar }, index) => {
-    const path = join(folder, `${index}.tar`);
-    writeFileSync(path, tar);
-    return { path, tarBytes: tar.length };
-  });
-}
 
 /** Writes an OCI layout with one image named `latest`, uncompressed layers. */
 export async function writeImage(folder: string, layers: readonly RandomLayer[]): Promise<void> {
