@@ -1,11 +1,12 @@
 /** Bodies as servers may send them: the command looks at no byte of one whose length it knows (see build/command.mjs). */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { image, SeededRandom } from '../../src/testing/testing.js';
+import { listen } from '../support/listen.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -50,12 +51,7 @@ async function serve(t: TestContext, answer: Answer): Promise<{ host: string; co
         );
     });
   });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, connections: () => sockets.size };
+  return { host: await listen(t, server), connections: () => sockets.size };
 }
 
 const ANSWERS: Readonly<Record<string, Answer>> = {

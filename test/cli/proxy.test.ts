@@ -1,12 +1,12 @@
 /** The command behind a proxy, as in many companies: it brings its own build of the parts that connections are made of. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createCertificate, image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { listen } from '../support/listen.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 import { tunnelsTo } from '../support/tunnels.js';
@@ -15,17 +15,6 @@ const built = image()
   .layer((l) => l.file('a', 'x'.repeat(300_000)))
   .build();
 const authority = createCertificate();
-
-async function listen(t: TestContext, server: Server): Promise<string> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => sockets.add(socket));
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 async function secureRegistry(t: TestContext): Promise<{ registry: TestRegistry; caFile: string }> {
   const registry = await startRegistry({ tls: createCertificate({ issuer: authority, hosts: ['registry.example'] }) });

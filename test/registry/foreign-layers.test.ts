@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Fetcher } from '../../src/content/content.js';
@@ -13,6 +12,7 @@ import { createRepository, type RegistryRepository } from '../../src/registry/re
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
 import { big } from '../support/fault-case.js';
+import { listen } from '../support/listen.js';
 import { rootfs } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -33,12 +33,7 @@ async function serveLayer(t: TestContext, cutFirst: boolean): Promise<Omit<Place
     if (cutFirst && seen.length === 1) response.write(big.blob.subarray(0, 100_000), () => response.destroy());
     else response.end(big.blob.subarray(start));
   });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { seen, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/layer` };
+  return { seen, url: `http://${await listen(t, server)}/layer` };
 }
 
 async function serve(t: TestContext, cutFirst = false): Promise<Place> {
@@ -110,9 +105,7 @@ test('a URL that breaks off each time is left for the next one', async (t) => {
     response.writeHead(200, { 'content-length': big.blob.length });
     response.write(big.blob.subarray(0, 100), () => response.destroy());
   });
-  await new Promise<void>((ready) => stuck.listen(0, '127.0.0.1', ready));
-  t.after(() => stuck.close());
-  const first = `http://127.0.0.1:${(stuck.address() as AddressInfo).port}/layer`;
+  const first = `http://${await listen(t, stuck)}/layer`;
   assert.ok((await read(repository, { ...big.descriptor, urls: [first, url] })).equals(big.blob));
   assert.equal(seen[0]?.headers.range, 'bytes=100-');
 });
@@ -146,9 +139,7 @@ test('a layout and an archive that lack the layer ask its URLs, and nobody when 
     await opened.close();
   }
   const gone = createServer((_, response) => response.writeHead(404).end());
-  await new Promise<void>((ready) => gone.listen(0, '127.0.0.1', ready));
-  t.after(() => gone.close());
-  const host = `127.0.0.1:${(gone.address() as AddressInfo).port}`;
+  const host = await listen(t, gone);
   const layoutAlone = await openSource(`oci:${layout}`, { retry: 1 });
   await assert.rejects(read(layoutAlone.source, { ...target, urls: [`http://${host}/layer`] }), {
     code: 'ERR_NOT_FOUND',

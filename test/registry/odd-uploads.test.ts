@@ -1,10 +1,11 @@
 /** Uploads at registries that count otherwise, lose what they held, or refuse what somebody else has brought. */
 import assert from 'node:assert/strict';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
 import { closedPort } from '../../src/testing/listen.js';
 import { digestOf } from '../../src/testing/testing.js';
+import { listen } from '../support/listen.js';
 import {
   type ScriptedAnswer,
   type ScriptedRegistry,
@@ -395,9 +396,7 @@ for (const [way, piece] of [
       socket.on('close', () => behind.destroy());
       for (const end of [socket, behind]) end.on('error', () => socket.destroy());
     });
-    await new Promise<void>((ready) => front.listen(0, '127.0.0.1', ready));
-    t.after(() => front.close());
-    await push({ ...registry, host: `127.0.0.1:${(front.address() as AddressInfo).port}` }, piece);
+    await push({ ...registry, host: await listen(t, front) }, piece);
     assert.ok(registry.held.blobs.has(digest));
   });
 }

@@ -1,9 +1,8 @@
 /** Through a proxy: which requests go there, and what it sees. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -12,21 +11,13 @@ import type { RootfsError } from '../../src/errors.js';
 import { proxyFor } from '../../src/registry/proxy-environment.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { closedPort, createCertificate, image, startRegistry } from '../../src/testing/testing.js';
+import { listen } from '../support/listen.js';
 import { tempDir } from '../support/temp-dir.js';
 import { tunnelsTo } from '../support/tunnels.js';
 
 const built = image()
   .layer((l) => l.file('a', 'x'))
   .build();
-
-async function listen(t: TestContext, server: Server): Promise<string> {
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 function setEnvironment(t: TestContext, values: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(values)) {
@@ -66,10 +57,8 @@ test('odd answers of a proxy, and through one, are read as others are', async (t
     socket.on('data', () => socket.write(oddAnswer));
   };
   const inner = createTlsSocketServer(certificate, answer);
-  await new Promise<void>((ready) => inner.listen(0, '127.0.0.1', ready));
-  t.after(() => inner.close());
   const proxy = createServer();
-  tunnelsTo(proxy, { host: `127.0.0.1:${(inner.address() as AddressInfo).port}` });
+  tunnelsTo(proxy, { host: await listen(t, inner) });
   proxy.on('request', ({ socket }: IncomingMessage) => void socket.write(oddAnswer));
   const host = await listen(t, proxy);
   setEnvironment(t, { http_proxy: `http://${host}`, HTTPS_PROXY: `http://${host}` });

@@ -1,7 +1,6 @@
 /** Servers that quote what they were shown where an answer is expected: no error tells it, its causes neither. */
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { fetchImage } from '../../src/image/fetch-image.js';
@@ -9,6 +8,7 @@ import type { ProgressEvent } from '../../src/progress.js';
 import { hideSecrets } from '../../src/registry/hide-secrets.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { parseJson } from '../../src/spec/parse-json.js';
+import { listen } from '../support/listen.js';
 
 const credential = { username: 'me', password: 's3cretPassw0rd' };
 const BASIC = Buffer.from(`${credential.username}:${credential.password}`).toString('base64');
@@ -54,13 +54,9 @@ for (const [name, ask, answer, code] of CASES) {
   test(`what was shown is not told where it comes back as ${name}`, async (t) => {
     let origin = '';
     const server = createServer((request, response) => answer(request, response, origin));
-    await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-    t.after(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const repository = createRepository(`${origin.slice('http://'.length)}/app`, {
+    const host = await listen(t, server);
+    origin = `http://${host}`;
+    const repository = createRepository(`${host}/app`, {
       credentials: { credential: async () => ({ credential, source: 'test' }) },
       retry: 0,
     });
@@ -84,12 +80,7 @@ test('a signed URL is not told where the server that it leads to quotes it', asy
     const warning = `299 - "${new URL(url, 'http://x').searchParams.get('X-Signature')} is old"`;
     response.writeHead(403, { warning }).end(JSON.stringify({ errors: [{ code: 'DENIED', message: `no ${url}` }] }));
   });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const host = await listen(t, server);
   const repository = createRepository(`${host}/app`, { retry: 0 });
   const events: ProgressEvent[] = [];
   const onProgress = (event: ProgressEvent): void => void events.push(event);

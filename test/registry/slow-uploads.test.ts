@@ -1,11 +1,12 @@
 /** Servers that take an upload slowly, and servers that take it and are silent. */
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { createRepository } from '../../src/registry/repository.js';
 import { answerTimeout, inPieces } from '../../src/registry/sent-body.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { digestOf } from '../../src/testing/testing.js';
+import { listen } from '../support/listen.js';
 
 const MIB = 1024 * 1024;
 
@@ -20,9 +21,7 @@ type Way = number | 'nothing' | 'all of it';
 
 /** A registry that takes every upload in its own way. */
 async function serve(t: TestContext, way: Way): Promise<string> {
-  const sockets = new Set<Socket>();
   const server = createServer((socket) => {
-    sockets.add(socket);
     socket.on('error', () => socket.destroy());
     let head = '';
     let method = '';
@@ -48,12 +47,7 @@ async function serve(t: TestContext, way: Way): Promise<string> {
       setTimeout(() => socket.resume(), (chunk.length / way) * 1_000);
     });
   });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return listen(t, server);
 }
 
 async function push(host: string, size: number, timeoutMs: number): Promise<void> {

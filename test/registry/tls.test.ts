@@ -4,7 +4,6 @@ import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Server } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +12,7 @@ import type { Endpoint } from '../../src/registry/endpoint.js';
 import type { RegistryOptions } from '../../src/registry/registry-options.js';
 import { createRepository } from '../../src/registry/repository.js';
 import { createCertificate, image, startRegistry, type TestRegistry } from '../../src/testing/testing.js';
+import { listen } from '../support/listen.js';
 import { runRootfs } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -36,12 +36,6 @@ function file(t: TestContext, name: string, content: string): string {
   const path = join(tempDir(t, 'tls'), name);
   writeFileSync(path, content);
   return path;
-}
-
-async function listen(t: TestContext, server: Server): Promise<string> {
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => new Promise((done) => server.close(done)));
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 test('a certificate is trusted by its authority, which a file names', async (t) => {

@@ -1,6 +1,6 @@
 /** Servers that do not quite speak HTTP. */
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
@@ -9,6 +9,7 @@ import { createRepository, type RegistryRepository } from '../../src/registry/re
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { type Certificate, createCertificate, digestOf } from '../../src/testing/testing.js';
 import { built } from '../support/fault-case.js';
+import { listen } from '../support/listen.js';
 
 const manifest = built.manifestBytes;
 const head = [
@@ -25,10 +26,8 @@ async function serve(
   answer: (line: string, socket: Socket, count: number) => void,
   tls?: Certificate,
 ): Promise<RegistryRepository> {
-  const sockets = new Set<Socket>();
   let count = 0;
   const take = (socket: Socket): void => {
-    sockets.add(socket);
     socket.on('error', () => socket.destroy());
     let text = '';
     socket.on('data', (chunk) => {
@@ -41,13 +40,7 @@ async function serve(
     });
   };
   const server = tls === undefined ? createServer(take) : createTlsServer(tls, take);
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  return createRepository(`127.0.0.1:${port}/app`, {
+  return createRepository(`${await listen(t, server)}/app`, {
     retry: 1,
     timeoutMs: 500,
     ...(tls === undefined ? {} : { plainHttp: false, tlsVerify: false }),

@@ -1,7 +1,7 @@
 /** A token server as docker-registry trusts it: RS256 tokens with the certificate in their header. */
 import { createSign, randomUUID, X509Certificate } from 'node:crypto';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { listen } from '../../src/testing/listen.js';
 
 /** A running token server. */
 export interface TokenServer {
@@ -40,16 +40,11 @@ export async function startTokenServer(options: TokenServerOptions): Promise<Tok
     const token = sign(options, url.searchParams.get('service') ?? '', user ?? '', access);
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ token, expires_in: 300 }));
   });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  const { port } = server.address() as AddressInfo;
+  const { port, close: stop } = await listen(server);
   return {
     realm: `http://127.0.0.1:${port}/token`,
     asked,
-    stop: () =>
-      new Promise((done) => {
-        server.close(() => done());
-        server.closeAllConnections();
-      }),
+    stop,
   };
 }
 
