@@ -1,6 +1,6 @@
 /** Ingests on disk: `ingest/ref-<hash of the ref>/` with the bytes so far and what they shall become. */
 import { createHash } from 'node:crypto';
-import { lstat, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { makeFolders } from '../io/make-folders.js';
@@ -47,6 +47,7 @@ export async function startIngest(
   ref: string,
   expected: ExpectedBlob | undefined,
 ): Promise<IngestStatus> {
+  await unseal(join(path, INGEST_DATA));
   const found = await readIngest(path);
   if (found === undefined) {
     const now = Date.now();
@@ -67,6 +68,17 @@ export async function startIngest(
     `${ref}: this ingest shall become ${before.digest}, not ${expected.digest}; abort it first`,
     { detail: { ref, expected: before.digest, found: expected.digest } },
   );
+}
+
+/**
+ * A commit that died left the bytes as a blob has them, and maybe named as one: a blob's own file is not written to
+ * again, and the ingest begins anew.
+ */
+async function unseal(data: string): Promise<void> {
+  const found = await lstat(data).catch(() => undefined);
+  if (found?.isFile() !== true || (found.mode & 0o200) !== 0) return;
+  if (found.nlink > 1) await unlink(data);
+  else await chmod(data, 0o600);
 }
 
 /** Reads an ingest's state; `undefined` where there is none that can be resumed. */

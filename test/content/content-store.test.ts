@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -183,6 +193,30 @@ test('an ingest whose state is broken is begun anew', async (t) => {
     assert.equal(again.status().offset, 0, text);
     await again.close();
   }
+});
+
+test('an ingest that died in its commit is taken up again, and never writes to the blob that it became', async (t) => {
+  const store = await opened(t);
+  const ref = 'fetch-1';
+  const begun = await store.ingest(ref);
+  await begun.write(bytes);
+  await begun.close();
+  const data = join(ingestPath(store.blobs.ingestFolder, ref), 'data');
+  // Sealed, and not named yet: its bytes are as good as before.
+  chmodSync(data, 0o444);
+  const sealed = await store.ingest(ref);
+  assert.equal(sealed.status().offset, bytes.length);
+  assert.equal(statSync(data).mode & 0o777, 0o600);
+  await sealed.close();
+  // Named: the two are one file.
+  chmodSync(data, 0o444);
+  mkdirSync(join(store.blobs.root, 'sha256'));
+  linkSync(data, store.blobs.path(blob.digest));
+  const named = await store.ingest(ref);
+  assert.equal(named.status().offset, 0);
+  await named.write(Buffer.from('more'));
+  await named.close();
+  assert.deepEqual(await readVerified(store.blobs, blob), bytes);
 });
 
 test('update changes the named labels and nothing else', async (t) => {
