@@ -3,7 +3,7 @@
  *
  * A lease is a file `<root>/leases/<id>.json` that names its holder, what it uses and until when. A holder that died on
  * this machine, as a process or as a thread of one, loses its lease at once; one elsewhere, and a thread where the system
- * does not tell of them, when it has not been renewed. Removing is done under `withoutNewLeases`; takers wait for it.
+ * does not tell of them, when it has not been renewed. Takers wait while somebody removes: see `withoutNewLeases`.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ import type { ProgressListener } from '../progress.js';
 import { type Digest, isDigest } from '../spec/digest.js';
 import { requireFolder } from './blob-file.js';
 import type { CallOptions } from './content.js';
-import { isLeaseFile, type LeaseInfo } from './lease-info.js';
+import { isLeaseFile, type LeaseInfo, unfinishedMark } from './lease-info.js';
 import { mountLeases } from './mount-lease.js';
 
 /** How long a lease lasts that is not renewed: ten minutes, in milliseconds. */
@@ -254,7 +254,7 @@ async function readLease(path: string, name: string): Promise<ReadLease | undefi
       createdAt: 0,
       expiresAt: Math.floor(found.mtimeMs) + LEASE_MS,
     },
-    mark: '',
+    mark: unfinishedMark(name) ?? '',
     thread: '',
     boot: undefined,
   };

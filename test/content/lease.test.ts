@@ -142,6 +142,19 @@ test('a holder elsewhere is believed until its lease runs out; a file of another
   );
 });
 
+test('a lease that a process was about to write when it died keeps nothing, and goes', async (t) => {
+  const root = tempDir(t);
+  const folder = join(root, 'leases');
+  mkdirSync(folder);
+  const dead = processMark().replace(/-\d+-\d+$/, '-4194303-77');
+  const end = '-0123456789ab.json.01234567.tmp';
+  for (const mark of [dead, processMark()]) writeFileSync(join(folder, `${mark}${end}`), '');
+  // One of a newer version may be a mount's: its process need not live.
+  writeFileSync(join(folder, `${dead}-0123456789ab.json`), '{"version":2}');
+  assert.equal((await listLeases(root)).length, 2);
+  assert.deepEqual(readdirSync(folder).sort(), [`${dead}-0123456789ab.json`, `${processMark()}${end}`].sort());
+});
+
 test('a detached lease outlives its process until somebody gives it back', async (t) => {
   const root = tempDir(t);
   const child = spawnSync(
