@@ -31,6 +31,9 @@ const POLL_MS = 40;
 const LONG_WAIT_MS = 10_000;
 const NO_SYMLINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL']);
 
+/** The holders of locks that were given back, and could not be removed: a disk that is full may refuse that, too. */
+const givenBack = new Set<string>();
+
 /**
  * Takes the lock if nobody living holds it.
  *
@@ -164,12 +167,14 @@ function holder(path: string, token: string): ReleaseLock {
     try {
       if (readHolder(path) === token) unlinkSync(path);
     } catch {
-      // The holder is this process: with its end the lock is free.
+      // With the end of this process the lock is free for all; this thread must not wait for itself until then.
+      givenBack.add(token);
     }
   };
 }
 
 async function isHeld(path: string, found: string): Promise<boolean> {
+  if (givenBack.has(found)) return false;
   const [mark = '', thread = ''] = found.trimEnd().split(' ');
   const isRunning = isMarkAlive(mark);
   const alive = isRunning === true ? isThreadAlive(mark, thread) : isRunning;

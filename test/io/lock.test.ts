@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { lstatSync, lutimesSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import fs, { lstatSync, lutimesSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,6 +26,21 @@ test('one holds it, the next one gets it afterwards; giving it back twice does n
   await release();
   assert.equal(await tryLock(path), undefined, 'it stays with its new holder');
   await next();
+  assert.deepEqual(readdirSync(dirname(path)), []);
+});
+
+test('a lock that could not be removed when it was given back is not waited for by who held it', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  const release = await tryLock(path);
+  const unlink = t.mock.method(fs, 'unlinkSync', () => {
+    throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+  });
+  syncBuiltinESMExports();
+  await release?.();
+  unlink.mock.restore();
+  syncBuiltinESMExports();
+  assert.deepEqual(readdirSync(dirname(path)), ['x.lock']);
+  assert.equal(await withLock(path, async () => 'done', { signal: AbortSignal.timeout(5_000) }), 'done');
   assert.deepEqual(readdirSync(dirname(path)), []);
 });
 
