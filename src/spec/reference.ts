@@ -219,7 +219,7 @@ function checkHost(text: string, host: string): void {
   if (port === null) {
     throw invalid(text, `${quote(host)} is not a host name; expected letters, digits, - and . with an optional :port`);
   }
-  if (port[1] !== undefined && (port[1].length > 5 || Number(port[1]) > 65535)) {
+  if (port[1] !== undefined && Number(port[1]) > 65535) {
     throw invalid(text, `the port ${port[1].slice(0, 20)} is over 65535`);
   }
   const end = host.indexOf(']');
