@@ -70,7 +70,7 @@ export type ErrorDetail = Readonly<Record<string, unknown>>;
 
 /** What the constructors of the error classes take besides code and message. */
 export interface ErrorOptions {
-  readonly detail?: ErrorDetail;
+  readonly detail?: ErrorDetail | undefined;
   readonly cause?: unknown;
 }
 
@@ -111,7 +111,7 @@ export class RootfsError extends Error {
 /** One entry of a registry's error body (distribution-spec v1.1.1, "Error codes"). */
 export interface RegistryErrorEntry {
   readonly code: string;
-  readonly message?: string;
+  readonly message?: string | undefined;
   readonly detail?: unknown;
 }
 
@@ -120,7 +120,7 @@ export interface RegistryErrorFacts {
   readonly status: number;
   readonly method: string;
   readonly url: string;
-  readonly errors?: readonly RegistryErrorEntry[];
+  readonly errors?: readonly RegistryErrorEntry[] | undefined;
 }
 
 /**

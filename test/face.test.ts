@@ -127,3 +127,16 @@ test('the checks read something: every export is found where it is said to be de
 test('defaults that everybody shares cannot be changed', () => {
   for (const shared of [TAR_LIMITS, UNPACK_LIMITS, FORMS]) assert.ok(Object.isFrozen(shared));
 });
+
+test('what may be left out may be undefined as well, for callers that tell the two apart', () => {
+  const open = new Set<string>();
+  for (const { name, file } of [...main, ...testing]) {
+    // Members of a member are left out.
+    const own = withoutComments(statementsOf(file, name)).replace(/(?<=: (?:readonly )?)\{[^{}]*\}/g, 'object');
+    for (const [member] of own.matchAll(/\breadonly \w+\?: [^;}]+/g)) {
+      if (!/\bundefined$|: unknown$/.test(member.trim())) open.add(`${member} of ${name} in ${file}`);
+    }
+    for (const [partial] of own.matchAll(/\bPartial<\w+Limits>/g)) open.add(`${partial} of ${name} in ${file}`);
+  }
+  assert.deepEqual([...open], []);
+});

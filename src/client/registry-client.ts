@@ -49,7 +49,7 @@ export interface RegistryClient {
   /** A bearer token for a repository, `undefined` where the registry wants none; see `getToken`. */
   getToken(
     image: string,
-    options?: CallOptions & { readonly actions?: readonly string[] },
+    options?: CallOptions & { readonly actions?: readonly string[] | undefined },
   ): Promise<RegistryToken | undefined>;
   /** What a name points at, index or manifest, verified, with its bytes. */
   getManifest(image: string, options?: CallOptions): Promise<FetchedManifest>;
@@ -121,7 +121,7 @@ class Client implements RegistryClient {
 
   async getToken(
     image: string,
-    options: CallOptions & { readonly actions?: readonly string[] } = {},
+    options: CallOptions & { readonly actions?: readonly string[] | undefined } = {},
   ): Promise<RegistryToken | undefined> {
     const reference = parseReference(image);
     return getToken(reference, { ...(await machineOptions(reference.registry, this.#options)), ...options });

@@ -37,7 +37,7 @@ export interface UnpackOptions extends CallOptions, PathPatterns {
   readonly allowLoss?: boolean | undefined;
   /** Where the side file goes without root. Default: beside the root, `<dst>.ownership`. */
   readonly ownershipFile?: string | undefined;
-  readonly limits?: Partial<UnpackLimits> | undefined;
+  readonly limits?: Partial<{ readonly [Key in keyof UnpackLimits]: UnpackLimits[Key] | undefined }> | undefined;
   /** Worker threads. Default: as many as there are cores; 0 works in this thread. */
   readonly workers?: number | undefined;
 }
@@ -102,6 +102,6 @@ export function checkUnpackOptions(options: UnpackOptions): UnpackLimits {
   return limits;
 }
 
-function definedOnly(limits: Partial<UnpackLimits>): Partial<UnpackLimits> {
+function definedOnly(limits: NonNullable<UnpackOptions['limits']>): Partial<UnpackLimits> {
   return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
 }

@@ -6,7 +6,7 @@ export interface EndpointExplanation {
   readonly url: string;
   readonly repository: string;
   /** The registry it stands in for; absent for the registry itself. */
-  readonly mirrorOf?: string;
+  readonly mirrorOf?: string | undefined;
   readonly credentialHost: string;
   readonly capabilities: readonly EndpointCapability[];
   /** `none`: plain http; `unverified`: https with any certificate. */

@@ -8,7 +8,7 @@ import { machineOptions, type OpenRegistryOptions } from './open-repository.js';
 /** An endpoint, and whose credentials it would be shown. */
 export interface ExplainedEndpoint extends EndpointExplanation {
   /** Where its credentials come from: a path, an option, a helper's name. Absent: it is asked as nobody. */
-  readonly credentialSource?: string;
+  readonly credentialSource?: string | undefined;
 }
 
 /** The way to a registry. Holds no secret. */

@@ -36,7 +36,7 @@ export interface KeptCredential {
   /** The auth file that was changed, or that names the helper. */
   readonly path: string;
   /** The program that keeps it; absent where the file does. */
-  readonly helper?: string;
+  readonly helper?: string | undefined;
 }
 
 const SECRET_FIELDS = ['auth', 'username', 'password', 'identitytoken', 'registrytoken'];

@@ -32,7 +32,7 @@ export function layersOf(tree: MergedTree): readonly LayerTar[] | undefined {
 }
 
 /** What `mergeLayers` takes besides the layers. */
-export interface MergeOptions extends Partial<MergeLimits> {
+export interface MergeOptions extends Partial<{ readonly [Key in keyof MergeLimits]: MergeLimits[Key] | undefined }> {
   readonly signal?: AbortSignal | undefined;
   /** Notes what lower layers had and the tree does not show. Default: false. */
   readonly hidden?: boolean | undefined;

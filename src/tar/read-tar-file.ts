@@ -13,9 +13,9 @@ const LARGEST_WINDOW = 256 * 1024;
 const BYTES_PER_HEADER = 4 * 1024;
 
 /** What `readTarFile` takes besides the file: the limits of `TarLimits`, each optional. */
-export interface ReadTarFileOptions extends Partial<TarLimits> {
+export interface ReadTarFileOptions extends Partial<{ readonly [Key in keyof TarLimits]: TarLimits[Key] | undefined }> {
   /** Bytes of the archive; default: the file's size. A file that is shorter is refused as cut. */
-  readonly tarBytes?: number;
+  readonly tarBytes?: number | undefined;
 }
 
 /**

@@ -26,7 +26,7 @@ export interface StreamedTarEntry {
  */
 export async function* readTarStream(
   source: AsyncIterable<Uint8Array>,
-  options: Partial<TarLimits> = {},
+  options: Partial<{ readonly [Key in keyof TarLimits]: TarLimits[Key] | undefined }> = {},
 ): AsyncGenerator<StreamedTarEntry, void, void> {
   const parser = new TarParser(tarLimits(options));
   const bytes = new StreamCursor(source);

@@ -64,7 +64,11 @@ export class LayerBuilder {
   }
 
   /** A sparse file in one of the four ways that GNU tar has written them; `'gnu'` unless told. */
-  sparse(path: Bytes, content: SparseContent, options?: EntryOptions & { readonly style?: SparseStyle }): this {
+  sparse(
+    path: Bytes,
+    content: SparseContent,
+    options?: EntryOptions & { readonly style?: SparseStyle | undefined },
+  ): this {
     const style = options?.style ?? 'gnu';
     return this.raw(
       style === 'gnu' ? gnuSparseEntry(path, content, options) : paxSparseEntry(path, content, style, options),
