@@ -60,8 +60,8 @@ export function shownUrl(url: URL): string {
 }
 
 /**
- * Wraps what an exchange failed with: `ERR_TIMEOUT`, `ERR_TLS`, `ERR_NETWORK`, or `ERR_REGISTRY` for an answer that
- * is not HTTP. `detail.host` names the other side, `detail.errno` the system's or undici's code, and `detail.proxy` the
+ * Wraps what an exchange failed with: `ERR_TIMEOUT`, `ERR_TLS`, `ERR_NETWORK`, `ERR_REGISTRY` for an answer that is
+ * not HTTP, or `ERR_INTERNAL` where there is no memory for it. `detail.host` names the other side, `detail.errno` the system's or undici's code, and `detail.proxy` the
  * proxy where it is the one that could not be reached.
  */
 export function networkError(error: unknown, request: FailedRequest): RootfsError {
@@ -125,6 +125,14 @@ export function networkError(error: unknown, request: FailedRequest): RootfsErro
   }
   const known = NETWORK[errno];
   if (known !== undefined) return make('ERR_NETWORK', known[0], known[1]);
+  // The parser of HTTP is WebAssembly, for which V8 reserves gigabytes of addresses.
+  if (root instanceof RangeError && /out of memory|allocation failed/i.test(message)) {
+    return make(
+      'ERR_INTERNAL',
+      `this process may take no more memory: ${message.slice(0, 200)}`,
+      'allow more (ulimit -v, which counts addresses that are only reserved, or a larger limit of the container)',
+    );
+  }
   return make('ERR_NETWORK', `the exchange failed: ${message.slice(0, 200)}`, 'try again');
 }
 

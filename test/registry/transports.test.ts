@@ -118,3 +118,18 @@ test('a dispatcher that is async, and rejects, fails the request and ends no pro
     message: /no way out/,
   });
 });
+
+test('a transport that gets no memory is not asked again, and the limit is named', async () => {
+  let asked = 0;
+  const dispatcher = {
+    dispatch(_: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler) {
+      asked += 1;
+      // What V8 throws under `ulimit -v` when undici makes its parser.
+      handler.onResponseError?.(undefined as never, new RangeError('WebAssembly.Instance(): Out of memory'));
+      return true;
+    },
+  } as unknown as Dispatcher;
+  const client = createRegistryClient({ dispatcher, findCredentials: false, findEndpoints: false });
+  await assert.rejects(client.getManifest(`${HOST}/app:x`), { code: 'ERR_INTERNAL', message: /ulimit -v/ });
+  assert.equal(asked, 1);
+});
