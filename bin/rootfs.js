@@ -8,8 +8,14 @@ const words = argv.filter(
 );
 if (words.length === 1 && ['--version', '-V', 'version'].includes(words[0])) {
   const { version } = require('../package.json');
-  process.stdout.on('error', (error) => {
-    process.exitCode = error.code === 'EPIPE' ? 141 : 1;
+  process.stdout.on('error', ({ code: errno, message: cause }) => {
+    process.exitCode = errno === 'EPIPE' ? 141 : 1;
+    if (errno === 'EPIPE') return;
+    const code = errno === 'ENOSPC' ? 'ERR_NO_SPACE' : 'ERR_FILESYSTEM';
+    const message = `stdout: ${cause}; free some space or choose another folder`;
+    const error = { code, message, detail: { subject: 'stdout', errno } };
+    process.stderr.on('error', () => {});
+    process.stderr.write(argv.includes('--json') ? `${JSON.stringify({ error })}\n` : `rootfs: ${message} [${code}]\n`);
   });
   process.stdout.write(`${argv.includes('--json') ? JSON.stringify(version) : version}\n`);
 } else {

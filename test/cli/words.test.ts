@@ -294,6 +294,15 @@ test('--retry says how large it may be', async () => {
   }
 });
 
+test('a version that cannot be written is told as every other output', () => {
+  const told = (words: string): string =>
+    spawnSync('sh', ['-c', `"$@" ${words} > /dev/full`, 'sh', process.execPath, ROOTFS_BIN], { encoding: 'utf8' })
+      .stderr;
+  assert.match(told('--version'), /^rootfs: stdout: ENOSPC: .*; free some space .* \[ERR_NO_SPACE\]\n$/);
+  const { error } = JSON.parse(told('--version --json')) as { error: { code: string } };
+  assert.equal(error.code, 'ERR_NO_SPACE');
+});
+
 test('help and the version among options of output', async () => {
   const { stdout } = await rootfs(['--help']);
   for (const words of [
