@@ -22,6 +22,9 @@ export function secretsOf(credential: Credential | undefined, shown?: string | u
 /** Shorter values of a URL's query sign nothing: dates, versions, numbers. */
 const SHORTEST_SIGNATURE = 24;
 
+/** What calls itself a secret is one at any length; `SignedHeaders` and `SignatureVersion` are none. */
+const SECRET_PARAMETER = /(?:sig|signature|token|secret|passw(?:or)?d|key|credential|auth|jwt|hmac)$/i;
+
 /** How many values of a query are looked for. */
 const MAX_SIGNATURES = 32;
 
@@ -31,7 +34,10 @@ const OWN_PARAMETERS = new Set('account artifacttype digest from last mount ns s
 /** What must not stand in a message of a URL that the other side chose: whoever has a signed query has the content. */
 export function secretsOfUrl({ searchParams }: URL): readonly string[] {
   return [...searchParams]
-    .filter(([name, value]) => value.length >= SHORTEST_SIGNATURE && !OWN_PARAMETERS.has(name.toLowerCase()))
+    .filter(([name, value]) => {
+      const shortest = SECRET_PARAMETER.test(name) ? SHORTEST_SECRET : SHORTEST_SIGNATURE;
+      return value.length >= shortest && !OWN_PARAMETERS.has(name.toLowerCase());
+    })
     .map(([, value]) => value)
     .sort((a, b) => b.length - a.length)
     .slice(0, MAX_SIGNATURES);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { fetchImage } from '../../src/image/fetch-image.js';
 import type { ProgressEvent } from '../../src/progress.js';
-import { hideSecrets } from '../../src/registry/hide-secrets.js';
+import { hideSecrets, secretsOfUrl } from '../../src/registry/hide-secrets.js';
 import { createRepository, type RegistryRepository } from '../../src/registry/repository.js';
 import { parseJson } from '../../src/spec/parse-json.js';
 import { listen } from '../support/listen.js';
@@ -91,6 +91,17 @@ test('a signed URL is not told where the server that it leads to quotes it', asy
     return true;
   });
   assert.ok(events.some((event) => event.type === 'warning:raised' && event.message === `${host}: … is old`));
+});
+
+test('what a query calls a secret is one at any length, everything else from the length of a signature on', () => {
+  const query = 'sig=abcd1&X-Amz-Security-Token=hunter2&api_key=k-12345&sv=2024-01-01&X-Amz-SignedHeaders=host&token=x';
+  const long = 'z'.repeat(24);
+  assert.deepEqual(secretsOfUrl(new URL(`https://r.example/?${query}&policy=${long}&digest=sha256:${long}`)), [
+    long,
+    'hunter2',
+    'k-12345',
+    'abcd1',
+  ]);
 });
 
 test('a secret is hidden however the other side writes it', () => {
