@@ -9,6 +9,8 @@ import type { Credential } from './credentials.js';
 
 /** How long a helper may take, in milliseconds; it may have to ask somebody. */
 export const HELPER_TIMEOUT_MS = 30_000;
+/** How long a helper that has ended may leave its pipe open, in milliseconds: an agent that it started may hold it. */
+const LINGER_MS = 1_000;
 /** The most a helper may answer: 1 MiB. */
 export const MAX_HELPER_BYTES = 1024 * 1024;
 
@@ -153,9 +155,15 @@ async function runHelper(name: string, action: string, input: string, options: H
       if (total > MAX_HELPER_BYTES) kill(helperError(name, `its answer is longer than ${MAX_HELPER_BYTES} bytes`));
       else chunks.push(chunk);
     });
-    child.on('close', (code) => {
+    const ended = (code: number | null): void => {
+      child.stdout.destroy();
       end(() => resolve({ kind: 'ended', exitCode: code ?? 128, output: Buffer.concat(chunks).toString('utf8') }));
+    };
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => ended(code), LINGER_MS);
     });
+    child.on('close', ended);
     child.stdin.end(input);
   });
 }

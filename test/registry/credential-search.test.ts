@@ -362,7 +362,7 @@ test('where no more files can be opened, a helper is one that cannot be started'
   assert.equal(stdout.trim(), '{"kind":"failed","reason":"it cannot be started (EMFILE)"}', stderr);
 });
 
-test('helpers that misbehave', async (t) => {
+test('helpers that misbehave', { timeout: 14_000 }, async (t) => {
   const dir = tempDir(t);
   const script = (body: string, mode = 0o755): void => {
     put(join(dir, 'bin/docker-credential-odd'), `#!/bin/sh\n${body}\n`, mode);
@@ -404,6 +404,8 @@ test('helpers that misbehave', async (t) => {
     assert.deepEqual(found?.credential, { username: 'any case', password: SECRET });
   }
   assert.ok(!warnings.join().includes('hunter2'));
+  script(`sleep 15 & echo '{"Username":"agent","Secret":"${SECRET}"}'`);
+  assert.equal((await search.credential({ host: 'a.example' }))?.credential.username, 'agent');
 
   script('exec sleep 1000');
   const slow = createCredentialSearch({ ...machine(dir), helperTimeoutMs: 50 });
