@@ -88,8 +88,8 @@ export class LayerPlan {
   #takeWhiteout(name: string, entry: TarEntry, limits: MergeLimits): boolean {
     const components = name.split('/').filter((part) => part !== '' && part !== '.');
     const last = components.pop() ?? '';
-    if (components.some((part) => part.startsWith(AUFS))) {
-      // below AUFS's own folders there is nothing to see, but one of them holds the data of hard links
+    if (components[0]?.startsWith(AUFS) === true) {
+      // below AUFS's own folders, which lie in the root, there is nothing to see, but one holds the data of hard links
       if (components.length === 1 && components[0] === AUFS_LINKS && entry.type === 'file') {
         this.aufsLinks.set(`${AUFS_LINKS}/${last}`, new MergeNode(last, undefined, this.#inode(entry), this.layer));
       }

@@ -84,6 +84,17 @@ test('leftovers of AUFS are skipped; hard links into its folder keep their file'
   assert.deepEqual(outline(await merged(t, {}, layer)), ['a 0+1', 'b 0+4', 'c = b']);
 });
 
+test('what only looks like a folder of AUFS, below the root, keeps its content', async (t) => {
+  const layer = [file('d/.wh..wh.plnk/x', 'x'), file('d/.wh..wh..opq/y', 'y'), whiteout('d/.wh..wh.plnk/none')];
+  assert.deepEqual(outline(await merged(t, {}, layer)), [
+    'd/ (made)',
+    'd/.wh..wh..opq/ (made)',
+    'd/.wh..wh..opq/y 0+1',
+    'd/.wh..wh.plnk/ (made)',
+    'd/.wh..wh.plnk/x 0+1',
+  ]);
+});
+
 test("a whiteout's directory is found through the lower layer's links, inside the root", async (t) => {
   const lower = [
     dir('usr/'),
