@@ -1,6 +1,7 @@
 /** The store of an image cache in a folder: an OCI layout, and what several processes need beside it. */
 import { join } from 'node:path';
 import type { BlobPath, CallOptions, Target } from '../content/content.js';
+import { layoutLock } from '../content/empty-layout.js';
 import { takeLease } from '../content/lease.js';
 import type { OciLayout } from '../content/oci-layout.js';
 import { sweepLocks } from '../content/sweep-ingest.js';
@@ -8,6 +9,7 @@ import { RootfsError, wrapSystemError } from '../errors.js';
 import { untilAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { cacheFolder } from '../io/cache-folder.js';
+import { removeIfDead } from '../io/lock.js';
 import { makeFolders } from '../io/make-folders.js';
 import { openImageLayout } from './cache-places.js';
 import type { ImageKeeper } from './image-cache-options.js';
@@ -54,6 +56,7 @@ export async function openCacheStore(
       await lease.release();
       // What a dead process left of content that is here: nobody who finds it takes its lock, or writes.
       await sweepLocks(lockFolder);
+      await removeIfDead(layoutLock(folder)).catch(() => {});
       await localStore.sweep();
     },
   };

@@ -649,11 +649,12 @@ test('what a killed process left goes with the next use, also of content that is
   for (const name of ['locks', 'ingest']) mkdirSync(join(folder, name));
   const lock = `sha256-${'ab'.repeat(32)}.lock`;
   symlinkSync(`${dead} 00`, join(folder, 'locks', lock));
+  symlinkSync(`${dead} 00`, join(folder, 'index.json.lock'));
   symlinkSync(`${processMark()} ${threadMark()} 00`, join(folder, 'locks', `living-${lock}`));
   writeFileSync(join(folder, 'ingest', `tmp-${dead}-ab`), 'x');
   await cache.close();
   assert.deepEqual(readdirSync(join(folder, 'locks')), [`living-${lock}`]);
-  assert.ok(!existsSync(join(folder, 'ingest')));
+  assert.deepEqual(readdirSync(folder).sort(), ['blobs', 'index.json', 'locks', 'oci-layout']);
 });
 
 test('options are checked at once', () => {
