@@ -111,7 +111,8 @@ export async function removeIfDead(path: string): Promise<boolean> {
   if (found === undefined) return true;
   if (await isHeld(path, found)) return false;
   const guard = `${path}.takeover`;
-  if (!create(guard, holderToken())) {
+  const token = holderToken();
+  if (!create(guard, token)) {
     // Whoever died in the middle of a takeover left it. As a lock: else the guard that another one took meanwhile would go.
     await removeIfDead(guard);
     return false;
@@ -121,7 +122,7 @@ export async function removeIfDead(path: string): Promise<boolean> {
     if (now === found) await unlink(path);
     return now === found || now === undefined;
   } finally {
-    await unlink(guard).catch(() => {});
+    await unlink(guard).catch(() => givenBack.add(token));
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs, { lstatSync, lutimesSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import fsPromises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -40,6 +41,24 @@ test('a lock that could not be removed when it was given back is not waited for 
   unlink.mock.restore();
   syncBuiltinESMExports();
   assert.deepEqual(readdirSync(dirname(path)), ['x.lock']);
+  assert.equal(await withLock(path, async () => 'done', { signal: AbortSignal.timeout(5_000) }), 'done');
+  assert.deepEqual(readdirSync(dirname(path)), []);
+});
+
+test('a guard that could not be removed after a takeover is not waited for by who made it', async (t) => {
+  const path = join(tempDir(t), 'x.lock');
+  writeFileSync(path, `${NOBODY} 00`);
+  const before = fsPromises.unlink;
+  const unlink = t.mock.method(fsPromises, 'unlink', (name: string) =>
+    name.endsWith('.takeover')
+      ? Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }))
+      : before(name),
+  );
+  syncBuiltinESMExports();
+  assert.ok(await removeIfDead(path));
+  unlink.mock.restore();
+  syncBuiltinESMExports();
+  writeFileSync(path, `${NOBODY} 01`);
   assert.equal(await withLock(path, async () => 'done', { signal: AbortSignal.timeout(5_000) }), 'done');
   assert.deepEqual(readdirSync(dirname(path)), []);
 });
