@@ -373,6 +373,12 @@ test('errands at registries without a name, or without a digest', async () => {
   }
 });
 
+test('a range that is none is refused as one that lies outside', async () => {
+  for (const range of [null, 5, 'all', {}] as never[]) {
+    await assert.rejects(source.fetch(image.config.descriptor, { range }), { code: 'ERR_RANGE_INVALID' });
+  }
+});
+
 test('a signal that has aborted ends what reads no network, too', async (t) => {
   const folder = tempDir(t);
   const reason = { mine: true };

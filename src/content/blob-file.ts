@@ -135,7 +135,7 @@ export function resolveRange(
     );
   }
   if (range === undefined) return undefined;
-  const { start, end = target.size } = range;
+  const { start, end = target.size } = (range as ByteRange | null) ?? { start: Number.NaN };
   if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end && end <= target.size) {
     return { start, end };
   }
