@@ -19,6 +19,12 @@ export { lineKind } from './line-kind.js';
 /** Ctrl-C, who ends services, a terminal or connection that is closed. */
 const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/**
+ * `timeout`, npm and others that run a command signal it alone and with its group. What comes so soon after the first is
+ * the same wish, not a second one to cut the cleaning up short. In milliseconds.
+ */
+const SAME_SIGNAL_MS = 250;
+
 /** For the general help alone: it is answered before anything is loaded. */
 const VERSION_OPTION = { version: { alias: 'V', type: 'boolean', describe: 'Show the version' } } as const;
 
@@ -104,9 +110,12 @@ async function help(entry: CommandEntry | undefined, command: Command | undefine
 export async function main(argv: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
   let stopping: NodeJS.Signals | undefined;
+  let stoppedAt = 0;
   const stop = (signal: NodeJS.Signals): void => {
+    if (stopping === signal && performance.now() - stoppedAt < SAME_SIGNAL_MS) return;
     if (stopping !== undefined) process.exit(exitCodeOfSignal(signal));
     stopping = signal;
+    stoppedAt = performance.now();
     interrupt.abort(interruption(signal, ''));
     // Whatever hears no abort, or is still cleaning up after a moment, is cut off: Ctrl-C ends within a second.
     setTimeout(() => {

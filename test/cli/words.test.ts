@@ -413,6 +413,26 @@ test('a command that hears nothing is cut off within a second, and says so', asy
   }
 });
 
+test('a signal that comes twice at once, as of timeout and npm, leaves the time to clean up; a later one does not', async () => {
+  for (const [later, told] of [
+    [30, 'rootfs: interrupted by SIGTERM; it did not end in time and was cut off\n'],
+    [400, ''],
+  ] as const) {
+    const words = ['login', '-u', 'ada', '--password-stdin', 'localhost'];
+    const child = spawn(process.execPath, [ROOTFS_BIN, ...words], { stdio: ['pipe', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const closed = once(child, 'close');
+    await setTimeout(1500);
+    child.kill('SIGTERM');
+    await setTimeout(later);
+    child.kill('SIGTERM');
+    assert.deepEqual([...(await closed), stderr], [143, null, told]);
+  }
+});
+
 test('Ctrl-C is heard while a pipe has no other end, or one that does not read', async (t) => {
   const fifo = join(tempDir(t), 'fifo.tar');
   execFileSync('mkfifo', [fifo]);
