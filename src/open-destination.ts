@@ -6,6 +6,7 @@ import type { CopyDestination, CopyImageOptions, CopyResult } from './image/copy
 import { isUnfit } from './image/is-unfit.js';
 import type { WantedImage, WriteArchiveOptions } from './image/write-archive.js';
 import { throwIfAborted, untilAborted } from './io/abort.js';
+import { closedBy } from './io/close-after.js';
 import { warmFileSinks } from './io/file-sink-crew.js';
 import type { OpenOptions } from './open.js';
 import { placeAdvice, refuseNoImage, splitDestination, splitTransport, type Transport } from './places.js';
@@ -22,7 +23,7 @@ export interface CopiedTag extends CopyResult {
 }
 
 /** An opened destination: a place, and the name that an image gets there. The caller closes it. */
-export interface OpenedDestination {
+export interface OpenedDestination extends AsyncDisposable {
   /** What was asked for, written out in full, for people. */
   readonly name: string;
   readonly transport: Transport;
@@ -81,7 +82,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
         copyImage(source, from, repository, reference.digest ?? reference.tag ?? 'latest', copyOptions),
       copyAllFrom: (source, copyOptions) =>
         copyTags(source, repository, (tag) => formatReference({ ...reference, tag }), copyOptions),
-      close: async () => {},
+      ...closedBy(async () => {}),
     };
   }
   if (transport === 'docker-daemon') return openEngine(rest, options);
@@ -101,7 +102,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
         const result = await writeArchive(source, wanted, { form: transport, path }, options);
         return [{ tag: '', reference: '', destination: text, ...result }];
       },
-      close: async () => {},
+      ...closedBy(async () => {}),
     };
   }
   const { openLayoutForCopy } = await import('./content/layout-for-copy.js');
@@ -118,7 +119,7 @@ export async function openDestination(text: string, options: OpenOptions = {}): 
       refuseOneName(reference);
       return copyTags(source, layout, (tag) => `${text}:${tag}`, copyOptions, true);
     },
-    close,
+    ...closedBy(close),
   };
 }
 
@@ -167,7 +168,7 @@ async function openEngine(name: string, { signal, timeoutMs }: OpenOptions): Pro
         };
       });
     },
-    close: async () => {},
+    ...closedBy(async () => {}),
   };
 }
 

@@ -9,6 +9,7 @@ import type { ReadOnlyTarget } from './content/content.js';
 import type { AskUrls, LocalSource } from './content/local-source.js';
 import { RootfsError } from './errors.js';
 import { throwIfAborted } from './io/abort.js';
+import { closedBy } from './io/close-after.js';
 import { placeAdvice, refuseNoImage, refuseStream, splitPath, splitTransport, type Transport } from './places.js';
 import type { ForeignFetcher } from './registry/fetch-foreign.js';
 import type { OpenRegistryOptions } from './registry/open-repository.js';
@@ -32,7 +33,7 @@ export interface OpenOptions extends OpenRegistryOptions {
 }
 
 /** An opened source: where to read, and the reference to ask it for. The caller closes it. */
-export interface OpenedSource {
+export interface OpenedSource extends AsyncDisposable {
   readonly source: ReadOnlyTarget;
   /** In the source's own dialect: what `fetchImage` and `resolve` take. */
   readonly reference: string;
@@ -52,7 +53,7 @@ async function openRegistry(text: string, options: OpenOptions): Promise<OpenedS
     reference: reference.digest ?? reference.tag ?? 'latest',
     name: formatReference(reference),
     transport: 'docker',
-    close: async () => {},
+    ...closedBy(async () => {}),
   };
 }
 
@@ -82,7 +83,7 @@ export async function openSource(text: string, options: OpenOptions = {}): Promi
   refuseStream(transport, path, 'come from standard input');
   const { source, close } = await openLocal(transport, path, options);
   if (options.askUrls !== false) source.askUrls = foreignLayers(source.place, options);
-  return { source, reference: reference ?? '', name: text, transport, close };
+  return { source, reference: reference ?? '', name: text, transport, ...closedBy(close) };
 }
 
 interface OpenedLocal {

@@ -1,9 +1,10 @@
 /** All tags at once: one that does not fit spoils none, and a failure tells what was copied before it. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { openArchiveFile } from '../src/content/archive-file.js';
 import { copyImage } from '../src/image/copy-image.js';
 import { fetchManifest } from '../src/image/fetch-manifest.js';
 import { openSource } from '../src/open.js';
@@ -246,4 +247,28 @@ test('after an abort no destination is opened: no folder is made', async (t) => 
   for (const place of ['localhost:1/app', `oci:${join(folder, 'layout')}`, `oci-archive:${join(folder, 'x.tar')}`])
     await assert.rejects(openDestination(place, aborted), (error) => error === reason, place);
   assert.deepEqual(readdirSync(folder), []);
+});
+
+test('what is opened is closed by `await using` as by close()', async (t) => {
+  const folder = tempDir(t);
+  let layout = '';
+  {
+    await using from = await openSource(`oci:${REPOSITORY}/fixtures/hello`);
+    await using destination = await openDestination(`oci:${join(folder, 'made', 'layout')}`);
+    layout = destination.name;
+    await assert.rejects(destination.copyFrom(from.source, 'no-such-tag'), { code: 'ERR_NOT_FOUND' });
+  }
+  // What was made for a copy that brought nothing is gone, as close() promises.
+  assert.deepEqual([layout, readdirSync(folder)], [`oci:${join(folder, 'made', 'layout')}`, []]);
+  const packed = join(folder, 'hello.tar.gz');
+  execFileSync('tar', ['-C', join(REPOSITORY, 'fixtures/hello'), '-czf', packed, '.']);
+  let copy = '';
+  {
+    await using archive = await openArchiveFile(packed, { temporaryFolder: folder });
+    copy = archive.path;
+    assert.ok(existsSync(copy));
+  }
+  assert.ok(!existsSync(copy));
+  await using _registry = await openSource('127.0.0.1:1/app');
+  await using _archive = await openDestination(`oci-archive:${join(folder, 'x.tar')}`);
 });

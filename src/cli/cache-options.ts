@@ -50,7 +50,7 @@ export async function throughCache(opened: OpenedSource, args: Arguments, contex
       await cache.close();
       await opened.close();
     };
-    return { ...opened, source: new CachedRepository(cache, opened.name), close };
+    return { ...opened, source: new CachedRepository(cache, opened.name), close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await opened.close();
     throw error;

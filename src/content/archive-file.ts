@@ -13,6 +13,7 @@ import { openInflater } from '../codec/open-inflater.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { abortStream, eachUntilAborted, throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { closedBy } from '../io/close-after.js';
 import { discardOnError } from '../io/discard.js';
 import { checkByteLimit } from '../io/limit.js';
 import { requireBytes } from '../io/verify.js';
@@ -50,7 +51,10 @@ export interface ArchiveFile {
  * @throws RootfsError `ERR_NOT_FOUND`, `ERR_ARCHIVE_INVALID` (a folder, compressed in a way that is not read, or no archive at all),
  *   `ERR_DECOMPRESS`, `ERR_LIMIT_EXCEEDED`, `ERR_NO_SPACE`, `ERR_PERMISSION`, `ERR_FILESYSTEM`; the abort's reason
  */
-export async function openArchiveFile(file: string, options: ArchiveOptions = {}): Promise<ArchiveFile> {
+export async function openArchiveFile(
+  file: string,
+  options: ArchiveOptions = {},
+): Promise<ArchiveFile & AsyncDisposable> {
   checkByteLimit('maxArchiveBytes', options.maxArchiveBytes ?? MAX_ARCHIVE_BYTES);
   throwIfAborted(options.signal);
   if (file === '-') {
@@ -85,7 +89,7 @@ export async function openArchiveFile(file: string, options: ArchiveOptions = {}
       if (!isCompressed(head)) {
         await handle.close();
         refuseUnreadable(head, file);
-        return { name: file, path: real, async close() {} };
+        return { name: file, path: real, ...closedBy(async () => {}) };
       }
     }
     return await spoolArchive(handle.createReadStream({ highWaterMark: CHUNK_BYTES }), file, options);
@@ -134,7 +138,7 @@ export async function spoolArchive(
   source: AsyncIterable<Uint8Array>,
   name: string,
   options: ArchiveOptions = {},
-): Promise<ArchiveFile> {
+): Promise<ArchiveFile & AsyncDisposable> {
   return discardOnError(source, async () => {
     const parent = absolutePath(options.temporaryFolder ?? tmpdir(), 'temporaryFolder');
     const folder = await makeWorkingFolder(parent, 'set TMPDIR to a folder that can be written');
@@ -149,7 +153,7 @@ export async function spoolArchive(
       throwIfAborted(options.signal);
       throw error;
     }
-    return { name, path, close: () => folder.remove() };
+    return { name, path, ...closedBy(() => folder.remove()) };
   });
 }
 

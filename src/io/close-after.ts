@@ -5,6 +5,11 @@ export interface Closable {
   close(): Promise<void>;
 }
 
+/** `close`, and what `await using` calls, for a handle that is a plain object. */
+export function closedBy(close: () => Promise<void>): Closable & AsyncDisposable {
+  return { close, [Symbol.asyncDispose]: close };
+}
+
 /**
  * Runs `work` and closes `handle` afterwards, whatever happened. The error of `work` comes first; with none, an error
  * of `close` is thrown.
