@@ -262,6 +262,8 @@ test('a process that ended lives no more, also where its parent never asks for i
   t.after(() => parent.kill('SIGKILL'));
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(String(line));
+  // Until then it is a shell, which does ask.
+  while (readFileSync(`/proc/${parent.pid}/comm`, 'utf8') !== 'sleep\n') await sleep(5);
   const mark = processMark().replace(/-\d+-\d+$/, `-${pid}-0`);
   assert.equal(isMarkAlive(mark), true);
   // As long as it is a shell, it may ask.
