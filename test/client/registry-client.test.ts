@@ -79,6 +79,16 @@ test('a tag is set and a manifest deleted by its bytes where HEAD lies', async (
   await assert.rejects(client.getManifest(`${app}:v1`), { code: 'ERR_NOT_FOUND' });
 });
 
+test('bytes that are not those of the digest get no tag', async (t) => {
+  const { registry, app } = await start(t);
+  registry.fault({ on: 'manifest', method: 'GET', do: 'flip' });
+  await assert.rejects(createRepository(app).tag(built.descriptor, 'v2'), { code: 'ERR_DIGEST_MISMATCH' });
+  assert.deepEqual(
+    registry.log.of('manifest').filter(({ method }) => method === 'PUT'),
+    [],
+  );
+});
+
 test('a manifest that is damaged goes by its digest', async (t) => {
   const { registry, client, app } = await start(t);
   registry.fault({ on: 'manifest', method: 'GET', do: 'flip' });

@@ -73,3 +73,12 @@ test('an include that matches nothing leaves the root, and is told', async (t) =
     assert.deepEqual(await warned({ exclude: ['**'] }, form), []);
   }
 });
+
+test('more patterns than anybody writes are refused, whatever they are', () => {
+  const many = (count: number): PathPatterns => ({ exclude: Array.from({ length: count }, (_, at) => `a${at}`) });
+  assert.equal(pathFilter(many(10_000)).excludes(['a9999']), true);
+  assert.throws(() => pathFilter(many(10_001)), {
+    code: 'ERR_OPTION_INVALID',
+    message: 'exclude: at most 10000 patterns, found 10001',
+  });
+});
