@@ -11,8 +11,9 @@ if (words.length === 1 && ['--version', '-V', 'version'].includes(words[0])) {
   process.stdout.on('error', ({ code: errno, message: cause }) => {
     process.exitCode = errno === 'EPIPE' ? 141 : 1;
     if (errno === 'EPIPE') return;
-    const code = errno === 'ENOSPC' ? 'ERR_NO_SPACE' : 'ERR_FILESYSTEM';
-    const message = `stdout: ${cause}; free some space or choose another folder`;
+    const isFull = errno === 'ENOSPC';
+    const code = isFull ? 'ERR_NO_SPACE' : 'ERR_FILESYSTEM';
+    const message = `stdout: ${cause}; ${isFull ? 'free some space or choose another folder' : 'write it elsewhere'}`;
     const error = { code, message, detail: { subject: 'stdout', errno } };
     process.stderr.on('error', () => {});
     process.stderr.write(argv.includes('--json') ? `${JSON.stringify({ error })}\n` : `rootfs: ${message} [${code}]\n`);

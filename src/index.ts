@@ -241,7 +241,7 @@ export { endOfArchive, padding } from './tar/block.js';
 export { type ReadTarFileOptions, readTarFile } from './tar/read-tar-file.js';
 export { readTarStream, type StreamedTarEntry } from './tar/read-tar-stream.js';
 export type { TarEntry, TarEntryType, TarExtent, TarTime } from './tar/tar-entry.js';
-export { TAR_LIMITS, type TarLimits } from './tar/tar-limits.js';
+export { type GivenLimits, TAR_LIMITS, type TarLimits } from './tar/tar-limits.js';
 export { encodeHeader, type TarHeader } from './tar/write-header.js';
 
 // export

@@ -4,8 +4,9 @@ import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../index.js';
 
 /**
- * Refuses an `--output` where no file can be made: a folder lies there or is named by a slash at the end, something above it is
- * none or is missing, or its folder may not be written. Whoever makes the file looks again: this is no promise.
+ * Refuses an `--output` where no file can be made: a folder lies there or is named by a slash at the end, something
+ * above it is none or is missing, or its folder may not be written. Whoever makes the file looks again: this is no
+ * promise.
  *
  * @param folderIs `place` where a folder is the place of a file that gets a name of its own.
  * @throws RootfsError `ERR_OPTION_INVALID`; `ERR_NOT_FOUND`: the folder to make it in; `ERR_PERMISSION`, `ERR_FILESYSTEM`

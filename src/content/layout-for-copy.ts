@@ -45,13 +45,8 @@ async function openOrMake(path: string): Promise<LayoutForCopy> {
   const folders = await missingAbove(path);
   const close = async (): Promise<void> => {
     for (const one of blobs) await rmdir(one).catch(() => {});
-    if (
-      !(await removeEmptyLayout(
-        path,
-        files.map((file) => basename(file)),
-      ))
-    )
-      return;
+    const made = files.map((file) => basename(file));
+    if (!(await removeEmptyLayout(path, made))) return;
     for (const one of folders) await rmdir(one).catch(() => {});
   };
   try {

@@ -3,6 +3,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
+import type { GivenLimits } from '../tar/tar-limits.js';
 import { checkIdMaps, type IdMap } from './id-map.js';
 import type { PathPatterns } from './path-filter.js';
 
@@ -37,7 +38,7 @@ export interface UnpackOptions extends CallOptions, PathPatterns {
   readonly allowLoss?: boolean | undefined;
   /** Where the side file goes without root. Default: beside the root, `<dst>.ownership`. */
   readonly ownershipFile?: string | undefined;
-  readonly limits?: Partial<{ readonly [Key in keyof UnpackLimits]: UnpackLimits[Key] | undefined }> | undefined;
+  readonly limits?: GivenLimits<keyof UnpackLimits> | undefined;
   /** Worker threads. Default: as many as there are cores; 0 works in this thread. */
   readonly workers?: number | undefined;
 }

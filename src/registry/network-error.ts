@@ -61,8 +61,8 @@ export function shownUrl(url: URL): string {
 
 /**
  * Wraps what an exchange failed with: `ERR_TIMEOUT`, `ERR_TLS`, `ERR_NETWORK`, `ERR_REGISTRY` for an answer that is
- * not HTTP, or `ERR_INTERNAL` where there is no memory for it. `detail.host` names the other side, `detail.errno` the system's or undici's code, and `detail.proxy` the
- * proxy where it is the one that could not be reached.
+ * not HTTP, or `ERR_INTERNAL` where there is no memory for it. `detail.host` names the other side, `detail.errno` the
+ * system's or undici's code, and `detail.proxy` the proxy where it is the one that could not be reached.
  */
 export function networkError(error: unknown, request: FailedRequest): RootfsError {
   if (error instanceof RootfsError) return error;

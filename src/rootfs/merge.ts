@@ -9,6 +9,7 @@
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { Turns } from '../io/turns.js';
+import type { GivenLimits } from '../tar/tar-limits.js';
 import { LayerApplication } from './merge-apply.js';
 import { type MergeLimits, mergeLimits } from './merge-limits.js';
 import { LayerPlan } from './merge-plan.js';
@@ -32,7 +33,7 @@ export function layersOf(tree: MergedTree): readonly LayerTar[] | undefined {
 }
 
 /** What `mergeLayers` takes besides the layers. */
-export interface MergeOptions extends Partial<{ readonly [Key in keyof MergeLimits]: MergeLimits[Key] | undefined }> {
+export interface MergeOptions extends GivenLimits<keyof MergeLimits> {
   readonly signal?: AbortSignal | undefined;
   /** Notes what lower layers had and the tree does not show. Default: false. */
   readonly hidden?: boolean | undefined;

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { RootfsError, wrapSystemError } from '../errors.js';
 import type { TarEntry } from './tar-entry.js';
 import { tarInvalid } from './tar-invalid.js';
-import { type TarLimits, tarLimits } from './tar-limits.js';
+import { type GivenLimits, type TarLimits, tarLimits } from './tar-limits.js';
 import { TarParser } from './tar-parser.js';
 
 const SMALLEST_WINDOW = 4 * 1024;
@@ -13,7 +13,7 @@ const LARGEST_WINDOW = 256 * 1024;
 const BYTES_PER_HEADER = 4 * 1024;
 
 /** What `readTarFile` takes besides the file: the limits of `TarLimits`, each optional. */
-export interface ReadTarFileOptions extends Partial<{ readonly [Key in keyof TarLimits]: TarLimits[Key] | undefined }> {
+export interface ReadTarFileOptions extends GivenLimits<keyof TarLimits> {
   /** Bytes of the archive; default: the file's size. A file that is shorter is refused as cut. */
   readonly tarBytes?: number | undefined;
 }

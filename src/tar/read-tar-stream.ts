@@ -1,7 +1,7 @@
 /** Reads a tar that arrives as a stream: members in order, the data of each on request. */
 import { RootfsError } from '../errors.js';
 import type { TarEntry } from './tar-entry.js';
-import { type TarLimits, tarLimits } from './tar-limits.js';
+import { type GivenLimits, type TarLimits, tarLimits } from './tar-limits.js';
 import { TarParser } from './tar-parser.js';
 
 /** A member of a streamed tar: its headers, and its data until the next member is asked for. */
@@ -26,7 +26,7 @@ export interface StreamedTarEntry {
  */
 export async function* readTarStream(
   source: AsyncIterable<Uint8Array>,
-  options: Partial<{ readonly [Key in keyof TarLimits]: TarLimits[Key] | undefined }> = {},
+  options: GivenLimits<keyof TarLimits> = {},
 ): AsyncGenerator<StreamedTarEntry, void, void> {
   const parser = new TarParser(tarLimits(options));
   const bytes = new StreamCursor(source);

@@ -394,19 +394,26 @@ test('flatten -o: a device is written to, a link followed, a folder refused, and
   }
 });
 
+/** Starts a command that waits for a password which never comes; `end()` is how it ends and what it said. */
+async function startDeaf(...options: readonly string[]) {
+  const words = ['login', ...options, '-u', 'ada', '--password-stdin', 'localhost'];
+  const child = spawn(process.execPath, [ROOTFS_BIN, ...words], { stdio: ['pipe', 'ignore', 'pipe'] });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const closed = once(child, 'close');
+  await setTimeout(1500);
+  return { child, end: async () => [...(await closed), stderr] as const };
+}
+
 test('a command that hears nothing is cut off within a second, and says so', async () => {
   const message = 'interrupted by SIGTERM; it did not end in time and was cut off';
   for (const json of [true, false]) {
-    const words = ['login', ...(json ? ['--json'] : []), '-u', 'ada', '--password-stdin', 'localhost'];
-    const child = spawn(process.execPath, [ROOTFS_BIN, ...words], { stdio: ['pipe', 'ignore', 'pipe'] });
-    let stderr = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
-    const closed = once(child, 'close');
-    await setTimeout(1500);
+    const { child, end } = await startDeaf(...(json ? ['--json'] : []));
     child.kill('SIGTERM');
-    assert.deepEqual(await closed, [143, null]);
+    const [code, signal, stderr] = await end();
+    assert.deepEqual([code, signal], [143, null]);
     const told = { code: 'ERR_INTERNAL', message, detail: { signal: 'SIGTERM' } };
     if (json) assert.deepEqual(JSON.parse(stderr), { error: told });
     else assert.equal(stderr, `rootfs: ${message}\n`);
@@ -418,18 +425,11 @@ test('a signal that comes twice at once, as of timeout and npm, leaves the time 
     [30, 'rootfs: interrupted by SIGTERM; it did not end in time and was cut off\n'],
     [400, ''],
   ] as const) {
-    const words = ['login', '-u', 'ada', '--password-stdin', 'localhost'];
-    const child = spawn(process.execPath, [ROOTFS_BIN, ...words], { stdio: ['pipe', 'ignore', 'pipe'] });
-    let stderr = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
-    const closed = once(child, 'close');
-    await setTimeout(1500);
+    const { child, end } = await startDeaf();
     child.kill('SIGTERM');
     await setTimeout(later);
     child.kill('SIGTERM');
-    assert.deepEqual([...(await closed), stderr], [143, null, told]);
+    assert.deepEqual(await end(), [143, null, told]);
   }
 });
 
