@@ -17,7 +17,7 @@ export interface Receiver {
   /** For the option `onread` of `net.connect`. */
   readonly options: {
     buffer(): Buffer;
-    callback(this: unknown, length: number, received: Uint8Array): boolean;
+    callback(this: unknown, length: number, memory: Uint8Array): boolean;
   };
   /** Lets the socket lend its large chunks, once it is connected. Its `close` ends all this. */
   lend(socket: Socket): void;
@@ -25,23 +25,30 @@ export interface Receiver {
   close(): void;
 }
 
+/** A piece that waits in a socket, and where its bytes end in all that the socket has received. */
+interface Received {
+  readonly piece: Buffer;
+  readonly end: number;
+}
+
 /**
- * How a new socket receives. Its reader reads all there is at once, as undici does, and has done with what it read when
- * it reads again or the socket closes, puts back what it has not, or keeps the piece (see `keepPiece`).
+ * How a new socket receives. Its reader has done with what it read when it reads again or the socket closes, puts back
+ * what it has not, or keeps the piece (see `keepPiece`).
  */
 export function createReceiver(): Receiver {
   /** What the next bytes go into. */
   let piece: Buffer | undefined;
   /** What was lent and not read yet; once the socket lends. */
-  let queue: Buffer[] | undefined;
-  let lent: readonly Buffer[] = [];
+  let queue: Received[] | undefined;
+  let received = 0;
+  let lent: Buffer[] = [];
   const giveBackLent = (): void => {
     for (const one of lent) giveBack(one);
     lent = [];
   };
   const close = (): void => {
     giveBackLent();
-    for (const one of queue?.splice(0) ?? []) giveBack(one);
+    for (const one of queue?.splice(0) ?? []) giveBack(one.piece);
     if (piece !== undefined) giveBack(piece);
     piece = undefined;
   };
@@ -51,26 +58,30 @@ export function createReceiver(): Receiver {
         piece ??= takePiece();
         return piece;
       },
-      callback(length, received) {
+      callback(length, memory) {
         const socket = this as Socket;
-        const bytes = (received as Buffer).subarray(0, length);
+        const bytes = (memory as Buffer).subarray(0, length);
+        received += length;
         if (length < MIN_LENT_BYTES || queue === undefined) return socket.push(Buffer.from(bytes));
-        queue.push(received as Buffer);
+        queue.push({ piece: memory as Buffer, end: received });
         piece = undefined;
         return socket.push(bytes);
       },
     },
     lend(socket) {
-      const chunks: Buffer[] = [];
-      queue = chunks;
+      const waiting: Received[] = [];
+      queue = waiting;
       const read = socket.read;
       const unshift = socket.unshift;
       socket.read = (size?: number): unknown => {
-        if (size === undefined) giveBackLent();
+        // Node's own, which reads nothing.
+        if (size === 0) return read.call(socket, size);
+        giveBackLent();
         const chunk: unknown = read.call(socket, size);
-        if (size === undefined) lent = chunks.splice(0);
-        // A part may still be in the queue: its memory is not used again.
-        else if (size > 0) chunks.length = 0;
+        // All that there is, or the first chunk of it: that changed with Node 26. What was put back counts as unread.
+        const taken = received - socket.readableLength;
+        const count = waiting.findIndex(({ end }) => end > taken);
+        lent = waiting.splice(0, count < 0 ? waiting.length : count).map((one) => one.piece);
         return chunk;
       };
       socket.unshift = (chunk: Buffer, encoding?: BufferEncoding): void => {

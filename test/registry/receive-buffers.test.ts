@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import type { Readable } from 'node:stream';
-import { test } from 'node:test';
+import type { Socket } from 'node:net';
+import { Duplex, type Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { giveBack, takePiece } from '../../src/io/lent-memory.js';
 import { readChunks } from '../../src/io/read-chunks.js';
-import { MIN_LENT_BYTES } from '../../src/registry/receive-buffers.js';
+import { createReceiver, MIN_LENT_BYTES } from '../../src/registry/receive-buffers.js';
 import { createRepository } from '../../src/registry/repository.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { digestOf, image, SeededRandom, startRegistry } from '../../src/testing/testing.js';
@@ -145,4 +147,94 @@ test('a chunk whose taker has not done with it stays as it was when its connecti
     for (let count = 0; count < 5; count += 1) await Promise.all([other(), other(), other(), other()]);
     assert.ok(held?.copy.equals(held.chunk));
   });
+});
+
+/** What a socket receives; `all` is how Node 24 reads it, `first` how Node 26 does. */
+class Received extends Duplex {
+  readonly #all: boolean;
+  readonly #lengths: number[] = [];
+
+  constructor(all: boolean) {
+    super({ read: () => undefined });
+    this.#all = all;
+  }
+
+  override push(chunk: Uint8Array): boolean {
+    this.#lengths.push(chunk.length);
+    return super.push(chunk);
+  }
+
+  override unshift(chunk: Uint8Array): void {
+    this.#lengths.unshift(chunk.length);
+    super.unshift(chunk);
+  }
+
+  override read(size?: number): Buffer | null {
+    if (size === 0) return super.read(0);
+    const length = this.#all ? this.readableLength : this.#lengths.shift();
+    if (this.#all) this.#lengths.length = 0;
+    return super.read(length) as Buffer | null;
+  }
+}
+
+/** Takes the memory that waits for its next use, as many pieces as may wait. They go back after the test. */
+function takeFree(t: TestContext): Buffer[] {
+  const pieces = Array.from({ length: 16 }, () => takePiece());
+  t.after(() => {
+    for (const piece of pieces) giveBack(piece);
+  });
+  return pieces;
+}
+
+for (const all of [true, false]) {
+  test(`what waits in a socket is not used again, where a read gives ${all ? 'all that is there' : 'the first chunk'}`, (t) => {
+    takeFree(t);
+    const { options, lend } = createReceiver();
+    const socket = new Received(all) as unknown as Socket;
+    lend(socket);
+    const received: Buffer[] = [];
+    const receive = (length: number): void => {
+      const memory = options.buffer();
+      memory.fill(received.length + 1, 0, length);
+      received.push(Buffer.from(memory.subarray(0, length)));
+      options.callback.call(socket, length, memory);
+    };
+    /** Whoever takes memory now writes into it. */
+    const used = (): void => {
+      for (const piece of takeFree(t)) piece.fill(0xdd);
+    };
+    const seen: Buffer[] = [];
+    const next = (): Buffer => {
+      const chunk = socket.read() as Buffer | null;
+      assert.ok(chunk !== null);
+      used();
+      return chunk;
+    };
+    for (const length of [MIN_LENT_BYTES, 1_000, MIN_LENT_BYTES + 1, MIN_LENT_BYTES, 2_000]) receive(length);
+    const first = next();
+    seen.push(Buffer.from(first.subarray(0, 50_000)));
+    socket.unshift(first.subarray(50_000));
+    used();
+    receive(MIN_LENT_BYTES);
+    while (socket.readableLength > 0) seen.push(Buffer.from(next()));
+    assert.ok(Buffer.concat(seen).equals(Buffer.concat(received)));
+  });
+}
+
+test('what was read is used again once its reader reads again', (t) => {
+  takeFree(t);
+  const { options, lend } = createReceiver();
+  const socket = new Received(false) as unknown as Socket;
+  lend(socket);
+  const received: Buffer[] = [];
+  for (let count = 0; count < 3; count += 1) {
+    const memory = options.buffer();
+    received.push(memory);
+    options.callback.call(socket, MIN_LENT_BYTES, memory);
+  }
+  for (let count = 0; count < 3; count += 1) assert.ok(socket.read() !== null);
+  socket.read(0);
+  const taken = takeFree(t);
+  const [first, second, third] = received.map((memory) => taken.includes(memory));
+  assert.deepEqual([first, second, third], [true, true, false]);
 });
