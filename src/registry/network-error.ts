@@ -40,6 +40,15 @@ const CERTIFICATES: Readonly<Record<string, readonly [reason: string, advice: st
   ],
 };
 
+/** Every reason against a certificate, by Node's names of OpenSSL's; one that Node has no name for is `UNSPECIFIED`. */
+const REFUSED_CERTIFICATE =
+  /CERT|CRL|SELF_SIGNED|UNABLE_TO|^(?:INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH|UNSPECIFIED)$/;
+
+/** Whether an `ERR_TLS` is about a certificate: its host speaks TLS. */
+export function isCertificateError({ code, detail }: RootfsError): boolean {
+  return code === 'ERR_TLS' && REFUSED_CERTIFICATE.test(String(detail['errno']));
+}
+
 /** What the request was, as far as an error may tell. */
 export interface FailedRequest {
   readonly method: string;
@@ -115,6 +124,13 @@ export function networkError(error: unknown, request: FailedRequest): RootfsErro
     errno.startsWith('ERR_OSSL_')
   ) {
     return tlsError(make, errno, message);
+  }
+  if (REFUSED_CERTIFICATE.test(errno)) {
+    return make(
+      'ERR_TLS',
+      `its certificate is refused: ${message.slice(0, 200)}`,
+      'have it reissued, or its authority (--tls-verify=false accepts any certificate)',
+    );
   }
   if (errno.startsWith('HPE_')) {
     if (protocol === 'http:' && startsLikeTls(root)) return make('ERR_TLS', ...TLS_PORT);

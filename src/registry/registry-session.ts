@@ -14,7 +14,7 @@ import { Connections } from './connections.js';
 import { type Endpoint, type EndpointCapability, hostOf } from './endpoint.js';
 import { EndpointList } from './endpoint-list.js';
 import { secretsOf } from './hide-secrets.js';
-import { shownUrl, TLS_PORT } from './network-error.js';
+import { isCertificateError, shownUrl, TLS_PORT } from './network-error.js';
 import { Patience } from './patience.js';
 import { proxyFor } from './proxy-environment.js';
 import { isRedirect, MAX_REDIRECTS, redirectTarget } from './redirect.js';
@@ -27,8 +27,6 @@ import { speaksTls } from './tls-probe.js';
 import type { RegistryToken } from './token-request.js';
 import { sendOverWire, type WireResponse } from './wire.js';
 
-/** What a certificate is refused with: its host speaks TLS. */
-const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO/;
 /** What plain http fails with at a port that hangs up on it. */
 const HUNG_UP = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
@@ -116,9 +114,7 @@ export class RegistrySession {
         throwIfAborted(call.signal);
         if (!(error instanceof RootfsError)) throw error;
         failures.push({ endpoint, error });
-        if (error.code === 'ERR_TLS' && CERTIFICATE.test(String(error.detail['errno']))) {
-          this.#answered.add(new URL(endpoint.baseUrl).origin);
-        }
+        if (isCertificateError(error)) this.#answered.add(new URL(endpoint.baseUrl).origin);
         if (isTransient(error) || error.code === 'ERR_TLS') this.#endpoints.unreachable(endpoint);
         // A cache that has not got it is no fault, nor is https refused where http is tried next.
         const again = asked.slice(at + 1).some((next) => hostOf(next) === hostOf(endpoint) && !this.#spokeTls(next));
