@@ -177,7 +177,7 @@ export function unreachable(error: unknown, host: string | undefined, place: str
   if (error instanceof RootfsError) return error;
   const errno = systemErrorCode(error);
   const engine = host ?? defaultHost();
-  if (errno === 'EACCES' || errno === 'EPERM')
+  if (errno === 'EACCES' || errno === 'EPERM' || errno === 'ERR_ACCESS_DENIED')
     return wrapSystemError(error, `${place}: ${engine}`, 'ask for access to the socket');
   const reason = error instanceof Error ? error.message : String(error);
   return new RootfsError(

@@ -1,5 +1,5 @@
 /** What a failed exchange means: undici's, the socket's and OpenSSL's words turned into the house's codes. */
-import { type ErrorCode, RootfsError, systemErrorCode } from '../errors.js';
+import { type ErrorCode, RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 
 const TIMEOUTS: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'no connection',
@@ -70,14 +70,17 @@ export function shownUrl(url: URL): string {
 
 /**
  * Wraps what an exchange failed with: `ERR_TIMEOUT`, `ERR_TLS`, `ERR_NETWORK`, `ERR_REGISTRY` for an answer that is
- * not HTTP, or `ERR_INTERNAL` where there is no memory for it. `detail.host` names the other side, `detail.errno` the
- * system's or undici's code, and `detail.proxy` the proxy where it is the one that could not be reached.
+ * not HTTP, `ERR_PERMISSION` where Node allows no network, or `ERR_INTERNAL` where there is no memory for it.
+ * `detail.host` names the other side, `detail.errno` the system's or undici's code, and `detail.proxy` the proxy where
+ * it is the one that could not be reached.
  */
 export function networkError(error: unknown, request: FailedRequest): RootfsError {
   if (error instanceof RootfsError) return error;
   const root = innermost(error);
   const errno = systemErrorCode(root) ?? systemErrorCode(error) ?? (isParserError(root) ? 'HPE_INVALID' : '');
   const { host, protocol } = request.url;
+  // Node 25 and later, under --permission: no second try is allowed what the first was not.
+  if (errno === 'ERR_ACCESS_DENIED') return wrapSystemError(root, host);
   const isConnecting =
     CONNECTING.has((root as { syscall?: unknown } | undefined)?.syscall) || errno === 'UND_ERR_CONNECT_TIMEOUT';
   const proxy = isConnecting ? request.proxy?.host : undefined;

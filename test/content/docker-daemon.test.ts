@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openDockerDaemon } from '../../src/content/docker-daemon.js';
+import { unreachable } from '../../src/content/docker-engine.js';
 import type { RootfsError } from '../../src/errors.js';
 import { openDestination } from '../../src/open-destination.js';
 import { closedPort, writeLayout } from '../../src/testing/testing.js';
@@ -197,6 +198,12 @@ test('no engine there, and hosts of another kind', async (t) => {
     );
   }
   await assert.rejects(openDockerDaemon(''), { code: 'ERR_REFERENCE_INVALID' });
+});
+
+test('an engine that Node does not allow to be asked', () => {
+  // As Node 26 makes it, under --permission.
+  const refused = Object.assign(new Error('connect ERR_ACCESS_DENIED.'), { code: 'ERR_ACCESS_DENIED' });
+  assert.equal(unreachable(refused, 'unix:///x', 'docker-daemon:app').code, 'ERR_PERMISSION');
 });
 
 test('a password in DOCKER_HOST is not shown', async () => {
