@@ -1,5 +1,5 @@
 /** The flattened tar as a file: complete or not there. */
-import { closeSync, openSync, realpathSync, renameSync, statSync } from 'node:fs';
+import { closeSync, openSync, realpathSync, renameSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
@@ -49,7 +49,7 @@ export async function flattenFile(
   requireLayers(layers);
   let working: string | undefined;
   try {
-    const found = statSync(absolute, { throwIfNoEntry: false });
+    const found = statIfThere(absolute);
     if (found?.isDirectory() === true) {
       throw new RootfsError('ERR_OPTION_INVALID', `${absolute}: a folder; name a file`);
     }
@@ -59,7 +59,7 @@ export async function flattenFile(
       return { path: absolute, tarBytes: await intoFile(tree, layers, fd, output, options) };
     }
     const target = found === undefined ? absolute : realpathSync(absolute);
-    if (statSync(dirname(target), { throwIfNoEntry: false }) === undefined) {
+    if (statIfThere(dirname(target)) === undefined) {
       throw new RootfsError('ERR_NOT_FOUND', `${dirname(target)}: there is no such folder; make it first`);
     }
     working = workingPath(target);
@@ -81,6 +81,16 @@ function fileOutput(fd: number, layers: readonly LayerTar[], signal: AbortSignal
   const mostBytes = bytesOf(layers);
   const aside = mostBytes >= ASIDE_MIN_BYTES && loadNative() !== undefined;
   return aside ? new FileOutput(fd, mostBytes, signal) : new DirectOutput(fd, signal);
+}
+
+/** `throwIfNoEntry: false` takes what would lie below a file for absent too since Node 22, and Node 20 does not. */
+function statIfThere(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 async function intoFile(

@@ -150,7 +150,8 @@ function lookAt(run: string, shared: string, commandFor: (path: string) => strin
 /** After a restart of the machine the changes of a run are there and its mount is not: say how to have it back. */
 function refuseEarlierCopy(run: string, commandFor: (path: string) => string): void {
   const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (!['upper', 'work', 'merged'].every((name) => isFolder(join(run, name)))) return;
+  // First the run itself: below a file Node 20 fails, and later ones see nothing.
+  if (!['', 'upper', 'work', 'merged'].every((name) => isFolder(join(run, name)))) return;
   const path = realpathSync(run);
   const merged = join(path, 'merged');
   if (readMountTable().some(({ mountpoint }) => mountpoint === merged)) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -82,6 +82,16 @@ test('a layer that is cut while its data is moved is an error, and no file is le
     code: 'ERR_LAYER_INVALID',
   });
   assert.deepEqual(readdirSync(folder), before);
+});
+
+test('what would lie below a file is refused as that by every Node', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [{ path: 'a', content: 'x' }]);
+  writeFileSync(join(folder, 'file'), '');
+  for (const name of ['file/x', 'file/x/y']) {
+    await assert.rejects(flattenFile(tree, layers, join(folder, name)), { code: 'ERR_FILESYSTEM', message: /ENOTDIR/ });
+  }
+  await assert.rejects(flattenFile(tree, layers, join(folder, 'none/x')), { code: 'ERR_NOT_FOUND' });
 });
 
 test('what making the tree throws comes through as it is, and no file is left', async (t) => {

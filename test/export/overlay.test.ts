@@ -1,7 +1,7 @@
 /** The guards of an overlay; what it writes is tested on kernels that mount it. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -73,4 +73,15 @@ test('id maps that an overlay says of itself, and that are none, are told before
   }
   told({ uidMap: '0:1000:1', gidMap: '0:1000:1,1:100000:65536' });
   assert.ok(readOverlayFacts(folder)?.origin !== undefined);
+});
+
+test('a writable copy in the place of a file is refused as that by every Node', async (t) => {
+  const folder = tempDir(t);
+  const base = join(folder, 'base');
+  mkdirSync(base);
+  writeFileSync(join(folder, 'file'), '');
+  await assert.rejects(async () => createWritableCopy(base, join(folder, 'file'), { mount: false }), {
+    code: 'ERR_OPTION_INVALID',
+    message: /: expected an empty directory or nothing, found something that is no directory; /,
+  });
 });
