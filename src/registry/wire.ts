@@ -23,6 +23,7 @@ export interface WireRequest {
 
 /** An answer whose body waits for a reader. The receiver must read or discard the body. */
 export interface WireResponse {
+  /** 200 also where a proxy said 203. */
   readonly status: number;
   readonly url: URL;
   readonly headers: WireHeaders;
@@ -30,6 +31,9 @@ export interface WireResponse {
   /** The longest silence that the exchange allows, in milliseconds. */
   readonly timeoutMs: number;
 }
+
+/** What proxies that changed an answer put in the place of 200: manifests and blobs are checked by their digests anyhow. */
+const MENDED_BY_PROXY = 203;
 
 /** The most informational answers (1xx) before the real one: each of them starts the wait for it again. */
 const MAX_INFORMATIONAL = 20;
@@ -136,7 +140,13 @@ export async function sendOverWire(
               pause: () => started.pause(),
               cancel: () => stop(new Error('no longer wanted')),
             });
-            resolve({ status, url, headers: new WireHeaders(headers), body, timeoutMs });
+            resolve({
+              status: status === MENDED_BY_PROXY ? 200 : status,
+              url,
+              headers: new WireHeaders(headers),
+              body,
+              timeoutMs,
+            });
           },
           onResponseData(_started, chunk) {
             body?.data(chunk);

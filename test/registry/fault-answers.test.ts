@@ -1,6 +1,6 @@
 /** Refusals, and requests to come back later. */
 import assert from 'node:assert/strict';
-import { blobFault, type Case, PULL, runCases } from '../support/fault-case.js';
+import { big, blobFault, built, type Case, PULL, runCases } from '../support/fault-case.js';
 import { ON_THE_WAY } from '../support/on-the-way.js';
 
 runCases('Refusals, and requests to come back later', [
@@ -49,6 +49,21 @@ runCases('Refusals, and requests to come back later', [
     faults: [{ on: 'manifest', do: 'answer', status: 403 }],
     ends: 'ERR_DENIED',
     requests: 2,
+  },
+  {
+    name: 'a proxy on the way answers with 203 in the place of 200',
+    faults: [
+      {
+        on: 'manifest',
+        do: 'answer',
+        status: 203,
+        headers: { 'content-type': built.descriptor.mediaType },
+        body: built.blobs.get(built.descriptor.digest),
+      },
+      ...blobFault({ do: 'answer', status: 203, body: built.blobs.get(big.descriptor.digest) }),
+    ],
+    ends: 'whole',
+    requests: PULL,
   },
   {
     name: 'a refusal is one code without a message',
