@@ -43,15 +43,18 @@ export class LayoutIndex {
   readonly #index: ImageIndex;
   readonly #bytes: Buffer;
   readonly #place: string;
+  readonly #whenEmpty: string;
 
   /**
    * @param place What errors name: the layout's folder or archive.
    * @param known What the bytes say, where that was checked already.
+   * @param whenEmpty What to do where an image is wanted and none is listed.
    * @throws RootfsError `ERR_MANIFEST_INVALID`, `ERR_LIMIT_EXCEEDED`
    */
-  constructor(bytes: Buffer, place: string, known?: ImageIndex) {
+  constructor(bytes: Buffer, place: string, known?: ImageIndex, whenEmpty = 'copy one there first') {
     this.#bytes = bytes;
     this.#place = place;
+    this.#whenEmpty = whenEmpty;
     this.#index = known ?? readIndex(bytes, place);
   }
 
@@ -159,7 +162,7 @@ export class LayoutIndex {
     const names = this.names();
     const entries = this.#index.manifests;
     const offered = names.length === 0 ? choicesOf(entries) : names;
-    const offer = entries.length === 0 ? 'it is empty, copy one there first' : `it has ${listNames(offered)}`;
+    const offer = entries.length === 0 ? `it is empty, ${this.#whenEmpty}` : `it has ${listNames(offered)}`;
     const what = reference === '' ? 'no image' : `no image ${reference}`;
     return new RootfsError('ERR_NOT_FOUND', `${this.#place}: ${what} here; ${offer}`, {
       detail: { place: this.#place, reference, names },

@@ -132,11 +132,10 @@ export class OciArchive
 export async function readArchivedIndex(archive: ArchiveFile, entries: ArchiveEntries): Promise<LayoutIndex> {
   const version = await entries.readDocument('oci-layout', 64 * 1024);
   const index = await entries.readDocument('index.json', MAX_LAYOUT_INDEX_BYTES);
+  const asDocker = entries.has('manifest.json') ? `try docker-archive:${archive.name}` : undefined;
   if (version === undefined || index === undefined) {
     const missing = version === undefined ? 'oci-layout' : 'index.json';
-    const advice = entries.has('manifest.json')
-      ? `try docker-archive:${archive.name}`
-      : (entries.adviceFor(missing) ?? 'give an archive that has one');
+    const advice = asDocker ?? entries.adviceFor(missing) ?? 'give an archive that has one';
     throw new RootfsError(
       'ERR_ARCHIVE_INVALID',
       `${archive.name}: no OCI layout inside, ${missing} is missing; ${advice}`,
@@ -146,5 +145,6 @@ export async function readArchivedIndex(archive: ArchiveFile, entries: ArchiveEn
     );
   }
   parseImageLayout(version, { subject: archive.name });
-  return new LayoutIndex(index, archive.name);
+  // Docker 25 lists no image without a name there, and has it in its own list all the same.
+  return new LayoutIndex(index, archive.name, undefined, asDocker);
 }

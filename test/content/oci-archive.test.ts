@@ -57,6 +57,18 @@ test('archives without a layout, or with another version', async (t) => {
   }
 });
 
+test('an empty list beside Docker’s own, as Docker 25 saves an image without a name, says how to read it', async (t) => {
+  const empty = new LayerBuilder()
+    .file('oci-layout', '{"imageLayoutVersion":"1.0.0"}')
+    .file('index.json', '{"schemaVersion":2,"manifests":null}');
+  await assert.rejects((await opened(t, empty.tar())).resolve(''), { message: /it is empty, copy one there first$/ });
+  const both = await opened(t, empty.file('manifest.json', '[]').tar());
+  await assert.rejects(both.resolve(''), {
+    code: 'ERR_NOT_FOUND',
+    message: /image\.tar: no image here; it is empty, try docker-archive:.*image\.tar$/,
+  });
+});
+
 test('an archive of the folder instead of what is in it: the error says where that lies', async (t) => {
   const built = contractImage();
   for (const [open, bytes, missing] of [
