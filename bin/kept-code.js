@@ -1,7 +1,7 @@
 'use strict';
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
-const { homedir } = require('node:os');
+const { userInfo } = require('node:os');
 const { dirname, isAbsolute, join } = require('node:path');
 const { cachedDataVersionTag } = require('node:v8');
 
@@ -17,10 +17,13 @@ const TRAILER = /^([0-9a-f]{64}) ([a-z.-]+(?:,[a-z.-]+)*)$/;
 /** What lies in the folder of the code and is ours: a version's code, or one that a run was cut off writing. */
 const OWN_FILE = /^[0-9a-f]{16}-\d+\.code(?:\.\d+)?$/;
 
-/** The folders down to the one of the code, the topmost first; as `cacheFolder` says, which is not loaded yet. */
+/**
+ * The folders down to the one of the code, the topmost first; as `cacheFolder` says, which is not loaded yet. Node's
+ * `homedir()` believes an empty HOME, and the folder would be whichever one works in.
+ */
 function folders() {
   const set = process.env.XDG_CACHE_HOME;
-  const base = set !== undefined && isAbsolute(set) ? set : join(process.env.HOME || homedir(), '.cache');
+  const base = set !== undefined && isAbsolute(set) ? set : join(process.env.HOME || userInfo().homedir, '.cache');
   return [base, join(base, 'rootfs-kit'), join(base, 'rootfs-kit', 'code-v1')];
 }
 

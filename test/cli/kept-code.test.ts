@@ -75,9 +75,10 @@ function installed(t: TestContext, name = 'cache') {
         .toString('latin1')
         .split(',');
     },
-    run(words: readonly string[], env: Readonly<Record<string, string>> = {}): Run {
+    run(words: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = folder): Run {
       const main = join(folder, 'bin/rootfs.js');
       const { status, stdout, stderr } = spawnSync(process.execPath, ['--require', watch, main, ...words], {
+        cwd,
         encoding: 'utf8',
         env: { PATH: process.env['PATH'], HOME: '/dev/null/home', XDG_CACHE_HOME: cache, ...env },
       });
@@ -228,4 +229,21 @@ test('a home that is not there is not made, and no cache is needed', (t) => {
   mkdirSync(home, { mode: 0o700 });
   assertAnswers(command.run(DIGEST, { HOME: home, XDG_CACHE_HOME: 'relative' }), false);
   assertAnswers(command.run(DIGEST, { HOME: home, XDG_CACHE_HOME: '' }), true);
+});
+
+test('with an empty HOME the home is the one the system knows, and never the working folder', (t) => {
+  const command = installed(t);
+  const home = join(command.folder, 'home');
+  const work = join(command.folder, 'work');
+  for (const folder of [home, work]) mkdirSync(folder, { mode: 0o700 });
+  const system = join(command.folder, 'system.cjs');
+  writeFileSync(
+    system,
+    `const os = require('node:os'); const known = os.userInfo();
+     os.userInfo = () => ({ ...known, homedir: ${JSON.stringify(home)} });`,
+  );
+  const env = { HOME: '', XDG_CACHE_HOME: '', NODE_OPTIONS: `--require=${system}` };
+  assertAnswers(command.run(DIGEST, env, work), false);
+  assertAnswers(command.run(DIGEST, env, work), true);
+  assert.deepEqual([readdirSync(work), readdirSync(home)], [[], ['.cache']]);
 });
