@@ -56,9 +56,9 @@ export class Registry implements Catalog {
 
 function checkedHost(host: string): string {
   try {
-    const { registry, repository } = parseReference(`${host}/x`);
-    // Docker Hub puts its official images under library/.
-    if (repository === 'x' || repository === 'library/x') return registry;
+    // Two parts: Docker Hub puts a name of one under library/, and then "library" would be Docker Hub itself.
+    const { registry, repository } = parseReference(`${host}/x/y`);
+    if (repository === 'x/y') return registry;
   } catch {
     // told below, in words that fit a host
   }

@@ -52,7 +52,17 @@ for (const name of ['', 'UPPER', 'http://x/y', 'a/../b', 'x'.repeat(300)]) {
   });
 }
 
-for (const host of ['', 'a b', 'localhost:5000/x', 'x'.repeat(10), 'http://x', 'localhost:99999']) {
+for (const host of [
+  '',
+  'a b',
+  'localhost:5000/x',
+  'localhost:5000/library',
+  'docker.io/library',
+  'library',
+  'x'.repeat(10),
+  'http://x',
+  'localhost:99999',
+]) {
   test(`the registry ${JSON.stringify(host)} is refused`, () => {
     assert.throws(() => createRegistry(host), { code: 'ERR_REFERENCE_INVALID', message: /is not a registry/ });
     const withPassword = host.replace(/^(https?:\/\/)?/, '$1me:hunter2@');
