@@ -76,7 +76,8 @@ export function warnOfNothing(entries: number, options: PathPatterns & Pick<Call
   const [first] = include;
   if (entries > 0 || first === undefined) return;
   const shown = JSON.stringify(first.slice(0, 100));
-  const others = include.length > 1 ? ` or the ${include.length - 1} other patterns` : '';
+  const more = include.length === 2 ? 'other pattern' : `${include.length - 1} other patterns`;
+  const others = include.length > 1 ? ` or the ${more}` : '';
   const but = exclude.length > 0 ? ' and is not excluded' : '';
   const advice = 'patterns begin at the root, **/NAME finds a name anywhere';
   warn(onProgress, `include: nothing in the image matches ${shown}${others}${but}; ${advice}`);
