@@ -29,6 +29,16 @@ export const PLATFORM_OPTIONS: Readonly<Record<string, Options>> = {
   arch: { type: 'string', describe: 'The processor part of --platform', group: 'Image:' },
 };
 
+/** The same for commands that take what the name points at where no platform is asked for. */
+export const POINTED_PLATFORM_OPTIONS: Readonly<Record<string, Options>> = {
+  ...PLATFORM_OPTIONS,
+  platform: {
+    type: 'string',
+    describe: 'The image for os/arch[/variant]; default: what the name points at, also an index',
+    group: 'Image:',
+  },
+};
+
 /** Options of every command that may talk to a registry. */
 export const REGISTRY_OPTIONS: Readonly<Record<string, Options>> = {
   'plain-http': { type: 'boolean', describe: 'Speak http (default only for loopback hosts)', group: 'Registry:' },

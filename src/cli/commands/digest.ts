@@ -3,11 +3,12 @@ import { fetchDescriptor, fetchImage, readVerified } from '../../index.js';
 import { cachePolicy } from '../cache-options.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, platformOf, withSource } from '../image.js';
+import { POINTED_PLATFORM_OPTIONS } from '../options.js';
 
 /** The command. */
 export const digest: Command = {
   positionals: [IMAGE_POSITIONAL],
-  options: IMAGE_OPTIONS,
+  options: { ...IMAGE_OPTIONS, ...POINTED_PLATFORM_OPTIONS },
   examples: [
     ['$0 digest debian:12', 'the digest of the index (or manifest) the tag points at'],
     ['$0 digest --platform linux/arm64 debian:12', "the digest of that platform's manifest"],

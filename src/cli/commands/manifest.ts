@@ -2,11 +2,12 @@
 import { fetchImage, fetchManifest } from '../../index.js';
 import type { Command } from '../command.js';
 import { IMAGE_OPTIONS, IMAGE_POSITIONAL, platformOf, withSource } from '../image.js';
+import { POINTED_PLATFORM_OPTIONS } from '../options.js';
 
 /** The command. */
 export const manifest: Command = {
   positionals: [IMAGE_POSITIONAL],
-  options: IMAGE_OPTIONS,
+  options: { ...IMAGE_OPTIONS, ...POINTED_PLATFORM_OPTIONS },
   examples: [
     ['$0 manifest debian:12', 'the index, byte for byte'],
     ['$0 manifest --platform linux/arm64 debian:12 | jq .layers', "one platform's manifest"],
