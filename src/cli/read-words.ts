@@ -92,7 +92,7 @@ class WordReader {
     if (plain !== undefined && (option !== undefined || positive?.type === 'boolean')) {
       return { name: plain, option: { type: 'boolean' }, negated: true };
     }
-    this.#fail(`unknown option ${shown}${this.#hint(name)}`);
+    this.#fail(name === 'help' ? `${shown} takes no value` : `unknown option ${shown}${this.#hint(name)}`);
   }
 
   /** What was probably meant by an option that is not there: another tool's word first, then what is spelt alike. */
@@ -135,7 +135,7 @@ class WordReader {
       if (value !== 'true' && value !== 'false') {
         this.#fail(`${shown} is a switch: true or false, not ${JSON.stringify(value)}`);
       }
-      this.#put(name, option, shown, (value === 'true') !== negated);
+      this.#put(name, option, value === 'true' ? shown : `${shown}=false`, (value === 'true') !== negated);
       return;
     }
     const next = rest[0];
