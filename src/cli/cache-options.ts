@@ -1,7 +1,8 @@
 /** The image cache of commands that read an image: its options, and the source behind it. */
 import type { Options } from 'yargs';
-import { CachedRepository, type OpenedSource, openImageCache, RootfsError } from '../index.js';
+import { CachedRepository, cacheFolder, type OpenedSource, openImageCache, RootfsError } from '../index.js';
 import type { Arguments, Context } from './command.js';
+import { makeFolder } from './make-folder.js';
 import { flag, text } from './options.js';
 
 /** The options. Booleans: `--no-cache` is `--cache=false`. */
@@ -18,6 +19,9 @@ export const CACHE_OPTIONS: Readonly<Record<string, Options>> = {
     group: 'Cache:',
   },
 };
+
+/** No option names its folder. */
+const CACHE_ADVICE = 'set XDG_CACHE_HOME to a folder that can be written, or leave out --cache';
 
 /** Whether, and how, images go through the cache; `undefined` when they do not. @throws RootfsError `ERR_OPTION_INVALID` */
 export function cachePolicy(args: Arguments): 'missing' | 'always' | 'never' | undefined {
@@ -44,6 +48,7 @@ export async function throughCache(opened: OpenedSource, args: Arguments, contex
   if (pull === undefined || opened.transport !== 'docker') return opened;
   try {
     const { signal, onProgress } = context;
+    if (pull !== 'never') await makeFolder('image cache', cacheFolder('images-v1'), 0o700, CACHE_ADVICE);
     const remoteRepository = (): OpenedSource['source'] => opened.source;
     const cache = await openImageCache({ pull, fill: 'content', remoteRepository, signal, onProgress });
     const close = async (): Promise<void> => {

@@ -43,6 +43,7 @@ export function storeFolder(args: Arguments): string | undefined {
  * success, failure or an interruption.
  *
  * @param use Also gets the store's absolute path.
+ * @param later Whether what is made needs the layers later: then `--no-store` is no way out of a store that cannot be made.
  * @throws RootfsError `ERR_OPTION_INVALID`, what `makeFolder` and `openRootFS` throw, what `use` throws
  */
 export async function withStore<T>(
@@ -51,6 +52,7 @@ export async function withStore<T>(
   image: Image,
   opened: OpenedSource,
   use: (rootfs: RootFS, store: string) => Promise<T>,
+  later = false,
 ): Promise<T> {
   const folder = storeFolder(args);
   const options = { ...layerArguments(args), signal: context.signal, onProgress: context.onProgress };
@@ -66,7 +68,7 @@ export async function withStore<T>(
     const inFolder = async (store: string): Promise<T> => withRootFS(await open(store), store);
     return withWorkingFolder(undefined, inFolder, 'set TMPDIR to a folder that can be written, or use --store');
   }
-  const make = (): Promise<string | undefined> => makeStore(folder, args['store'] === undefined);
+  const make = (): Promise<string | undefined> => makeStore(folder, args['store'] === undefined, later);
   const { value: rootfs, made } = await inMade(folder, make, () => open(folder));
   try {
     return await withRootFS(rootfs, folder);
@@ -76,8 +78,9 @@ export async function withStore<T>(
   }
 }
 
-async function makeStore(folder: string, isDefault: boolean): Promise<string | undefined> {
+async function makeStore(folder: string, isDefault: boolean, later: boolean): Promise<string | undefined> {
   // What this user pulled is nobody else's business, unless a folder was named.
   if (!isDefault) return makeFolder('--store', folder);
-  return makeFolder('layer store', folder, 0o700, 'name another with --store, or keep nothing with --no-store');
+  const advice = `name another with --store${later ? '' : ', or keep nothing with --no-store'}`;
+  return makeFolder('layer store', folder, 0o700, advice);
 }

@@ -675,6 +675,17 @@ test('a home that cannot be written: the way out is named', async (t) => {
   assert.equal(code, 1);
   assert.match(stderr, /layer store .*--store.*--no-store/);
   assert.ok(!existsSync(join(folder, 'd')));
+  // What needs the layers later takes no --no-store.
+  for (const words of ['overlay --rw r oci:h', 'mkfs --layers-as-devices -o f oci:h', 'mount oci:h m']) {
+    const later = await rootfs(words.split(' '), { cwd: folder, env: { HOME: file } });
+    assert.equal(later.code, 1, words);
+    assert.doesNotMatch(later.stderr, /--no-store/, words);
+    // Who may not mount is told that first.
+    if (!words.startsWith('mount')) assert.match(later.stderr, /layer store .*; name another with --store \[ERR_/);
+  }
+  const cached = await rootfs(['digest', '--cache', '127.0.0.1:1/app'], { cwd: folder, env: { HOME: file } });
+  assert.equal(cached.code, 1);
+  assert.match(cached.stderr, /^rootfs: image cache \/.*; set XDG_CACHE_HOME to .*, or leave out --cache \[ERR_/);
 });
 
 test('words that are no UTF-8 are refused, since something of another name would be made', {

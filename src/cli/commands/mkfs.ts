@@ -119,9 +119,10 @@ export const mkfs: Command = {
     checkOptions(args, format);
     requireFilePlace(output);
     const out = resolve(output);
-    const made = await withImage(args, context, (image, opened) =>
-      withStore(args, context, image, opened, (rootfs) => make(args, context, format, out, rootfs)),
-    );
+    const made = await withImage(args, context, (image, opened) => {
+      const use = (rootfs: RootFS): Promise<Made> => make(args, context, format, out, rootfs);
+      return withStore(args, context, image, opened, use, args['layers-as-devices'] === true);
+    });
     context.endProgress();
     noteLosses(made.losses, context);
     context.note(`rootfs: ${format}, ${formatSize(made.imageBytes)}: ${made.path}`);

@@ -29,7 +29,7 @@ export const mount: Command = {
     checkMount(dir);
     const started = Date.now();
     const result = await withImage(args, context, (image, opened) =>
-      withStore(args, context, image, opened, (rootfs, store) => mountRootFS(rootfs, dir, store, options)),
+      withStore(args, context, image, opened, (rootfs, store) => mountRootFS(rootfs, dir, store, options), true),
     );
     context.endProgress();
     noteLosses(result.losses, context);

@@ -7,7 +7,9 @@ import {
   type Image,
   type Loss,
   type OverlayOptions,
+  type OverlayResult,
   overlayPlace,
+  type RootFS,
   RootfsError,
   writeOverlay,
 } from '../../index.js';
@@ -86,9 +88,10 @@ async function write(
     if (reuse && findOverlay(path, options) !== undefined) return found;
     const { signal, onProgress } = context;
     try {
-      const result = await withStore(args, context, image, opened, ({ layers }) =>
-        within(args, dirname(path), () => writeOverlay(layers, path, { ...options, signal, onProgress })),
-      );
+      const use = ({ layers }: RootFS): Promise<OverlayResult> =>
+        within(args, dirname(path), () => writeOverlay(layers, path, { ...options, signal, onProgress }));
+      // Without --dst the overlay itself lies in the store.
+      const result = await withStore(args, context, image, opened, use, text(args, 'dst') === undefined);
       const { command, losses } = result;
       return { path, command, losses, json: { ...result, reused: false } };
     } catch (error) {
