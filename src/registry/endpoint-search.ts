@@ -70,7 +70,12 @@ export function createEndpointSearch(options: EndpointSearchOptions = {}): Endpo
         throw invalid('host', host, 'a registry; expected host[:port], as in registry.example:5000');
       const found = await new EndpointSearch(options, call).run(host, repository);
       throwIfAborted(call.signal);
-      return found;
+      // What looks like an address and is none: 10.0.0.256. A mirror may stand in for it all the same.
+      const askable = found.filter(({ baseUrl }) => URL.canParse(baseUrl));
+      const wrong = found.find((one) => !askable.includes(one) && (one.mirrorOf !== undefined || askable.length === 0));
+      if (wrong === undefined) return askable;
+      const place = wrong.mirrorOf === undefined ? '' : ` in ${wrong.source}`;
+      throw invalid('host', wrong.credentialHost, `a registry; expected a host name or an address${place}`);
     },
   };
 }

@@ -111,7 +111,8 @@ test('what is said wins over what is assumed', async (t) => {
 
 test('bad hosts and options are refused, an abort is answered with its reason', async (t) => {
   const options = machine(tempDir(t));
-  for (const host of ['', '..', '../x', 'a/b', 'a b', 'a:b', 'http://x', '-a', `${'a'.repeat(9)}:123456`]) {
+  const noUrls = ['10.0.0.256', '1.2.3.4.5:5000', 'registry.1'];
+  for (const host of ['', '..', '../x', 'a/b', 'a b', 'a:b', 'http://x', '-a', `${'a'.repeat(9)}:123456`, ...noUrls]) {
     assert.equal((await refusal(ask(options, host))).code, 'ERR_OPTION_INVALID', host);
   }
   const wrong = [{ caFile: '' }, { plainHttp: 'yes' }, { tlsVerify: 0 }] as unknown as EndpointSearchOptions[];
