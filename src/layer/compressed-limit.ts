@@ -16,7 +16,7 @@ export function requirePossibleSize({ digest, size }: Descriptor, maxLayerSize: 
   if (!(size > maxLayerSize + maxLayerSize / 100 + FRAMES_BYTES)) return;
   throw new RootfsError(
     'ERR_LIMIT_EXCEEDED',
-    `${digest}: the layer is promised to have ${size} compressed bytes, more than one of ${maxLayerSize} uncompressed ones can have; raise maxLayerSize (--max-layer-size) if you trust the image`,
+    `${digest}: the blob is promised to have ${size} bytes, more than a layer of at most ${maxLayerSize} uncompressed bytes compresses to; raise maxLayerSize (--max-layer-size) if you trust the image`,
     { detail: { digest, size, maxLayerSize } },
   );
 }
