@@ -1,7 +1,7 @@
 /** Docker-archives as the tools of the field write them, built by hand, and what is read where they differ. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -12,7 +12,7 @@ import { openDestination } from '../../src/open-destination.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { ImageConfig } from '../../src/spec/image-config.js';
 import { parseManifest } from '../../src/spec/image-manifest.js';
-import { type BuiltImage, compress, image, LayerBuilder } from '../../src/testing/testing.js';
+import { type BuiltImage, compress, image, LayerBuilder, SeededRandom } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
 import { contractImage, readContract } from './target-contract.js';
 
@@ -152,7 +152,12 @@ test('layers in zstd keep their bytes: they are named by them, not by what they 
 
 for (const algorithm of ['gzip', 'zstd'] as const) {
   test(`a ${algorithm} layer that is damaged is handed on by no copy: the config alone says what it was`, async (t) => {
-    const built = contractImage();
+    const random = new SeededRandom(1);
+    const oneLayer = (): BuiltImage =>
+      image()
+        .layer((layer) => layer.file('a', random.bytes(20_000)))
+        .build();
+    const built = oneLayer();
     const folder = tempDir(t);
     const layers = built.layers.map(({ tar }, at): [string, Buffer] => [`${at}.tar`, compress(tar, algorithm)]);
     const copied = async (place: string): Promise<void> => {
@@ -160,7 +165,8 @@ for (const algorithm of ['gzip', 'zstd'] as const) {
       const bytes = archived(built, { Config: 'config.json', RepoTags: tags, Layers }, layers).tar();
       const destination = await openDestination(place);
       try {
-        await destination.copyFrom(await opened(t, bytes), '');
+        // One at a time, the largest first, which is the layer: a config that came before would stay in a layout.
+        await destination.copyFrom(await opened(t, bytes), '', { jobs: 1 });
       } finally {
         await destination.close();
       }
@@ -171,19 +177,10 @@ for (const algorithm of ['gzip', 'zstd'] as const) {
     for (const place of places) await copied(`${place}.good`);
     const before = readdirSync(folder);
 
-    const wholeBlobs = new Set(readdirSync(join(folder, 'l.good/blobs/sha256')));
     const [name = '', whole = Buffer.alloc(0)] = layers[0] ?? [];
     for (const [bytes, code] of [
       [whole.subarray(0, -5), 'ERR_DECOMPRESS'],
-      [
-        compress(
-          image()
-            .layer((layer) => layer.file('another', 'layer'))
-            .build().layers[0]?.tar ?? whole,
-          algorithm,
-        ),
-        'ERR_DIFFID_MISMATCH',
-      ],
+      [compress(oneLayer().layers[0]?.tar ?? whole, algorithm), 'ERR_DIFFID_MISMATCH'],
     ] as const) {
       layers[0] = [name, bytes];
       for (const place of places) {
@@ -194,18 +191,7 @@ for (const algorithm of ['gzip', 'zstd'] as const) {
         );
       }
     }
-    // What is whole may have come before the damage was seen: a layout keeps it for the next try, and names no image.
-    const kept = join(folder, 'l');
-    if (existsSync(kept)) {
-      assert.deepEqual(JSON.parse(readFileSync(join(kept, 'index.json'), 'utf8')).manifests, []);
-      for (const hex of readdirSync(join(kept, 'blobs/sha256'))) {
-        assert.ok(wholeBlobs.has(hex), hex);
-      }
-    }
-    assert.deepEqual(
-      readdirSync(folder).filter((name) => name !== 'l'),
-      before,
-    );
+    assert.deepEqual(readdirSync(folder), before);
   });
 }
 
