@@ -7,8 +7,9 @@ import { Turns } from '../io/turns.js';
 import { readTarSteps } from '../tar/read-tar-file.js';
 import type { TarEntry } from '../tar/tar-entry.js';
 import type { ArchiveFile } from './archive-file.js';
-import { goneArchive, openRegularFile, streamBlob } from './blob-file.js';
+import { goneArchive } from './blob-file.js';
 import type { BlobLocation } from './content.js';
+import { HeldBlob, openBlob } from './open-blob.js';
 
 /** The most members of an image archive: layers are not looked into, so that honest ones have hundreds. */
 export const MAX_ARCHIVE_ENTRIES = 200_000;
@@ -106,10 +107,9 @@ export class ArchiveEntries {
     if (location === undefined) return undefined;
     const subject = `${this.#archive.name}: ${name}`;
     if (location.size > maxBytes) throw limitError(subject, maxBytes);
-    const opened = await openRegularFile(location.path);
+    const opened = openBlob(location, { digest: 'sha256:', size: location.size });
     if (opened === undefined) throw goneArchive(this.#archive.name);
-    const target = { digest: 'sha256:', size: location.size } as const;
-    return readLimited(await streamBlob(opened.file, location, target), maxBytes, subject);
+    return opened instanceof HeldBlob ? opened.whole() : readLimited(opened, maxBytes, subject);
   }
 
   #add(entry: TarEntry): void {

@@ -17,23 +17,14 @@ import { discard, discardOnError } from '../io/discard.js';
 import { Verifier } from '../io/verify.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest } from '../spec/digest.js';
-import {
-  absentBlob,
-  isAbsent,
-  lookAt,
-  makeFolder,
-  openRegularFile,
-  readableBytes,
-  requireFolder,
-  resolveRange,
-  streamBlob,
-} from './blob-file.js';
+import { absentBlob, isAbsent, lookAt, makeFolder, readableBytes, requireFolder } from './blob-file.js';
 import { BlobPlaces, NOT_WRITABLE } from './blob-places.js';
 import type { BlobFacts, BlobRecord } from './blob-record.js';
 import { BlobTrust, type FindOptions } from './blob-trust.js';
 import type { BlobLocation, BlobPath, CallOptions, Deleter, FetchOptions, Pusher, ReadOnlyStorage } from './content.js';
 import { syncFolder } from './folder-sync.js';
 import { nameBlob, sealFile } from './name-blob.js';
+import { openBlob } from './open-blob.js';
 import { sweepIngest } from './sweep-ingest.js';
 import { writeVerified } from './write-verified.js';
 
@@ -238,12 +229,9 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
 
   /** Opens the raw bytes of a blob; see `Fetcher`. They are not verified. */
   async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
-    const path = this.path(target.digest);
-    resolveRange(options.range, target);
-    throwIfAborted(options.signal);
-    const opened = await openRegularFile(path);
+    const opened = openBlob({ path: this.path(target.digest), offset: 0 }, target, options);
     if (opened === undefined) throw absentBlob(target.digest, this.root);
-    return streamBlob(opened.file, { offset: 0, size: opened.stat.size }, target, options);
+    return opened;
   }
 
   /** Where the blob lies; see `BlobPath`. Its bytes are not verified. */

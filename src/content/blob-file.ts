@@ -2,19 +2,19 @@
  * Reading a blob that is (part of) a local file: guarded opening, exact ranges, hashing.
  *
  * Steps that only touch names and records are synchronous, here and in the files that use this one: each takes
- * microseconds, the way through another thread many times that. Reading, writing and syncing bytes is not.
+ * microseconds, the way through another thread many times that. So is reading a small document. Reading, writing and
+ * syncing more bytes is not.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, lstatSync, openSync, read, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, read, readSync, type Stats, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Readable } from 'node:stream';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
-import { abortStream, throwIfAborted } from '../io/abort.js';
+import { throwIfAborted } from '../io/abort.js';
 import { makeFolders } from '../io/make-folders.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import type { Digest, DigestAlgorithm } from '../spec/digest.js';
-import type { BlobLocation, ByteRange, FetchOptions } from './content.js';
+import type { BlobLocation, ByteRange } from './content.js';
 import { syncFolder } from './folder-sync.js';
 
 /** An open regular file. Whoever got it closes it. */
@@ -29,8 +29,8 @@ export interface OpenDescriptor {
   readonly stat: Stats;
 }
 
-/** Bytes read at once. */
-const CHUNK_BYTES = 256 * 1024;
+/** What is read in this thread, in bytes: it takes no longer than to open the file. */
+export const AT_ONCE_BYTES = 64 * 1024;
 
 /** No link in the last component, and no waiting for the other end of a pipe. */
 const READ_REGULAR = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -85,6 +85,18 @@ export function readableBytes(path: string): number | undefined {
   if (opened === undefined) return undefined;
   closeSync(opened.fd);
   return opened.stat.size;
+}
+
+/** Reads up to `AT_ONCE_BYTES` of an open file in this thread; fewer where the file ends. @throws the system's own */
+export function readNow(fd: number, position: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  let done = 0;
+  while (done < length) {
+    const count = readSync(fd, bytes, done, length - done, position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return bytes.subarray(0, done);
 }
 
 /** Reads at a place of an open file, in another thread. @returns how many bytes came; 0 at the end @throws the system's own */
@@ -144,47 +156,6 @@ export function resolveRange(
     `${target.digest}: bytes ${start} to ${end} do not lie in its ${target.size} bytes; ask for a range inside`,
     { detail: { digest: target.digest, start, end, size: target.size } },
   );
-}
-
-/**
- * Streams a blob out of a file: at most `target.size + 1` bytes, or exactly the range. Takes the handle over: it is
- * closed with the stream, or at once when this throws.
- *
- * @param location Where the blob lies in the file; `size` bytes are there at most.
- * @throws RootfsError `ERR_RANGE_INVALID`, `ERR_SIZE_MISMATCH` (the file ends before the range does)
- */
-export async function streamBlob(
-  file: FileHandle,
-  location: Pick<BlobLocation, 'offset' | 'size'>,
-  target: Pick<Descriptor, 'digest' | 'size'>,
-  options: FetchOptions = {},
-): Promise<Readable> {
-  try {
-    throwIfAborted(options.signal);
-    const range = resolveRange(options.range, target);
-    if (range !== undefined && range.end > location.size) {
-      throw new RootfsError(
-        'ERR_SIZE_MISMATCH',
-        `${target.digest}: ${target.size} bytes were expected, ${location.size} are there; fetch it again`,
-        { detail: { digest: target.digest, expectedBytes: target.size, receivedBytes: location.size } },
-      );
-    }
-    const start = range?.start ?? 0;
-    const end = range?.end ?? Math.min(location.size, target.size + 1);
-    if (start >= end) {
-      await file.close();
-      return Readable.from([], { objectMode: false });
-    }
-    const stream = file.createReadStream({
-      start: location.offset + start,
-      end: location.offset + end - 1,
-      highWaterMark: CHUNK_BYTES,
-    });
-    return abortStream(stream, options.signal);
-  } catch (error) {
-    await file.close().catch(() => {});
-    throw error;
-  }
 }
 
 /** Hashes `size` bytes of an open file from `offset`; the file's position is left alone. Throws the abort's reason. */

@@ -11,6 +11,7 @@ import { requireBytes, Verifier, verifyBytes, verifyStream } from '../io/verify.
 import type { Descriptor } from '../spec/descriptor.js';
 import { requireVerifiable } from '../spec/digest.js';
 import type { CallOptions, Distruster, Fetcher } from './content.js';
+import { HeldBlob } from './open-blob.js';
 import { requireDescriptor, requireFetcher } from './require-fetcher.js';
 import { retryDistrusted } from './retry-distrusted.js';
 
@@ -71,7 +72,14 @@ async function readOnce(source: Fetcher, target: Descriptor, options: CallOption
   const verifier = new Verifier(target);
   const gathered = new Gathered(target.size);
   const opening = Promise.resolve(source.fetch(target, { signal: options.signal, onProgress }));
-  await readChunks(opening, signal, (chunk) => {
+  const opened = await untilAborted(opening, signal, discard);
+  if (opened instanceof HeldBlob) {
+    const bytes = opened.whole();
+    verifier.update(bytes);
+    verifier.end();
+    return bytes;
+  }
+  await readChunks(Promise.resolve(opened), signal, (chunk) => {
     requireBytes(chunk, target.digest);
     verifier.update(chunk);
     gathered.add(chunk);

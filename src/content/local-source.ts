@@ -1,12 +1,13 @@
 /** What local forms have in common: each blob is a piece of a regular file, or bytes that were made when it was opened. */
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
 import { abortStream, throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
-import { absentBlob, lookAt, openRegularFile, readableBytes, resolveRange, streamBlob } from './blob-file.js';
+import { absentBlob, lookAt, readableBytes, resolveRange } from './blob-file.js';
 import type { BlobLocation, BlobPath, CallOptions, FetchOptions, ReadOnlyStorage } from './content.js';
 import { LinkedBlobs } from './linked-blobs.js';
+import { HeldBlob, openBlob } from './open-blob.js';
 
 /**
  * Asks for content that is not here where its descriptor's `urls` say it is.
@@ -48,15 +49,11 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     const range = resolveRange(options.range, target);
     throwIfAborted(options.signal);
     const located = await this.#find(target, options);
-    if (located === undefined) return this.#elsewhere(target, options);
     if (Buffer.isBuffer(located)) {
       const bytes = located.subarray(range?.start ?? 0, range?.end ?? target.size + 1);
-      return abortStream(Readable.from(bytes.length === 0 ? [] : [bytes], { objectMode: false }), options.signal);
+      return abortStream(new HeldBlob(bytes), options.signal);
     }
-    const opened = await openRegularFile(located.path);
-    if (opened === undefined) return this.#elsewhere(target, options);
-    const size = Math.max(0, Math.min(located.size, opened.stat.size - located.offset));
-    return streamBlob(opened.file, { offset: located.offset, size }, target, options);
+    return (located && openBlob(located, target, options)) ?? this.#elsewhere(target, options);
   }
 
   /** Whether the blob is here. A link is one only where it leads to the right bytes. */

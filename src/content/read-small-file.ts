@@ -1,7 +1,7 @@
 /** A document of a local form that no digest vouches for, read as a whole. */
 import { closeSync } from 'node:fs';
 import { limitError } from '../io/limit.js';
-import { openRegular, readAt } from './blob-file.js';
+import { AT_ONCE_BYTES, openRegular, readAt, readNow } from './blob-file.js';
 
 /**
  * Reads a regular file, as long as it is when it is opened; `undefined` where there is none.
@@ -14,6 +14,7 @@ export async function readSmallFile(path: string, maxBytes: number): Promise<Buf
   try {
     const { size } = opened.stat;
     if (size > maxBytes) throw limitError(path, maxBytes);
+    if (size <= AT_ONCE_BYTES) return readNow(opened.fd, 0, size);
     const bytes = Buffer.allocUnsafe(size);
     let done = 0;
     while (done < size) {
