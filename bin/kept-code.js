@@ -15,7 +15,7 @@ const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
 const TRAILER = /^([0-9a-f]{64}) ([a-z.-]+(?:,[a-z.-]+)*)$/;
 
 /** What lies in the folder of the code and is ours: a version's code, or one that a run was cut off writing. */
-const OWN_FILE = /^[0-9a-f]{16}-\d+\.code(?:\.\d+)?$/;
+const OWN_FILE = /^[0-9a-f]{16}-\d+(?:-[a-z]+)?\.code(?:\.\d+)?$/;
 
 /**
  * The folders down to the one of the code, the topmost first; as `cacheFolder` says, which is not loaded yet. Node's
@@ -89,18 +89,19 @@ function write(file, compile, kinds) {
 
 /**
  * The code that V8 compiled for this user in earlier runs: an installed package comes with none, and compiling takes
- * longer than most commands do. In `$XDG_CACHE_HOME/rootfs-kit/code-v1`, a file for each version of the command and
- * of V8 with its flags. Nothing is kept where Node is told to keep none.
+ * longer than most commands do. In `$XDG_CACHE_HOME/rootfs-kit/code-v1`, a file for each command of each version of the
+ * program and of V8 with its flags. Nothing is kept where Node is told to keep none.
  *
- * @param id Names this version of the command: all of its text stands for it.
+ * @param id Names this version of the program: all of its text stands for it.
+ * @param name Of the command, in letters.
  * @returns the `code` that is kept, where there is some. `add(kindOf, compile)`, after a run that ended well, keeps what
  * `compile()` returns, unless that was done for a run of the kind that `kindOf()` tells.
  */
-exports.openKeptCode = (id) => {
+exports.openKeptCode = (id, name) => {
   if (process.geteuid === undefined || process.env.NODE_DISABLE_COMPILE_CACHE) return undefined;
   // Taken before the engine is tuned: it counts all flags.
   const tag = cachedDataVersionTag();
-  const file = quietly(() => join(folders().at(-1), `${id}-${tag}.code`));
+  const file = quietly(() => join(folders().at(-1), `${id}-${tag}-${name}.code`));
   if (file === undefined) return undefined;
   const { code, kinds } = quietly(() => read(file)) ?? { kinds: [] };
   return {

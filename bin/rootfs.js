@@ -21,7 +21,7 @@ if (words.length === 1 && ['--version', '-V', 'version'].includes(words[0])) {
   process.stdout.write(`${argv.includes('--json') ? JSON.stringify(version) : version}\n`);
 } else {
   const { loadCommand } = require('./load-command.js');
-  loadCommand()
+  loadCommand(argv)
     .main(argv)
     .then((code) => {
       // All output is written. Left to itself, Node would wait for code that V8 still compiles in the background.

@@ -1,6 +1,4 @@
 'use strict';
-const { setFlagsFromString } = require('node:v8');
-
 const NODE = Number.parseInt(process.versions.node, 10);
 
 /** The newest Node whose V8 was seen to know the flags below; one that does not would say so on stderr. */
@@ -26,9 +24,14 @@ const isKnown = NODE <= NEWEST_NODE;
 let isTuned = false;
 let startingWorkers = 0;
 
+/** Sets one. Node's module is loaded then: it takes 3 ms, and a short command has ended before it is needed. */
+function setFlag(flag) {
+  require('node:v8').setFlagsFromString(flag);
+}
+
 /** Sets the flags, with 0, or puts their defaults back, with 1. */
 function setFlags(value) {
-  if (isKnown) for (const flag of FLAGS) setFlagsFromString(flag[value]);
+  if (isKnown) for (const flag of FLAGS) setFlag(flag[value]);
 }
 
 /**
@@ -85,10 +88,10 @@ exports.startWorker = (start) => {
  */
 exports.compileParser = (bytes) => {
   if (!isKnown) return new WebAssembly.Module(bytes);
-  setFlagsFromString(WASM_BUDGET[0]);
+  setFlag(WASM_BUDGET[0]);
   try {
     return new WebAssembly.Module(bytes);
   } finally {
-    setFlagsFromString(WASM_BUDGET[1]);
+    setFlag(WASM_BUDGET[1]);
   }
 };

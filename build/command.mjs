@@ -3,13 +3,15 @@
  * modules one by one takes longer than most commands. koffi is native and stays outside. The licences of what is
  * inside go beside it.
  */
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { COMMANDS } from '../dist/src/cli/commands.js';
 
 const repository = fileURLToPath(new URL('../', import.meta.url));
 const out = join(repository, 'dist/command');
@@ -114,6 +116,31 @@ const namesWhereTheyAre = {
   },
 };
 
+/** Modules of Node that most commands import and few use; each takes a millisecond or two to load. */
+const ASLEEP = /^node:(?:fs\/promises|module|os|worker_threads|zlib)$/;
+
+/**
+ * Loads these when something of them is used, under the flags that the engine began with: with others it compiles them
+ * anew. What one Node has and another has not (`import * as zlib`) is asked of Node's own module.
+ */
+const modulesAsleep = {
+  name: 'modules-asleep',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: ASLEEP }, ({ path, importer }) =>
+      /\/dist\/src\/.*\.js$/.test(importer) && !read(importer).includes(`import * as zlib from '${path}'`)
+        ? { path, namespace: 'asleep' }
+        : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'asleep' }, async ({ path }) => ({
+      contents: `let loaded;
+        const load = () => (loaded ??= require('./tune-engine.js').untuned(() => require('${path}')));
+        for (const name of ${JSON.stringify(Object.keys(await import(path)))}) {
+          Object.defineProperty(exports, name, { enumerable: true, get: () => load()[name] });
+        }`,
+    }));
+  },
+};
+
 /** Workers are started while the engine is as they want it. */
 const tunedWorkers = {
   name: 'tuned-workers',
@@ -178,6 +205,7 @@ const inputs = new Set();
 // Each entry is one file that holds all it may need: finding many small ones takes longer than reading one large one.
 // What a command does not use stays asleep in it: modules behind `import()` run when they are asked for.
 for (const entry of ['cli/main.js', ...workers]) {
+  const isMain = entry === 'cli/main.js';
   const { metafile, outputFiles } = await build({
     absWorkingDir: repository,
     entryPoints: [join(compiled, entry)],
@@ -189,7 +217,14 @@ for (const entry of ['cli/main.js', ...workers]) {
     platform: 'node',
     target: 'node20',
     external: ['koffi'],
-    plugins: [dispatchersOnly, namesWhereTheyAre, tunedWorkers, filesBeside, plainWidths],
+    plugins: [
+      dispatchersOnly,
+      namesWhereTheyAre,
+      tunedWorkers,
+      filesBeside,
+      plainWidths,
+      ...(isMain ? [modulesAsleep] : []),
+    ],
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
@@ -204,17 +239,18 @@ for (const entry of ['cli/main.js', ...workers]) {
   for (const input of Object.keys(metafile.inputs)) inputs.add(input);
   mkdirSync(out, { recursive: true });
   for (const { path, text } of outputFiles) {
-    writeFileSync(path, entry.startsWith('cli/') ? asFunction(ascii(text)) : ascii(text));
+    writeFileSync(path, isMain ? asFunction(ascii(text)) : ascii(text));
   }
 }
 
 /**
  * What Node's own loader makes of a module. It stands in the file: put around the text there, all of it is copied. Before
- * it stands a digest of the text, which names the code that is compiled of it.
+ * it stands a digest of the text, which names the code that is compiled of it, and the names of the commands.
  */
 function asFunction(text) {
   const id = createHash('sha256').update(text).digest('hex').slice(0, 16);
-  return `/*${id}*/(function (exports, require, module, __filename, __dirname) {${text}\n})`;
+  const names = COMMANDS.map(({ name }) => name).join(' ');
+  return `/*${id} ${names}*/(function (exports, require, module, __filename, __dirname) {${text}\n})`;
 }
 
 /** Non-ASCII characters as escapes, which strings and templates take: a script of single bytes is read faster. */
@@ -243,12 +279,18 @@ writeFileSync(
 
 // The code of what most runs need is compiled here, by running it, for the Node that builds.
 const warm = join(repository, 'build/warm-command.cjs');
-const scratch = mkdtempSync(join(tmpdir(), 'rootfs-kit-build-'));
-const { status, stderr } = spawnSync(process.execPath, [warm, join(repository, 'fixtures/hello'), scratch], {
-  encoding: 'utf8',
-  // What the user has set up for registries is of no interest here.
-  env: { PATH: process.env.PATH, HOME: scratch },
-});
-rmSync(scratch, { recursive: true, force: true });
-if (status !== 0)
-  process.stderr.write(`build/warm-command.cjs failed; the command works, and starts more slowly:\n${stderr}\n`);
+await Promise.all(
+  ['main', 'extract', 'unpack', 'flatten', 'mkfs', 'inspect', 'copy', 'pull'].map(async (command) => {
+    const scratch = mkdtempSync(join(tmpdir(), 'rootfs-kit-build-'));
+    try {
+      await promisify(execFile)(process.execPath, [warm, join(repository, 'fixtures/hello'), scratch, command], {
+        // What the user has set up for registries is of no interest here.
+        env: { PATH: process.env.PATH, HOME: scratch },
+      });
+    } catch (error) {
+      process.stderr.write(`build/warm-command.cjs ${command}: ${error.message}\nIt works, and starts more slowly.\n`);
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  }),
+);

@@ -104,9 +104,27 @@ test('the second run takes the code that the first one compiled, and another kin
   const first = readFileSync(command.file());
   assertAnswers(command.run(DIGEST), true);
   assert.ok(first.equals(readFileSync(command.file())), 'nothing was new');
-  const shown = command.run(['manifest', '-q', IMAGE]);
-  assert.deepEqual([shown.status, shown.ranKept], [0, true]);
-  assert.deepEqual(command.kinds(), ['digest.oci', 'manifest.oci']);
+  const archive = join(command.folder, 'hello.tar');
+  assert.equal(spawnSync('tar', ['-cf', archive, '-C', join(repository, 'fixtures/hello'), '.']).status, 0);
+  assertAnswers(command.run(['digest', '-q', `oci-archive:${archive}`]), true);
+  assert.deepEqual(command.kinds(), ['digest.oci', 'digest.oci-archive']);
+  assertAnswers(command.run(DIGEST), true);
+});
+
+test('each command has a file of its own, wherever its name stands in the line', (t) => {
+  const command = installed(t);
+  assertAnswers(command.run(DIGEST), false);
+  const [first = ''] = readdirSync(command.kept);
+  assert.match(first, /^[0-9a-f]{16}-\d+-digest\.code$/);
+  for (const [words, ranKept] of [
+    [['manifest', '-q', IMAGE], false],
+    [['manifest', '-q', IMAGE], true],
+    [['-q', 'manifest', IMAGE], true],
+  ] as const) {
+    const run = command.run(words);
+    assert.deepEqual([run.status, run.ranKept], [0, ranKept], words.join(' '));
+  }
+  assert.deepEqual(readdirSync(command.kept).sort(), [first, first.replace('digest', 'manifest')]);
   assertAnswers(command.run(DIGEST), true);
 });
 
@@ -203,6 +221,7 @@ test('what nobody has used for long goes when something is written, where it is 
   const of = 'fedcba9876543210-4711.code';
   const files: readonly (readonly [name: string, age: number])[] = [
     [of, 31],
+    [of.replace('.', '-pull.'), 31],
     [`${of}.123`, 31],
     [`${of}.124`, 29],
     ['notes.txt', 31],

@@ -12,8 +12,8 @@ import { runRootfs } from '../support/run-rootfs.js';
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** What the build compiled for this very Node, if that built it. */
-const BUILT_CODE = `dist/command/main-${process.version}-${process.arch}.code`;
+/** What the build compiled for this very Node, if that built it: code for some commands, `main` for the others. */
+const builtCode = (name: string): string => `dist/command/${name}-${process.version}-${process.arch}.code`;
 
 /** What a command line has loaded when it ends. */
 interface Loaded {
@@ -79,10 +79,13 @@ test('--version loads nothing but its own file', () => {
 test('a local image loads no part of Node that speaks to a network, and no native code', () => {
   const { files, builtins } = loadedBy('digest', 'oci:fixtures/hello');
   // Another Node than the one that built the command looks for what it compiled itself.
-  const kept = existsSync(join(repository, BUILT_CODE)) ? [] : ['bin/kept-code.js'];
+  const kept = existsSync(join(repository, builtCode('main'))) ? [] : ['bin/kept-code.js'];
   assert.deepEqual(files, ['bin/rootfs.js', 'bin/load-command.js', 'bin/tune-engine.js', ...kept]);
   assert.ok(builtins.includes('fs') && builtins.length > 50, `${builtins.length} modules of Node`);
   assertNone(builtins, ['http', 'https', 'http2', 'tls', '_tls_wrap', 'child_process', 'dns', 'readline', 'zlib']);
+  // What many modules import, and this command does not use.
+  const asleep = ['fs/promises', 'internal/fs/streams', 'worker_threads', 'module'];
+  assertNone(builtins, kept.length > 0 ? asleep : [...asleep, 'os', 'v8']);
 });
 
 test('a registry that speaks plain http loads nothing of TLS, of HTTP/2 and of child processes', async () => {
@@ -146,12 +149,30 @@ test('flags of V8 are set after the modules of Node are loaded, and one while th
   registry.add('app', 'latest', image().build());
   const steps = await stepsOf(() => ['digest', `${registry.host}/app`]);
   const set = steps.find(({ what }) => what === FLAG);
-  for (const name of ['crypto', 'fs/promises', 'net']) assert.ok(set?.loaded.includes(name), name);
+  for (const name of ['crypto', 'stream', 'net']) assert.ok(set?.loaded.includes(name), name);
   const names = steps.map(({ what }) => what.replace(/=.*/, ''));
   const compiled = names.indexOf('compiled');
   assert.equal(names[compiled - 1], '--wasm-tiering-budget');
   assert.equal(names[compiled + 1], '--wasm-tiering-budget');
   assert.notEqual(steps[compiled - 1]?.what, steps[compiled + 1]?.what);
+});
+
+test('modules of Node that are loaded when they are needed are loaded under the own flags of V8', async () => {
+  await using registry = await startRegistry();
+  const built = image().layer((layer) => layer.file('a', 'a'));
+  registry.add('app', 'latest', built.build());
+  const steps = await stepsOf((folder) => ['pull', `${registry.host}/app`, '-o', `${folder}/app.tar.gz`]);
+  const flagsWith: Record<string, string> = {};
+  let current = DEFAULT;
+  for (const [at, { what, loaded }] of steps.entries()) {
+    const before = steps[at - 1]?.loaded ?? [];
+    for (const name of ['fs/promises', 'zlib']) {
+      if (!before.includes(name) && loaded.includes(name)) flagsWith[name] = current;
+    }
+    if (what === FLAG || what === DEFAULT) current = what;
+  }
+  assert.equal(current, FLAG);
+  assert.deepEqual(flagsWith, { 'fs/promises': DEFAULT, zlib: DEFAULT });
 });
 
 test('V8 has its own flags while a worker starts, and those of the command again after it', async () => {
@@ -231,14 +252,35 @@ test('an engine that is tuned while a worker starts is tuned once that runs', ()
   assert.deepEqual(taken, { 'as it starts': true, 'as it runs': false });
 });
 
-test('the Node that built the command runs the code that was compiled for it', () => {
+test('the Node that built the command runs the code that was compiled for it, of the command that it is asked for', () => {
+  const isBuilder = existsSync(join(repository, builtCode('main')));
   const compiled = readdirSync(join(repository, 'dist/command')).filter((name) => name.endsWith('.code'));
-  assert.equal(compiled.length, 1, `dist/command holds ${compiled.length} files of compiled code`);
-  const look = `process.stdout.write(String(require('./bin/load-command.js').loadCommand().isCompiled))`;
-  const run = spawnSync(process.execPath, ['-e', look], {
-    cwd: repository,
-    encoding: 'utf8',
-    env: { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' },
-  });
-  assert.equal(run.stdout, String(`dist/command/${compiled[0]}` === BUILT_CODE), run.stderr);
+  const commands = ['copy', 'extract', 'flatten', 'inspect', 'main', 'mkfs', 'pull', 'unpack'];
+  assert.deepEqual(compiled.map((name) => name.replace(/-.*/, '')).sort(), commands);
+  const taken = (...argv: readonly string[]): unknown => {
+    const look = `const fs = require('node:fs'); const { readFileSync } = fs; const read = [];
+      fs.readFileSync = (path, ...rest) => {
+        const content = readFileSync(path, ...rest);
+        if (/\\.code$/.test(path)) read.push(require('node:path').basename(path));
+        return content;
+      };
+      const { isCompiled } = require('./bin/load-command.js').loadCommand(${JSON.stringify(argv)});
+      process.stdout.write(JSON.stringify({ isCompiled, read }));`;
+    const run = spawnSync(process.execPath, ['-e', look], {
+      cwd: repository,
+      encoding: 'utf8',
+      env: { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' },
+    });
+    assert.equal(run.stderr, '');
+    return JSON.parse(run.stdout);
+  };
+  const expected = (name: string): unknown =>
+    isBuilder
+      ? { isCompiled: true, read: [builtCode(name).replace('dist/command/', '')] }
+      : { isCompiled: false, read: [] };
+  assert.deepEqual(taken('copy', 'a', 'b'), expected('copy'));
+  assert.deepEqual(taken('-q', 'pull', 'a'), expected('pull'));
+  assert.deepEqual(taken('tags', 'a'), expected('main'));
+  assert.deepEqual(taken('nothing'), expected('main'));
+  assert.deepEqual(taken(), expected('main'));
 });
