@@ -1,5 +1,4 @@
 /** Folders that a command makes for what it works with, and that go again where it fails before anything is in them. */
-import { existsSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RootfsError, systemErrorCode, withoutNewLeases } from '../index.js';
@@ -33,16 +32,27 @@ export async function inMade<T>(
   remove: typeof removeMade = removeMade,
 ): Promise<InMade<T>> {
   for (let tries = 1; ; tries += 1) {
-    const made = await make();
+    let made: string | undefined;
     try {
+      made = await make();
       return { value: await use(), made };
     } catch (error) {
-      const isGone = error instanceof RootfsError && !existsSync(folder);
-      if (isGone && tries < TRIES) continue;
+      if (wasGone(folder, error) && tries < TRIES) continue;
       if (made !== undefined) await remove(folder, made);
       throw error;
     }
   }
+}
+
+/**
+ * Whether a failure says that the folder, or one above it, was not there. It may be there again: others take away what
+ * they made, and make it anew, at the same time.
+ */
+function wasGone(folder: string, error: unknown): boolean {
+  if (!(error instanceof RootfsError)) return false;
+  const { path, subject, errno } = error.detail;
+  if (errno === 'ENOENT') return typeof subject === 'string' && subject.includes(folder);
+  return error.code === 'ERR_NOT_FOUND' && path === folder;
 }
 
 /**

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inMade, removeMade } from '../../src/cli/remove-made.js';
+import { BlobDir } from '../../src/content/blob-dir.js';
 import { type Lease, takeLease, withoutNewLeases } from '../../src/content/lease.js';
+import { wrapSystemError } from '../../src/errors.js';
 import { image, startRegistry, writeLayout } from '../../src/testing/testing.js';
 import { rootfs } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -90,6 +93,48 @@ test('a folder that another run has made, and takes away because it failed, is m
     { message: 'mine' },
   );
   assert.ok(!existsSync(outer));
+});
+
+test('a folder that one run takes away and another makes again at once is begun with anew', async (t) => {
+  const store = join(tempDir(t), 'store');
+  const make = async (): Promise<string> => {
+    mkdirSync(store, { recursive: true });
+    return store;
+  };
+  // A look at the folder finds it gone, or the first step in it does; by the time that is told, it is there again.
+  const looks = async (): Promise<unknown> => BlobDir.open(store);
+  const begins = async (): Promise<unknown> => {
+    throw wrapSystemError(await mkdir(join(store, 'leases')).catch((error: unknown) => error), join(store, 'leases/a'));
+  };
+  for (const step of [looks, begins]) {
+    let tries = 0;
+    const use = async (): Promise<number> => {
+      tries += 1;
+      if (tries > 2) return tries;
+      rmdirSync(store);
+      await step().finally(() => make());
+      return 0;
+    };
+    assert.equal((await inMade(store, make, use)).value, 3, step.name);
+  }
+  let tries = 0;
+  const makesLate = async (): Promise<string> => {
+    tries += 1;
+    const subject = `--dst ${store}`;
+    if (tries === 1)
+      throw wrapSystemError(await mkdir(join(store, 'gone/x')).catch((error: unknown) => error), subject);
+    return make();
+  };
+  await inMade(store, makesLate, looks);
+  assert.equal(tries, 2);
+  // What is missing elsewhere is told at once.
+  tries = 0;
+  const fails = async (): Promise<unknown> => {
+    tries += 1;
+    return BlobDir.open(join(store, '..', 'elsewhere'));
+  };
+  await assert.rejects(inMade(store, make, fails), { code: 'ERR_NOT_FOUND' });
+  assert.equal(tries, 1);
 });
 
 test('a store is taken away only while nobody can begin to use it', async (t) => {
