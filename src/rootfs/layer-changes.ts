@@ -13,7 +13,8 @@ import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
 import { linkTargetPath } from './merge-links.js';
 import { LayerPlan, type PlannedEntry, type PlannedWhiteout } from './merge-plan.js';
-import { type MergeInode, type MergeNode, MergeTree, plainDirectory, type Taken } from './merge-tree.js';
+import { followLink, type MergeInode, type MergeNode, MergeTree, plainDirectory, type Taken } from './merge-tree.js';
+import { OwnNames } from './own-names.js';
 import { readPlan } from './read-plan.js';
 import type { Inode, InodeType, MergedTree, TreeNode } from './tree.js';
 
@@ -61,7 +62,7 @@ export async function* readLayerChanges(
       const opaqueRoot = plan.whiteouts.find(isOpaqueRoot);
       const gone = new GonePaths(opaqueRoot === undefined ? plan.whiteouts : spellOut(plan, opaqueRoot, below));
       const lower = new LowerLayers(below);
-      await copyLinkTargets(plan, gone, lower, turns);
+      await copyLinkTargets({ plan, tree, gone, lower }, turns);
       const application = new LayerApplication(tree, plan);
       while (application.step()) if (turns.due(true)) await turns.take();
       const renewed = await renewedDirectories(tree, plan, turns);
@@ -93,18 +94,25 @@ const NODES: readonly InodeType[] = ['char', 'block', 'fifo'];
 
 const NOTHING: Step = { directories: [] };
 
+/** A layer whose hard links are looked at. */
+interface Linker {
+  readonly plan: LayerPlan;
+  readonly tree: MergeTree;
+  readonly gone: GonePaths;
+  readonly lower: LowerLayers;
+}
+
 /** Hard links to what so far only lower layers have become copies of it, linked to one another. */
-async function copyLinkTargets(plan: LayerPlan, gone: GonePaths, lower: LowerLayers, turns: Turns): Promise<void> {
+async function copyLinkTargets({ plan, tree, gone, lower }: Linker, turns: Turns): Promise<void> {
   if (!plan.entries.some(({ inode }) => inode === undefined)) return;
-  const own = new Set<string>();
+  const own = new OwnNames((link, steps) => followLink(tree, link, steps));
   const copies = new Map<string, MergeInode>();
   for (const [index, { name, inode, target }] of plan.entries.entries()) {
     if (turns.due()) await turns.take();
-    const components = linkTargetPath(target);
+    const components = inode === undefined ? own.pathBelow(linkTargetPath(target)) : undefined;
+    own.add(linkTargetPath(name), inode);
+    if (components === undefined || gone.has(components, index)) continue;
     const path = components.join('/');
-    const known = own.has(path);
-    own.add(linkTargetPath(name).join('/'));
-    if (inode !== undefined || known || gone.has(components, index)) continue;
     const found = copies.get(path) ?? findBelow(components, lower);
     if (found === 'behind a link') plan.targetsBehindLinks.add(plan.entries[index] as PlannedEntry);
     if (found === undefined || found === 'behind a link') continue;

@@ -220,7 +220,7 @@ function hiddenBytes(top: MergeNode): number {
  * @returns true
  * @throws RootfsError `ERR_LIMIT_EXCEEDED` when the image's links lead through too many components
  */
-export function followLink(tree: MergeTree, link: MergeNode, steps: number): true {
+export function followLink(tree: MergeTree, link: TreeNode, steps: number): true {
   const { maxLinkSteps } = tree.limits;
   tree.linkSteps += steps;
   if (tree.linkSteps > maxLinkSteps) {
