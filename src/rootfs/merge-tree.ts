@@ -71,6 +71,8 @@ export class MergeTree {
   inodes = 0;
   dataBytes = 0;
   readonly hidden: HiddenPath[] = [];
+  /** Directories that a layer describes, and the layer below that had brought them: it may replace them yet. */
+  readonly #described = new Map<MergeNode, number>();
   /** Bytes of the paths in `hidden`: a short name behind a symbolic link may have a long one. */
   #hiddenBytes = 0;
   /** Grows whenever a path may have come to mean another directory. */
@@ -124,6 +126,7 @@ export class MergeTree {
 
   /** Gives a directory (the root too) new attributes; its content stays. */
   describe(node: MergeNode, inode: MergeInode, layer: number): void {
+    if (this.#keepHidden && node.layer >= 0 && node.layer < layer) this.#described.set(node, node.layer);
     inode.links = 1;
     node.inode = inode;
     node.layer = layer;
@@ -152,7 +155,8 @@ export class MergeTree {
   }
 
   #hide(node: MergeNode, layer: number, how: HiddenHow): void {
-    if (node.layer < 0 || node.layer >= layer) {
+    const broughtBy = node.layer < layer ? node.layer : this.#described.get(node);
+    if (broughtBy === undefined || broughtBy < 0) {
       for (const child of node.children?.values() ?? []) this.#hide(child, layer, how);
       return;
     }
@@ -163,7 +167,7 @@ export class MergeTree {
     if (this.#hiddenBytes > maxMetadataBytes) {
       throw mergeLimitExceeded(path, 'bytes of hidden paths', 'maxMetadataBytes', maxMetadataBytes, this.#hiddenBytes);
     }
-    this.hidden.push({ path, layer: node.layer, hiddenBy: layer, how, type, size: hiddenBytes(node) });
+    this.hidden.push({ path, layer: broughtBy, hiddenBy: layer, how, type, size: hiddenBytes(node) });
   }
 
   #forget(top: MergeNode): void {

@@ -138,3 +138,18 @@ test('what was hidden is told on request: by whom, how, and how many bytes', asy
   );
   assert.deepEqual((await merged(t, {}, base, [whiteout('etc/a')])).hidden, []);
 });
+
+test('a directory that a layer first describes and then replaces was hidden, as one that it replaces at once', async (t) => {
+  const lower = [dir('d/'), file('d/a', '1'), dir('d/e/'), file('d/e/b', '22')];
+  const hidden = async (...layers: readonly (readonly Buffer[])[]): Promise<string[]> =>
+    (await merged(t, { hidden: true }, ...layers)).hidden.map(
+      ({ path, layer, hiddenBy, how, size }) => `${path} ${layer} ${hiddenBy} ${how} ${size}`,
+    );
+  for (const described of [[], [dir('d/')], [dir('d/'), dir('d/e'), dir('d/')]]) {
+    assert.deepEqual(await hidden(lower, [...described, file('d')]), ['d 0 1 replaced 3']);
+  }
+  assert.deepEqual(await hidden(lower, [dir('d/')], [dir('d/'), file('d')]), ['d 1 2 replaced 3']);
+  // What no layer below had brought is none of it.
+  assert.deepEqual(await hidden([], [dir('d/'), file('d')]), []);
+  assert.deepEqual(await hidden([file('d/a', '1')], [dir('d/'), file('d')]), ['d/a 0 1 replaced 1']);
+});
