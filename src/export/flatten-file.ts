@@ -1,6 +1,6 @@
 /** The flattened tar as a file: complete or not there. */
-import { closeSync, openSync, realpathSync, renameSync, type Stats, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, openSync, renameSync, type Stats, statSync } from 'node:fs';
+import { outputPlace } from '../content/output-place.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { loadNative } from '../io/native.js';
@@ -31,7 +31,7 @@ export type TreeSource = MergedTree | (() => Promise<MergedTree>);
 
 /**
  * Writes the tar of `flatten` to a file. It is written beside and moved in place: a file of that name is replaced by a
- * complete tar or stays as it was. A link to a file is followed; into a device or a pipe the tar is written as it is,
+ * complete tar or stays as it was. A link to a file is followed, also where that is not there yet; into a device or a pipe the tar is written as it is,
  * and what was written before a failure stays written.
  *
  * Meanwhile the file may hold up to 384 MiB of room more than it needs, no more than half of the layers' length.
@@ -58,10 +58,8 @@ export async function flattenFile(
       const output = new DirectOutput(fd, options.signal);
       return { path: absolute, tarBytes: await intoFile(tree, layers, fd, output, options) };
     }
-    const target = found === undefined ? absolute : realpathSync(absolute);
-    if (statIfThere(dirname(target)) === undefined) {
-      throw new RootfsError('ERR_NOT_FOUND', `${dirname(target)}: there is no such folder; make it first`);
-    }
+    // The file that a link names is made where there is none; the link stays.
+    const { path: target } = await outputPlace(absolute);
     working = workingPath(target);
     const fd = openSync(working, 'wx', 0o666);
     const tarBytes = await intoFile(tree, layers, fd, fileOutput(fd, layers, options.signal), options);

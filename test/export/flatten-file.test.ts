@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -82,6 +82,21 @@ test('a layer that is cut while its data is moved is an error, and no file is le
     code: 'ERR_LAYER_INVALID',
   });
   assert.deepEqual(readdirSync(folder), before);
+});
+
+test('a link to a file that is not there yet stays, and the file is made; one into no folder is refused', async (t) => {
+  const folder = tempDir(t);
+  const { tree, layers } = handTree(folder, [{ path: 'a', content: 'x' }]);
+  const link = join(folder, 'link.tar');
+  fs.symlinkSync('new.tar', link);
+  const { path, tarBytes } = await flattenFile(tree, layers, link);
+  assert.equal(path, link);
+  assert.ok(
+    readdirSync(folder, { withFileTypes: true }).some((one) => one.name === 'link.tar' && one.isSymbolicLink()),
+  );
+  assert.equal(statSync(join(folder, 'new.tar')).size, tarBytes);
+  fs.symlinkSync('none/new.tar', join(folder, 'lost'));
+  await assert.rejects(flattenFile(tree, layers, join(folder, 'lost')), { code: 'ERR_NOT_FOUND' });
 });
 
 test('what would lie below a file is refused as that by every Node', async (t) => {
