@@ -74,6 +74,7 @@ async function parse(argv: readonly string[]): Promise<{ command: Command; args:
 }
 
 async function help(entry: CommandEntry | undefined, command: Command | undefined): Promise<string> {
+  leaveRemovedFolder();
   const { default: yargs } = await import('yargs');
   const columns = Math.min(WIDTH, process.stdout.columns ?? WIDTH);
   const parser = yargs([])
@@ -99,6 +100,15 @@ async function help(entry: CommandEntry | undefined, command: Command | undefine
   const end =
     command === undefined ? `${examples(EXAMPLES, columns)}\n\n${EPILOGUE}` : examples(command.examples, columns);
   return `${shown}\n\n${end}`;
+}
+
+/** yargs asks for the working directory when it is loaded. Help is the same everywhere, also where that was removed. */
+function leaveRemovedFolder(): void {
+  try {
+    process.cwd();
+  } catch {
+    process.chdir('/');
+  }
 }
 
 /**
