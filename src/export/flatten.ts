@@ -64,7 +64,9 @@ export async function flattenTo(
     return await writeMembers(tree, layers, new DirectOutput(fd, options.signal), options);
   } catch (error) {
     if (options.signal?.aborted === true) throw options.signal.reason;
-    throw wrapSystemError(error, 'flatten');
+    // Of the two sides, the one that failed.
+    const isReading = (error as NodeJS.ErrnoException).syscall === 'read';
+    throw wrapSystemError(error, fd === 1 && !isReading ? 'stdout' : 'flatten');
   }
 }
 

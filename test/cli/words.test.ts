@@ -334,6 +334,17 @@ test('help and the version among options of output', async () => {
   }
 });
 
+test('help needs no working directory', (t) => {
+  const script = 'cd "$1" && rmdir "$1" && shift && exec "$@"';
+  for (const words of [['help'], ['help', 'copy'], ['extract', '--help']]) {
+    const line = ['-c', script, 'sh', join(tempDir(t), 'gone'), process.execPath, ROOTFS_BIN, ...words];
+    mkdirSync(line[3] as string);
+    const run = spawnSync('sh', line, { encoding: 'utf8' });
+    assert.equal(run.status, 0, run.stderr);
+    assert.match(run.stdout, /^rootfs .*Examples:/s);
+  }
+});
+
 test('stdout on a full device is no reason to move TMPDIR', async () => {
   const full = openSync('/dev/full', 'w');
   const pull = spawnSync(process.execPath, [ROOTFS_BIN, 'pull', '-q', '-o', '-', 'oci:h'], {
@@ -510,7 +521,7 @@ test('stdout that is full: one line, no stack', async () => {
   for (const words of WRITERS) {
     const { code, stderr } = await withStdout(fd, ...words);
     assert.equal(code, 1, words.join(' '));
-    assert.match(stderr, /^rootfs: [^\n]*no space left[^\n]*\[ERR_NO_SPACE\]\n$/, words.join(' '));
+    assert.match(stderr, /^rootfs: stdout: [^\n]*no space left[^\n]*\[ERR_NO_SPACE\]\n$/, words.join(' '));
   }
 });
 
