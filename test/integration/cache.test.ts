@@ -21,7 +21,8 @@ interface Ended {
 function rootfs(cache: string, ...argv: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [COMMAND, ...argv], {
-      env: { ...process.env, XDG_CACHE_HOME: cache },
+      // Under another Node than the one that built it, the command would keep what it compiles.
+      env: { ...process.env, XDG_CACHE_HOME: cache, NODE_DISABLE_COMPILE_CACHE: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';
