@@ -1,4 +1,5 @@
 /** The first header of an archive: where it is none, something else may stand in the tar's place. Pure. */
+import type { RootfsError } from '../errors.js';
 import { BLOCK } from './block.js';
 import { checkHeader, type HeaderMemory } from './read-header.js';
 import { tarInvalid } from './tar-invalid.js';
@@ -31,6 +32,13 @@ export function checkFirstHeader(bytes: Buffer, start: number, memory: HeaderMem
     const what = describe(bytes.subarray(start, start + BLOCK));
     throw what === undefined ? error : tarInvalid(0, `expected a tar, found ${what}`);
   }
+}
+
+/** The error of a source that ends inside its first header; it says what begins so, where that is known. */
+export function noWholeHeader(found: Uint8Array): RootfsError {
+  const what = describe(Buffer.from(found.subarray(0, BLOCK)));
+  const end = what === undefined ? '' : `; it is ${what}`;
+  return tarInvalid(found.length, `expected a whole header, found the end of the archive${end}`);
 }
 
 function describe(block: Buffer): string | undefined {

@@ -60,7 +60,7 @@ export function* readTarSteps(
     while (!parser.done) {
       const { wantOffset, wantBytes } = parser;
       if (wantOffset + wantBytes > total) {
-        parser.end(total);
+        parser.end(total, wantOffset === 0 ? window.bytes.subarray(window.find(0, total), total) : undefined);
         return;
       }
       const start = window.find(wantOffset, wantBytes);

@@ -35,7 +35,7 @@ export async function* readTarStream(
       const { wantOffset, wantBytes } = parser;
       const block = (await bytes.skipTo(wantOffset)) ? await bytes.take(wantBytes) : undefined;
       if (block === undefined) {
-        parser.end(bytes.position);
+        parser.end(bytes.position, bytes.cut);
         return;
       }
       const entry = parser.give(block, 0);
@@ -62,6 +62,8 @@ export async function* readTarStream(
 class StreamCursor {
   /** Bytes that were handed out or skipped. */
   position = 0;
+  /** What there was of the bytes that `take` could not give. */
+  cut: Buffer | undefined;
   readonly #source: AsyncIterator<Uint8Array>;
   #rest: Buffer = Buffer.alloc(0);
   #ended = false;
@@ -113,7 +115,10 @@ class StreamCursor {
     const parts: Buffer[] = [];
     for (let left = length; left > 0; ) {
       const chunk = await this.chunk(left);
-      if (chunk === undefined) return undefined;
+      if (chunk === undefined) {
+        this.cut = Buffer.concat(parts);
+        return undefined;
+      }
       parts.push(chunk);
       left -= chunk.length;
     }

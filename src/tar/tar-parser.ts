@@ -5,7 +5,7 @@
  */
 import { applyPax, understandPax } from './apply-pax.js';
 import { BLOCK, paddedBytes } from './block.js';
-import { checkFirstHeader } from './check-first-header.js';
+import { checkFirstHeader, noWholeHeader } from './check-first-header.js';
 import { checkNames } from './check-names.js';
 import { ExtensionBytes } from './extension-bytes.js';
 import { GlobalPax } from './global-pax.js';
@@ -105,10 +105,12 @@ export class TarParser {
   /**
    * Says that the source ends after `size` bytes, before the wanted ones could be given.
    *
+   * @param found What there is of the wanted ones.
    * @throws RootfsError `ERR_TAR_INVALID` when that is inside a header or a body
    */
-  end(size: number): void {
+  end(size: number, found?: Uint8Array): void {
     if (this.done) return;
+    if (this.wantOffset === 0 && size > 0 && found?.length === size) throw noWholeHeader(found);
     if (size < this.#bodyEnd) {
       throw tarInvalid(size, `expected data up to byte ${this.#bodyEnd}, found the end of the archive`, {
         expected: this.#bodyEnd,

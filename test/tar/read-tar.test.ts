@@ -85,6 +85,12 @@ test('what stands in place of a tar is named; a member that is called so is none
       message: /^tar at byte 1024: header/,
     });
   }
+  // What is too short for a header is told no less.
+  const short = gzipSync('short');
+  const message =
+    /^tar at byte \d+: expected a whole header, .*; it is a gzip stream: it is compressed twice, or was not/;
+  await assert.rejects(readBoth(short), { code: 'ERR_TAR_INVALID', message });
+  await assert.rejects(readBoth(Buffer.alloc(100, 'a')), { message: /found the end of the archive; the archive is/ });
   for (const name of ['{"a":1}', 'BZh9', '<html>', 'PK\x03\x04']) {
     assert.equal((await readBoth(tar(member({ name }, 'data'))))[0]?.name, name);
   }
