@@ -76,11 +76,12 @@ function isSkippableFrame(bytes: Uint8Array): boolean {
 }
 
 function unreadable(subject: string, mediaType: string, compression: string): RootfsError {
-  return unsupported(
-    subject,
-    mediaType,
-    `the layer is compressed with ${compression}; push it again with gzip or zstd`,
-  );
+  // An archive or a layout is not pushed again. Docker, podman and skopeo read all of these but lz4.
+  const advice =
+    compression === 'lz4'
+      ? 'push it again with gzip or zstd'
+      : 'only gzip and zstd are read, copy the image with one of these: skopeo copy --dest-compress-format gzip';
+  return unsupported(subject, mediaType, `the layer is compressed with ${compression}; ${advice}`);
 }
 
 function unsupported(subject: string, mediaType: string, reason: string): RootfsError {
