@@ -70,7 +70,7 @@ export async function copyBetween(args: Arguments, context: Context, from: strin
     refuseTagged(to, true);
     refuseCached(args);
   }
-  const sides = await sideArguments(args, from, to);
+  const sides = await sideArguments(args, from, to, context.signal);
   cachePolicy(args);
   const opened = await throughCache(
     await openSource(from, { ...sides.src, askUrls: flag(args, 'offline') !== true, allTags: all, signal, onProgress }),

@@ -26,7 +26,7 @@ export async function explain(
   const store = keptStore(args);
   const way =
     transport === 'docker'
-      ? await explainRegistry(rest, { ...(await registryArguments(args)), signal, onProgress })
+      ? await explainRegistry(rest, { ...(await registryArguments(args, signal)), signal, onProgress })
       : undefined;
   const { layers, bytesToFetch, diskNeeded } = await explainLayers(image, store);
   const platform = formatPlatform(image.platform);

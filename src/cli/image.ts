@@ -56,7 +56,7 @@ export async function withSource<T>(
   const { signal, onProgress } = context;
   cachePolicy(args);
   const source = await openSource(text, {
-    ...(await registryArguments(args)),
+    ...(await registryArguments(args, signal)),
     askUrls: flag(args, 'offline') !== true,
     ...more,
     signal,

@@ -1,6 +1,7 @@
 /** Options that several commands share, each declared once, and how they become the library's options. */
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
+import { addAbortSignal } from 'node:stream';
 import type { Options } from 'yargs';
 import { type Credential, isStream, type OpenOptions, RootfsError, systemErrorCode } from '../index.js';
 import type { Arguments } from './command.js';
@@ -148,17 +149,18 @@ export function parallelRanges(args: Arguments): number | 'auto' | undefined {
 let password: Promise<string> | undefined;
 
 /** Standard input is there once, whoever asks. */
-function readPassword(): Promise<string> {
-  password ??= readStdin();
+function readPassword(signal: AbortSignal): Promise<string> {
+  password ??= readStdin(signal);
   return password;
 }
 
-async function readStdin(): Promise<string> {
+async function readStdin(signal: AbortSignal): Promise<string> {
   if (process.stdin.isTTY) {
     throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: stdin is a terminal; pipe the password in');
   }
   let read = '';
   process.stdin.setEncoding('utf8');
+  addAbortSignal(signal, process.stdin);
   for await (const chunk of process.stdin) {
     read += String(chunk);
     if (read.length > 65_536) throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: more than 64 KiB came in');
@@ -168,7 +170,7 @@ async function readStdin(): Promise<string> {
   throw new RootfsError('ERR_OPTION_INVALID', '--password-stdin: stdin holds no password; pipe it in');
 }
 
-async function explicitCredential(args: Arguments): Promise<Credential | undefined> {
+async function explicitCredential(args: Arguments, signal: AbortSignal): Promise<Credential | undefined> {
   const creds = text(args, 'creds');
   const username = text(args, 'username');
   const fromStdin = flag(args, 'password-stdin') === true;
@@ -195,7 +197,7 @@ async function explicitCredential(args: Arguments): Promise<Credential | undefin
   if (username === undefined || !fromStdin) {
     throw new RootfsError('ERR_OPTION_INVALID', '--username and --password-stdin go together; give both');
   }
-  return { username, password: await readPassword() };
+  return { username, password: await readPassword(signal) };
 }
 
 /** Reads `USER:PASSWORD`. @throws RootfsError `ERR_OPTION_INVALID`, without what was given */
@@ -222,14 +224,18 @@ async function requireReadable(option: string, path: string | undefined, advice:
   });
 }
 
-/** The registry options, for opening a source; the password comes from stdin where that was asked for. */
-export async function registryArguments(args: Arguments): Promise<OpenOptions> {
+/**
+ * The registry options, for opening a source; the password comes from stdin where that was asked for.
+ *
+ * @param signal Ends the wait for it.
+ */
+export async function registryArguments(args: Arguments, signal: AbortSignal): Promise<OpenOptions> {
   await requireReadable('authfile', text(args, 'authfile'), 'name an auth file, or leave it out');
-  return unreadRegistryArguments(args);
+  return unreadRegistryArguments(args, signal);
 }
 
 /** The same for a login, which makes the file that `--authfile` names. */
-export async function unreadRegistryArguments(args: Arguments): Promise<OpenOptions> {
+export async function unreadRegistryArguments(args: Arguments, signal: AbortSignal): Promise<OpenOptions> {
   const caFile = text(args, 'ca-file');
   const authFile = text(args, 'authfile');
   await requireReadable('ca-file', caFile, 'name a PEM file');
@@ -237,7 +243,7 @@ export async function unreadRegistryArguments(args: Arguments): Promise<OpenOpti
     plainHttp: flag(args, 'plain-http'),
     tlsVerify: flag(args, 'tls-verify'),
     caFile,
-    credential: await explicitCredential(args),
+    credential: await explicitCredential(args, signal),
     authFile,
     // `--no-creds` is `creds: false`.
     findCredentials: args['creds'] !== false,

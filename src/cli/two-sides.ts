@@ -28,8 +28,9 @@ export async function sideArguments(
   args: Arguments,
   source: string,
   destination: string,
+  signal: AbortSignal,
 ): Promise<Readonly<Record<Side, OpenOptions>>> {
-  const common = await registryArguments(args);
+  const common = await registryArguments(args, signal);
   const [from, to] = [registryOf(source), registryOf(destination)];
   if (common.credential !== undefined && from !== undefined && to !== undefined && from !== to) {
     throw new RootfsError(

@@ -76,3 +76,17 @@ test('a file in place of settings that never seems to end is read up to 4 MiB', 
   assert.equal(code, 5);
   assert.match(stderr, /larger than 4194304 bytes/);
 });
+
+test('a password that nobody pipes in is waited for until Ctrl-C', { skip: needs('mkfifo') }, async (t) => {
+  const pipe = join(tempDir(t), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const words = [process.execPath, ROOTFS_BIN, 'login', '--username', 'user', '--password-stdin', 'localhost:1'];
+  const { code, stderr } = await run('sh', ['-c', 'exec "$@" 0<>"$0"', pipe, ...words], {
+    started: (child) => {
+      void setTimeout(1_500).then(() => child.kill('SIGINT'));
+      void setTimeout(15_000, undefined, { ref: false }).then(() => child.kill('SIGKILL'));
+    },
+  });
+  // One that is cut off says so.
+  assert.deepEqual([code, stderr], [130, 'rootfs: interrupted by SIGINT\n']);
+});

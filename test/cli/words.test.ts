@@ -411,7 +411,9 @@ test('flatten -o: a device is written to, a link followed, a folder refused, and
 /** Starts a command that waits for a password which never comes; `end()` is how it ends and what it said. */
 async function startDeaf(...options: readonly string[]) {
   const words = ['login', ...options, '-u', 'ada', '--password-stdin', 'localhost'];
-  const child = spawn(process.execPath, [ROOTFS_BIN, ...words], { stdio: ['pipe', 'ignore', 'pipe'] });
+  const deaf = 'process.stdin[Symbol.asyncIterator]=()=>({next:()=>new Promise(()=>setInterval(()=>{},1e6))})';
+  const imports = ['--import', `data:text/javascript,${deaf}`];
+  const child = spawn(process.execPath, [...imports, ROOTFS_BIN, ...words], { stdio: ['pipe', 'ignore', 'pipe'] });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;

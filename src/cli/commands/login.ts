@@ -14,7 +14,7 @@ export const login: Command = {
   run: async (args, context) => {
     const registry = required(args, 'registry', 'REGISTRY');
     const { signal, onProgress } = context;
-    const { credential, authFile, ...options } = await unreadRegistryArguments(args);
+    const { credential, authFile, ...options } = await unreadRegistryArguments(args, context.signal);
     if (credential === undefined) {
       throw new RootfsError('ERR_OPTION_INVALID', 'login needs --username and --password-stdin, or --creds');
     }

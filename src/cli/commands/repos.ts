@@ -12,7 +12,7 @@ export const repos: Command = {
   run: async (args, context) => {
     const registry = required(args, 'registry', 'REGISTRY');
     const { signal, onProgress } = context;
-    const client = createRegistryClient({ ...(await registryArguments(args)), signal, onProgress });
+    const client = createRegistryClient({ ...(await registryArguments(args, signal)), signal, onProgress });
     const list = client.listRepositories(registry, { signal, onProgress });
     await printList(args, context, list, (repository) => repository);
     return undefined;
