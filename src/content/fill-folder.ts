@@ -5,7 +5,7 @@ import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
 import { absolutePath } from '../io/absolute-path.js';
 import { removeWhatCanBe } from '../io/remove-tree.js';
 import { syncFolder } from './folder-sync.js';
-import { inPlaceOf, makeWorkingFolder, outputPlace, writeBeside } from './output-place.js';
+import { inPlaceOf, isUnfinished, makeWorkingFolder, outputPlace, writeBeside } from './output-place.js';
 
 /** How a folder is filled. */
 export interface FillFolderOptions {
@@ -54,17 +54,17 @@ async function fillThere(
   work: (folder: string) => Promise<void>,
 ): Promise<void> {
   const working = await makeWorkingFolder(folder);
-  const requireEmpty = async (): Promise<void> => {
-    const there = (await readdir(folder)).filter((name) => name !== basename(working.path));
-    if (there.length > 0) throw occupied(path);
-  };
+  const others = async (): Promise<readonly string[]> =>
+    (await readdir(folder)).filter((name) => name !== basename(working.path));
   try {
-    await requireEmpty();
+    const there = await others();
+    // What dead processes left is gone by now. Of several that come at once, one at most finds nobody else.
+    if (there.length > 0) throw there.every(isUnfinished) ? beingFilled(path) : occupied(path);
     await work(working.path).catch((error: unknown) => {
       throw inPlaceOf(working.path, folder, error);
     });
-    // The work may have taken minutes: what somebody put there meanwhile is not ours to replace.
-    await requireEmpty();
+    // The work may have taken minutes: what somebody put there meanwhile is not ours to replace. Who came later gives up.
+    if (!(await others()).every(isUnfinished)) throw occupied(path);
     await bringOut(working.path, folder, last).catch((error: unknown) => {
       throw wrapSystemError(error, path);
     });
@@ -99,4 +99,12 @@ function occupied(path: string, cause?: unknown): RootfsError {
     cause,
     detail: { path },
   });
+}
+
+function beingFilled(path: string): RootfsError {
+  return new RootfsError(
+    'ERR_FILESYSTEM',
+    `${path}: another process is filling it, and it takes one image; wait for its end, or name another folder`,
+    { detail: { path } },
+  );
 }

@@ -176,10 +176,15 @@ function keepTidy(path: string): () => void {
   };
 }
 
+/** Whether a name is that of something which is not whole yet. */
+export function isUnfinished(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
 /** Removes what dead processes left. What cannot be removed is somebody else's. */
 async function sweep(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    if (!name.startsWith(PREFIX)) continue;
+    if (!isUnfinished(name)) continue;
     const mark = name.slice(PREFIX.length).split('-').slice(0, 3).join('-');
     if (isMarkAlive(mark) === false) removeWhatCanBe(join(folder, name));
   }

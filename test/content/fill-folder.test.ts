@@ -5,12 +5,13 @@ import fs, {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { fillFolder } from '../../src/content/fill-folder.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -109,6 +110,21 @@ test('a failure leaves nothing, and comes as it is', async (t) => {
   }
   assert.deepEqual(readdirSync(folder), ['there']);
   assert.deepEqual(readdirSync(join(folder, 'there')), []);
+});
+
+test('of two that fill one folder the first one does, and the other is told why not', async (t) => {
+  const path = tempDir(t);
+  const late = async (): Promise<void> => fillFolder(path, OPTIONS, () => assert.fail('it has nothing to do here'));
+  const refused = { code: 'ERR_FILESYSTEM', message: /: another process is filling it, .*; wait for its end, or name/ };
+  await fillFolder(path, OPTIONS, async (at) => {
+    await assert.rejects(late(), refused);
+    await two(at);
+    // One that has not given up yet when the first one is done.
+    mkdirSync(join(path, basename(at).replace(/[^-]*$/, 'late')));
+  });
+  rmdirSync(join(path, String(readdirSync(path).find((name) => name.endsWith('late')))));
+  assert.deepEqual(readdirSync(path).sort(), ['manifest.json', 'version']);
+  await assert.rejects(late(), { message: /something is there already/ });
 });
 
 test('what somebody puts there meanwhile is neither replaced nor removed', async (t) => {
