@@ -11,7 +11,7 @@ import { LowerLayers, type Stack, type Step, stepDown } from './lower-layers.js'
 import type { LayerTar, MergeOptions } from './merge.js';
 import { LayerApplication } from './merge-apply.js';
 import { mergeLimits } from './merge-limits.js';
-import { linkTargetPath } from './merge-links.js';
+import { linkTargetPath, linkToDirectory } from './merge-links.js';
 import { LayerPlan, type PlannedEntry, type PlannedWhiteout } from './merge-plan.js';
 import { followLink, type MergeInode, type MergeNode, MergeTree, plainDirectory, type Taken } from './merge-tree.js';
 import { OwnNames } from './own-names.js';
@@ -114,6 +114,7 @@ async function copyLinkTargets({ plan, tree, gone, lower }: Linker, turns: Turns
     if (components === undefined || gone.has(components, index)) continue;
     const path = components.join('/');
     const found = copies.get(path) ?? findBelow(components, lower);
+    if (found === 'directory') throw linkToDirectory(name, target);
     if (found === 'behind a link') plan.targetsBehindLinks.add(plan.entries[index] as PlannedEntry);
     if (found === undefined || found === 'behind a link') continue;
     const copy = copies.get(path) ?? { ...found, links: 0 };
@@ -122,11 +123,16 @@ async function copyLinkTargets({ plan, tree, gone, lower }: Linker, turns: Turns
   }
 }
 
-function findBelow(components: readonly string[], lower: LowerLayers): Inode | 'behind a link' | undefined {
+function findBelow(
+  components: readonly string[],
+  lower: LowerLayers,
+): Inode | 'behind a link' | 'directory' | undefined {
   const last = components.at(-1);
   if (last === undefined) return undefined;
   const { directories, other } = lower.find(components.slice(0, -1));
-  return other?.inode.type === 'symlink' ? 'behind a link' : stepDown(directories, last).other?.inode;
+  if (other?.inode.type === 'symlink') return 'behind a link';
+  const found = stepDown(directories, last);
+  return found.directories.length > 0 ? 'directory' : found.other?.inode;
 }
 
 /** Directories that the layer itself put where it had put something else before: nothing below shows through. */

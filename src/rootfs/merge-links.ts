@@ -2,6 +2,7 @@
  * Hard links of one layer: to the layer's own earlier entry, else to the lower tree's as it was where the link stands,
  * else to one that comes later.
  */
+import type { RootfsError } from '../errors.js';
 import { printable } from '../tar/tar-invalid.js';
 import { layerInvalid } from './merge-error.js';
 import type { LayerPlan, PlannedEntry } from './merge-plan.js';
@@ -105,11 +106,14 @@ export class HardLinks {
     const place = resolvePath(tree.root, components, (link, steps) => followLink(tree, link, steps));
     if (place === undefined) throw layerInvalid(name, 'hard link: expected an end to symbolic links, found a loop');
     const node = place.missing.length > 0 ? undefined : place.node.children?.get(last);
-    if (node?.children !== undefined) {
-      throw layerInvalid(name, `hard link: expected a file as its target, found the directory ${printable(target)}`);
-    }
+    if (node?.children !== undefined) throw linkToDirectory(name, target);
     return node;
   }
+}
+
+/** The error of a hard link to what can have no second name. */
+export function linkToDirectory(name: string, target: string): RootfsError {
+  return layerInvalid(name, `hard link: expected a file as its target, found the directory ${printable(target)}`);
 }
 
 /** The components of a hard link's target, `..` resolved by its text and kept inside the root. */

@@ -48,3 +48,10 @@ test('layers one by one: a hard link goes through a symbolic link of its own lay
   assert.equal(await linked(t, symlink('d', 'new'), file('new/f', 'own'), link('x', 'd/f')), '3');
   assert.equal(await linked(t, symlink('d', 'd'), link('x', 'd/f')), 'ERR_LAYER_INVALID');
 });
+
+test('layers one by one: a hard link to a lower directory is refused, whatever takes its place later', async (t) => {
+  for (const later of [[], [file('d', 'now')], [dir('d')], [symlink('d', 'e')]]) {
+    assert.equal(await linked(t, link('x', 'd'), ...later), 'ERR_LAYER_INVALID');
+  }
+  assert.equal(await linked(t, file('d', 'now'), link('x', 'd')), '3');
+});
