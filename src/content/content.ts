@@ -120,6 +120,22 @@ export interface Mounter {
   mount(target: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean>;
 }
 
+/** Optional power: what is not mounted is stored in the upload that the other side opened in the mount's place. */
+export interface Importer extends Mounter {
+  /**
+   * Mounts as `Mounter`, else stores as `Pusher`.
+   *
+   * @param content Asked for once, and only where bytes are wanted.
+   * @returns whether it was mounted
+   */
+  mountOrPush(
+    target: Descriptor,
+    fromRepository: string,
+    content: () => AsyncIterable<Uint8Array>,
+    options?: CallOptions,
+  ): Promise<boolean>;
+}
+
 /** Optional power: the names here. */
 export interface TagLister {
   /** Yields each name once, in the source's order. */

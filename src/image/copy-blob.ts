@@ -8,6 +8,7 @@ import type {
   CallOptions,
   ContentChecker,
   Fetcher,
+  Importer,
   Mounter,
   Pusher,
   ReadOnlyStorage,
@@ -50,20 +51,32 @@ export async function copyBlob(
     done(true);
     return 'present';
   }
-  if (options.mountFrom !== undefined && canMount(destination)) {
-    if (await untilEnded(destination.mount(target, options.mountFrom, call), signal)) {
+  let from = options.mountFrom;
+  if (from !== undefined && canMount(destination) && !canImport(destination)) {
+    if (await untilEnded(destination.mount(target, from, call), signal)) {
       done(true);
       return 'mounted';
     }
   }
-  report(onProgress, { type: 'blob:started', digest, bytes: size });
-  await retryDistrusted(source, target, onProgress, () => {
+  let isStarted = false;
+  const content = (): BlobContent => {
+    if (!isStarted) report(onProgress, { type: 'blob:started', digest, bytes: size });
+    isStarted = true;
+    return new BlobContent(source, target, call);
+  };
+  const isMounted = await retryDistrusted(source, target, onProgress, async () => {
     // What a manifest says of a blob besides its content is no business of a store of blobs.
-    const content = new BlobContent(source, target, call);
-    return untilEnded(destination.push(bareDescriptor(target), content, call), signal);
+    const bare = bareDescriptor(target);
+    const other = from;
+    from = undefined;
+    if (other !== undefined && canImport(destination)) {
+      return untilEnded(destination.mountOrPush(bare, other, content, call), signal);
+    }
+    await untilEnded(destination.push(bare, content(), call), signal);
+    return false;
   });
-  done(false);
-  return 'copied';
+  done(isMounted);
+  return isMounted ? 'mounted' : 'copied';
 }
 
 /** The bytes of a blob, fetched anew each time they are asked for: a lost upload can start again from any place. */
@@ -157,6 +170,10 @@ async function isPresent(destination: ReadOnlyStorage, target: Descriptor, call:
   if (!(await untilAborted(destination.exists(target, call), call.signal))) return false;
   const located = await untilAborted((destination as Partial<BlobPath>).blobPath?.(target, call), call.signal);
   return located === undefined || located.size === target.size;
+}
+
+function canImport(destination: object): destination is Importer {
+  return typeof (destination as Partial<Importer>).mountOrPush === 'function';
 }
 
 function canMount(destination: object): destination is Mounter {

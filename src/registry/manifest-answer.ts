@@ -1,4 +1,7 @@
 /** What an answer from `/manifests/` says about the manifest: its media type, digest and size. */
+import { Readable } from 'node:stream';
+import { resolveRange } from '../content/blob-file.js';
+import type { FetchOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { digestOf } from '../io/digest-of.js';
 import { MAX_DOCUMENT_BYTES } from '../io/limit.js';
@@ -131,6 +134,23 @@ export function wrongManifest(name: string, host: string, digest: Digest, bytes:
     `${name}: ${host} served bytes with digest ${found}; the registry's storage or a proxy is damaged, try again later`,
     { detail: { expected: digest, found } },
   );
+}
+
+/** The bytes of a manifest, or a range of them. @throws RootfsError `ERR_SIZE_MISMATCH` where they end before the range does */
+export function manifestStream(
+  bytes: Buffer,
+  target: Descriptor,
+  range: FetchOptions['range'],
+  name: string,
+): Readable {
+  const { start, end } = resolveRange(range, target) ?? { start: 0, end: target.size + 1 };
+  const wanted = bytes.subarray(start, end);
+  if (range !== undefined && wanted.length < end - start) {
+    throw new RootfsError('ERR_SIZE_MISMATCH', `${name}: ${target.size} bytes were expected, ${bytes.length} came`, {
+      detail: { digest: target.digest, expectedBytes: target.size, receivedBytes: bytes.length },
+    });
+  }
+  return Readable.from(wanted.length === 0 ? [] : [wanted], { objectMode: false });
 }
 
 /**

@@ -7,26 +7,40 @@ import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
+import { requireVerifiable } from '../spec/digest.js';
+import { parseReference } from '../spec/reference.js';
 import type { Endpoint } from './endpoint.js';
 import { RetryBudget } from './retry-budget.js';
 import { repositoryScope } from './scopes.js';
-import { cancelUpload, checkStored, pushScopes, type UploadContext, uploadLocation } from './upload-place.js';
+import {
+  cancelUpload,
+  checkStored,
+  type OpenedUpload,
+  pushScopes,
+  type UploadContext,
+  uploadLocation,
+} from './upload-place.js';
 
 /**
  * Asks the registry to mount a blob, once. It saves work and nothing depends on it: whatever goes wrong, the blob is
  * pushed instead, and what does not pass fails there.
  *
- * @param from The other repository's path at the registry.
- * @returns Whether it did; an upload that it opened instead is cancelled.
+ * @param fromRepository The other repository's path at the registry.
+ * @param goesOn Whether the caller goes on with an upload that the registry opens instead; else it is cancelled.
+ * @throws RootfsError `ERR_REFERENCE_INVALID` for a repository name that is none
+ * @returns Whether it did, or the upload to go on with.
  */
 export async function mountBlob(
   target: Descriptor,
-  from: string,
+  fromRepository: string,
   context: UploadContext,
   call: CallOptions,
-): Promise<boolean> {
+  goesOn = false,
+): Promise<boolean | OpenedUpload> {
   const { session, subject } = context;
-  const mount = async (endpoint: Endpoint): Promise<boolean> => {
+  requireVerifiable(target.digest);
+  const from = parseReference(`${subject.registry}/${fromRepository}`).repository;
+  const mount = async (endpoint: Endpoint): Promise<boolean | OpenedUpload> => {
     const query = `mount=${encodeURIComponent(target.digest)}&from=${encodeURIComponent(from)}`;
     const response = await session.request(
       endpoint,
@@ -45,7 +59,9 @@ export async function mountBlob(
       checkStored(response, target.digest, subject);
       return true;
     }
-    await cancelUpload(uploadLocation(response, subject), endpoint, context, call);
+    const location = uploadLocation(response, subject);
+    if (goesOn) return { endpoint, response };
+    await cancelUpload(location, endpoint, context, call);
     throwIfAborted(call.signal);
     return false;
   };

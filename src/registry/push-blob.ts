@@ -8,7 +8,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { isTransient } from './retry-budget.js';
 import { Upload } from './upload.js';
 import { ContentFailure, UploadContent } from './upload-content.js';
-import type { UploadContext } from './upload-place.js';
+import { cancelUpload, type OpenedUpload, type UploadContext, uploadLocation } from './upload-place.js';
 import { uploadTurn } from './upload-turn.js';
 
 /** Blobs up to this size are held in memory and sent in one PUT, in bytes. */
@@ -20,6 +20,7 @@ const SMALL_BYTES = 4 * 1024 * 1024;
  * A broken connection goes on from what the registry confirms; a session that the registry lost starts again where
  * the content can be read again.
  *
+ * @param opened An upload that is open already: it is used where its endpoint is asked, else cancelled.
  * @throws RootfsError `ERR_DIGEST_MISMATCH`, `ERR_SIZE_MISMATCH`, `ERR_UNSUPPORTED` (read-only), `ERR_LIMIT_EXCEEDED`
  * (413), `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_NETWORK`, `ERR_TIMEOUT`, `ERR_TLS`, `ERR_REGISTRY`
  */
@@ -28,13 +29,16 @@ export async function pushBlob(
   source: AsyncIterable<Uint8Array>,
   context: UploadContext,
   call: CallOptions,
+  opened?: OpenedUpload,
 ): Promise<void> {
   const { session, subject } = context;
+  let unused = opened;
   const content = new UploadContent(source, target, subject.name, call.signal);
   const piece = session.settings.uploadChunkBytes;
   const whole = target.size <= Math.min(SMALL_BYTES, piece ?? SMALL_BYTES);
-  const endTurn = await uploadTurn(subject.registry, session.settings.maxConnectionsPerHost, source, call.signal);
+  let endTurn = (): void => undefined;
   try {
+    endTurn = await uploadTurn(subject.registry, session.settings.maxConnectionsPerHost, source, call.signal);
     if (whole) await content.verify();
     const budget = session.budget(subject.name, call);
     await session.onEndpoints(
@@ -43,6 +47,10 @@ export async function pushBlob(
       call,
       async (endpoint) => {
         const upload = new Upload(endpoint, target, content, context, call);
+        if (unused?.endpoint.baseUrl === endpoint.baseUrl) {
+          upload.goOn(unused.response);
+          unused = undefined;
+        }
         try {
           await upload.send(whole, piece ?? target.size, budget);
         } catch (error) {
@@ -57,5 +65,8 @@ export async function pushBlob(
   } finally {
     await content.close();
     endTurn();
+    if (unused !== undefined) {
+      await cancelUpload(uploadLocation(unused.response, subject), unused.endpoint, context, call);
+    }
   }
 }

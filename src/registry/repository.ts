@@ -8,13 +8,12 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
 import { Readable } from 'node:stream';
-import { resolveRange } from '../content/blob-file.js';
 import type {
   CallOptions,
   Deleter,
   Distruster,
   FetchOptions,
-  Mounter,
+  Importer,
   ParallelFetcher,
   ReferenceFetcher,
   Referrers,
@@ -22,19 +21,18 @@ import type {
   TagPusher,
   Target,
 } from '../content/content.js';
-import { RootfsError } from '../errors.js';
 import { abortStream } from '../io/abort.js';
 import { discard, discardOnError } from '../io/discard.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
-import { parseReference, type Reference } from '../spec/reference.js';
+import type { Reference } from '../spec/reference.js';
 import type { Subject } from './answer-error.js';
 import { blobExists } from './blob-exists.js';
 import { deleteContent } from './delete-content.js';
 import { fetchBlob } from './fetch-blob.js';
 import { listReferrers } from './list-referrers.js';
 import { type ListedPage, listedEntries, listedPage } from './listed-instances.js';
-import { isManifestContent } from './manifest-answer.js';
+import { isManifestContent, manifestStream } from './manifest-answer.js';
 import { ManifestClient } from './manifest-client.js';
 import { mountBlob } from './mount-blob.js';
 import { listNames, listPages, type NamesRequest } from './paged-list.js';
@@ -59,7 +57,7 @@ export function createRepository(name: string | Reference, options: RegistryOpti
 
 /** One repository. Made by `createRepository`. Safe for concurrent use. */
 export class RegistryRepository
-  implements Target, ReferenceFetcher, TagPusher, ParallelFetcher, Mounter, TagLister, Referrers, Deleter, Distruster
+  implements Target, ReferenceFetcher, TagPusher, ParallelFetcher, Importer, TagLister, Referrers, Deleter, Distruster
 {
   /** The registry as in a reference: `docker.io`, `localhost:5000`. */
   readonly registry: string;
@@ -111,7 +109,7 @@ export class RegistryRepository
    */
   async fetch(target: Descriptor, options: FetchOptions = {}): Promise<Readable> {
     requireVerifiable(target.digest);
-    const name = `${this.#name}@${target.digest}`;
+    const name = `${this.place}@${target.digest}`;
     if (!isManifestContent(target.mediaType)) {
       return fetchBlob(
         target,
@@ -126,14 +124,7 @@ export class RegistryRepository
       );
     }
     const { bytes } = await this.#manifests.get(this.#manifests.askDigest(target.digest), options);
-    const { start, end } = resolveRange(options.range, target) ?? { start: 0, end: target.size + 1 };
-    const wanted = bytes.subarray(start, end);
-    if (options.range !== undefined && wanted.length < end - start) {
-      throw new RootfsError('ERR_SIZE_MISMATCH', `${name}: ${target.size} bytes were expected, ${bytes.length} came`, {
-        detail: { digest: target.digest, expectedBytes: target.size, receivedBytes: bytes.length },
-      });
-    }
-    return abortStream(Readable.from(wanted.length === 0 ? [] : [wanted], { objectMode: false }), options.signal);
+    return abortStream(manifestStream(bytes, target, options.range, name), options.signal);
   }
 
   /** Whether the content is here, by one HEAD; by GET where that is refused. A blob's 404 to nobody is believed, and the registry's before what its mirrors have. @throws RegistryError, RootfsError as `resolve`, but never `ERR_NOT_FOUND` */
@@ -146,7 +137,7 @@ export class RegistryRepository
       return this.#manifests.exists(this.#manifests.askDigest(target.digest), options);
     }
     requireVerifiable(target.digest);
-    const subject = this.#subject('blob', `${this.#name}@${target.digest}`);
+    const subject = this.#subject('blob', `${this.place}@${target.digest}`);
     const found = await blobExists(this.#session, target.digest, subject, options, beforePush);
     this.#served.noteThere(target.digest, found);
     return found;
@@ -221,11 +212,26 @@ export class RegistryRepository
    * @throws RootfsError `ERR_REFERENCE_INVALID` for a repository name that is none; as `resolve`
    */
   async mount(target: Descriptor, fromRepository: string, options: CallOptions = {}): Promise<boolean> {
-    requireVerifiable(target.digest);
-    const from = parseReference(`${this.registry}/${fromRepository}`).repository;
-    const isMounted = await mountBlob(target, from, this.#upload(target.digest), options);
+    const isMounted = (await mountBlob(target, fromRepository, this.#upload(target.digest), options)) === true;
     if (isMounted) this.#served.noteThere(target.digest, true);
     return isMounted;
+  }
+
+  /** Mounts as `mount`, else pushes, in the upload that the registry opened instead. @returns whether it was mounted @throws as both */
+  async mountOrPush(
+    target: Descriptor,
+    fromRepository: string,
+    content: () => AsyncIterable<Uint8Array>,
+    options: CallOptions = {},
+  ): Promise<boolean> {
+    const upload = this.#upload(target.digest);
+    const found = await mountBlob(target, fromRepository, upload, options, true);
+    if (found !== false) this.#served.noteThere(target.digest, true);
+    if (found === true) return true;
+    const source = content();
+    if (found === false) await this.push(target, source, options);
+    else await discardOnError(source, () => pushBlob(target, source, upload, options, found));
+    return false;
   }
 
   /** The tags of this repository, in the registry's order, each once. @throws RegistryError, RootfsError as `resolve` */
@@ -251,7 +257,7 @@ export class RegistryRepository
     options: CallOptions = {},
   ): AsyncGenerator<Descriptor, void, undefined> {
     requireVerifiable(target.digest);
-    const subject = this.#subject('referrers', `${this.#name}@${target.digest}`);
+    const subject = this.#subject('referrers', `${this.place}@${target.digest}`);
     const readTag = (tag: string): Promise<Buffer | undefined> => this.#manifests.readTag(tag, options);
     return listReferrers(this.#session, target.digest, artifactType, subject, readTag, options);
   }
@@ -267,7 +273,7 @@ export class RegistryRepository
     requireVerifiable(digest);
     const isBlob = typeof target !== 'string' && !isManifestContent(target.mediaType);
     if (!isBlob && (await this.#manifests.delete(digest, options))) return;
-    const subject = this.#subject('blob', `${this.#name}@${digest}`);
+    const subject = this.#subject('blob', `${this.place}@${digest}`);
     if (isBlob || typeof target === 'string') await deleteContent(this.#session, 'blobs', digest, subject, options);
   }
 
@@ -275,24 +281,20 @@ export class RegistryRepository
     return {
       path: (endpoint) => `${endpoint.repository}/tags/list`,
       scopes: (endpoint) => [repositoryScope(endpoint.repository, 'pull')],
-      subject: this.#subject('tags', this.#name),
+      subject: this.#subject('tags', this.place),
     };
   }
 
   /** What messages call it: `registry/repository`. */
   get place(): string {
-    return this.#name;
-  }
-
-  get #name(): string {
     return `${this.registry}/${this.repository}`;
   }
 
   #upload(digest: Digest): UploadContext {
-    return { session: this.#session, subject: this.#subject('upload', `${this.#name}@${digest}`) };
+    return { session: this.#session, subject: this.#subject('upload', `${this.place}@${digest}`) };
   }
 
   #subject(kind: Subject['kind'], name: string): Subject {
-    return { kind, name, registry: this.registry, repository: this.#name };
+    return { kind, name, registry: this.registry, repository: this.place };
   }
 }

@@ -16,6 +16,13 @@ export interface UploadContext {
   readonly subject: Subject;
 }
 
+/** An upload that a registry opened where it was asked to mount a blob. */
+export interface OpenedUpload {
+  readonly endpoint: Endpoint;
+  /** The answer that says where it goes on. */
+  readonly response: WireResponse;
+}
+
 /** How long a cancelled upload is given to be cleaned up at the registry, in milliseconds. */
 const CANCEL_MS = 2_000;
 
@@ -87,6 +94,12 @@ export function withDigest(location: URL, digest: string): URL {
 export function confirmedBytes(response: WireResponse): number | undefined {
   const last = /^(?:bytes[= ])?0-(\d{1,16})$/.exec(response.headers.get('range') ?? '')?.[1];
   return last === undefined ? undefined : Number(last) + 1;
+}
+
+/** What the answer to a PATCH said that is held of it, for a registry that cannot be asked. */
+export function takenBytes(cause: unknown): number | undefined {
+  const confirmed = cause instanceof RootfsError ? cause.detail['confirmed'] : undefined;
+  return typeof confirmed === 'number' ? confirmed : undefined;
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   checkStored,
   confirmedBytes,
   pushScopes,
+  takenBytes,
   type UploadContext,
   uploadLocation,
   withDigest,
@@ -88,7 +89,7 @@ export class Upload {
 
   /** One POST, one PUT with everything. */
   async #putWhole(budget: RetryBudget): Promise<void> {
-    await this.#start();
+    if (this.#location === undefined) await this.#start();
     for (;;) {
       try {
         return await this.#commit(this.#target.size);
@@ -104,7 +105,7 @@ export class Upload {
    * fails for a while it is sent again; the bytes are only where the registry does not have them any more.
    */
   async #stream(wanted: number, budget: RetryBudget): Promise<void> {
-    await this.#start();
+    if (this.#location === undefined) await this.#start();
     let failure: Failure | undefined;
     for (let restarts = 0; ; ) {
       await this.#sendPieces(wanted, budget, failure);
@@ -163,7 +164,11 @@ export class Upload {
 
   async #start(): Promise<void> {
     const path = `${this.#endpoint.repository}/blobs/uploads/`;
-    const response = await this.#request({ method: 'POST', path, accept: [200, 201, 202, 204] });
+    this.goOn(await this.#request({ method: 'POST', path, accept: [200, 201, 202, 204] }));
+  }
+
+  /** Goes on in the upload that this answer opened. */
+  goOn(response: WireResponse): void {
     this.#location = uploadLocation(response, this.#context.subject);
     const least = response.headers.get('oci-chunk-min-length') ?? '';
     this.#leastPiece = /^\d{1,12}$/.test(least) ? Number(least) : 0;
@@ -290,10 +295,4 @@ function isRateLimited(error: unknown): boolean {
 function isLostSession(error: unknown, held: number): error is RegistryError {
   if (!(error instanceof RegistryError)) return false;
   return error.status === 404 || (held > 0 && error.errors.some(({ code }) => LOST_SESSION.has(code)));
-}
-
-/** What the answer to a PATCH said that is held of it, for a registry that cannot be asked. */
-function takenBytes(cause: unknown): number | undefined {
-  const confirmed = cause instanceof RootfsError ? cause.detail['confirmed'] : undefined;
-  return typeof confirmed === 'number' ? confirmed : undefined;
 }

@@ -124,3 +124,54 @@ test('uploads are no more at a time than connections are allowed', async (t) => 
   assert.ok(connections((method) => method === 'PATCH') <= 2);
   assert.ok(connections((method) => method === 'GET' || method === 'HEAD') <= 4);
 });
+
+/** What is asked of uploads, each thing with how often. */
+function asked(registry: TestRegistry): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { kind, method } of registry.log.requests) {
+    if (kind === 'upload') counts[method] = (counts[method] ?? 0) + 1;
+  }
+  return counts;
+}
+
+for (const [name, client, each] of [
+  ['whole', {}, { POST: 1, PUT: 1 }],
+  ['streamed', streamed, { POST: 1, PUT: 1, PATCH: 2 }],
+] as const) {
+  test(`an upload that a registry opens in a mount's place is gone on with: ${name}`, async (t) => {
+    const { registry, from, to } = await start(t, { client });
+    const [layer] = built.layers;
+    assert.ok(layer !== undefined);
+    assert.equal(await to.exists(layer.descriptor), false);
+    assert.equal(await to.mountOrPush(layer.descriptor, 'from', () => [layer.blob] as never), false);
+    assert.deepEqual(asked(registry), each);
+    assert.deepEqual(registry.content.blob('to', layer.descriptor.digest), layer.blob);
+    const { copiedBlobs } = await copyImage(from, 'v1', to, 'v1');
+    assert.equal(copiedBlobs, LAYERS);
+    const { POST, DELETE } = asked(registry);
+    assert.deepEqual([POST, DELETE], [LAYERS + 1, undefined]);
+  });
+}
+
+test('an upload in a mount’s place that the registry lost is begun anew; one whose content is wrong is taken back', async (t) => {
+  const faults: readonly Fault[] = [
+    {
+      on: 'upload',
+      method: 'PUT',
+      times: 1,
+      do: 'answer',
+      status: 404,
+      body: { errors: [{ code: 'BLOB_UPLOAD_UNKNOWN' }] },
+    },
+  ];
+  const { registry, to } = await start(t, { client: {}, faults });
+  const [layer, other] = built.layers;
+  assert.ok(layer !== undefined && other !== undefined);
+  assert.equal(await to.mountOrPush(layer.descriptor, 'from', () => [layer.blob] as never), false);
+  assert.deepEqual(registry.content.blob('to', layer.descriptor.digest), layer.blob);
+  await assert.rejects(
+    to.mountOrPush(other.descriptor, 'from', () => [layer.blob] as never),
+    { code: 'ERR_DIGEST_MISMATCH' },
+  );
+  assert.equal(registry.content.repository('to').uploads.size, 0);
+});
