@@ -1,5 +1,6 @@
 /** What an endpoint asks for at the root of its API, for those that say it nowhere else. */
 import type { CallOptions } from '../content/content.js';
+import { RootfsError } from '../errors.js';
 import { SharedCalls } from '../io/shared-call.js';
 import type { ApiRequest } from './api-request.js';
 import type { Endpoint } from './endpoint.js';
@@ -8,17 +9,21 @@ import type { WireResponse } from './wire.js';
 /** What content may be hidden behind from those who have not said who they are. */
 const HIDDEN = new Set([403, 404, 405]);
 
+/** How often an endpoint's root is asked at most: what broke, or was too busy to answer, is asked once more. */
+const MAX_ROOT_ASKS = 2;
+
 /** Sends one GET to the root of an endpoint's API, as nobody. */
 export type AskRoot = (endpoint: Endpoint, call: CallOptions) => Promise<WireResponse>;
 
 /**
  * Some registries refuse a repository's content to nobody with a 401 that names no way in, or hide it behind 403, 404
- * and 405: how to show who one is stands in the 401 of `/v2/` only. Each endpoint is asked at most once, however many
- * requests are refused at a time.
+ * and 405: how to show who one is stands in the 401 of `/v2/` only. Each endpoint is asked once, however many requests
+ * are refused at a time, and once more where that answered nothing and a later request is refused too.
  */
 export class RootChallenges {
   readonly #ask: AskRoot;
   readonly #known = new Map<string, WireResponse | undefined>();
+  readonly #asks = new Map<string, number>();
   readonly #open = new Set<string>();
   readonly #wanting = new Set<string>();
   readonly #asking = new SharedCalls<WireResponse | undefined>();
@@ -33,15 +38,21 @@ export class RootChallenges {
     if (this.#known.has(baseUrl)) return this.#known.get(baseUrl);
     return this.#asking.join(baseUrl, call, async (shared) => {
       let answer: WireResponse | undefined;
+      const asks = (this.#asks.get(baseUrl) ?? 0) + 1;
+      this.#asks.set(baseUrl, asks);
+      let mayAnswer = false;
       try {
         answer = await this.#ask(endpoint, shared);
         answer.body.discard();
-      } catch {
+        mayAnswer = answer.status === 429 || answer.status >= 500;
+      } catch (error) {
         // The refusal that led here is the answer then.
         shared.signal.throwIfAborted();
+        // One that is silent has had its patience.
+        mayAnswer = error instanceof RootfsError && error.code === 'ERR_NETWORK';
       }
       const challenge = answer?.status === 401 ? answer : undefined;
-      this.#known.set(baseUrl, challenge);
+      if (!mayAnswer || asks >= MAX_ROOT_ASKS) this.#known.set(baseUrl, challenge);
       if (challenge !== undefined) this.#wanting.add(baseUrl);
       return challenge;
     });

@@ -196,6 +196,36 @@ test('what is missing is missing, whatever the root and the realm do', async (t)
   }
 });
 
+for (const [what, broken] of [
+  ['hangs up', undefined],
+  ['is too busy (503)', { status: 503 }],
+] as const) {
+  test(`a root that ${what} once is asked once more, and never a third time`, async (t) => {
+    for (const [times, ends] of [
+      [1, 'found'],
+      [99, 'ERR_NOT_FOUND'],
+    ] as const) {
+      let asked = 0;
+      const registry = await hiding(t, {
+        root: (origin) =>
+          ++asked <= times
+            ? broken
+            : { status: 401, headers: { 'www-authenticate': `Bearer realm="${origin}/token",service="s"` } },
+      });
+      const repository = open(registry, somebody);
+      await assert.rejects(names(repository.tags()), { code: 'ERR_NOT_FOUND' });
+      for (let at = 0; at < 3; at++) {
+        const told = await names(repository.tags()).then(
+          () => 'found',
+          (error: RootfsError) => error.code,
+        );
+        assert.equal(told, ends);
+      }
+      assert.equal(asked, 2);
+    }
+  });
+}
+
 test('a silent root costs one patience', { timeout: 5_000 }, async (t) => {
   const registry = await hiding(t, { root: () => new Promise(() => {}) as never });
   const repository = open(registry);
