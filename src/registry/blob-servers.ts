@@ -21,6 +21,11 @@ export class BlobServers {
     return this.#late;
   }
 
+  /** Whether an endpoint answered last, and no URL of the descriptor. */
+  get isEndpoint(): boolean {
+    return this.#last !== undefined && this.#last.url === undefined;
+  }
+
   /** The URLs of a descriptor as they are to be tried. */
   inOrder(urls: readonly URL[]): readonly URL[] {
     return [...urls].sort((a, b) => Number(this.#late.has(a.href)) - Number(this.#late.has(b.href)));

@@ -91,8 +91,8 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
   let page: string | undefined;
   // What the last answer was labelled with, where it is not certain that it is the blob's own bytes.
   let encoding: Encoding | undefined;
-  // A server that refuses to go on from the middle (416) gives all of it again; what is known is read past. One part of
-  // many is not worth that.
+  // A server that refuses to go on from the middle (416), or has nothing there (404), is asked for all of it again, once;
+  // what is known is read past. One part of many is not worth that.
   const toTheEnd = options.range?.end === undefined;
   let refusesRange = false;
   let wrongRanges = 0;
@@ -159,11 +159,13 @@ export async function fetchBlob(target: Descriptor, context: BlobContext, option
         return await session.onEndpoints('pull', subject.name, call, (endpoint) => openAt(endpoint, offset), choice);
       } catch (error) {
         const ranged = !refusesRange && (offset > 0 || options.range !== undefined);
-        if (ranged && toTheEnd && isRangeRefusal(error)) {
+        const isAbsent = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
+        // Of what has just been served it says more of who answered, or of the range, than of the blob.
+        const isLost = isAbsent && offset > window.start && servers.isEndpoint;
+        if (ranged && toTheEnd && (isLost || isRangeRefusal(error))) {
           refusesRange = true;
           continue;
         }
-        const isAbsent = error instanceof RootfsError && error.code === 'ERR_NOT_FOUND';
         const isRefused = error instanceof RegistryError && !(ranged && isRangeRefusal(error));
         const urls = isAbsent || isRefused ? servers.inOrder(foreignUrls(target)) : [];
         if (urls.length === 0) throw error;

@@ -129,6 +129,32 @@ runCases('Ranges that are not the ones that were asked for', [
       requests: PULL + (status === 403 ? 3 : 2),
     }),
   ),
+  ...[404, 410].map(
+    (status): Case => ({
+      name: `the blob is cut and the rest is not there once (${status}): all of it comes again`,
+      faults: [
+        ...blobFault({ times: 1, do: 'cut', after: 70_000 }),
+        ...blobFault({ nth: 2, times: 1, do: 'answer', status }),
+      ],
+      ends: 'whole',
+      requests: PULL + (status === 404 ? 3 : 2),
+    }),
+  ),
+  {
+    name: 'the blob is cut and gone: it is asked for once more',
+    faults: [...blobFault({ times: 1, do: 'cut', after: 70_000 }), ...blobFault({ nth: 2, do: 'answer', status: 404 })],
+    ends: 'ERR_NOT_FOUND',
+    requests: 5,
+    bytes: 75_000,
+  },
+  {
+    name: 'a range to the end is not there: it is not asked for again',
+    act: range(200_000),
+    faults: blobFault({ do: 'answer', status: 404 }),
+    ends: 'ERR_NOT_FOUND',
+    requests: 2,
+    bytes: 1_000,
+  },
   {
     name: 'the blob comes byte by byte: that is no progress',
     faults: blobFault({ do: 'cut', after: 1 }),

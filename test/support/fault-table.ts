@@ -405,6 +405,14 @@ const RANGES: readonly FaultLine[] = [
     bytes: size + 610_000,
     note: 'fetched again without Range',
   },
+  {
+    name: 'a layer is cut, and the rest is not there (404), once',
+    faults: layer({ do: 'cut', after: 600_000, times: 1 }, { do: 'answer', status: 404, nth: 2, times: 1 }),
+    ends: 'whole',
+    requests: PULL + 2,
+    bytes: size + 610_000,
+    note: 'fetched again without Range',
+  },
   { name: 'an earlier run left the first half of a layer', partial: half, ends: 'whole', bytes: size - 590_000 },
   {
     name: 'an earlier run left wrong bytes',
