@@ -4,15 +4,41 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#checking-if-content-exists-in-the-registry
  */
 import type { CallOptions } from '../content/content.js';
-import { RegistryError } from '../errors.js';
+import { RegistryError, RootfsError } from '../errors.js';
 import type { Digest } from '../spec/digest.js';
 import type { Subject } from './answer-error.js';
 import type { Endpoint } from './endpoint.js';
 import type { RegistrySession } from './registry-session.js';
+import { isTransient } from './retry-budget.js';
 import { repositoryScope } from './scopes.js';
+import type { WireResponse } from './wire.js';
 
 /** HEAD refusals after which GET is tried. */
 export const HEAD_REFUSED = [204, 400, 403, 405, 406, 415, 500, 501, 502, 504];
+
+/** The HEAD requests of one call. Some servers hang up on all of them: the next attempt is by GET. */
+export class Heads {
+  readonly #unanswered = new Set<string>();
+
+  /**
+   * Sends one, unless the last one was not answered.
+   *
+   * @param send Takes `HEAD_REFUSED` for answers.
+   * @returns `undefined` where GET has to say
+   */
+  async ask({ baseUrl }: Endpoint, send: () => Promise<WireResponse>): Promise<WireResponse | undefined> {
+    if (this.#unanswered.has(baseUrl)) return undefined;
+    try {
+      const response = await send();
+      response.body.discard();
+      return response.status === 200 ? response : undefined;
+    } catch (error) {
+      const isAnswer = error instanceof RegistryError || !(error instanceof RootfsError);
+      if (!isAnswer && isTransient(error)) this.#unanswered.add(baseUrl);
+      throw error;
+    }
+  }
+}
 
 /** `false` for content that is not there; every other failure is thrown. */
 export function falseIfAbsent(error: unknown): false {
@@ -21,7 +47,7 @@ export function falseIfAbsent(error: unknown): false {
 }
 
 /**
- * Asks by one HEAD, by GET where that is refused. Where a push would go, the answer decides; mirrors are asked where
+ * Asks by one HEAD, by GET where that is refused or not answered. Where a push would go, the answer decides; mirrors are asked where
  * there is none.
  *
  * @param beforePush Whether it is asked for a push: nowhere else, and without queueing, for what is to be uploaded may be
@@ -36,14 +62,13 @@ export function blobExists(
   beforePush: boolean,
 ): Promise<boolean> {
   const subject: Subject = { ...asked, beforePush: true };
+  const heads = new Heads();
   const ask = async (endpoint: Endpoint): Promise<boolean> => {
     const path = `${endpoint.repository}/blobs/${digest}`;
     const scopes = [repositoryScope(endpoint.repository, 'pull')];
     const request = { path, scopes, subject, atOnce: beforePush } as const;
     const head = { ...request, method: 'HEAD', accept: [200, ...HEAD_REFUSED] } as const;
-    const response = await session.request(endpoint, head, call);
-    response.body.discard();
-    if (response.status === 200) return true;
+    if ((await heads.ask(endpoint, () => session.request(endpoint, head, call))) !== undefined) return true;
     const get = { ...request, method: 'GET', headers: { range: 'bytes=0-0' }, accept: [200, 206, 416] } as const;
     (await session.request(endpoint, get, call)).body.cancel();
     return true;

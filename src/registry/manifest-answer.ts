@@ -9,6 +9,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { bareMediaType, isIndexType, isManifestType, isSchema1Type, MediaType } from '../spec/media-types.js';
 import { parseJsonObject } from '../spec/parse-json.js';
+import { contentEncoding } from './read-document.js';
 import { errorEntries } from './refusal-reason.js';
 import type { WireHeaders } from './wire.js';
 
@@ -48,6 +49,7 @@ export function descriptorFromHead(headers: WireHeaders, asked: Digest | undefin
   const mediaType = contentTypeOf(headers.get('content-type'));
   const said = headers.get('docker-content-digest');
   const length = headers.get('content-length');
+  if (contentEncoding({ headers }) !== undefined) return undefined;
   if (mediaType === undefined || !isManifestContent(mediaType)) return undefined;
   if (length === undefined || !/^\d{1,10}$/.test(length) || Number(length) === 0) return undefined;
   if (Number(length) > MAX_DOCUMENT_BYTES) return undefined;

@@ -11,7 +11,7 @@ import { isTag, parseReference } from '../spec/reference.js';
 import { addReferrer } from './add-referrer.js';
 import type { Subject } from './answer-error.js';
 import type { ApiRequest } from './api-request.js';
-import { falseIfAbsent, HEAD_REFUSED } from './blob-exists.js';
+import { falseIfAbsent, HEAD_REFUSED, Heads } from './blob-exists.js';
 import { deleteContent } from './delete-content.js';
 import type { Endpoint } from './endpoint.js';
 import { hasReferrersApi } from './list-referrers.js';
@@ -27,10 +27,11 @@ import {
   wrongManifest,
 } from './manifest-answer.js';
 import { putManifest } from './push-manifest.js';
-import { contentEncoding, readDocument } from './read-document.js';
+import { readDocument } from './read-document.js';
 import { type ReferrersPlace, subjectOf } from './referrers-index.js';
 import type { RegistrySession } from './registry-session.js';
 import { removeReferrer } from './remove-referrer.js';
+import type { RetryBudget } from './retry-budget.js';
 import { repositoryScope } from './scopes.js';
 import type { WireResponse } from './wire.js';
 
@@ -44,6 +45,8 @@ export interface AskedManifest {
   readonly registryFirst?: boolean | undefined;
   /** What is changed and written back is read where it is written. */
   readonly capability?: 'push' | undefined;
+  /** What HEAD and GET share. */
+  readonly budget?: RetryBudget | undefined;
 }
 
 /** How many manifests that were pushed, or read by a tag, are kept at hand for another tag. */
@@ -93,20 +96,14 @@ export class ManifestClient {
   }
 
   /**
-   * What a name points at: by HEAD, or by GET where HEAD is refused, finds nothing or leaves something open. Not all that
-   * serve a manifest know HEAD, and only the answer to GET says why there is none.
+   * What a name points at: by HEAD, or by GET where HEAD is refused or hung up on, finds nothing or leaves something open.
+   * Not all that serve a manifest know HEAD, and only the answer to GET says why there is none.
    */
   async resolve(asked: AskedManifest, call: CallOptions): Promise<Descriptor> {
-    const head = await this.#onEndpoints(asked, call, async (endpoint) => {
-      const response = await this.#request('HEAD', endpoint, asked, [200, ...HEAD_REFUSED], call);
-      response.body.discard();
-      const tells = response.status === 200 && contentEncoding(response) === undefined;
-      return tells ? descriptorFromHead(response.headers, asked.digest) : undefined;
-    }).catch((error: unknown) => {
-      falseIfAbsent(error);
-      return undefined;
-    });
-    return head ?? (await this.get(asked, call)).descriptor;
+    const once = { ...asked, budget: this.#session.budget(asked.name, call) };
+    const head = await this.#head(once, call).catch(falseIfAbsent);
+    const told = head ? descriptorFromHead(head.headers, asked.digest) : undefined;
+    return told ?? (await this.get(once, call)).descriptor;
   }
 
   /** Fetches a manifest, 4 MiB at most. Its digest is checked only where a mirror served it: then another can be asked. */
@@ -138,12 +135,8 @@ export class ManifestClient {
   /** Whether a manifest is there. */
   async exists(asked: AskedManifest, call: CallOptions): Promise<boolean> {
     try {
-      const told = await this.#onEndpoints(asked, call, async (endpoint) => {
-        const response = await this.#request('HEAD', endpoint, asked, [200, ...HEAD_REFUSED], call);
-        response.body.discard();
-        return response.status === 200;
-      });
-      if (!told) await this.get(asked, call);
+      const once = { ...asked, budget: this.#session.budget(asked.name, call) };
+      if ((await this.#head(once, call)) === undefined) await this.get(once, call);
       return true;
     } catch (error) {
       return falseIfAbsent(error);
@@ -274,9 +267,17 @@ export class ManifestClient {
     };
   }
 
+  /** The answer to HEAD; `undefined` where GET has to say. */
+  #head(asked: AskedManifest, call: CallOptions): Promise<WireResponse | undefined> {
+    const heads = new Heads();
+    return this.#onEndpoints(asked, call, (endpoint) =>
+      heads.ask(endpoint, () => this.#request('HEAD', endpoint, asked, [200, ...HEAD_REFUSED], call)),
+    );
+  }
+
   #onEndpoints<T>(asked: AskedManifest, call: CallOptions, attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
-    const { key, digest, name, registryFirst, capability = digest === undefined ? 'resolve' : 'pull' } = asked;
-    return this.#session.onEndpoints(capability, name, call, attempt, { reference: key, registryFirst });
+    const { key, digest, name, registryFirst, budget, capability = digest === undefined ? 'resolve' : 'pull' } = asked;
+    return this.#session.onEndpoints(capability, name, call, attempt, { reference: key, registryFirst, budget });
   }
 
   #request(

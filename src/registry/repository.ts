@@ -75,7 +75,7 @@ export class RegistryRepository
   }
 
   /**
-   * Asks what a tag or digest points at: HEAD, and GET where HEAD is refused or leaves something open.
+   * Asks what a tag or digest points at: HEAD, and GET where HEAD is refused or hung up on, or leaves something open.
    *
    * @param reference A tag, a digest, or a full reference to this repository; with both, the digest decides.
    * @throws RegistryError `ERR_NOT_FOUND`, `ERR_UNAUTHORIZED`, `ERR_DENIED`, `ERR_RATE_LIMITED`, `ERR_REGISTRY`

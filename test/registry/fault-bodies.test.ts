@@ -191,6 +191,29 @@ runCases('Bodies and headers that are not what they should be', [
       requests: 2,
     }),
   ),
+  ...(['hang-up', 'silence'] as const).flatMap((fault): Case[] => [
+    {
+      name: `HEAD is never answered (${fault}): the next attempt is by GET`,
+      act: resolveTag,
+      faults: [{ on: 'manifest', method: 'HEAD', do: fault }],
+      ends: 'whole',
+      requests: 2,
+    },
+    {
+      name: `whether a manifest is there: HEAD is never answered (${fault}), GET is`,
+      act: async (repository) => assert.equal(await repository.exists(built.descriptor), true),
+      faults: [{ on: 'manifest', method: 'HEAD', do: fault }],
+      ends: 'whole',
+      requests: 2,
+    },
+    {
+      name: `neither HEAD nor GET is answered (${fault}): no more attempts than of one`,
+      act: resolveTag,
+      faults: [{ on: 'manifest', do: fault }],
+      ends: fault === 'silence' ? 'ERR_TIMEOUT' : 'ERR_NETWORK',
+      requests: 3,
+    },
+  ]),
   {
     name: 'HEAD has no digest: GET says it',
     act: resolveTag,

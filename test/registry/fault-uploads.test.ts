@@ -170,6 +170,20 @@ runCases('Uploads that are cut, lost and refused', [
       requests: 4,
     }),
   ),
+  ...(
+    [
+      ['HEAD', 'whole', 4],
+      [undefined, 'ERR_NETWORK', 3],
+    ] as const
+  ).map(
+    ([method, ends, requests]): Case => ({
+      name: `whether a blob is there is never answered to ${method ?? 'anything'}`,
+      act: push,
+      faults: [{ on: 'blob', method, do: 'hang-up' }],
+      ends,
+      requests,
+    }),
+  ),
   ...[200, 204, 405, 409, 500, 503].map(
     (status): Case => ({
       name: `a mount is answered with ${status}: pushed instead, at once`,
