@@ -109,7 +109,7 @@ export class ArchiveEntries {
     if (location.size > maxBytes) throw limitError(subject, maxBytes);
     const opened = openBlob(location, { digest: 'sha256:', size: location.size });
     if (opened === undefined) throw goneArchive(this.#archive.name);
-    return opened instanceof HeldBlob ? opened.whole() : readLimited(opened, maxBytes, subject);
+    return (opened instanceof HeldBlob ? opened.whole() : undefined) ?? readLimited(opened, maxBytes, subject);
   }
 
   #add(entry: TarEntry): void {

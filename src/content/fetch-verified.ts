@@ -73,8 +73,8 @@ async function readOnce(source: Fetcher, target: Descriptor, options: CallOption
   const gathered = new Gathered(target.size);
   const opening = Promise.resolve(source.fetch(target, { signal: options.signal, onProgress }));
   const opened = await untilAborted(opening, signal, discard);
-  if (opened instanceof HeldBlob) {
-    const bytes = opened.whole();
+  const bytes = opened instanceof HeldBlob ? opened.whole() : undefined;
+  if (bytes !== undefined) {
     verifier.update(bytes);
     verifier.end();
     return bytes;

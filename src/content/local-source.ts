@@ -1,7 +1,7 @@
 /** What local forms have in common: each blob is a piece of a regular file, or bytes that were made when it was opened. */
 import type { Readable } from 'node:stream';
 import { RootfsError } from '../errors.js';
-import { abortStream, throwIfAborted } from '../io/abort.js';
+import { throwIfAborted } from '../io/abort.js';
 import type { Descriptor } from '../spec/descriptor.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { absentBlob, lookAt, readableBytes, resolveRange } from './blob-file.js';
@@ -51,7 +51,7 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     const located = await this.#find(target, options);
     if (Buffer.isBuffer(located)) {
       const bytes = located.subarray(range?.start ?? 0, range?.end ?? target.size + 1);
-      return abortStream(new HeldBlob(bytes), options.signal);
+      return new HeldBlob(bytes, options.signal);
     }
     return (located && openBlob(located, target, options)) ?? this.#elsewhere(target, options);
   }

@@ -13,16 +13,23 @@ const CHUNK_BYTES = 256 * 1024;
 /** A blob so small that all of it is here. Who wants it as a whole takes it: to read a stream takes longer. */
 export class HeldBlob extends Readable {
   readonly #bytes: Buffer;
+  readonly #ownListeners: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, signal: AbortSignal | undefined) {
     super({ objectMode: false });
     this.#bytes = bytes;
+    abortStream(this, signal);
+    this.#ownListeners = this.listenerCount('end');
   }
 
-  /** The bytes, in the place of reading them: this ends the stream. */
-  whole(): Buffer {
-    // An abort may just have destroyed it; whoever takes the bytes hears that from the signal.
-    this.once('error', () => {}).destroy();
+  /**
+   * The bytes, in the place of reading them: this ends the stream. `undefined` where it was read or destroyed before, and
+   * where somebody else listens (copies it elsewhere, waits for its end): it is to be read then.
+   */
+  whole(): Buffer | undefined {
+    const isHeard = this.readableFlowing !== null || this.listenerCount('end') > this.#ownListeners;
+    if (isHeard || this.readableDidRead || this.destroyed) return undefined;
+    this.destroy();
     return this.#bytes;
   }
 
@@ -64,7 +71,7 @@ export function openBlob(
     const start = range?.start ?? 0;
     const end = range?.end ?? Math.min(size, target.size + 1);
     if (end - start <= AT_ONCE_BYTES) {
-      return abortStream(new HeldBlob(readNow(fd, offset + start, Math.max(0, end - start))), options.signal);
+      return new HeldBlob(readNow(fd, offset + start, Math.max(0, end - start)), options.signal);
     }
     const stream = createReadStream(path, {
       fd,

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { finished, PassThrough, type Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { readVerified } from '../../src/content/fetch-verified.js';
 import { HeldBlob, openBlob } from '../../src/content/open-blob.js';
 import { describe } from '../../src/testing/testing.js';
 import { tempDir } from '../support/temp-dir.js';
@@ -58,7 +60,7 @@ test('a small blob leaves no file open, and can be taken as a whole; a large one
   const held = openBlob(small.location, small.target);
   assert.equal(small.isOpen(), false);
   assert.ok(held instanceof HeldBlob);
-  assert.ok(held.whole().equals(SMALL));
+  assert.ok(held.whole()?.equals(SMALL));
   assert.ok(held.destroyed);
   const large = file(t, LARGE);
   const stream = openBlob(large.location, large.target);
@@ -84,9 +86,46 @@ test('an abort destroys the stream with its reason, and is no error of one that 
   const { location, target } = file(t, SMALL);
   const abort = new AbortController();
   const held = openBlob(location, target, { signal: abort.signal }) as HeldBlob;
+  assert.ok(held.whole()?.equals(SMALL));
   abort.abort(new Error('enough'));
-  assert.ok(held.whole().equals(SMALL));
   await new Promise((turn) => setImmediate(turn));
+});
+
+test('who listens to a blob that somebody reads as a whole gets all of it, and its end', async (t) => {
+  const { location, target } = file(t, SMALL);
+  const readWith = (use: (stream: Readable) => void, signal?: AbortSignal): Promise<Buffer> =>
+    readVerified(
+      {
+        fetch: async (_, options) => {
+          const stream = openBlob(location, target, options) as Readable;
+          use(stream);
+          return stream;
+        },
+      },
+      target,
+      { signal },
+    );
+  for (const signal of [undefined, new AbortController().signal]) {
+    const copy = new PassThrough({ highWaterMark: SMALL.length + 1 });
+    assert.ok((await readWith((stream) => stream.pipe(copy), signal)).equals(SMALL));
+    assert.ok(Buffer.concat(await copy.toArray()).equals(SMALL));
+    let heard = 0;
+    await readWith((stream) => stream.on('data', ({ length }: Buffer) => (heard += length)), signal);
+    assert.equal(heard, SMALL.length);
+    let end: unknown = 'nothing';
+    await readWith((stream) => finished(stream, (error) => (end = error)), signal);
+    assert.equal(end ?? undefined, undefined);
+  }
+  const late = new Error('too late');
+  await assert.rejects(
+    readWith((stream) => stream.on('error', () => {}).destroy(late)),
+    (error) => error === late,
+  );
+  const abort = new AbortController();
+  await assert.rejects(
+    readWith(() => queueMicrotask(() => abort.abort(late)), abort.signal),
+    (error) => error === late,
+  );
 });
 
 test('what is not there is undefined; links are not followed', (t) => {
