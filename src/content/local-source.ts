@@ -51,7 +51,8 @@ export abstract class LocalSource implements ReadOnlyStorage, BlobPath {
     const located = await this.#find(target, options);
     if (Buffer.isBuffer(located)) {
       const bytes = located.subarray(range?.start ?? 0, range?.end ?? target.size + 1);
-      return new HeldBlob(bytes, options.signal);
+      // Whoever gets bytes may change them; these are kept.
+      return new HeldBlob(Buffer.from(bytes), options.signal);
     }
     return (located && openBlob(located, target, options)) ?? this.#elsewhere(target, options);
   }

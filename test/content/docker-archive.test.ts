@@ -99,6 +99,14 @@ test('of many images, places of configs are kept and not their bytes', async (t)
   assert.equal((await readVerified(archive, config)).length, config.size);
 });
 
+test('what is done to the bytes of a manifest that was made is not done to the next who asks for it', async (t) => {
+  const archive = await opened(t, dockerArchive([{ built: contractImage() }]));
+  const descriptor = await archive.resolve('');
+  (await readVerified(archive, descriptor)).fill(0);
+  for await (const chunk of await archive.fetch(descriptor)) (chunk as Buffer).fill(0);
+  parseManifest(await readVerified(archive, descriptor));
+});
+
 test("an image's own manifest is given where its layers are here, else one is made, always the same", async (t) => {
   const built = contractImage();
   const own = await opened(t, dockerArchive([{ built }], { style: 'blobs', compressed: true }));
