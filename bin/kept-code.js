@@ -8,8 +8,10 @@ const { cachedDataVersionTag } = require('node:v8');
 /** What is not one of ours, in bytes: the whole command compiled is a tenth of it. */
 const MAX_CODE_BYTES = 32 * 1024 * 1024;
 
-/** Versions of the command or of Node that nobody has run for so long, in milliseconds, are not waited for. */
-const UNUSED_MS = 30 * 24 * 60 * 60 * 1000;
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** How long code is kept that nobody runs, in milliseconds: of another command, or another version of it or of Node. */
+const UNUSED_MS = 30 * DAY_MS;
 
 /** What follows the code: its digest, and the kinds of command lines that it was compiled for. */
 const TRAILER = /^([0-9a-f]{64}) ([a-z.-]+(?:,[a-z.-]+)*)$/;
@@ -51,13 +53,18 @@ function digest(code) {
 }
 
 function read(file) {
-  if (!isOwn(file) || !(fs.lstatSync(file).size <= MAX_CODE_BYTES)) return undefined;
+  if (!isOwn(file)) return undefined;
+  const { size, mtimeMs } = fs.lstatSync(file);
+  if (!(size <= MAX_CODE_BYTES)) return undefined;
   const content = fs.readFileSync(file);
   const end = content.lastIndexOf('\n');
   const [, expected, kinds] = TRAILER.exec(content.latin1Slice(end + 1)) ?? [];
   const code = content.subarray(0, Math.max(0, end));
   // V8 does not look at the bytes: wrong ones end the process.
-  return expected === undefined || digest(code) !== expected ? undefined : { code, kinds: kinds.split(',') };
+  if (expected === undefined || digest(code) !== expected) return undefined;
+  // What is run stays, however long ago it was written.
+  if (Date.now() - mtimeMs > DAY_MS) quietly(() => fs.utimesSync(file, new Date(), new Date()));
+  return { code, kinds: kinds.split(',') };
 }
 
 function write(file, compile, kinds) {

@@ -237,6 +237,17 @@ test('what nobody has used for long goes when something is written, where it is 
   assert.deepEqual(left, [`${of}.124`, 'notes.txt', `my-${of}`]);
 });
 
+test('what is run stays, however long ago it was written', (t) => {
+  const command = installed(t);
+  command.run(DIGEST);
+  const old = new Date(Date.now() - 31 * 24 * 60 * 60 * 1000);
+  utimesSync(command.file(), old, old);
+  assertAnswers(command.run(DIGEST), true);
+  command.run(['manifest', '-q', IMAGE]);
+  assert.equal(readdirSync(command.kept).length, 2);
+  assertAnswers(command.run(DIGEST), true);
+});
+
 test('a home that is not there is not made, and no cache is needed', (t) => {
   const command = installed(t);
   const home = join(command.folder, 'home');
