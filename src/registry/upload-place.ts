@@ -56,9 +56,14 @@ export async function cancelUpload(
   }
 }
 
+/** The header that says where an upload goes on; `undefined` where it is missing or empty. */
+export function givenLocation({ headers }: WireResponse): string | undefined {
+  return headers.get('location')?.trim() || undefined;
+}
+
 /** The URL that an upload goes on at. @throws RootfsError `ERR_REGISTRY` where the answer names none */
 export function uploadLocation(response: WireResponse, subject: Subject): URL {
-  const location = response.headers.get('location');
+  const location = givenLocation(response);
   if (location !== undefined) return redirectTarget(response.url, sameScheme(response.url, location));
   throw new RootfsError(
     'ERR_REGISTRY',

@@ -14,6 +14,7 @@ import {
   cancelUpload,
   checkStored,
   confirmedBytes,
+  givenLocation,
   pushScopes,
   takenBytes,
   type UploadContext,
@@ -189,9 +190,7 @@ export class Upload {
       body: () => this.#content.slice(start, end),
       accept: [200, 201, 202, 204],
     });
-    if (response.headers.get('location') !== undefined) {
-      this.#location = uploadLocation(response, this.#context.subject);
-    }
+    if (givenLocation(response) !== undefined) this.#location = uploadLocation(response, this.#context.subject);
     const confirmed = confirmedBytes(response);
     // "0-0" is said of nothing and of one byte, more than was sent by those who count otherwise: the digest decides.
     if (confirmed !== undefined && confirmed > 1 && confirmed < end) {
@@ -223,7 +222,7 @@ export class Upload {
     const isUsable = confirmed !== undefined && confirmed > 1 && confirmed <= this.#target.size && !isElsewhere;
     if (isUsable && this.#content.canReadFrom(confirmed)) {
       this.#resumed = true;
-      if (status?.headers.get('location') !== undefined) {
+      if (status !== undefined && givenLocation(status) !== undefined) {
         this.#location = uploadLocation(status, this.#context.subject);
       }
       this.#offset = confirmed;

@@ -367,6 +367,26 @@ for (const method of ['POST', 'PATCH', 'PUT']) {
   });
 }
 
+test('an empty Location names no place: an upload goes on where it was, and one that is opened says so', async (t) => {
+  const goesOn = await odd(t, {
+    instead: ({ method, url, body }, nth, { uploads }) => {
+      if (method === 'GET') return { status: 204, headers: { location: '', range: '0-99999' } };
+      if (method !== 'PATCH') return 'right';
+      if (nth === 2) return { status: 503 };
+      const id = url.pathname.split('/').pop() ?? '';
+      const now = Buffer.concat([uploads.get(id) ?? Buffer.alloc(0), body]);
+      uploads.set(id, now);
+      return { status: 202, headers: { location: '', range: `0-${now.length - 1}` } };
+    },
+  });
+  await push(goesOn);
+  assert.deepEqual([count(goesOn, 'POST'), count(goesOn, 'PATCH'), count(goesOn, 'GET')], [1, 4, 1]);
+  const opened = await odd(t, {
+    instead: ({ method }) => (method === 'POST' ? { status: 202, headers: { location: '' } } : 'right'),
+  });
+  await assert.rejects(push(opened), { code: 'ERR_REGISTRY', message: /opened an upload without saying where/ });
+});
+
 test('a mount that brought another blob brought none', async (t) => {
   const registry = await scriptedRegistry(t, () => ({
     status: 201,
