@@ -148,7 +148,7 @@ test('blobs redirected to a second origin that refuses Authorization', {
   );
   writeFileSync(
     config,
-    `${process.getuid?.() === 0 ? 'user root; ' : ''}daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/error.log; events {}
+    `${process.getuid?.() === 0 ? 'user root; ' : ''}daemon off; master_process off; pid ${folder}/nginx.pid; error_log ${folder}/error.log; events {}
      http { access_log off; client_max_body_size 0; ${temp.join(' ')}
        server { listen 127.0.0.1:${front};
          location ~ ^/v2/.*/blobs/sha256: {
