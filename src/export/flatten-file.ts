@@ -31,8 +31,8 @@ export type TreeSource = MergedTree | (() => Promise<MergedTree>);
 
 /**
  * Writes the tar of `flatten` to a file. It is written beside and moved in place: a file of that name is replaced by a
- * complete tar or stays as it was. A link to a file is followed, also where that is not there yet; into a device or a pipe the tar is written as it is,
- * and what was written before a failure stays written.
+ * complete tar or stays as it was. A link to a file is followed, also where that is not there yet; into a device or a
+ * pipe the tar is written as it is, and what was written before a failure stays written.
  *
  * Meanwhile the file may hold up to 384 MiB of room more than it needs, no more than half of the layers' length.
  *

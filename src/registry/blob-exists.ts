@@ -47,8 +47,8 @@ export function falseIfAbsent(error: unknown): false {
 }
 
 /**
- * Asks by one HEAD, by GET where that is refused or not answered. Where a push would go, the answer decides; mirrors are asked where
- * there is none.
+ * Asks by one HEAD, by GET where that is refused or not answered. Where a push would go, the answer decides; mirrors are
+ * asked where there is none.
  *
  * @param beforePush Whether it is asked for a push: nowhere else, and without queueing, for what is to be uploaded may be
  *   open already.
