@@ -1,15 +1,16 @@
 /** A tree on disk for `mke2fs -d`: names, content and links; everything else is set in the image afterwards. */
 import { closeSync, ftruncateSync, linkSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RootfsError, systemErrorCode } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
+import { Turns } from '../io/turns.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
 import { walkTree } from '../rootfs/walk-tree.js';
 import { DataCopier } from './copy-data.js';
 import { checkDataPlace, closeLayers, openLayers } from './layer-files.js';
 
-const TURN = 512;
+/** Copied at once, in bytes; between two of them others have their turn, and an abort is heard. */
+const PART_BYTES = 4 * 1024 * 1024;
 
 /**
  * Writes directories, files and symbolic links below `root`, which must exist, for this user alone. Devices and FIFOs
@@ -25,27 +26,25 @@ export async function writeContentTree(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const files = openLayers(layers);
+  const turns = new Turns(signal);
   try {
     const copier = new DataCopier(files, () => throwIfAborted(signal));
     const first = new Map<Inode, TreeNode>();
     const placeOf = (name: string): Buffer => Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name, 'latin1')]);
     const added = addedNames(tree);
-    let count = 0;
     for (const { path: name, node } of walkTree(tree)) {
       if (node === tree.root || added.has(node)) continue;
       const path = placeOf(name);
       const earlier = node.inode.links > 1 ? first.get(node.inode) : undefined;
       try {
         if (earlier !== undefined) linkSync(placeOf(nodePath(earlier)), path);
-        else writeEntry(node, path, layers, copier);
+        else if (node.inode.type === 'file') await writeContent(node.inode, path, layers, copier, turns);
+        else writeEntry(node, path);
       } catch (error) {
         throw systemErrorCode(error) === 'ENAMETOOLONG' ? tooLong(name, root) : error;
       }
       if (node.inode.links > 1 && earlier === undefined) first.set(node.inode, node);
-      count += 1;
-      if (count % TURN !== 0) continue;
-      await nextTurn();
-      throwIfAborted(signal);
+      if (turns.due()) await turns.take();
     }
   } finally {
     closeLayers(files);
@@ -76,20 +75,38 @@ function tooLong(name: string, root: string): RootfsError {
   );
 }
 
-function writeEntry(node: TreeNode, path: Buffer, layers: readonly LayerTar[], copier: DataCopier): void {
+function writeEntry(node: TreeNode, path: Buffer): void {
   const { inode } = node;
   if (inode.type === 'directory') mkdirSync(path, 0o700);
   else if (inode.type === 'symlink') symlinkSync(Buffer.from(inode.linkTarget ?? '', 'latin1'), path);
-  else if (inode.type === 'file') {
-    checkDataPlace(inode, layers, () => path.toString());
-    const fd = openSync(path, 'wx', 0o600);
-    try {
-      const { data, size } = inode;
-      if (data?.extents !== undefined) copier.copySparse(data.layer, data.extents, size, fd);
-      else if (data !== undefined) copier.copyNew({ layer: data.layer, tarOffset: data.tarOffset, length: size }, fd);
-      else ftruncateSync(fd, size);
-    } finally {
-      closeSync(fd);
+}
+
+/** What a file takes is up to the image: by the clock, and in parts. */
+async function writeContent(
+  inode: Inode,
+  path: Buffer,
+  layers: readonly LayerTar[],
+  copier: DataCopier,
+  turns: Turns,
+): Promise<void> {
+  checkDataPlace(inode, layers, () => path.toString());
+  const { data, size } = inode;
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    if (data !== undefined) {
+      const { layer, tarOffset: start } = data;
+      for (const { fileOffset, tarOffset, length } of data.extents ?? [
+        { fileOffset: 0, tarOffset: start, length: size },
+      ]) {
+        for (let done = 0; done < length; done += PART_BYTES) {
+          const part = Math.min(length - done, PART_BYTES);
+          copier.copy({ layer, tarOffset: tarOffset + done, length: part }, fd, fileOffset + done);
+          if (turns.due(part === PART_BYTES)) await turns.take();
+        }
+      }
     }
+    ftruncateSync(fd, size);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { writeExt4 } from '../../src/export/mkfs-ext4.js';
@@ -9,6 +9,7 @@ import { type HandEntry, handTree } from '../support/hand-tree.js';
 import { REPOSITORY, ROOTFS_BIN } from '../support/rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 import { findTool, needs } from '../support/tools.js';
+import { turnsDuring } from '../support/turns-during.js';
 
 test('what ext4 cannot hold is said before any tool is looked for, and nothing is left', async (t) => {
   const folder = tempDir(t);
@@ -60,6 +61,33 @@ test('a path that is too long below the folder mke2fs reads is said', async (t) 
       /: a path of \d+ bytes, too long below .*\/content, from where mke2fs reads it; write an erofs image instead$/,
   });
   rmSync(content, { recursive: true });
+});
+
+test('others have their turn, and an abort is heard, while one large file is written for mke2fs', async (t) => {
+  const folder = tempDir(t);
+  const large = Buffer.alloc(40 * 1024 * 1024, 'large');
+  const runs = Array.from({ length: 400 }, (_, at) => ({ at: at * 8192, data: `run ${at}` }));
+  const { tree, layers } = handTree(folder, [
+    { path: 'large', content: large },
+    { path: 'sparse', sparse: { size: 400 * 8192, runs } },
+  ]);
+  const content = join(folder, 'content');
+  mkdirSync(content);
+  const turns = await turnsDuring(t, () => writeContentTree(tree, layers, content, undefined));
+  assert.ok(turns >= 30, `${turns} turns`);
+  assert.ok(readFileSync(join(content, 'large')).equals(large));
+  const sparse = Buffer.alloc(400 * 8192);
+  for (const { at, data } of runs) sparse.write(data, at);
+  assert.ok(readFileSync(join(content, 'sparse')).equals(sparse));
+  rmSync(content, { recursive: true });
+  mkdirSync(content);
+  const controller = new AbortController();
+  setImmediate(() => controller.abort(new Error('enough')));
+  await assert.rejects(
+    turnsDuring(t, () => writeContentTree(tree, layers, content, controller.signal)),
+    { message: 'enough' },
+  );
+  assert.ok(readFileSync(join(content, 'large')).length < large.length);
 });
 
 test('what mke2fs says is told, also where what it was to read cannot be removed', { skip: needs('prlimit') }, (t) => {
