@@ -32,7 +32,7 @@ import {
   writeMountRecord,
 } from './mount-record.js';
 import { findUpper, makeUpper } from './mount-upper.js';
-import { lowerFolder, realPlace, refuseBusy } from './mountpoint.js';
+import { lowerFolder, OVERLAY_SOURCE, realPlace, refuseBusy } from './mountpoint.js';
 import { escapeOption, MAX_MOUNT_OPTIONS } from './overlay-facts.js';
 import type { Loss } from './unpack-options.js';
 
@@ -235,7 +235,7 @@ class Mounting {
       );
     }
     try {
-      this.#native.mount('rootfs-kit', this.#mountpoint, 'overlay', 0, data);
+      this.#native.mount(OVERLAY_SOURCE, this.#mountpoint, 'overlay', 0, data);
       this.#undo.push(() => this.#native.unmount(this.#mountpoint));
     } catch (error) {
       if (systemErrorCode(error) !== 'EINVAL' && systemErrorCode(error) !== 'ENODEV') throw error;

@@ -7,6 +7,9 @@ import { readMountTable } from '../io/mount-table.js';
 import { requireErofs, requireMounting } from './mount-powers.js';
 import { mountId, mountsFolder } from './mount-record.js';
 
+/** What the table of mounts shows as the source of a writable mount. */
+export const OVERLAY_SOURCE = 'rootfs-kit';
+
 /**
  * Tells whether a mount can work at all, before anything is fetched for it.
  *
@@ -26,8 +29,11 @@ export function checkMount(mountpoint: string): void {
 export function refuseBusy(path: string): void {
   const busy = (what: string): RootfsError =>
     new RootfsError('ERR_BUSY', `${path}: ${what}, or choose another folder`, { detail: { mountpoint: path } });
-  if (readMountTable().some(({ mountpoint }) => mountpoint === path)) {
-    throw busy('something is mounted there already; take it down with rootfs umount');
+  const top = readMountTable().findLast(({ mountpoint }) => mountpoint === path);
+  if (top !== undefined) {
+    // What cannot be ours is not taken down by us either.
+    const isOurs = top.type === 'erofs' || (top.type === 'overlay' && top.source === OVERLAY_SOURCE);
+    throw busy(`something is mounted there already; take it down with ${isOurs ? 'rootfs umount' : 'umount'}`);
   }
   // Its links are resolved: what is still one leads nowhere.
   const there = lstatSync(path, { throwIfNoEntry: false });

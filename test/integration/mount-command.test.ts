@@ -52,7 +52,7 @@ test('a mount shows what unpack writes; made again it uses its metadata; umount 
       assert.deepEqual(listTree(made.mountpoint), expected);
       assert.equal(readdirSync(join(store, 'mounts')).length, 1);
       const again = await runRootfs(['mount', '--store', store, source, made.mountpoint]);
-      assert.match(again.stderr, /mounted there already.*\[ERR_BUSY\]/);
+      assert.match(again.stderr, /mounted there already; take it down with rootfs umount, or choose .*\[ERR_BUSY\]/);
     } finally {
       await run('umount', made.mountpoint);
     }

@@ -277,11 +277,19 @@ test('folders that are no place for a mount', { skip }, async (t) => {
     ['full/file', /expected a folder.*ERR_BUSY/],
     ['dangling', /expected a folder.*ERR_BUSY/],
     ['full/file/below', /ENOTDIR/],
+    ['foreign', /something is mounted there already; take it down with umount, or choose .*ERR_BUSY/],
   ];
-  for (const [dir, message] of cases) {
-    const { code, stderr } = await runRootfs(['mount', '--store', join(folder, 'store'), source, join(folder, dir)]);
-    assert.notEqual(code, 0);
-    assert.match(stderr, message);
+  mkdirSync(join(folder, 'foreign'));
+  const native = loadNative() ?? assert.fail('no native calls');
+  native.mount('foreign', join(folder, 'foreign'), 'tmpfs', 0, '');
+  try {
+    for (const [dir, message] of cases) {
+      const { code, stderr } = await runRootfs(['mount', '--store', join(folder, 'store'), source, join(folder, dir)]);
+      assert.notEqual(code, 0);
+      assert.match(stderr, message);
+    }
+  } finally {
+    native.unmount(join(folder, 'foreign'), true);
   }
   const unkept = await runRootfs(['mount', '--no-store', source, join(folder, 'root')]);
   assert.equal(unkept.code, 2, unkept.stderr);
