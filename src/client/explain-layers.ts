@@ -1,9 +1,11 @@
 /** What fetching an image's layers into a store would take: which are there, how much would come, how much room it needs. */
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BlobPlaces } from '../content/blob-places.js';
 import type { Image } from '../image/image.js';
 import { requireImage } from '../image/require-image.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { keptBytes } from '../layer/spool.js';
 import { type Digest, requireVerifiable } from '../spec/digest.js';
 import { layerCompression } from '../spec/media-types.js';
 
@@ -16,11 +18,14 @@ export interface ExplainedLayer {
   readonly present: boolean;
   /** Length of that file. */
   readonly tarBytes?: number | undefined;
+  /** Compressed bytes that a broken or interrupted run left, and the next one goes on from. */
+  readonly partialBytes?: number | undefined;
 }
 
 /** What an extraction would take. Each layer counts once, however often it stands in the image. */
 export interface LayersExplanation {
   readonly layers: readonly ExplainedLayer[];
+  /** What earlier runs have left is not fetched again. */
   readonly bytesToFetch: number;
   /** Room for the missing layers' tars, in bytes: an estimate where they are compressed. */
   readonly diskNeeded: number;
@@ -42,17 +47,34 @@ export async function explainLayers(image: Image, store: string): Promise<Layers
     const { digest, size: compressedBytes } = descriptor;
     const tarBytes = diffId === undefined ? undefined : await fileBytes(folder, diffId);
     const present = tarBytes !== undefined;
-    layers.push({ digest, diffId, compressedBytes, present, ...(present ? { tarBytes } : {}) });
+    const partialBytes = present ? 0 : leftBytes(folder, digest, compressedBytes);
+    layers.push({
+      digest,
+      diffId,
+      compressedBytes,
+      present,
+      ...(present ? { tarBytes } : {}),
+      ...(partialBytes > 0 ? { partialBytes } : {}),
+    });
   }
   const missing = new Map<Digest, number>();
   let diskNeeded = 0;
-  for (const [at, { digest, compressedBytes, present }] of layers.entries()) {
+  for (const [at, { digest, compressedBytes, present, partialBytes = 0 }] of layers.entries()) {
     if (present || missing.has(digest)) continue;
-    missing.set(digest, compressedBytes);
+    missing.set(digest, compressedBytes - partialBytes);
     const plain = layerCompression(image.layers[at]?.descriptor.mediaType ?? '') === 'none';
     diskNeeded += plain ? compressedBytes : compressedBytes * USUAL_RATIO;
   }
   return { layers, bytesToFetch: [...missing.values()].reduce((sum, size) => sum + size, 0), diskNeeded };
+}
+
+function leftBytes(store: string, digest: Digest, compressedBytes: number): number {
+  try {
+    return keptBytes(new BlobPlaces(store, '').ingest(digest, 'partial'), compressedBytes);
+  } catch {
+    // Where one may not look, an extraction will say why.
+    return 0;
+  }
 }
 
 async function fileBytes(store: string, diffId: Digest): Promise<number | undefined> {

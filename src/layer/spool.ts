@@ -5,7 +5,7 @@
  * Network and work are apart: a transfer only fills the file, a worker never holds a connection. The file is also
  * what a later run continues from.
  */
-import { constants, fstatSync, ftruncateSync, rmSync, unlinkSync } from 'node:fs';
+import { accessSync, constants, fstatSync, ftruncateSync, lstatSync, rmSync, unlinkSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { wrapSystemError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
@@ -101,7 +101,8 @@ export async function openFileSpool(place: SpoolPlace, target: Descriptor, contr
   try {
     const file = await open(place.path, flags, 0o600);
     try {
-      const present = place.partial && place.resume ? usableBytes(file.fd, place.path, target.size) : 0;
+      const isContinued = place.partial && place.resume;
+      const present = isContinued ? usableBytes(fstatSync(file.fd).size, place.path, target.size) : 0;
       ftruncateSync(file.fd, present);
       if (place.partial) removeNote(place.path);
       control.available = present;
@@ -120,8 +121,19 @@ function gaplessPath(path: string): string {
   return `${path}.gapless`;
 }
 
-function usableBytes(fd: number, path: string, size: number): number {
-  const present = fstatSync(fd).size;
+/**
+ * How much of a blob of `size` bytes the partial at `path` saves the next run. Nothing is opened but the note beside it.
+ *
+ * @throws the system's error where this user may not go on from it
+ */
+export function keptBytes(path: string, size: number): number {
+  const found = size <= MEMORY_SPOOL_BYTES ? undefined : lstatSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() !== true) return 0;
+  accessSync(path, constants.R_OK | constants.W_OK);
+  return usableBytes(found.size, path, size);
+}
+
+function usableBytes(present: number, path: string, size: number): number {
   const gapless = readNote(path);
   const usable = gapless === undefined ? present : Math.min(present, Number(/^\d{1,15}\n/.exec(gapless)?.[0] ?? 0));
   return usable > size ? 0 : usable;
