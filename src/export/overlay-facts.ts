@@ -75,8 +75,3 @@ export function readOverlayFacts(path: string): OverlayFacts | undefined {
 export function escapeOption(path: string): string {
   return path.replace(/[\\,:]/g, (char) => `\\${char}`);
 }
-
-/** A word for a POSIX shell. */
-export function shellQuote(text: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}

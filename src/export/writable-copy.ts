@@ -7,12 +7,13 @@ import { Directory } from '../io/directory.js';
 import { readMountTable } from '../io/mount-table.js';
 import { loadNative, nativeMissing } from '../io/native.js';
 import { emptyDirectory, removeEntry } from '../io/remove-tree.js';
+import { shellQuote } from '../io/shell-quote.js';
 import { discardAfter, openDestination } from './destination.js';
 import { parseIdMap } from './id-map.js';
 import { letRootPass } from './let-root-pass.js';
 import { likeRoot } from './like-root.js';
 import { realPlace } from './mountpoint.js';
-import { escapeOption, MAX_MOUNT_OPTIONS, type OverlayFacts, readOverlayFacts, shellQuote } from './overlay-facts.js';
+import { escapeOption, MAX_MOUNT_OPTIONS, type OverlayFacts, readOverlayFacts } from './overlay-facts.js';
 import { readPowers } from './powers.js';
 
 /** Options of `createWritableCopy`. */

@@ -1,8 +1,8 @@
 /** What a registry's refusal means, in the words that users know. */
 import { type ErrorCode, RegistryError, type RegistryErrorEntry } from '../errors.js';
 import { parseChallenges } from './challenge.js';
-import { GIVEN_CREDENTIAL } from './credentials.js';
 import { hideSecrets, secretsOfUrl, withoutNamedSecrets } from './hide-secrets.js';
+import { loginAdvice, loginCommand } from './login-advice.js';
 import { shownUrl, TLS_PORT } from './network-error.js';
 import { withoutEncoding } from './read-document.js';
 import { errorEntries, isGrantRefused, printable, reasonOf } from './refusal-reason.js';
@@ -23,6 +23,8 @@ export interface Subject {
   readonly beforePush?: boolean | undefined;
   /** What was shown to the registry: the source of a credential, or nothing. */
   readonly shownCredential?: string | undefined;
+  /** The only file that credentials are looked for in, where there is one. */
+  readonly authFile?: string | undefined;
   /** The source of a credential that was not shown. */
   readonly unshownCredential?: string | undefined;
   /** What was shown, in all its forms: it is taken out of what comes back. */
@@ -153,13 +155,12 @@ function isImmutable({ code, message }: RegistryErrorEntry): boolean {
 function wording(code: ErrorCode, status: number, subject: Refused, reasons: string, url: URL): string {
   const { kind, method, name, repository, registry, shownCredential, mayNeedLogin, lacksAccess, entries } = subject;
   const because = reasons === '' ? '' : ` (${reasons})`;
-  // Logging in does not help who has just said who they are.
-  const login =
-    shownCredential === GIVEN_CREDENTIAL ? 'check the user name and the password' : `run: rootfs login ${registry}`;
+  const login = loginAdvice(shownCredential ?? '', registry, subject.authFile);
   // The registry itself is asked at a login.
   const refused = kind === 'registry' ? url.host : `${repository}: ${url.host}`;
   const notTaken = `${name}: ${url.host} refused it with status ${status}${because}; ask who runs it what it accepts`;
-  const orLogin = mayNeedLogin === true ? `, or run: rootfs login ${registry}, where it is private` : '';
+  const orLogin =
+    mayNeedLogin === true ? `, or run: ${loginCommand(registry, subject.authFile)}, where it is private` : '';
   switch (code) {
     case 'ERR_TLS':
       return `${url.host}: ${TLS_PORT.join('; ')}`;
@@ -229,7 +230,7 @@ function elsewhereRefused({ name, repository, registry, ledBy }: Refused, becaus
 /** What a registry answers that was shown nobody. Of the registry itself no name can be wrong. */
 function nobodyRefused(refused: Refused, because: string): string {
   const { kind, method, repository, registry, schemes, unshownCredential, beforePush } = refused;
-  const advice = `run: rootfs login ${registry}`;
+  const advice = `run: ${loginCommand(registry, refused.authFile)}`;
   const who = repository === registry ? registry : `${repository}: ${registry}`;
   if (schemes.length > 0 && !schemes.some((scheme) => scheme === 'basic' || scheme === 'bearer')) {
     const wanted = printable([...new Set(schemes)].join(', '), 100);

@@ -215,8 +215,10 @@ export class Authorizer {
     if (login !== undefined && found !== undefined) this.#warnOfUnrelatedRealm(bearer.realm, target, found, call);
     const tls = target.endpoint?.tls;
     const home = bearer.realm.origin === target.origin ? target.endpoint : undefined;
+    const { authFile } = this.#settings.credentials ?? {};
+    const subject = { ...target.subject, shownCredential: found?.source, authFile };
     const { refreshToken, ...token } = await requestToken(
-      { ...bearer, scopes, credential: login, subject: { ...target.subject, shownCredential: found?.source } },
+      { ...bearer, scopes, credential: login, subject },
       (request) =>
         sendOverWire(
           {

@@ -22,6 +22,9 @@ export type CredentialPlace =
   | { readonly kind: 'text'; readonly source: string; readonly text: string }
   | { readonly kind: 'file'; readonly source: string; readonly path: string; readonly required: boolean };
 
+/** What people are told of the source of what stands in an auth file's text in the environment. */
+export const TEXT_SOURCE = 'DOCKER_AUTH_CONFIG';
+
 /** Checks what was given. @throws RootfsError `ERR_OPTION_INVALID` */
 export function checkCredentialPlaces({ authFile }: CredentialPlaceOptions): void {
   if (authFile !== undefined && typeof authFile !== 'string') {
@@ -40,7 +43,7 @@ export function credentialPlaces(options: CredentialPlaceOptions): readonly Cred
   const home = homeFolder(options);
   const places: CredentialPlace[] = [];
   const text = environmentValue(env, 'DOCKER_AUTH_CONFIG');
-  if (text !== undefined) places.push({ kind: 'text', source: 'DOCKER_AUTH_CONFIG', text });
+  if (text !== undefined) places.push({ kind: 'text', source: TEXT_SOURCE, text });
   const paths = [environmentValue(env, 'REGISTRY_AUTH_FILE')];
   const runtime = environmentValue(env, 'XDG_RUNTIME_DIR');
   if (runtime !== undefined) paths.push(join(runtime, 'containers/auth.json'));

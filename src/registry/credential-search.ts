@@ -73,6 +73,7 @@ export function createCredentialSearch(options: CredentialSearchOptions = {}): C
   checkHelperTimeout(options.helperTimeoutMs);
   const told = new Set<string>();
   return {
+    authFile: options.authFile,
     async credential(scope: CredentialScope, call: CallOptions = {}): Promise<FoundCredential | undefined> {
       throwIfAborted(call.signal);
       const host = canonicalHost(scope.host);

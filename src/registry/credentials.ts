@@ -31,6 +31,8 @@ export interface FoundCredential {
 
 /** Gives credentials. `undefined` means: go on as nobody. */
 export interface CredentialProvider {
+  /** The only file that is asked, where there is one: whoever is to log in is told to keep the login there. */
+  readonly authFile?: string | undefined;
   credential(scope: CredentialScope, options?: CallOptions): Promise<FoundCredential | undefined>;
 }
 

@@ -216,6 +216,7 @@ export class RegistrySession {
       const known = isAsked ? await this.#authorizer.credential(target, call) : undefined;
       throw await answerError(response, method, {
         ...request.subject,
+        authFile: this.settings.credentials?.authFile,
         ...(shown === undefined ? { unshownCredential: known?.source } : { shownCredential: known?.source }),
         secrets: secretsOf(known?.credential, shown),
         ledBy: atHome ? undefined : home === undefined ? 'image' : 'registry',
