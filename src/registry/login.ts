@@ -8,11 +8,12 @@ import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
 import { partError } from '../io/part-error.js';
 import { warn } from '../progress.js';
+import { isObject } from '../spec/parse-json.js';
 import { credentialKey } from '../spec/reference.js';
 import { type AuthFile, findAuthEntry, findHelper, readAuthDocument, spellings } from './auth-file.js';
 import { updateAuthFile } from './auth-file-update.js';
 import { checkHelperTimeout, eraseInHelper, type HelperOptions, storeInHelper } from './credential-helper.js';
-import { canonicalHost, credentialKeys, isHubSession, parseLoginKey } from './credential-key.js';
+import { canonicalHost, credentialKeys, isHubSession, normalizeKey, parseLoginKey } from './credential-key.js';
 import {
   type CredentialPlaceOptions,
   checkCredentialPlaces,
@@ -44,7 +45,8 @@ const SECRET_FIELDS = ['auth', 'username', 'password', 'identitytoken', 'registr
 /**
  * Keeps a credential in `authFile`, else `REGISTRY_AUTH_FILE`, else Docker's `config.json`; where that file names a
  * helper for the registry, in the helper. The file gets mode 0600 and is replaced whole; other entries and unknown
- * fields stay. An earlier place of the search that knows the registry too is told as a warning: it would win.
+ * fields stay. An earlier place of the search that knows the registry too is told as a warning: it would win. So is
+ * what the file says of a part of the registry.
  *
  * @param registry `host[:port]`, or `host[:port]/namespace` for a part of it.
  * @throws RootfsError `ERR_OPTION_INVALID`, `ERR_CREDENTIALS`, `ERR_TOOL_MISSING` (the helper), `ERR_PERMISSION`,
@@ -59,17 +61,25 @@ export async function storeCredential(
   const path = checkedPath(options);
   checkCredential(key, credential);
   let helper: string | undefined;
+  let parts: readonly string[] = [];
   await updateAuthFile(
     path,
     async (document) => {
       const file = readAuthDocument(document, path);
       helper = helperFor(file, key);
+      parts = partsOf(file, key);
       if (helper !== undefined) await keepInHelper(helper, key, credential, helperOptions(options));
       setEntries(document, file, key, helper === undefined ? entryOf(credential) : {});
       return true;
     },
     options.signal,
   );
+  const [part] = parts;
+  if (part !== undefined) {
+    const others = parts.length === 1 ? '' : ` and other parts of ${key}`;
+    const told = `${path} also holds credentials for ${part}${others}, which will be used there instead`;
+    warn(options.onProgress, `${told}; remove them there if they have ended`);
+  }
   await warnOfOthers(key, path, options, 'store');
   return kept(key, path, helper);
 }
@@ -108,6 +118,17 @@ export async function eraseCredential(
   }
   await warnOfOthers(key, path, options, 'erase');
   return { ...kept(key, path, helper), erased };
+}
+
+/** What a file says of parts of a registry: the longest key wins, whatever is kept for all of it. */
+function partsOf(file: AuthFile, key: string): readonly string[] {
+  const isKept = (entry: unknown): boolean => isObject(entry) && SECRET_FIELDS.some((name) => Boolean(entry[name]));
+  const written = [
+    ...Object.keys(file.auths).filter((name) => isKept(file.auths[name])),
+    ...Object.keys(file.credHelpers),
+  ];
+  const parts = new Set(written.map(normalizeKey).filter((name) => name.startsWith(`${key}/`)));
+  return [...parts];
 }
 
 function checkedPath(options: LoginOptions): string {

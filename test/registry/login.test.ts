@@ -308,6 +308,27 @@ test('logging out where nobody logged in makes no file', async (t) => {
   assert.deepEqual(readdirSync(dir), []);
 });
 
+test('what the same file says of parts of the registry is told: it would win there', async (t) => {
+  const dir = tempDir(t);
+  const auths = {
+    'a.example/empty': {},
+    'a.example/team': basic('part:x'),
+    'a.example.org/team': basic('other:x'),
+    'b.example/one': basic('part:x'),
+    'b.example/two/app': basic('part:x'),
+  };
+  const authFile = put(join(dir, 'auth.json'), { auths, credHelpers: { 'c.example/team': 'x' } });
+  const options = { ...machine(dir), authFile };
+  for (const host of ['a.example', 'b.example', 'c.example', 'd.example']) await storeCredential(host, LOGIN, options);
+  await storeCredential('a.example/team', LOGIN, options);
+  const told = (parts: string): string =>
+    `${authFile} also holds credentials for ${parts}, which will be used there instead; remove them there if they have ended`;
+  assert.deepEqual(
+    options.warnings,
+    ['a.example/team', 'b.example/one and other parts of b.example', 'c.example/team'].map(told),
+  );
+});
+
 test('an earlier place that would win is told, and one that still knows after a logout', async (t) => {
   const dir = tempDir(t);
   const auths = { 'a.example': basic('early:x') };
