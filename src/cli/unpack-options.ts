@@ -68,9 +68,11 @@ export function unpackArguments(args: Arguments): UnpackOptions {
 export function noteUnpacked(result: UnpackResult, context: Context): void {
   noteLosses(result.losses, context);
   if (result.absent.length > 0) {
-    context.note(
-      `rootfs: note: ${formatCount(result.absent.length, 'device is', 'devices are')} recorded, not made: ${result.absent.slice(0, 3).join(', ')}`,
-    );
+    const devices = formatCount(result.absent.length, 'device is', 'devices are');
+    // Without a side file, as where the folder above may not be written, they are recorded nowhere.
+    const [kind, fate] =
+      result.ownershipFile === undefined ? ['warning', 'neither made nor recorded'] : ['note', 'recorded, not made'];
+    context.note(`rootfs: ${kind}: ${devices} ${fate}: ${result.absent.slice(0, 3).join(', ')}`);
   }
   if (result.ownershipFile !== undefined) context.note(`rootfs: note: owners are recorded in ${result.ownershipFile}`);
 }

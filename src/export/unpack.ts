@@ -240,7 +240,11 @@ function placeOwnership({ working, path }: SideFile, options: UnpackOptions): st
 
 /** Warns where the side file may not stand beside the root and no other place was given; anything else is thrown. */
 function doWithoutOwnership(error: unknown, path: string, options: UnpackOptions): undefined {
-  const failed = wrapSystemError(error, path, 'name a place for the side file that may be written (ownershipFile)');
+  const failed = wrapSystemError(
+    error,
+    path,
+    'take a folder whose parent may be written, or name a place for the side file (ownershipFile)',
+  );
   if (options.ownershipFile !== undefined || failed.code !== 'ERR_PERMISSION') throw failed;
   warn(options.onProgress, `owners are not kept in a side file: ${failed.message}`);
 }
