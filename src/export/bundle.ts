@@ -125,7 +125,8 @@ function refuseForeign({ config }: Image): void {
 function withCommand(image: Image, options: BundleOptions): ProcessOptions | undefined {
   const { Entrypoint, Cmd = [] } = image.config.value.config ?? {};
   const { entrypoint, args } = options.process ?? {};
-  const isNamed = settleEntrypoint(Entrypoint).length + Cmd.length > 0;
+  // As in resolveProcess: an empty name is none.
+  const isNamed = ([...settleEntrypoint(Entrypoint), ...Cmd][0] ?? '') !== '';
   if (entrypoint !== undefined || args !== undefined || isNamed) return options.process;
   warn(options.onProgress, 'the image names no command; the bundle runs sh');
   return { ...options.process, args: ['sh'] };

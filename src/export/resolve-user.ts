@@ -28,6 +28,9 @@ interface GroupEntry {
 const MAX_ID = 0x7fff_ffff;
 /** As many groups as Linux gives one process. */
 const MAX_GROUPS = 65_536;
+/** The command has no option for it: there, what the image says is all there is. */
+const ADVICE =
+  'give another (the option user) that the image knows, or a number; rootfs unpack writes the files without a config';
 
 /**
  * Resolves `user`, `uid`, `user:group`, `uid:gid` and their mixtures; nothing means root. What is a number is an id,
@@ -75,13 +78,15 @@ function numericId(kind: 'user' | 'group', file: string, text: string, spec: str
   if (id === undefined) {
     throw new RootfsError(
       'ERR_NOT_FOUND',
-      `${user}: unable to find ${kind} ${text}: no matching entries in ${file} file; give a name of the image or a number`,
+      `${user}: unable to find ${kind} ${text}: no matching entries in ${file} file; ${ADVICE}`,
       { detail: { spec, [kind]: text } },
     );
   }
-  throw new RootfsError('ERR_CONFIG_INVALID', `${user}: uids and gids must be in range 0-${MAX_ID}, found ${text}`, {
-    detail: { spec, [kind]: text },
-  });
+  throw new RootfsError(
+    'ERR_CONFIG_INVALID',
+    `${user}: uids and gids must be in range 0-${MAX_ID}, found ${text}; ${ADVICE}`,
+    { detail: { spec, [kind]: text } },
+  );
 }
 
 /** A number however long or negative: one that is out of range must not be looked up as a name, which may be root's. */

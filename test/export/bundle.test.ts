@@ -184,7 +184,7 @@ test('a bundle that fails leaves nothing; one that is there is not touched', asy
 });
 
 test('an image that names no command gets a shell, and that is said', async (t) => {
-  for (const none of [{ Cmd: [] }, { Cmd: [], Entrypoint: [''] }]) {
+  for (const none of [{ Cmd: [] }, { Cmd: [], Entrypoint: [''] }, { Cmd: [''] }, { Cmd: ['', 'x'] }]) {
     const { config, warnings } = await bundle(t, none);
     assert.deepEqual(config.process.args, ['sh']);
     assert.equal(warnings.filter((text) => text.includes('names no command')).length, 1);

@@ -74,11 +74,19 @@ test('the layers need not be given again for a tree that mergeLayers made', asyn
 });
 
 for (const [spec, code, message] of [
-  ['nobody', 'ERR_NOT_FOUND', /unable to find user nobody: no matching entries in passwd file/],
+  [
+    'nobody',
+    'ERR_NOT_FOUND',
+    /unable to find user nobody: no matching entries in passwd file; give another .*; rootfs unpack/,
+  ],
   ['broken', 'ERR_NOT_FOUND', /unable to find user broken/],
   ['5000:#wheel', 'ERR_NOT_FOUND', /unable to find group #wheel/],
   ['app:none', 'ERR_NOT_FOUND', /unable to find group none: no matching entries in group file/],
-  ['2147483648', 'ERR_CONFIG_INVALID', /uids and gids must be in range 0-2147483647/],
+  [
+    '2147483648',
+    'ERR_CONFIG_INVALID',
+    /uids and gids must be in range 0-2147483647, found 2147483648; give another .*; rootfs unpack/,
+  ],
   ['-1', 'ERR_CONFIG_INVALID', /range/],
   ['app:-5', 'ERR_CONFIG_INVALID', /range/],
   ['a b', 'ERR_NOT_FOUND', /user a b/],
