@@ -166,7 +166,8 @@ function refuseEarlierCopy(run: string, commandFor: (path: string) => string): v
   }
   throw new RootfsError(
     'ERR_OPTION_INVALID',
-    `${path}: holds the changes of an earlier run; choose another path, or mount them again: ${commandFor(path)}`,
+    // Which image it was is written nowhere; over another one they would be a mixture of both.
+    `${path}: holds the changes of an earlier run; choose another path, or, if it was one of the same image, mount them again: ${commandFor(path)}`,
     { detail: { path } },
   );
 }
