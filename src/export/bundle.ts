@@ -11,7 +11,7 @@ import type { LayerTar } from '../rootfs/merge.js';
 import type { MergedTree } from '../rootfs/tree.js';
 import { type Destination, discardAfter, openDestination } from './destination.js';
 import type { Form } from './form.js';
-import { checkIdMaps, type IdMap, mapId } from './id-map.js';
+import { checkIdMaps, type IdMap, mapId, refuseSharedIds } from './id-map.js';
 import { letRootPass } from './let-root-pass.js';
 import { readPowers } from './powers.js';
 import { type ProcessOptions, type ResolvedProcess, resolveProcess, settleEntrypoint } from './resolve-process.js';
@@ -70,8 +70,10 @@ export async function writeBundle(
   throwIfAborted(given.signal);
   requireImage(image);
   requireConfig(image);
-  checkIdMaps('uidMap', given.uidMap ?? []);
-  checkIdMaps('gidMap', given.gidMap ?? []);
+  for (const option of ['uidMap', 'gidMap'] as const) {
+    checkIdMaps(option, given[option] ?? []);
+    refuseSharedIds(option, given[option] ?? []);
+  }
   refuseForeign(image);
   const powers = readPowers();
   const rootless = given.rootless ?? !powers.root;

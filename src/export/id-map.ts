@@ -60,6 +60,24 @@ export function checkIdMaps(option: string, maps: readonly IdMap[]): void {
   }
 }
 
+/**
+ * Refuses maps that give two ids of the image the same one outside: files may share an owner, a user namespace may not.
+ *
+ * @throws RootfsError `ERR_OPTION_INVALID`
+ */
+export function refuseSharedIds(option: string, maps: readonly IdMap[]): void {
+  const sorted = [...maps].sort((a, b) => a.hostId - b.hostId);
+  for (const [index, { containerId, hostId, size }] of sorted.entries()) {
+    const before = sorted[index - 1];
+    if (before === undefined || before.hostId + before.size <= hostId) continue;
+    throw new RootfsError(
+      'ERR_OPTION_INVALID',
+      `${option} ${containerId}:${hostId}:${size}: maps overlap on this machine, which no user namespace takes; give each id one of its own`,
+      { detail: { option, containerId, hostId, size } },
+    );
+  }
+}
+
 /** The id outside, or `undefined` where no map holds it. Without maps every id is its own. */
 export function mapId(maps: readonly IdMap[] | undefined, id: number): number | undefined {
   if (maps === undefined || maps.length === 0) return id;

@@ -140,6 +140,42 @@ test('the rootless variant has a user namespace with one user, and no network or
   assert.deepEqual(config.root, { path: 'rootfs', readonly: true });
 });
 
+test("as root, the files of the rootless variant are root's, who is alone in it, unless maps say more", {
+  skip: isRoot ? false : 'needs root',
+}, async (t) => {
+  const folder = tempDir(t);
+  const base = new LayerBuilder().dir('home', { uid: 1000, gid: 1001, mode: 0o700 });
+  const { tree, layers } = await mergeBuilt(folder, base);
+  const written = async (name: string, options: BundleOptions): Promise<unknown[]> => {
+    const warnings: string[] = [];
+    const path = join(folder, name);
+    await writeBundle(configImage({ Cmd: ['sh'] }), tree, layers, path, {
+      ...options,
+      rootless: true,
+      onProgress: (event) => event.type === 'warning:raised' && warnings.push(event.message),
+    });
+    const { uid, gid } = lstatSync(join(path, 'rootfs/home'));
+    return [uid, gid, warnings.length];
+  };
+  assert.deepEqual(await written('alone', {}), [0, 0, 1]);
+  const map = [{ containerId: 0, hostId: 0, size: 65_536 }];
+  assert.deepEqual(await written('mapped', { uidMap: map, gidMap: map }), [1000, 1001, 0]);
+  assert.deepEqual(await written('asked', { sameOwner: true }), [1000, 1001, 0]);
+});
+
+test('maps that no user namespace takes are refused', async (t) => {
+  const maps = [
+    { containerId: 0, hostId: 100_000, size: 1_000 },
+    { containerId: 1_000, hostId: 100_999, size: 1 },
+  ];
+  for (const option of ['uidMap', 'gidMap'] as const) {
+    await assert.rejects(bundle(t, {}, { [option]: maps }), {
+      code: 'ERR_OPTION_INVALID',
+      message: new RegExp(`^${option} 1000:100999:1: maps overlap on this machine`),
+    });
+  }
+});
+
 test('id maps must hold the user of the image', { skip: isRoot ? false : 'needs root' }, async (t) => {
   const map = (size: number): BundleOptions => {
     const maps = [{ containerId: 0, hostId: 100_000, size }];
