@@ -50,6 +50,8 @@ export interface BundleResult {
  * Without root the config has a user namespace in which root is who runs the bundle. An image that wants another
  * user then runs as root of that namespace, unless id maps hold that user; a warning says so.
  *
+ * The same variant made as root gives all files to root unless there are id maps, or `sameOwner`; a warning says so.
+ *
  * As root, id maps of users alone are those of groups too, and the other way round: a user namespace has both.
  *
  * `Config.Volumes` make no mounts: what is written there stays in `rootfs/`, with the owners that the image gave it; a
@@ -91,7 +93,8 @@ export async function writeBundle(
   });
   const destination = openDestination(dst);
   try {
-    const rootfs = await unpack(tree, layers, join(destination.workingPath, 'rootfs'), options);
+    const owners = rootless && powers.root ? ofRootAlone(options) : options;
+    const rootfs = await unpack(tree, layers, join(destination.workingPath, 'rootfs'), owners);
     writeFileSync(destination.root.at('config.json'), `${JSON.stringify(config, undefined, 2)}\n`, { flag: 'wx' });
     if (!rootless) letRootPass(destination, options.gidMap);
     destination.commit();
@@ -110,6 +113,15 @@ function withMaps(options: BundleOptions, rootless: boolean): BundleOptions {
   const [uidMap, gidMap] = [options.uidMap, options.gidMap].map((maps) => (maps?.length === 0 ? undefined : maps));
   if (rootless) return { ...options, uidMap, gidMap };
   return { ...options, uidMap: uidMap ?? gidMap, gidMap: gidMap ?? uidMap };
+}
+
+/** Where root of the user namespace is its only user, the files of others are nobody's, and shut to all in it. */
+function ofRootAlone(options: BundleOptions): BundleOptions {
+  const { uidMap, gidMap, sameOwner } = options;
+  if (uidMap !== undefined || gidMap !== undefined || sameOwner !== undefined) return options;
+  const message = 'all files belong to root, who is alone in the user namespace of the bundle; id maps keep the others';
+  warn(options.onProgress, message);
+  return { ...options, sameOwner: false };
 }
 
 /** A config for runtimes of Linux says nothing to those of another system. */
