@@ -65,9 +65,21 @@ export async function startIngest(
   if (!contradicts) return { ...found, expected: expected ?? before };
   throw new RootfsError(
     'ERR_OPTION_INVALID',
-    `${ref}: this ingest shall become ${before.digest}, not ${expected.digest}; abort it first`,
-    { detail: { ref, expected: before.digest, found: expected.digest } },
+    `${ref}: this ingest shall become ${show(before)}, not ${show(expected)}; abort it first`,
+    {
+      detail: {
+        ref,
+        expected: before.digest,
+        found: expected.digest,
+        expectedBytes: before.size,
+        foundBytes: expected.size,
+      },
+    },
   );
+}
+
+function show({ digest, size }: ExpectedBlob): string {
+  return size === undefined ? digest : `${digest} of ${size} bytes`;
 }
 
 /**

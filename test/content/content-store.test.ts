@@ -125,7 +125,15 @@ test('other content under a ref: said when it is opened, found when it is commit
   await first.write(head);
   await first.close();
   const other = `sha256:${'0'.repeat(64)}` as const;
-  await assert.rejects(store.ingest('layer-1', { expected: { digest: other } }), { code: 'ERR_OPTION_INVALID' });
+  const { digest, size } = blob;
+  await assert.rejects(store.ingest('layer-1', { expected: { digest: other } }), {
+    code: 'ERR_OPTION_INVALID',
+    message: `layer-1: this ingest shall become ${digest} of ${size} bytes, not ${other}; abort it first`,
+  });
+  await assert.rejects(store.ingest('layer-1', { expected: { digest, size: size + 1 } }), {
+    code: 'ERR_OPTION_INVALID',
+    message: `layer-1: this ingest shall become ${digest} of ${size} bytes, not ${digest} of ${size + 1} bytes; abort it first`,
+  });
   const second = await store.ingest('layer-1');
   await second.write(Buffer.alloc(tail.length, 'x'));
   await assert.rejects(second.commit(), { code: 'ERR_DIGEST_MISMATCH', message: /^layer-1: / });
