@@ -13,10 +13,10 @@ import { type Destination, discardAfter, openDestination } from './destination.j
 import type { Form } from './form.js';
 import { checkIdMaps, type IdMap, mapId, refuseSharedIds } from './id-map.js';
 import { letRootPass } from './let-root-pass.js';
-import { readPowers } from './powers.js';
+import { type Powers, readPowers } from './powers.js';
 import { type ProcessOptions, type ResolvedProcess, resolveProcess, settleEntrypoint } from './resolve-process.js';
 import { runtimeConfig } from './runtime-config.js';
-import { unpack } from './unpack.js';
+import { unpackAs } from './unpack.js';
 import type { UnpackOptions, UnpackResult } from './unpack-options.js';
 
 /** Options of `writeBundle`. */
@@ -93,8 +93,10 @@ export async function writeBundle(
   });
   const destination = openDestination(dst);
   try {
-    const owners = rootless && powers.root ? ofRootAlone(options) : options;
-    const rootfs = await unpack(tree, layers, join(destination.workingPath, 'rootfs'), owners);
+    const isAlone = rootless && [options.uidMap, options.gidMap, options.sameOwner].every((one) => one === undefined);
+    const files = isAlone && powers.root ? ofRootAlone(options) : options;
+    const writer = isAlone ? givingNothing(powers) : powers;
+    const rootfs = await unpackAs(writer, tree, layers, join(destination.workingPath, 'rootfs'), files);
     writeFileSync(destination.root.at('config.json'), `${JSON.stringify(config, undefined, 2)}\n`, { flag: 'wx' });
     if (!rootless) letRootPass(destination, options.gidMap);
     destination.commit();
@@ -117,11 +119,14 @@ function withMaps(options: BundleOptions, rootless: boolean): BundleOptions {
 
 /** Where root of the user namespace is its only user, the files of others are nobody's, and shut to all in it. */
 function ofRootAlone(options: BundleOptions): BundleOptions {
-  const { uidMap, gidMap, sameOwner } = options;
-  if (uidMap !== undefined || gidMap !== undefined || sameOwner !== undefined) return options;
   const message = 'all files belong to root, who is alone in the user namespace of the bundle; id maps keep the others';
   warn(options.onProgress, message);
   return { ...options, sameOwner: false };
+}
+
+/** Root of a user namespace with many ids may give files away. The bundle's own namespace has none but root's. */
+function givingNothing(powers: Powers): Powers {
+  return { ...powers, mayOwn: (uid, gid) => powers.uid === 0 && uid === 0 && gid === powers.gid };
 }
 
 /** A config for runtimes of Linux says nothing to those of another system. */

@@ -57,7 +57,18 @@ export async function unpack(
   dst: string,
   options: UnpackOptions = {},
 ): Promise<UnpackResult> {
-  const result = await unpackMarked(tree, layers, dst, options, undefined);
+  return unpackAs(readPowers(), tree, layers, dst, options);
+}
+
+/** `unpack`, as if this process had these powers. */
+export async function unpackAs(
+  powers: Powers,
+  tree: MergedTree,
+  layers: readonly LayerTar[],
+  dst: string,
+  options: UnpackOptions,
+): Promise<UnpackResult> {
+  const result = await unpackMarked(tree, layers, dst, options, undefined, powers);
   warnOfSkipped(result.skippedXattrs, options);
   warnOfNothing(result.entries, options);
   return result;
@@ -70,6 +81,7 @@ export async function unpackMarked(
   dst: string,
   options: UnpackOptions,
   marks: Marks | undefined,
+  powers: Powers = readPowers(),
 ): Promise<UnpackResult> {
   throwIfAborted(options.signal);
   const limits = checkUnpackOptions(options);
@@ -77,7 +89,6 @@ export async function unpackMarked(
   requireLayers(layers);
   const workers = options.workers ?? availableParallelism();
   warmUnpackWorkers(tree, workers);
-  const powers = readPowers();
   const native = loadNative() !== undefined;
   const planned = await planUnpack({ tree, layers, options, limits, powers, native, marks });
   refuseLosses(planned, powers, options);
