@@ -1,5 +1,5 @@
 /** From an image to directories that overlayfs stacks: one for each layer, shared by many sandboxes. */
-import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inPlaceOf } from '../content/output-place.js';
 import { RootfsError, systemErrorCode, wrapSystemError } from '../errors.js';
@@ -87,7 +87,7 @@ export async function writeOverlay(
     }
     for (const short of facts.links) {
       const name = short.slice(2);
-      if (EMPTY.includes(name)) mkdirSync(join(workingPath, 'layers', name), 0o755);
+      if (EMPTY.includes(name)) makeEmpty(join(workingPath, 'layers', name));
       symlinkSync(`../layers/${name}`, join(workingPath, short));
     }
     writeFileSync(root.at(OVERLAY_FILE), `${JSON.stringify(facts, undefined, 2)}\n`, { flag: 'wx' });
@@ -114,6 +114,13 @@ export async function writeOverlay(
 
 /** Without an upper directory overlayfs wants at least two below: these fill up. */
 const EMPTY: readonly string[] = ['e', 'f'];
+
+/** One that is on top, since the image has no layers, is what its root looks like. */
+function makeEmpty(path: string): void {
+  mkdirSync(path);
+  chmodSync(path, 0o755);
+  utimesSync(path, 0, 0);
+}
 
 /** Overlayfs stacks no more than this many directories. */
 const MAX_STACK = 500;

@@ -1,7 +1,7 @@
 /** The guards of an overlay; what it writes is tested on kernels that mount it. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +31,18 @@ test('names and bytes count over all layers, and what fails leaves nothing', asy
   await assert.rejects(writeOverlay([], join(folder, 'none'), { limits: { maxEntries: -1 } }), {
     code: 'ERR_OPTION_INVALID',
   });
+});
+
+test('without layers the root is 0755 and from the epoch, whatever mask the process has', async (t) => {
+  const dst = join(tempDir(t), 'none');
+  const before = process.umask(0o077);
+  const { links } = await writeOverlay([], dst).finally(() => process.umask(before));
+  const names = links.map((link) => link.slice(2));
+  assert.equal(names.length, 2);
+  for (const name of names) {
+    const { mode, mtimeMs } = lstatSync(join(dst, 'layers', name));
+    assert.deepEqual([mode & 0o7777, mtimeMs], [0o755, 0], name);
+  }
 });
 
 test('the place of an overlay lies in its store: what is no digest is refused', (t) => {
