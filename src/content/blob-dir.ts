@@ -265,7 +265,8 @@ export class BlobDir implements ReadOnlyStorage, Pusher, Deleter, BlobPath {
     const digest = typeof target === 'string' ? target : target.digest;
     const path = this.path(digest);
     throwIfAborted(options.signal);
-    for (const name of [path, ...(this.#trust.keepsRecords ? [this.#places.record(digest)] : [])]) {
+    // The record first: of one that a process left that died in between, prune would never know.
+    for (const name of [...(this.#trust.keepsRecords ? [this.#places.record(digest)] : []), path]) {
       await unlink(name).catch((error: unknown) => {
         if (!isAbsent(error)) throw wrapSystemError(error, name);
       });

@@ -1,6 +1,17 @@
 /** What a file system may do in the middle of a commit: refuse links, lose a race, run full, fail to sync. */
 import assert from 'node:assert/strict';
-import fs, { chmodSync, existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import fs, {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -137,6 +148,20 @@ for (const code of ['EROFS', 'EDQUOT', 'ENOSPC']) {
     assert.deepEqual(readdirSync(store.ingestFolder), []);
   });
 }
+
+test('a record that cannot be removed keeps its blob: no record is ever left without one', async (t) => {
+  const store = await BlobDir.open(tempDir(t));
+  await store.push(blob, Readable.from([bytes]));
+  const record = join(store.root, 'meta', 'sha256', `${blob.digest.slice('sha256:'.length)}.json`);
+  rmSync(record);
+  // A folder cannot be unlinked, whoever asks.
+  mkdirSync(record);
+  await assert.rejects(store.delete(blob.digest), { code: /^ERR_(?:FILESYSTEM|PERMISSION)$/ });
+  assert.deepEqual(readFileSync(store.path(blob.digest)), bytes);
+  rmdirSync(record);
+  await store.delete(blob.digest);
+  assert.equal(existsSync(store.path(blob.digest)), false);
+});
 
 test('no file stays open, whatever happens', { skip: process.platform !== 'linux' }, async (t) => {
   const open = (): number => readdirSync('/proc/self/fd').length;
