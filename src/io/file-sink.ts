@@ -4,6 +4,7 @@ import type { DigestAlgorithm } from '../spec/digest.js';
 import { type SinkListener, type SinkWorker, sinkWorker } from './file-sink-crew.js';
 import type { SinkAnswer, SinkMessage } from './file-sink-task.js';
 import { keepPiece } from './lent-memory.js';
+import { startRefusal } from './start-worker.js';
 import { reviveError } from './worker-task.js';
 
 /** Slots that chunks are copied into: one is filled while the others are on their way. */
@@ -105,7 +106,8 @@ export class FileSink implements SinkListener {
   /** For the worker: no more answers come. */
   died(cause: unknown): void {
     const message = 'worker rootfs-file-sink: it ended before its work; try again';
-    this.#failure ??= { error: new RootfsError('ERR_INTERNAL', message, { cause }) };
+    const refusal = startRefusal(cause, 'rootfs-file-sink');
+    this.#failure ??= { error: refusal ?? new RootfsError('ERR_INTERNAL', message, { cause }) };
     for (const handed of this.#pending.splice(0)) this.#settle(handed);
     this.#wake();
   }

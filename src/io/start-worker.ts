@@ -1,6 +1,9 @@
 /** The one way to start a thread. */
 import { type ResourceLimits, Worker } from 'node:worker_threads';
-import { wrapSystemError } from '../errors.js';
+import { type RootfsError, wrapSystemError } from '../errors.js';
+
+/** How Node tells what the system refused a thread before its first line ran: in words alone. */
+const REFUSED_START = /^Worker initialization failure: (E[A-Z0-9]+)$/;
 
 /**
  * Starts a worker.
@@ -15,4 +18,17 @@ export function startWorker(entry: URL, name: string, resourceLimits: ResourceLi
   } catch (error) {
     throw wrapSystemError(error, `worker ${name}`, 'allow this process more threads');
   }
+}
+
+/** What the system refuses a worker that starts, as files to open: no second try changes that. `undefined` for any other end of one. */
+export function startRefusal(cause: unknown, name: string): RootfsError | undefined {
+  const { message = '', syscall } = (cause ?? {}) as NodeJS.ErrnoException;
+  const code = REFUSED_START.exec(message)?.[1];
+  const error = code === undefined ? cause : Object.assign(new Error(message, { cause }), { code });
+  if (code === undefined && syscall === undefined) return undefined;
+  return wrapSystemError(
+    error,
+    `worker ${name}`,
+    syscall === 'uv_cwd' ? 'change into a folder that is there' : undefined,
+  );
 }

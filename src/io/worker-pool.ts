@@ -1,8 +1,8 @@
 /** A pool of worker threads over one entry file: started when there is work, kept, and no reason to stay alive. */
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
-import { RootfsError, wrapSystemError } from '../errors.js';
-import { startWorker } from './start-worker.js';
+import { RootfsError } from '../errors.js';
+import { startRefusal, startWorker } from './start-worker.js';
 import { reviveError, type TaskAnswer, type TaskMessage } from './worker-task.js';
 
 /** Options of a pool. */
@@ -173,16 +173,13 @@ export class WorkerPool<Task, Result> {
       this.#members.delete(member);
       const { job } = member;
       member.job = undefined;
-      const subject = `worker ${this.#options.name}`;
-      const syscall = (cause as NodeJS.ErrnoException | undefined)?.syscall;
+      const { name } = this.#options;
       job?.reject(
-        // What the system refuses it while it starts, as files to open, no second try changes.
-        syscall !== undefined
-          ? wrapSystemError(cause, subject, syscall === 'uv_cwd' ? 'change into a folder that is there' : undefined)
-          : new RootfsError('ERR_INTERNAL', `${subject}: it ended before its task (${reason}); try again`, {
-              detail: { worker: this.#options.name },
-              cause,
-            }),
+        startRefusal(cause, name) ??
+          new RootfsError('ERR_INTERNAL', `worker ${name}: it ended before its task (${reason}); try again`, {
+            detail: { worker: name },
+            cause,
+          }),
       );
       this.#dispatch();
     };

@@ -127,6 +127,20 @@ test('what the system refuses a worker that starts is told as such', async (t) =
   });
 });
 
+test('what the system refuses a worker before its first line is told as such, by whatever Node names it', async (t) => {
+  const thrown = `Object.assign(new Error('Worker initialization failure: EMFILE'), { code: 'ERR_WORKER_INIT_FAILED' })`;
+  const pool = new WorkerPool(new URL(`data:text/javascript,throw ${encodeURIComponent(thrown)}`), {
+    name: 'test',
+    size: 1,
+  });
+  t.after(() => pool.close());
+  await assert.rejects(pool.run({}), {
+    code: 'ERR_FILESYSTEM',
+    message: 'worker test: Worker initialization failure: EMFILE; allow more open files (ulimit -n)',
+    detail: { subject: 'worker test', errno: 'EMFILE' },
+  });
+});
+
 test('in a working directory that is gone, a worker that cannot start says what to do', (t) => {
   const gone = join(tempDir(t), 'gone');
   mkdirSync(gone);
