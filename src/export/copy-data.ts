@@ -6,7 +6,7 @@ import { readLayer } from './layer-files.js';
 
 const BUFFER_BYTES = 256 * 1024;
 
-/** Moved in one call; between two of them an abort is heard. */
+/** Moved in one call, and in one step; between two of them an abort is heard. */
 const SEND_AT_ONCE = 8 * 1024 * 1024;
 
 let shared: Buffer | undefined;
@@ -49,16 +49,33 @@ export class DataCopier {
   }
 
   /** Copies a run of a layer to the beginning of a file that is open and new. */
-  copyNew({ layer, tarOffset, length }: TarRange, into: number): void {
+  copyNew(range: TarRange, into: number): void {
+    const { layer, tarOffset, length } = range;
+    if (length < SEND_BYTES || this.#holds(layer, tarOffset, length)) this.copy(range, into, 0);
+    else for (const steps = this.copyingNew(range, into); steps.next().done !== true; );
+  }
+
+  /** As `copyNew`, in steps of some megabytes, between which others may have their turn. */
+  *copyingNew({ layer, tarOffset, length }: TarRange, into: number): Generator<void, void> {
     const fd = this.#layers[layer] as number;
     let done = 0;
-    while (length - done >= SEND_BYTES && !this.#holds(layer, tarOffset, length)) {
+    while (length - done >= SEND_BYTES) {
       this.#checkpoint();
       const moved = sendRange(into, fd, tarOffset + done, Math.min(SEND_AT_ONCE, length - done));
       if (moved === 0) break;
       done += moved;
+      yield;
     }
-    if (done < length) this.copy({ layer, tarOffset: tarOffset + done, length: length - done }, into, done);
+    yield* this.copying({ layer, tarOffset: tarOffset + done, length: length - done }, into, done);
+  }
+
+  /** As `copy`, in such steps. */
+  *copying({ layer, tarOffset, length }: TarRange, into: number, fileOffset: number): Generator<void, void> {
+    for (let done = 0; done < length; done += SEND_AT_ONCE) {
+      const part = Math.min(SEND_AT_ONCE, length - done);
+      this.copy({ layer, tarOffset: tarOffset + done, length: part }, into, fileOffset + done);
+      yield;
+    }
   }
 
   /** Copies a run of a layer to a place in an open file. */

@@ -9,9 +9,6 @@ import { walkTree } from '../rootfs/walk-tree.js';
 import { DataCopier } from './copy-data.js';
 import { checkDataPlace, closeLayers, openLayers } from './layer-files.js';
 
-/** Copied at once, in bytes; between two of them others have their turn, and an abort is heard. */
-const PART_BYTES = 4 * 1024 * 1024;
-
 /**
  * Writes directories, files and symbolic links below `root`, which must exist, for this user alone. Devices and FIFOs
  * are left out: `mknod` in the image makes them, without any power over this machine.
@@ -81,7 +78,7 @@ function writeEntry(node: TreeNode, path: Buffer): void {
   else if (inode.type === 'symlink') symlinkSync(Buffer.from(inode.linkTarget ?? '', 'latin1'), path);
 }
 
-/** What a file takes is up to the image: by the clock, and in parts. */
+/** What a file takes is up to the image: by the clock, and in steps. */
 async function writeContent(
   inode: Inode,
   path: Buffer,
@@ -90,23 +87,20 @@ async function writeContent(
   turns: Turns,
 ): Promise<void> {
   checkDataPlace(inode, layers, () => path.toString());
-  const { data, size } = inode;
   const fd = openSync(path, 'wx', 0o600);
   try {
-    if (data !== undefined) {
-      const { layer, tarOffset: start } = data;
-      for (const { fileOffset, tarOffset, length } of data.extents ?? [
-        { fileOffset: 0, tarOffset: start, length: size },
-      ]) {
-        for (let done = 0; done < length; done += PART_BYTES) {
-          const part = Math.min(length - done, PART_BYTES);
-          copier.copy({ layer, tarOffset: tarOffset + done, length: part }, fd, fileOffset + done);
-          if (turns.due(part === PART_BYTES)) await turns.take();
-        }
-      }
-    }
-    ftruncateSync(fd, size);
+    for (const _ of contentSteps(inode, copier, fd)) if (turns.due(true)) await turns.take();
+    ftruncateSync(fd, inode.size);
   } finally {
     closeSync(fd);
+  }
+}
+
+function* contentSteps({ data, size }: Inode, copier: DataCopier, fd: number): Generator<void, void> {
+  if (data === undefined) return;
+  const { layer, tarOffset, extents } = data;
+  if (extents === undefined) yield* copier.copyingNew({ layer, tarOffset, length: size }, fd);
+  for (const extent of extents ?? []) {
+    yield* copier.copying({ layer, tarOffset: extent.tarOffset, length: extent.length }, fd, extent.fileOffset);
   }
 }

@@ -90,6 +90,22 @@ test('after a stop nothing is written any more', async (t) => {
   assert.equal((await readFile(path)).length, length);
 });
 
+test('a worker that the system refuses is told with what to do, one that ends otherwise as such', async (t) => {
+  for (const [cause, code, message] of [
+    ['Worker initialization failure: EMFILE', 'ERR_FILESYSTEM', /rootfs-file-sink: .*EMFILE; allow more open files/],
+    ['out of memory', 'ERR_INTERNAL', /rootfs-file-sink: it ended before its work; try again/],
+  ] as const) {
+    const file = await open(join(tempDir(t), 'file'), 'wx');
+    try {
+      const sink = new FileSink(file.fd, 'sha256', 1);
+      sink.died(new Error(cause));
+      await assert.rejects(sink.end(), { code, message });
+    } finally {
+      await file.close();
+    }
+  }
+});
+
 test('workers that serve nobody hold up no exit', () => {
   const crew = new URL('../../src/io/file-sink-crew.js', import.meta.url).href;
   const script = `import { warmFileSinks } from ${JSON.stringify(crew)}; warmFileSinks();`;
