@@ -164,16 +164,16 @@ test("as root, the files of the rootless variant are root's, who is alone in it,
 });
 
 test('maps that no user namespace takes are refused', async (t) => {
-  const maps = [
-    { containerId: 0, hostId: 100_000, size: 1_000 },
-    { containerId: 1_000, hostId: 100_999, size: 1 },
-  ];
+  const first = { containerId: 0, hostId: 100_000, size: 1_000 };
+  const maps = [first, { containerId: 1_000, hostId: 100_999, size: 1 }];
   for (const option of ['uidMap', 'gidMap'] as const) {
     await assert.rejects(bundle(t, {}, { [option]: maps }), {
       code: 'ERR_OPTION_INVALID',
       message: new RegExp(`^${option} 1000:100999:1: maps overlap on this machine`),
     });
   }
+  const besides = [first, { containerId: 1_000, hostId: 101_000, size: 1 }];
+  await bundle(t, {}, { uidMap: besides, gidMap: besides });
 });
 
 test('id maps must hold the user of the image', { skip: isRoot ? false : 'needs root' }, async (t) => {
