@@ -10,6 +10,8 @@ const IN_DOCUMENT = folded(
 );
 const IN_DESCRIPTOR = folded('mediaType digest size urls annotations data artifactType platform');
 const IN_PLATFORM = folded('architecture os os.version os.features variant');
+const IN_CONFIG = folded('architecture os os.version os.features variant created author config rootfs history');
+const IN_ROOTFS = folded('type diff_ids');
 
 /**
  * Finds a field of a manifest or an index that some clients read and others do not: `{ found: 'Layers', known: 'layers' }`.
@@ -32,7 +34,7 @@ export function findOtherCase(document: JsonObject): { readonly found: string; r
  * no specification names, so that one of them alone may be called anything; so may labels, ports and volumes.
  */
 export function findTwins(config: JsonObject): readonly [string, string] | undefined {
-  const { rootfs, config: container } = config;
+  const { rootfs, config: container } = renamed(config, IN_CONFIG);
   return first([config, rootfs, container].filter(isObject), (object) => {
     const seen = new Map<string, string>();
     for (const name of Object.keys(object)) {
@@ -42,6 +44,20 @@ export function findTwins(config: JsonObject): readonly [string, string] | undef
     }
     return undefined;
   });
+}
+
+/**
+ * An image config whose own fields and those of its `rootfs` go by the specification's names: published images spell them
+ * otherwise (`rootfS`), and every engine reads them. No two may be one: see `findTwins`.
+ */
+export function inKnownCase(config: JsonObject): JsonObject {
+  const known = renamed(config, IN_CONFIG);
+  const { rootfs } = known;
+  return isObject(rootfs) ? { ...known, rootfs: renamed(rootfs, IN_ROOTFS) } : known;
+}
+
+function renamed(object: JsonObject, names: ReadonlyMap<string, string>): JsonObject {
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [names.get(fold(name)) ?? name, value]));
 }
 
 function inOtherCase(

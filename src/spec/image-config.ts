@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { RootfsError } from '../errors.js';
 import { digestSchema } from './descriptor.js';
 import type { Digest } from './digest.js';
-import { findTwins } from './field-case.js';
+import { findTwins, inKnownCase } from './field-case.js';
 import {
   checkDocument,
   checkLength,
@@ -200,16 +200,18 @@ const schema = v.pipe(
  * Reads an image config. What a container starts with is checked for its types only: `Env` entries without `=` and
  * dates that are none are passed on as they came, since no root file system depends on them. An architecture or a
  * system that is left out is empty: not said; a `rootfs` without a type is one of layers, without diffIDs one of none.
+ * The specification's own fields are read in any case, as `rootfS`: so published images have them, and engines run these.
  *
  * @throws RootfsError `ERR_CONFIG_INVALID`, `ERR_LIMIT_EXCEEDED` (bytes, depth, `MAX_DIFF_IDS`, `MAX_HISTORY_ENTRIES`)
  */
 export function parseImageConfig(bytes: Uint8Array, options: ParseOptions = {}): ImageConfig {
   const { subject = KIND.name } = options;
-  const document = readJsonObject(bytes, KIND, options);
+  const given = readJsonObject(bytes, KIND, options);
+  refuseTwins(given, subject);
+  const document = inKnownCase(given);
   const { rootfs, history } = document as { rootfs?: { diff_ids?: unknown }; history?: unknown };
   if (Array.isArray(rootfs?.diff_ids)) checkLength(rootfs.diff_ids, 'rootfs.diff_ids', MAX_DIFF_IDS, subject);
   if (Array.isArray(history)) checkLength(history, 'history', MAX_HISTORY_ENTRIES, subject);
-  refuseTwins(document, subject);
   settleOmissions(document);
   const config = checkDocument<ImageConfig>(schema, document, KIND, subject);
   for (const part of [config.config, config.container_config]) {

@@ -178,6 +178,21 @@ test('two fields that are one to some clients are refused; one in another case, 
   assert.deepEqual(parseImageConfig(bytes({ ...LEAST, Size: 5, config })), { ...LEAST, Size: 5, config });
 });
 
+test("a config's own fields are read in any case, as a published image of Windows spells its rootfs", () => {
+  const { rootfs, os, ...rest } = LEAST;
+  const odd = { ...rest, OS: os, 'OS.Version': '10.0.1', rootfS: { Type: 'layers', Diff_IDs: [DIFF] }, History: [{}] };
+  const config = parseImageConfig(bytes(odd));
+  assert.deepEqual(config, { ...LEAST, 'os.version': '10.0.1', history: [{}] });
+  const many = Array(MAX_DIFF_IDS + 1).fill(DIFF);
+  for (const [rootfS, code] of [
+    [{ type: 'tar', diff_ids: [] }, 'ERR_CONFIG_INVALID'],
+    [{ ...rootfs, Diff_IDs: [] }, 'ERR_CONFIG_INVALID'],
+    [{ type: 'layers', Diff_IDs: many }, 'ERR_LIMIT_EXCEEDED'],
+  ] as const) {
+    assert.throws(() => parseImageConfig(bytes({ ...rest, rootfS })), { code });
+  }
+});
+
 test('diffIDs and history are bounded', () => {
   const make = (diffs: number, steps: number): Uint8Array =>
     bytes({ ...LEAST, rootfs: { type: 'layers', diff_ids: Array(diffs).fill(DIFF) }, history: Array(steps).fill({}) });
