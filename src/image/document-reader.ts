@@ -96,13 +96,13 @@ export class DocumentReader {
    * Reads an image config by its descriptor.
    *
    * @param signal As for `manifest`.
-   * @throws RootfsError as `readVerified` and `parseImageConfig`
+   * @throws RootfsError as `readVerified` and `readImageConfig`
    */
   async config(descriptor: Descriptor, signal = this.signal): Promise<ImageDocument<ImageConfig>> {
     const bytes = await this.#bytes(descriptor, signal);
-    const { parseImageConfig } = await import('../spec/image-config.js');
+    const { readImageConfig } = await import('../spec/image-config.js');
     const subject = this.#subject(descriptor);
-    return { descriptor, bytes, value: parseImageConfig(bytes, { subject, maxBytes: this.#options.maxBytes }) };
+    return { descriptor, bytes, value: readImageConfig(bytes, { subject, maxBytes: this.#options.maxBytes }) };
   }
 
   /**

@@ -12,6 +12,9 @@ const IN_DESCRIPTOR = folded('mediaType digest size urls annotations data artifa
 const IN_PLATFORM = folded('architecture os os.version os.features variant');
 const IN_CONFIG = folded('architecture os os.version os.features variant created author config rootfs history');
 const IN_ROOTFS = folded('type diff_ids');
+const IN_CONTAINER = folded(
+  'User ExposedPorts Env Entrypoint Cmd Volumes WorkingDir Labels StopSignal ArgsEscaped Healthcheck Shell',
+);
 
 /**
  * Finds a field of a manifest or an index that some clients read and others do not: `{ found: 'Layers', known: 'layers' }`.
@@ -54,6 +57,12 @@ export function inKnownCase(config: JsonObject): JsonObject {
   const known = renamed(config, IN_CONFIG);
   const { rootfs } = known;
   return isObject(rootfs) ? { ...known, rootfs: renamed(rootfs, IN_ROOTFS) } : known;
+}
+
+/** The same of what a container of the image runs with: builders hand on what people write, as `entrypoint`. */
+export function containerInKnownCase<T extends { readonly config?: unknown }>(config: T): T {
+  const { config: container } = config;
+  return isObject(container) ? { ...config, config: renamed(container, IN_CONTAINER) } : config;
 }
 
 function renamed(object: JsonObject, names: ReadonlyMap<string, string>): JsonObject {

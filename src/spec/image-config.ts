@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { RootfsError } from '../errors.js';
 import { digestSchema } from './descriptor.js';
 import type { Digest } from './digest.js';
-import { findTwins, inKnownCase } from './field-case.js';
+import { containerInKnownCase, findTwins, inKnownCase } from './field-case.js';
 import {
   checkDocument,
   checkLength,
@@ -201,6 +201,7 @@ const schema = v.pipe(
  * dates that are none are passed on as they came, since no root file system depends on them. An architecture or a
  * system that is left out is empty: not said; a `rootfs` without a type is one of layers, without diffIDs one of none.
  * The specification's own fields are read in any case, as `rootfS`: so published images have them, and engines run these.
+ * Those of `config` are checked in any case and kept as they came; `readImageConfig` names them.
  *
  * @throws RootfsError `ERR_CONFIG_INVALID`, `ERR_LIMIT_EXCEEDED` (bytes, depth, `MAX_DIFF_IDS`, `MAX_HISTORY_ENTRIES`)
  */
@@ -213,12 +214,18 @@ export function parseImageConfig(bytes: Uint8Array, options: ParseOptions = {}):
   if (Array.isArray(rootfs?.diff_ids)) checkLength(rootfs.diff_ids, 'rootfs.diff_ids', MAX_DIFF_IDS, subject);
   if (Array.isArray(history)) checkLength(history, 'history', MAX_HISTORY_ENTRIES, subject);
   settleOmissions(document);
-  const config = checkDocument<ImageConfig>(schema, document, KIND, subject);
-  for (const part of [config.config, config.container_config]) {
-    listWords(part);
-    listWords(part?.Healthcheck);
-  }
-  return config;
+  checkDocument(schema, containerInKnownCase(document), KIND, subject);
+  return listAllWords(document as unknown as ImageConfig);
+}
+
+/**
+ * Reads an image config as engines do: what a container runs with, too, under the specification's names whatever their
+ * case in the bytes. One that names its user `user` would else run as root.
+ *
+ * @throws RootfsError as `parseImageConfig`
+ */
+export function readImageConfig(bytes: Uint8Array, options: ParseOptions = {}): ImageConfig {
+  return listAllWords(containerInKnownCase(parseImageConfig(bytes, options)));
 }
 
 function refuseTwins(document: JsonObject, subject: string): void {
@@ -240,6 +247,14 @@ function settleOmissions(document: JsonObject): void {
   if (rootfs.type === undefined || rootfs.type === '') rootfs.type = 'layers';
   // So Docker and buildah write an image without layers; one that has some is refused, for the two lists differ.
   rootfs.diff_ids ??= [];
+}
+
+function listAllWords(config: ImageConfig): ImageConfig {
+  for (const part of [config.config, config.container_config]) {
+    listWords(part);
+    listWords(part?.Healthcheck);
+  }
+  return config;
 }
 
 function listWords(part: object | undefined): void {

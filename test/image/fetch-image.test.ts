@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { type ErrorCode, RootfsError } from '../../src/errors.js';
 import { fetchImage } from '../../src/image/fetch-image.js';
+import type { Image } from '../../src/image/image.js';
 import type { ProgressEvent } from '../../src/progress.js';
 import type { Descriptor } from '../../src/spec/descriptor.js';
 import { MediaType } from '../../src/spec/media-types.js';
@@ -341,6 +342,32 @@ test('the index fills in what the config leaves out', async () => {
   assert.equal(formatPlatform((await fetchImage(source, 'variant', { platform: v7 })).platform), 'linux/arm/v7');
   assert.equal(formatPlatform((await fetchImage(source, 'blank', { platform: v7 })).platform), 'linux/arm/v7');
   assert.equal(formatPlatform((await fetchImage(source, 'other', { platform: v7 })).platform), 'linux/amd64');
+});
+
+test('what a container runs with is read in any case, as engines read it', async () => {
+  const source = new DocumentSource();
+  const make = (name: string, config: unknown): Promise<Image> => {
+    const rootfs = { type: 'layers', diff_ids: [] };
+    const descriptor = source.add(MediaType.ociConfig, { ...AMD64, rootfs, config });
+    source.name(name, source.add(MediaType.ociManifest, { schemaVersion: 2, config: descriptor, layers: [] }));
+    return fetchImage(source, name, { platform: AMD64 });
+  };
+  const { config } = await make('lower', {
+    user: '1000',
+    env: ['A=1'],
+    entrypoint: '/app',
+    labels: { Env: 'x' },
+    own: 1,
+  });
+  assert.deepEqual(config.value.config, {
+    User: '1000',
+    Env: ['A=1'],
+    Entrypoint: ['/app'],
+    Labels: { Env: 'x' },
+    own: 1,
+  });
+  await fails(make('wrong', { user: 5 }), 'ERR_CONFIG_INVALID', /config.User of the image config is wrong/);
+  await fails(make('both', { user: '5', User: '6' }), 'ERR_CONFIG_INVALID', /"user" and "User"/);
 });
 
 test('what a name points at fills in what the config leaves out, and has the type that its bytes show', async () => {
