@@ -54,7 +54,9 @@ async function addOnce(place: ReferrersPlace, { subject, target, bytes }: Referr
   if (manifests.some((listed) => isEntryOf(listed, target.digest))) return false;
   const manifest = parseJsonObject(bytes) ?? {};
   const config = manifest['config'] as { mediaType?: unknown } | null | undefined;
-  const artifactType = [manifest['artifactType'], config?.mediaType].find((type) => typeof type === 'string');
+  // An empty type says as little as none.
+  const types = [manifest['artifactType'], config?.mediaType];
+  const artifactType = types.find((type) => typeof type === 'string' && type !== '');
   const entry = {
     mediaType: target.mediaType,
     digest: target.digest,

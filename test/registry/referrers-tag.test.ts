@@ -122,6 +122,24 @@ test('a list keeps what others put into it, also what is not understood', async 
   assert.deepEqual(listed(held), before);
 });
 
+test('an artifact type that is empty is none: the type of the config stands in the list, none for an index', async (t) => {
+  const { repository, held } = await serve(t);
+  const config = { mediaType: 'application/x.config', digest: digestOf(Buffer.from('{}')), size: 2 };
+  const blank = { artifactType: '', subject: subject.descriptor };
+  const image = manifest({ ...blank, config });
+  const list = manifest({
+    ...blank,
+    mediaType: MediaType.ociIndex,
+    config: undefined,
+    layers: undefined,
+    manifests: [],
+  });
+  const index = { ...list.descriptor, mediaType: MediaType.ociIndex };
+  await repository.push(image.descriptor, Readable.from([image.bytes]));
+  await repository.push(index, Readable.from([list.bytes]));
+  assert.deepEqual(listed(held)['manifests'], [{ ...image.descriptor, artifactType: config.mediaType }, index]);
+});
+
 test('a list that is null is an empty one; a manifest that is listed is not listed twice', async (t) => {
   const { repository, held, puts } = await serve(t, index({ manifests: null }));
   await push(repository);
