@@ -114,7 +114,8 @@ export class RegistryContent {
         mediaType,
         digest: own,
         size: bytes.length,
-        artifactType: value['artifactType'] ?? config?.mediaType,
+        // An empty type says as little as none; of an index without one none is told.
+        artifactType: value['artifactType'] || config?.mediaType,
         ...(value['annotations'] === undefined ? {} : { annotations: value['annotations'] }),
       });
     }

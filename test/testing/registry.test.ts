@@ -123,6 +123,12 @@ test('referrers are found by subject and type', async () => {
     found.manifests.map((entry) => entry.digest),
     [signature.descriptor.digest],
   );
+  const config = 'application/vnd.oci.image.config.v1+json';
+  const untyped = image().subject(built.descriptor, '').build();
+  registry.add('app', undefined, untyped);
+  const typed = await fetch(`${url}?artifactType=${encodeURIComponent(config)}`);
+  const [only] = ((await typed.json()) as typeof found).manifests;
+  assert.deepEqual(only, { ...untyped.descriptor, artifactType: config });
   const none = await fetch(`${url}?artifactType=x/y`);
   assert.equal(none.headers.get('oci-filters-applied'), 'artifactType');
   assert.deepEqual(((await none.json()) as { manifests: unknown[] }).manifests, []);
