@@ -13,6 +13,7 @@ import type { Descriptor } from '../spec/descriptor.js';
 import { isVerifiable } from '../spec/digest.js';
 import { isForeignLayer } from '../spec/media-types.js';
 import type { Platform } from '../spec/platform.js';
+import { adviseForeign } from './advise-foreign.js';
 import { type CopiedBlob, copyBlob } from './copy-blob.js';
 import { type CopiedDocument, copyGraph } from './copy-graph.js';
 import { DocumentReader, type ReadDocument } from './document-reader.js';
@@ -93,6 +94,7 @@ export async function copyImage(
   requireDestination(destination, destinationReference);
   throwIfAborted(signal);
   const call = { signal, onProgress };
+  let left: readonly Descriptor[] = [];
   try {
     const reader = new DocumentReader(source, reference, { ...call, maxBytes });
     const { root, target } = await readRoot(source, reference, reader, options);
@@ -104,6 +106,7 @@ export async function copyImage(
     const graph = await copyGraph(root, reader, jobs);
     const foreignLayers = options.foreignLayers ?? (isRegistry(destination) ? false : 'available');
     const wanted = graph.blobs.filter((blob) => foreignLayers !== false || !isForeignLayer(blob));
+    left = graph.blobs.filter((blob) => foreignLayers === false && isForeignLayer(blob));
     // The largest first: one that is begun last would be on its way alone.
     const blobs = wanted.sort((a, b) => b.size - a.size);
     report(onProgress, {
@@ -149,7 +152,8 @@ export async function copyImage(
       foreignBlobs: graph.blobs.length - blobs.length + count('left'),
     };
   } catch (error) {
-    throw imageFailure(error, imageName(source, reference), signal, 'the source or the destination');
+    const advised = adviseForeign(error, left);
+    throw imageFailure(advised, imageName(source, reference), signal, 'the source or the destination');
   }
 }
 

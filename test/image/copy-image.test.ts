@@ -335,6 +335,25 @@ test('foreign layers are not handed on', async (t) => {
   assert.deepEqual([whole.foreignBlobs, whole.copiedBlobs], [0, 3]);
 });
 
+test('a registry that takes no image without its foreign layers is told as what it is', async (t) => {
+  const foreign = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
+  const built = image()
+    .layer((layer) => layer.file('windows', 'x'), { mediaType: foreign })
+    .layer((layer) => layer.file('ours', 'y'))
+    .build();
+  const to = await registryWith(t);
+  const target = createRepository(`${to.host}/win`);
+  const digest = built.layers[0]?.descriptor.digest;
+  await assert.rejects(copyImage(await memoryWith(built), 'v1', target, 'v1'), {
+    code: 'ERR_NOT_FOUND',
+    status: 404,
+    message: new RegExp(
+      `^${to.host} refuses the image with status 404, for its foreign layer ${digest} is not .*; hand`,
+    ),
+  });
+  assert.equal((await copyImage(await memoryWith(built), 'v1', target, 'v1', { foreignLayers: true })).foreignBlobs, 0);
+});
+
 test('a place on this machine gets the foreign layers that can be had', async (t) => {
   const built = image()
     .layer((layer) => layer.file('windows', 'x'), { mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar' })
