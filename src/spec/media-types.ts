@@ -85,9 +85,12 @@ export function describeLayerType(mediaType: string): LayerType | undefined {
   return known === undefined ? undefined : { ...known, encrypted: plain !== bare };
 }
 
+/** How the types of such layers begin, however their tar is packed. */
+const FOREIGN = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable|docker\.image\.rootfs\.foreign)\./;
+
 /** Whether a layer is one that must not be handed on: its descriptor says where else it may be had. */
 export function isForeignLayer({ mediaType }: { readonly mediaType: string }): boolean {
-  return describeLayerType(mediaType)?.nondistributable === true;
+  return FOREIGN.test(bareMediaType(mediaType));
 }
 
 /** The compression that a layer's media type promises; `undefined` where it names no readable tar layer. */

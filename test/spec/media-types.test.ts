@@ -7,6 +7,7 @@ import {
   bareMediaType,
   describeLayerType,
   isConfigType,
+  isForeignLayer,
   isIndexType,
   isManifestType,
   isSchema1Type,
@@ -79,6 +80,27 @@ test('a layer type says compression, distribution and encryption', () => {
   ]) {
     assert.equal(describeLayerType(type), undefined, type);
     assert.equal(layerCompression(type), undefined, type);
+  }
+});
+
+test('a layer that must not be handed on is one however it is packed', () => {
+  for (const [mediaType, , nondistributable] of LAYERS) {
+    assert.equal(isForeignLayer({ mediaType }), nondistributable, mediaType);
+  }
+  for (const mediaType of [
+    'application/vnd.docker.image.rootfs.foreign.diff.tar.zstd',
+    'application/vnd.docker.image.rootfs.foreign.diff.tar+gzip',
+    'application/vnd.oci.image.layer.nondistributable.v1.tar+xz',
+    'Application/vnd.oci.image.layer.Nondistributable.v1.tar; x=y',
+  ]) {
+    assert.equal(isForeignLayer({ mediaType }), true, mediaType);
+  }
+  for (const mediaType of [
+    '',
+    'application/vnd.example.foreign.diff.tar',
+    'application/vnd.oci.image.layer.v1.tar+xz',
+  ]) {
+    assert.equal(isForeignLayer({ mediaType }), false, mediaType);
   }
 });
 
