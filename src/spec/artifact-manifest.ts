@@ -4,14 +4,14 @@
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.0-rc2/artifact.md
  */
 import * as v from 'valibot';
-import { type Descriptor, descriptorSchema } from './descriptor.js';
+import { type Descriptor, layerSchema } from './descriptor.js';
 import { MAX_LAYERS } from './image-manifest.js';
 import {
+  artifactType,
   checkDocument,
   checkLength,
   type DocumentKind,
   jsonObject,
-  optionalMediaType,
   type ParseOptions,
   readJsonObject,
   stringMap,
@@ -34,8 +34,8 @@ const schema = v.pipe(
   jsonObject,
   v.looseObject({
     mediaType: v.literal(MediaType.ociArtifact),
-    artifactType: v.fallback(optionalMediaType, undefined),
-    blobs: v.optional(v.array(descriptorSchema)),
+    artifactType: v.fallback(artifactType, undefined),
+    blobs: v.optional(v.array(layerSchema)),
     subject: v.fallback(v.optional(v.looseObject({ digest: v.string() })), undefined),
     annotations: v.fallback(v.optional(stringMap), undefined),
     // What other clients would read as an image or an index.

@@ -5,7 +5,7 @@
  */
 import * as v from 'valibot';
 import { type Digest, isDigest } from './digest.js';
-import { jsonObject, mediaType, optionalMediaType, stringMap, strings } from './json-document.js';
+import { artifactType, jsonObject, layerMediaType, mediaType, stringMap, strings } from './json-document.js';
 import type { Platform } from './platform.js';
 
 /** Points at content. Fields that the specification does not name are kept as they came. */
@@ -60,7 +60,7 @@ function descriptorOf(mediaTypeSchema: v.GenericSchema<unknown, unknown>): v.Gen
       urls: v.optional(v.array(v.custom<string>((url) => typeof url === 'string' && URL.canParse(url), 'a URL'))),
       annotations: v.optional(stringMap),
       data: v.optional(v.custom<string>(isBase64, 'base64')),
-      artifactType: optionalMediaType,
+      artifactType,
       platform: v.optional(platformSchema),
     }),
   );
@@ -68,6 +68,9 @@ function descriptorOf(mediaTypeSchema: v.GenericSchema<unknown, unknown>): v.Gen
 
 /** What a descriptor must be. */
 export const descriptorSchema: v.GenericSchema<unknown, unknown> = descriptorOf(mediaType);
+
+/** What a layer must be, or a part of an artifact. */
+export const layerSchema: v.GenericSchema<unknown, unknown> = descriptorOf(layerMediaType);
 
 /** What an entry of a layout must be: one whose type is no media type is of an unknown kind, and hides none beside it. */
 export const entrySchema: v.GenericSchema<unknown, unknown> = descriptorOf(v.string());

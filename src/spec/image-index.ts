@@ -4,6 +4,7 @@ import { RootfsError } from '../errors.js';
 import { type Descriptor, descriptorSchema, entrySchema } from './descriptor.js';
 import { documentKind, type ParseManifestOptions } from './document-kind.js';
 import {
+  artifactType,
   checkDocument,
   checkLength,
   type DocumentKind,
@@ -35,7 +36,7 @@ function indexOf(entry: v.GenericSchema<unknown, unknown>): v.GenericSchema<unkn
     v.looseObject({
       schemaVersion: v.literal(2),
       mediaType: optionalMediaType,
-      artifactType: optionalMediaType,
+      artifactType,
       manifests: v.array(entry),
       subject: v.optional(descriptorSchema),
       annotations: v.optional(stringMap),

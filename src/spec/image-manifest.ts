@@ -1,9 +1,10 @@
 /** Image manifests. @see https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md */
 import * as v from 'valibot';
 import { RootfsError } from '../errors.js';
-import { type Descriptor, descriptorSchema } from './descriptor.js';
+import { type Descriptor, descriptorSchema, layerSchema } from './descriptor.js';
 import { documentKind, type ParseManifestOptions } from './document-kind.js';
 import {
+  artifactType,
   checkDocument,
   checkLength,
   type DocumentKind,
@@ -40,9 +41,9 @@ const schema = v.pipe(
   v.looseObject({
     schemaVersion: v.literal(2),
     mediaType: optionalMediaType,
-    artifactType: optionalMediaType,
+    artifactType,
     config: descriptorSchema,
-    layers: v.array(descriptorSchema),
+    layers: v.array(layerSchema),
     subject: v.optional(descriptorSchema),
     annotations: v.optional(stringMap),
   }),

@@ -123,6 +123,20 @@ export const optionalMediaType: v.GenericSchema<unknown, unknown> = v.optional(
   v.custom<string>((value) => value === '' || isMediaType(value), 'a media type as in application/json'),
 );
 
+/**
+ * The type of a layer: whoever makes an artifact names its parts, and published ones have parameters, which RFC 6838
+ * leaves out: `application/vnd.dev.sigstore.bundle+json;version=0.2`.
+ */
+export const layerMediaType: v.GenericSchema<unknown, unknown> = v.custom<string>(
+  isParameterized,
+  'a media type as in application/json',
+);
+
+/** The type of an artifact, with parameters or without; it may be left out, or be empty. */
+export const artifactType: v.GenericSchema<unknown, unknown> = v.optional(
+  v.custom<string>((value) => value === '' || isParameterized(value), 'a media type as in application/json'),
+);
+
 /** A list of strings. */
 export const strings: v.GenericSchema<unknown, unknown> = v.array(v.string());
 
@@ -136,11 +150,16 @@ export function checkLength(list: readonly unknown[], field: string, limit: numb
   );
 }
 
+const NAME = '[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}';
+const MEDIA_TYPE = new RegExp(`^${NAME}/${NAME}$`);
+const PARAMETERIZED = new RegExp(`^${NAME}/${NAME}(?: ?; ?${NAME}=${NAME}){0,8}$`);
+
 function isMediaType(value: unknown): boolean {
-  return (
-    typeof value === 'string' &&
-    /^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}\/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$/.test(value)
-  );
+  return typeof value === 'string' && MEDIA_TYPE.test(value);
+}
+
+function isParameterized(value: unknown): boolean {
+  return typeof value === 'string' && PARAMETERIZED.test(value);
 }
 
 /** Counts brackets outside of strings before the parser sees them: a bound that no parser's stack has to find. */

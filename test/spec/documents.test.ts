@@ -151,6 +151,31 @@ test('manifests: the published cases and their like', () => {
   assert.deepEqual(parseManifest(bytes({ ...MANIFEST, layers: null, annotations: null })), { ...MANIFEST, layers: [] });
 });
 
+test('types of artifacts and of layers may have parameters, as published artifacts have them; no other type may', () => {
+  const type = 'application/vnd.dev.sigstore.bundle+json;version=0.2';
+  const manifest = { ...MANIFEST, artifactType: type, layers: [{ ...LAYER, mediaType: type, artifactType: type }] };
+  assert.deepEqual(parseManifest(bytes(manifest)), manifest);
+  const index = { ...INDEX, artifactType: type, manifests: [{ ...ENTRY, artifactType: type }] };
+  assert.deepEqual(parseIndex(bytes(index)), index);
+  const spaced = { ...MANIFEST, layers: [{ ...LAYER, mediaType: 'text/plain; charset=utf-8' }] };
+  assert.deepEqual(parseManifest(bytes(spaced)), spaced);
+  for (const mediaType of [
+    'text/plain;',
+    'text/plain;a',
+    'text/plain;a=',
+    'text/plain;a=\n',
+    'text/plain;  a=b',
+    ';a=b',
+  ]) {
+    const layers = [{ ...LAYER, mediaType }];
+    refused(() => parseManifest(bytes({ ...MANIFEST, layers })), 'ERR_MANIFEST_INVALID', /layers\.0\.mediaType/);
+    const artifact = { ...MANIFEST, artifactType: mediaType };
+    refused(() => parseManifest(bytes(artifact)), 'ERR_MANIFEST_INVALID', /artifactType/);
+  }
+  const entry = { ...INDEX, manifests: [{ ...ENTRY, mediaType: `${ENTRY.mediaType};a=b` }] };
+  refused(() => parseIndex(bytes(entry)), 'ERR_MANIFEST_INVALID', /manifests\.0\.mediaType/);
+});
+
 /** What it shows, the index, and what is said where it is refused. */
 const INDEXES: readonly (readonly [string, object, RegExp?])[] = [
   ["schema 1's number", { ...INDEX, schemaVersion: 1 }, /schemaVersion .*expected 2, found 1/],
