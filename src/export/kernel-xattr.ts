@@ -18,6 +18,9 @@ const ACL_TAGS: ReadonlyMap<number, string> = new Map([
   [0x10, 'm'],
   [0x20, 'o'],
 ]);
+/** What stands for no user and no group: the kernel takes no ACL that names one. */
+const NO_ID = 0xffff_ffff;
+const NAMED = /[UG]/;
 /** Owner, users, group, groups, mask, others; named users and groups need a mask. */
 const ACL_ORDER = /^(?:ugm?o|uU*gG*mo)?$/;
 
@@ -35,8 +38,10 @@ function isAcl(value: Buffer): boolean {
   if (!Number.isInteger(entries) || entries < 0 || value.readUInt32LE(0) !== ACL_VERSION) return false;
   let order = '';
   for (let at = ACL_HEADER_BYTES; at < value.length; at += ACL_ENTRY_BYTES) {
-    order += ACL_TAGS.get(value.readUInt16LE(at)) ?? '?';
+    const tag = ACL_TAGS.get(value.readUInt16LE(at)) ?? '?';
+    order += tag;
     if (value.readUInt16LE(at + 2) > 7) return false;
+    if (NAMED.test(tag) && value.readUInt32LE(at + 4) === NO_ID) return false;
   }
   return ACL_ORDER.test(order);
 }

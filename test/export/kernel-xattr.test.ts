@@ -10,13 +10,14 @@ import { tempDir } from '../support/temp-dir.js';
 
 const ACL = 'system.posix_acl_access';
 
-/** An ACL of entries: tag and permissions. */
-function acl(...entries: readonly (readonly [tag: number, perm: number])[]): Buffer {
+/** An ACL of entries: tag and permissions, and for named users and groups an id. */
+function acl(...entries: readonly (readonly [tag: number, perm: number, id?: number])[]): Buffer {
   const value = Buffer.alloc(4 + 8 * entries.length, 0xff);
   value.writeUInt32LE(2, 0);
-  for (const [index, [tag, perm]] of entries.entries()) {
+  for (const [index, [tag, perm, id = tag === 2 || tag === 8 ? 1000 : 0xffff_ffff]] of entries.entries()) {
     value.writeUInt16LE(tag, 4 + index * 8);
     value.writeUInt16LE(perm, 6 + index * 8);
+    value.writeUInt32LE(id, 8 + index * 8);
   }
   return value;
 }
@@ -46,6 +47,8 @@ test('capabilities and ACLs are what the kernel takes for them, other attributes
     [ACL, acl([1, 6], [2, 6], [4, 4], [0x20, 4])],
     [ACL, acl([1, 8], [4, 4], [0x20, 4])],
     [ACL, acl([1, 6], [4, 4], [0x40, 4], [0x20, 4])],
+    [ACL, acl([1, 6], [2, 6, 0xffff_ffff], [4, 4], [0x10, 6], [0x20, 4])],
+    [ACL, acl([1, 6], [4, 4], [8, 6, 0xffff_ffff], [0x10, 6], [0x20, 4])],
   ];
   for (const [name, value] of bad) assert.ok(!isKernelXattr(name, value), `${name} ${value.toString('hex')}`);
 });
@@ -54,6 +57,7 @@ test('no image gets one that would keep its file from being opened or run', asyn
   const folder = tempDir(t);
   for (const [name, value] of [
     [ACL, Buffer.from('garbage')],
+    [ACL, acl([1, 6], [2, 6, 0xffff_ffff], [4, 4], [0x10, 6], [0x20, 4])],
     ['security.capability', Buffer.from('garbage')],
   ] as const) {
     const { tree, layers } = handTree(folder, [{ path: 'a', content: 'a', xattrs: { [name]: value } }]);
