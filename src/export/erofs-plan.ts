@@ -21,7 +21,7 @@ import {
 import { type PlannedInode, PlannedInodes } from './erofs-inodes.js';
 import { checkInode, checkName, shownPath, unsupported } from './erofs-limits.js';
 import { encodeXattr, XattrTable } from './erofs-xattrs.js';
-import { isKernelXattr } from './kernel-xattr.js';
+import { isKernelXattr, isVoidAcl } from './kernel-xattr.js';
 import { LossList } from './loss-list.js';
 import { countSkipped, skippedXattr } from './skipped-xattr.js';
 
@@ -151,6 +151,7 @@ class Planner {
       const usable = skipped === undefined && isKernelXattr(name, value);
       const entry = usable ? encodeXattr(name, value) : undefined;
       if (skipped !== undefined) never.add(skipped);
+      else if (isVoidAcl(name, value)) continue;
       else if (entry !== undefined) entries.push(entry);
       else this.#lose(node, name);
     }

@@ -9,6 +9,8 @@ const CAPABILITY_BYTES: ReadonlyMap<number | undefined, number> = new Map([
 const ACL_VERSION = 2;
 const ACL_HEADER_BYTES = 4;
 const ACL_ENTRY_BYTES = 8;
+/** Owner, group and others, which a mode tells as well. */
+const MODE_ENTRIES = 3;
 /** The tags of ACL entries, each as the letter that stands for it in `ACL_ORDER`. */
 const ACL_TAGS: ReadonlyMap<number, string> = new Map([
   [0x01, 'u'],
@@ -31,6 +33,16 @@ const ACL_ORDER = /^(?:ugm?o|uU*gG*mo)?$/;
 export function isKernelXattr(name: string, value: Buffer): boolean {
   if (name === 'security.capability') return CAPABILITY_BYTES.get(value[3]) === value.length;
   return !name.startsWith('system.posix_acl_') || isAcl(value);
+}
+
+/**
+ * Whether the kernel keeps nothing of this ACL where it is set: it has no entries, or it is an access ACL that says no
+ * more than a mode. Tools of file system images refuse it, or write one that can be listed and not read.
+ */
+export function isVoidAcl(name: string, value: Buffer): boolean {
+  if (!name.startsWith('system.posix_acl_') || !isAcl(value)) return false;
+  const entries = (value.length - ACL_HEADER_BYTES) / ACL_ENTRY_BYTES;
+  return entries === 0 || (entries === MODE_ENTRIES && name.endsWith('_access'));
 }
 
 function isAcl(value: Buffer): boolean {

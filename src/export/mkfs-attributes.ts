@@ -2,7 +2,7 @@
 import { RootfsError } from '../errors.js';
 import { type Inode, type MergedTree, nodePath, type Timestamp, type TreeNode } from '../rootfs/tree.js';
 import { encodeXattr } from './erofs-xattrs.js';
-import { isKernelXattr } from './kernel-xattr.js';
+import { isKernelXattr, isVoidAcl } from './kernel-xattr.js';
 import { LossList } from './loss-list.js';
 import { countSkipped, skippedXattr } from './skipped-xattr.js';
 
@@ -58,6 +58,7 @@ export function fitTree(tree: MergedTree, held: HeldAttributes): FittedTree {
     for (const [name, value] of node.inode.xattrs ?? []) {
       const never = skippedXattr(name, node.inode.type);
       if (never !== undefined) neverKept.add(never);
+      else if (isVoidAcl(name, value)) continue;
       else if (held.holdsXattr(name, value) && xattrBytes(name, value) <= room) {
         kept.set(name, value);
         room -= xattrBytes(name, value);

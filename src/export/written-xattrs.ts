@@ -1,5 +1,6 @@
 /** Which extended attributes of a tree an unpack writes, as its plan has them: once for all files that share theirs. */
 import type { Inode, InodeType } from '../rootfs/tree.js';
+import { isVoidAcl } from './kernel-xattr.js';
 import { ROOTLESS_XATTR } from './ownership-file.js';
 import { skippedXattr } from './skipped-xattr.js';
 import type { Xattr } from './unpack-plan.js';
@@ -42,7 +43,7 @@ export class WrittenXattrs {
       const ours = this.#rootless && name === ROOTLESS_XATTR;
       const skipped = ours ? name : skippedXattr(name, type);
       if (skipped !== undefined) never.add(skipped);
-      else kept.push([name, value.toString('latin1')]);
+      else if (!isVoidAcl(name, value)) kept.push([name, value.toString('latin1')]);
     }
     return { kept, never };
   }

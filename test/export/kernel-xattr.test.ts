@@ -5,10 +5,18 @@ import { test } from 'node:test';
 import { writeErofs } from '../../src/export/erofs.js';
 import { isKernelXattr } from '../../src/export/kernel-xattr.js';
 import { fitTree, isCommonXattr } from '../../src/export/mkfs-attributes.js';
+import { writeExt4 } from '../../src/export/mkfs-ext4.js';
+import { unpack } from '../../src/export/unpack.js';
+import type { Timestamp } from '../../src/rootfs/tree.js';
 import { handTree } from '../support/hand-tree.js';
+import { listTree } from '../support/list-tree.js';
+import { needsErofs, withMounted } from '../support/mounted.js';
 import { tempDir } from '../support/temp-dir.js';
+import { needs } from '../support/tools.js';
 
 const ACL = 'system.posix_acl_access';
+const DEFAULT = 'system.posix_acl_default';
+const asRoot = process.getuid?.() === 0 ? false : 'needs root: owners';
 
 /** An ACL of entries: tag and permissions, and for named users and groups an id. */
 function acl(...entries: readonly (readonly [tag: number, perm: number, id?: number])[]): Buffer {
@@ -74,4 +82,31 @@ test('no image gets one that would keep its file from being opened or run', asyn
       { what: 'xattrs', entries: 1, example: 'a' },
     ]);
   }
+});
+
+test('an ACL of which the kernel keeps nothing is no loss, and in no form', { skip: asRoot }, async (t) => {
+  const folder = tempDir(t);
+  const minimal = acl([1, 6], [4, 4], [0x20, 4]);
+  const { tree, layers } = handTree(folder, [
+    { path: 'empty', content: 'a', xattrs: { [ACL]: acl() } },
+    { path: 'minimal', content: 'b', mode: 0o600, xattrs: { [ACL]: minimal } },
+    { path: 'folder', type: 'directory', xattrs: { [ACL]: acl(), [DEFAULT]: acl() } },
+    { path: 'heir', type: 'directory', xattrs: { [DEFAULT]: minimal } },
+  ]);
+  const expected = { '.': '755', empty: '644', minimal: '600', folder: '755', heir: `755 ${DEFAULT}` };
+  const shown = (place: string): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(listTree(place))
+        .filter(([path]) => path !== 'lost+found')
+        .map(([path, { mode, xattrs = {} }]) => [path, [mode.toString(8), ...Object.keys(xattrs)].join(' ')]),
+    );
+  await unpack(tree, layers, join(folder, 'root'));
+  assert.deepEqual(shown(join(folder, 'root')), expected);
+  if (needsErofs() === false) {
+    await writeErofs(tree, layers, join(folder, 'erofs'));
+    assert.deepEqual(withMounted(join(folder, 'erofs'), [], shown), expected);
+  }
+  if (needs('mke2fs', 'debugfs') === false) await writeExt4(tree, layers, join(folder, 'ext4'));
+  const held = { name: 'squashfs', holdsXattr: () => false, time: (time: Timestamp) => time, allowLoss: true };
+  assert.deepEqual(fitTree(tree, held).losses.list(), [{ what: 'xattrs', entries: 1, example: 'heir' }]);
 });
