@@ -9,6 +9,9 @@ export interface IdMap {
   readonly size: number;
 }
 
+/** Whose id it is: a user's or a group's. */
+export type IdKind = 'uid' | 'gid';
+
 /** Ids are 32 bits; the last one means "no id" to the kernel. */
 const MAX_ID = 0xffff_fffe;
 
@@ -85,4 +88,13 @@ export function mapId(maps: readonly IdMap[] | undefined, id: number): number | 
     if (id >= map.containerId && id - map.containerId < map.size) return map.hostId + (id - map.containerId);
   }
   return undefined;
+}
+
+/** The error of an id that no map holds. @param where What has it, in words. */
+export function outsideMaps(kind: IdKind, id: number, where: string): RootfsError {
+  return new RootfsError(
+    'ERR_OPTION_INVALID',
+    `${kind} ${id} of ${where} lies outside the ${kind}Map; widen it (--${kind}-map), or do without owners (--no-same-owner, sameOwner: false)`,
+    { detail: { [kind]: id } },
+  );
 }

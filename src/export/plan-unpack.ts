@@ -4,7 +4,7 @@ import { isEntryName } from '../io/directory.js';
 import { Turns } from '../io/turns.js';
 import type { LayerTar } from '../rootfs/merge.js';
 import { type Inode, type MergedTree, nodePath, type TreeNode } from '../rootfs/tree.js';
-import { mapId } from './id-map.js';
+import { mapId, outsideMaps } from './id-map.js';
 import { checkDataPlace } from './layer-files.js';
 import { LossList } from './loss-list.js';
 import { OwnershipRecords, ROOTLESS_XATTR, rootlessXattr } from './ownership-file.js';
@@ -83,7 +83,7 @@ class Planner {
   constructor(input: PlanInput) {
     this.#input = input;
     this.#selected = selectNodes(input.tree, input.options);
-    this.#written = new WrittenXattrs(!input.powers.root);
+    this.#written = new WrittenXattrs(!input.powers.root, input.options);
   }
 
   /** Plans all that is below the root; yields now and then. */
@@ -225,7 +225,7 @@ class Planner {
   }
 
   #xattrs(inode: Inode, path: () => string): readonly Xattr[] {
-    const { kept, never } = this.#written.of(inode);
+    const { kept, never } = this.#written.of(inode, () => JSON.stringify(shorten(path())));
     countSkipped(this.#skipped, never);
     if (this.#input.native) return kept;
     if (kept.length > 0) {
@@ -245,14 +245,8 @@ class Planner {
     if (options.sameOwner === false) return 'foreign';
     const uid = mapId(options.uidMap, inode.uid);
     const gid = mapId(options.gidMap, inode.gid);
-    if (uid === undefined || gid === undefined) {
-      const [kind, id] = uid === undefined ? ['uid', inode.uid] : ['gid', inode.gid];
-      throw new RootfsError(
-        'ERR_OPTION_INVALID',
-        `${kind} ${id} of ${JSON.stringify(shorten(path()))} lies outside the ${kind}Map; widen it (--${kind}-map), or do without owners (--no-same-owner, sameOwner: false)`,
-        { detail: { [kind as string]: id } },
-      );
-    }
+    if (uid === undefined) throw outsideMaps('uid', inode.uid, JSON.stringify(shorten(path())));
+    if (gid === undefined) throw outsideMaps('gid', inode.gid, JSON.stringify(shorten(path())));
     if (powers.mayOwn(uid, gid)) return uid === powers.uid && gid === powers.gid ? 'own' : { uid, gid };
     if (powers.root) {
       this.#losses.add('owners', path());

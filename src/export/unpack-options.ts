@@ -29,7 +29,7 @@ export const UNPACK_LIMITS: UnpackLimits = Object.freeze({
 
 /** Options of `unpack`. */
 export interface UnpackOptions extends CallOptions, PathPatterns {
-  /** Owners inside the image to owners on this machine. Default: every id is its own. */
+  /** Owners inside the image, those that ACLs name too, to owners on this machine. Default: every id is its own. */
   readonly uidMap?: readonly IdMap[] | undefined;
   readonly gidMap?: readonly IdMap[] | undefined;
   /** Give files their owners. Default true; false leaves all to who unpacks, and drops setuid and setgid of others. */
