@@ -237,11 +237,11 @@ class BatchWriter implements AttributeContext {
   }
 
   #recordAbsent(entry: PlannedEntry, absent: 'char' | 'block' | 'fifo', link?: string): void {
-    const { name, mode, seconds, nanoseconds, detail } = entry;
-    const { rdevMajor = 0, rdevMinor = 0, xattrs } = detail ?? {};
-    const numbers = absent === 'fifo' ? {} : { rdevMajor, rdevMinor };
-    const mtime = [seconds, nanoseconds] as const;
-    this.records.push({ path: this.#pathOf(name), absent, mode, ...numbers, mtime, link, xattrs });
+    const { name, mode, uid, gid, seconds, nanoseconds } = entry;
+    const { rdevMajor = 0, rdevMinor = 0, xattrs } = entry.detail ?? {};
+    // Where files may be given away, the owner would stand on the disk.
+    const more = { ...(uid < 0 ? {} : { uid, gid }), ...(absent === 'fifo' ? {} : { rdevMajor, rdevMinor }) };
+    this.records.push({ path: this.#pathOf(name), absent, mode, mtime: [seconds, nanoseconds], link, xattrs, ...more });
   }
 
   #lose(what: Loss['what'], entry: PlannedEntry, found: string, cause: unknown, kind: string = what): void {

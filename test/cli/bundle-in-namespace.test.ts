@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { image, writeLayout } from '../../src/testing/testing.js';
+import { image, type LayerBuilder, writeLayout } from '../../src/testing/testing.js';
 import { ROOTFS_MAIN } from '../support/run-rootfs.js';
 import { tempDir } from '../support/temp-dir.js';
 
@@ -33,21 +33,40 @@ async function runInNamespace(words: readonly string[], env: Readonly<Record<str
   return stderr;
 }
 
+/** Makes something of an image of one layer there. */
+async function made(
+  t: TestContext,
+  command: 'bundle' | 'unpack',
+  fill: (layer: LayerBuilder) => LayerBuilder,
+): Promise<{ readonly dst: string; readonly stderr: string }> {
+  const folder = tempDir(t);
+  await writeLayout(join(folder, 'layout'), { v1: image().layer(fill).build() });
+  const dst = join(folder, 'made');
+  const words = [command, '--no-store', '--dst', dst, `oci:${join(folder, 'layout')}:v1`];
+  return { dst, stderr: await runInNamespace(words, { HOME: '/dev/null/home', TMPDIR: folder }) };
+}
+
 test('in a user namespace with many ids, the files of a bundle are of the one id that its own namespace has', {
   skip: mayMap ? false : 'needs root, to map ids',
   timeout: 60_000,
 }, async (t) => {
-  const folder = tempDir(t);
-  const built = image()
-    .layer((layer) => layer.dir('home', { uid: 1000, gid: 1001, mode: 0o700 }))
-    .build();
-  await writeLayout(join(folder, 'layout'), { v1: built });
-  const dst = join(folder, 'bundle');
-  const words = ['bundle', '--no-store', '--dst', dst, `oci:${join(folder, 'layout')}:v1`];
-  const stderr = await runInNamespace(words, { HOME: '/dev/null/home', TMPDIR: folder });
+  const { dst, stderr } = await made(t, 'bundle', (layer) => layer.dir('home', { uid: 1000, gid: 1001, mode: 0o700 }));
   const { uid, gid } = lstatSync(join(dst, 'rootfs/home'));
   assert.deepEqual([uid, gid], [0, 0], stderr);
   assert.match(readFileSync(join(dst, 'rootfs.ownership'), 'utf8'), /\{"path":"home","uid":1000,"gid":1001\}/);
   const { uidMappings } = JSON.parse(readFileSync(join(dst, 'config.json'), 'utf8')).linux;
   assert.deepEqual(uidMappings, [{ containerID: 0, hostID: 0, size: 1 }]);
+});
+
+test('in a user namespace with many ids, a device that cannot be made keeps its owner in the side file', {
+  skip: mayMap ? false : 'needs root, to map ids',
+  timeout: 60_000,
+}, async (t) => {
+  const { dst } = await made(t, 'unpack', (layer) =>
+    layer.device('tty', 'char', 5, 0, { gid: 5, mode: 0o620 }).hardlink('same', 'tty'),
+  );
+  const lines = readFileSync(`${dst}.ownership`, 'utf8').trimEnd().split('\n').slice(1);
+  const records = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  const shown = records.map(({ path, absent, uid, gid }) => [path, absent, uid, gid].join(' '));
+  assert.deepEqual(shown.sort(), ['same char 0 5', 'tty char 0 5']);
 });
