@@ -1,6 +1,6 @@
 /** What callers without a type checker hand in: each verb refuses it by name, before it does anything. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -140,6 +140,8 @@ const PARTS: readonly (readonly [part: string, call: Call])[] = [
   ['image', (given) => kit.resolveProcess(given, tree, layers, { args: ['sh'] })],
   ['include', (given) => kit.pathFilter({ include: given ?? 5 })],
   ['exclude', (given) => kit.flatten(tree, layers, { exclude: given ?? 5 }).toArray()],
+  ['include', (given, folder) => kit.flattenFile(tree, layers, join(folder, 'x'), { include: given ?? 5 })],
+  ['exclude', (given, folder) => kit.flattenFile(tree, layers, join(folder, 'x'), { exclude: given ?? 5 })],
   ['uidMap', (given, folder) => kit.unpack(tree, layers, join(folder, 'x'), { uidMap: given ?? 5 })],
   ['gidMap', (given, folder) => kit.writeOverlay(layers, join(folder, 'x'), { gidMap: given ?? 5 })],
   ['uidMap', (given, folder) => kit.writeBundle(image, tree, layers, join(folder, 'x'), { uidMap: given ?? 5 })],
@@ -267,6 +269,21 @@ for (const [name, call] of Object.entries(SIGNALS)) {
     }
   });
 }
+
+test('patterns and id maps that are null are left out, as those that are undefined', async (t) => {
+  const nothing = { include: null, exclude: null, uidMap: null, gidMap: null } as never;
+  const folder = tempDir(t);
+  const tar = join(folder, 'x.tar');
+  assert.ok((await kit.unpack(tree, layers, join(folder, 'unpacked'), nothing)).entries > 0);
+  await kit.writeBundle(image, tree, layers, join(folder, 'bundle'), nothing);
+  const config = readFileSync(join(folder, 'bundle/config.json'), 'utf8');
+  await kit.writeBundle(image, tree, layers, join(folder, 'plain'));
+  assert.equal(readFileSync(join(folder, 'plain/config.json'), 'utf8'), config);
+  await kit.writeOverlay(layers, join(folder, 'overlay'), nothing);
+  assert.ok(kit.findOverlay(join(folder, 'overlay'), nothing));
+  const { tarBytes } = await kit.flattenFile(tree, layers, tar, nothing);
+  assert.equal(Buffer.concat(await kit.flatten(tree, layers, nothing).toArray()).length, tarBytes);
+});
 
 test('text where bytes are expected is refused, and never taken for nothing', async (t) => {
   const store = await kit.ContentStore.open(tempDir(t));

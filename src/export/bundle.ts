@@ -112,7 +112,9 @@ export async function writeBundle(
 
 /** The options with maps that runtimes take: an empty one is none, and as root one stands for both. */
 function withMaps(options: BundleOptions, rootless: boolean): BundleOptions {
-  const [uidMap, gidMap] = [options.uidMap, options.gidMap].map((maps) => (maps?.length === 0 ? undefined : maps));
+  const [uidMap, gidMap] = [options.uidMap, options.gidMap].map((maps) =>
+    (maps ?? []).length === 0 ? undefined : maps,
+  );
   if (rootless) return { ...options, uidMap, gidMap };
   return { ...options, uidMap: uidMap ?? gidMap, gidMap: gidMap ?? uidMap };
 }

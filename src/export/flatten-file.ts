@@ -12,6 +12,7 @@ import type { MergedTree } from '../rootfs/tree.js';
 import { FileOutput } from './file-output.js';
 import { type FlattenOptions, latestTime } from './flatten-options.js';
 import type { Form } from './form.js';
+import { choosesPaths } from './path-filter.js';
 import { DirectOutput, type TarOutput } from './tar-output.js';
 import { workingPath } from './working-name.js';
 import { writeMembers } from './write-members.js';
@@ -101,7 +102,7 @@ async function intoFile(
   try {
     const made = typeof tree === 'function' ? await tree() : tree;
     // How much a filter leaves is known when it is written.
-    const all = [...(options.include ?? []), ...(options.exclude ?? [])].length === 0;
+    const all = !choosesPaths(options);
     if (all && output instanceof FileOutput) output.expect(Math.min(made.dataBytes, bytesOf(layers)));
     return await writeMembers(made, layers, output, options);
   } finally {

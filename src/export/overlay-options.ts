@@ -44,7 +44,7 @@ export function overlayOrigin(options: OverlayOptions): OverlayOrigin {
 }
 
 /** The order in which maps are given changes nothing. */
-function formatMaps(maps: readonly IdMap[] = []): string {
-  const sorted = [...maps].sort((a, b) => a.containerId - b.containerId);
+function formatMaps(maps: readonly IdMap[] | undefined): string {
+  const sorted = [...(maps ?? [])].sort((a, b) => a.containerId - b.containerId);
   return sorted.map(({ containerId, hostId, size }) => `${containerId}:${hostId}:${size}`).join(',');
 }

@@ -43,6 +43,11 @@ export function pathFilter(patterns: PathPatterns): PathFilter {
   };
 }
 
+/** Whether there are patterns at all. What is no list of them is refused where they are read. */
+export function choosesPaths({ include, exclude }: PathPatterns): boolean {
+  return (include ?? []).length !== 0 || (exclude ?? []).length !== 0;
+}
+
 /**
  * The nodes of a tree that patterns choose, the directories above them included; `undefined` where that is all of
  * them. The root always belongs to them.
@@ -50,7 +55,7 @@ export function pathFilter(patterns: PathPatterns): PathFilter {
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export function selectNodes(tree: MergedTree, patterns: PathPatterns): ReadonlySet<TreeNode> | undefined {
-  if ((patterns.include ?? []).length === 0 && (patterns.exclude ?? []).length === 0) return undefined;
+  if (!choosesPaths(patterns)) return undefined;
   const filter = pathFilter(patterns);
   const selected = new Set<TreeNode>([tree.root]);
   const visit = (node: TreeNode, path: readonly string[], included: boolean): boolean => {
@@ -72,7 +77,8 @@ export function selectNodes(tree: MergedTree, patterns: PathPatterns): ReadonlyS
 
 /** Raises a warning where patterns left nothing: with `include` that is a mistake more often than a wish. */
 export function warnOfNothing(entries: number, options: PathPatterns & Pick<CallOptions, 'onProgress'>): void {
-  const { include = [], exclude = [], onProgress } = options;
+  const { onProgress } = options;
+  const [include, exclude] = [options.include ?? [], options.exclude ?? []];
   const [first] = include;
   if (entries > 0 || first === undefined) return;
   const shown = JSON.stringify(first.slice(0, 100));
