@@ -355,6 +355,16 @@ test('verbs of an engine without a config, without a part, with a header that is
     await assert.rejects(kit.engine.pull(name, { ...parts, downloadManager: part }), refused('downloadManager'));
     await assert.rejects(kit.engine.push(name, { ...parts, layerProvider: part }), refused('layerProvider'));
   }
+  // These come last in a pull: nothing was asked of them, or of the registry, when they are refused.
+  for (const part of [{}, 'x', 5, Promise.resolve()] as never[]) {
+    for (const field of ['contentStore', 'metadataStore', 'referenceStore', 'registryResolver']) {
+      await assert.rejects(kit.engine.pull(name, { ...parts, [field]: part }), refused(field));
+    }
+    for (const field of ['metadataStore', 'referenceStore', 'uploadManager', 'registryResolver']) {
+      await assert.rejects(kit.engine.push(name, { ...parts, [field]: part }), refused(field));
+    }
+    await assert.rejects(kit.engine.getRepository(name, { registryResolver: part }), refused('registryResolver'));
+  }
   for (const types of [5, 'x/y', [5], ['x']] as never[]) {
     await assert.rejects(kit.engine.pull(name, { ...parts, configMediaTypes: types }), refused('configMediaTypes'));
   }

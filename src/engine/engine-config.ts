@@ -50,18 +50,24 @@ export interface EngineConfig extends RegistryConfig {
 }
 
 /**
- * Checks what callers without a type checker hand in: that there is a config, with the parts a verb cannot do without.
+ * Checks what callers without a type checker hand in: that there is a config, with the parts a verb cannot do without,
+ * and that what else is there is such a part. A part that comes last must not be found out after all layers.
  *
- * @param parts A method of each, by the names of the fields.
+ * @param needed A method of each part that must be there, by the names of the fields.
+ * @param optional The same of parts that may be left out, as undefined or null.
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
-export function requireParts(config: RegistryConfig, parts: Readonly<Record<string, string>> = {}): void {
+export function requireParts(
+  config: RegistryConfig,
+  needed: Readonly<Record<string, string>> = {},
+  optional: Readonly<Record<string, string>> = {},
+): void {
   if (typeof config !== 'object' || config === null) {
     throw partError('config', 'the parts of an engine', config, 'open them with openEngineStores');
   }
-  for (const [field, method] of Object.entries(parts)) {
+  for (const [field, method] of Object.entries({ ...needed, ...optional, registryResolver: 'resolveRepository' })) {
     const part = (config as Readonly<Record<string, unknown>>)[field] as Readonly<Record<string, unknown>> | null;
-    if (typeof part?.[method] === 'function') continue;
+    if (typeof part?.[method] === 'function' || (part == null && !Object.hasOwn(needed, field))) continue;
     throw partError(field, `something with ${method}`, part, 'take that of openEngineStores, or give your own');
   }
 }

@@ -54,7 +54,11 @@ export interface PullResult {
  *   hangs, throws or gives what its interface does not know, what the parts throw; the signal's reason
  */
 export async function pull(reference: string, config: PullConfig): Promise<PullResult> {
-  requireParts(config, { downloadManager: 'download', imageStore: 'put' });
+  requireParts(
+    config,
+    { downloadManager: 'download', imageStore: 'put' },
+    { contentStore: 'push', metadataStore: 'add', referenceStore: 'set' },
+  );
   if (config.configMediaTypes !== undefined) requireMediaTypes('configMediaTypes', config.configMediaTypes);
   const { signal, onProgress } = config;
   const timeoutMs = partTimeout(config);
@@ -70,12 +74,12 @@ export async function pull(reference: string, config: PullConfig): Promise<PullR
     callPart(part, (partSignal) => work({ signal: partSignal, onProgress }), { signal, timeoutMs });
   const diffIds = await download(repository, image, config, timeoutMs * 10);
   const { contentStore, metadataStore, imageStore, referenceStore } = config;
-  if (contentStore !== undefined) {
+  if (contentStore != null) {
     for (const { descriptor, bytes } of [image.index, image.manifest].filter((document) => document !== undefined)) {
       await ask('the content store', (call) => contentStore.push(bareDescriptor(descriptor), once(bytes), call));
     }
   }
-  if (metadataStore !== undefined) {
+  if (metadataStore != null) {
     for (const [at, { descriptor }] of image.layers.entries()) {
       const { digest, size, mediaType, urls } = descriptor;
       const diffId = diffIds[at];
@@ -86,7 +90,7 @@ export async function pull(reference: string, config: PullConfig): Promise<PullR
   }
   const id = await ask('the image store', (call) => imageStore.put(image.config.bytes, call));
   checkConfigDigest(digestAs(id, image.config.bytes), id);
-  if (referenceStore !== undefined) {
+  if (referenceStore != null) {
     const name = storedName(parsed);
     await ask('the reference store', (call) => referenceStore.set(name, id, call));
   }

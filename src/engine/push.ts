@@ -58,7 +58,11 @@ export interface PushResult {
  *   not know, what the parts and the registry throw; the signal's reason
  */
 export async function push(reference: string, config: PushConfig): Promise<PushResult> {
-  requireParts(config, { layerProvider: 'get', imageStore: 'get' });
+  requireParts(
+    config,
+    { layerProvider: 'get', imageStore: 'get' },
+    { metadataStore: 'get', referenceStore: 'get', uploadManager: 'upload' },
+  );
   const { signal, onProgress, configMediaType = MediaType.ociConfig } = config;
   requireMediaTypes('configMediaType', [configMediaType]);
   const timeoutMs = partTimeout(config);

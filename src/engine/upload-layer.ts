@@ -208,7 +208,7 @@ async function askMetadata<T>(
   ask: (store: MetadataStore, options: CallOptions) => Promise<T>,
 ): Promise<T | undefined> {
   const { metadataStore } = config;
-  if (metadataStore === undefined) return undefined;
+  if (metadataStore == null) return undefined;
   const answer = await callPart('the metadata store', (signal) => ask(metadataStore, { ...call, signal }), {
     signal: call.signal,
     timeoutMs,
