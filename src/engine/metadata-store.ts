@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { CallOptions } from '../content/content.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
+import { partError } from '../io/part-error.js';
 import { type Digest, isDigest, requireVerifiable } from '../spec/digest.js';
 import { changeJsonFile, readJsonFile } from './json-file.js';
 
@@ -46,8 +47,11 @@ export class FileMetadataStore implements MetadataStore {
     return sightings(await readJsonFile(this.#path(diffId)));
   }
 
-  /** See `MetadataStore`. @throws RootfsError also `ERR_NO_SPACE`; the signal's reason */
+  /** See `MetadataStore`. @throws RootfsError also `ERR_OPTION_INVALID` (no sighting), `ERR_NO_SPACE`; the signal's reason */
   async add(diffId: Digest, sighting: LayerSighting, { signal }: CallOptions = {}): Promise<void> {
+    if (!isSighting(sighting)) {
+      throw partError('sighting', 'digest, size, mediaType and repository of a blob', sighting, 'fill in all of them');
+    }
     const change = (value: unknown): unknown => {
       const others = sightings(value).filter((other) => !isSame(other, sighting));
       return { version: 1, sightings: [sighting, ...others].slice(0, MAX_SIGHTINGS) };

@@ -1,9 +1,10 @@
 /** Which names an engine's images have. */
 import { join } from 'node:path';
 import type { CallOptions } from '../content/content.js';
+import { requireReference } from '../content/require-reference.js';
 import { throwIfAborted } from '../io/abort.js';
 import { absolutePath } from '../io/absolute-path.js';
-import { type Digest, isDigest } from '../spec/digest.js';
+import { type Digest, isDigest, parseDigest } from '../spec/digest.js';
 import { changeJsonFile, readJsonFile } from './json-file.js';
 
 /** Keeps names. References are full ones: `docker.io/library/debian:12`, `docker.io/library/debian@sha256:…`. */
@@ -32,8 +33,15 @@ export class FileReferenceStore implements ReferenceStore {
     return entries(await readJsonFile(this.#path)).get(reference);
   }
 
-  /** See `ReferenceStore`. @throws RootfsError also `ERR_NO_SPACE`; the signal's reason */
+  /**
+   * See `ReferenceStore`.
+   *
+   * @throws RootfsError also `ERR_REFERENCE_INVALID` (no text), `ERR_DIGEST_INVALID`, `ERR_NO_SPACE`; the signal's reason
+   */
   async set(reference: string, id: Digest, { signal }: CallOptions = {}): Promise<void> {
+    // What `get` would pass over is not taken.
+    requireReference(reference, 'reference');
+    parseDigest(id);
     await changeJsonFile(this.#path, (value) => written(entries(value).set(reference, id)), { signal });
   }
 

@@ -146,6 +146,26 @@ test('a config that could not be given back is not taken', async () => {
   await assert.rejects(configs.put(Buffer.concat([most, most.subarray(0, 1)])), { code: 'ERR_LIMIT_EXCEEDED' });
 });
 
+test('names and sightings that could not be given back are not taken', async (t) => {
+  const folder = join(tempDir(t), 'none', 'yet');
+  const references = new FileReferenceStore(folder);
+  for (const reference of [undefined, null, 5] as never[]) {
+    await assert.rejects(references.set(reference, digest('1')), { code: 'ERR_REFERENCE_INVALID' });
+  }
+  for (const id of [undefined, null, 5, 'x', '1'.repeat(64)] as never[]) {
+    await assert.rejects(references.set('a', id), { code: 'ERR_DIGEST_INVALID' });
+  }
+  const sightings = new FileMetadataStore(folder);
+  const sound = { digest: digest('b'), size: 1, mediaType: 'x/y', repository: 'docker.io/library/a' };
+  for (const part of [{ digest: 'x' }, { size: -1 }, { size: '1' }, { mediaType: null }, { urls: [5] }]) {
+    await assert.rejects(sightings.add(digest('a'), { ...sound, ...part } as never), { code: 'ERR_OPTION_INVALID' });
+  }
+  for (const sighting of [undefined, null, 'x'] as never[]) {
+    await assert.rejects(sightings.add(digest('a'), sighting), { code: 'ERR_OPTION_INVALID' });
+  }
+  assert.equal(existsSync(folder), false);
+});
+
 test('managers: the limit is checked, and can be changed while they run', async (t) => {
   for (const concurrency of [0, 65, 1.5]) {
     assert.throws(() => new LayerUploadManager({ concurrency }), { code: 'ERR_OPTION_INVALID' });
