@@ -381,6 +381,9 @@ test('verbs of an engine without a config, without a part, with a header that is
   for (const value of [5, null, { a: 1 }] as never[]) {
     await assert.rejects(kit.engine.getRepository(name, { metaHeaders: { meta: value } }), refused('headers.meta'));
   }
+  for (const metaHeaders of [new Headers({ a: 'b' }), new Map([['a', 'b']]), 'a: b'] as never[]) {
+    await assert.rejects(kit.engine.getRepository(name, { metaHeaders }), refused('headers'));
+  }
 });
 
 test('errands at registries without a name, or without a digest', async () => {

@@ -52,10 +52,9 @@ export async function engineRepository(
 
 /** Headers as one text each; the client refuses what is none. */
 function joined(headers: RegistryConfig['metaHeaders']): RegistryOptions['headers'] {
-  const texts = Object.entries(headers ?? {}).map(([name, value]) => [
-    name,
-    Array.isArray(value) ? value.join(', ') : value,
-  ]);
+  const given = headers ?? {};
+  if (typeof given !== 'object' || Symbol.iterator in given) return given as RegistryOptions['headers'];
+  const texts = Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]);
   return Object.fromEntries(texts) as RegistryOptions['headers'];
 }
 

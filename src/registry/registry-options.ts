@@ -1,5 +1,6 @@
 /** What every door of the registry room takes, its defaults, and the check of what was given. */
 import { RootfsError } from '../errors.js';
+import { partError } from '../io/part-error.js';
 import type { CredentialProvider } from './credentials.js';
 import { defaultEndpoints } from './default-endpoints.js';
 import type { EndpointResolver } from './endpoint.js';
@@ -147,6 +148,9 @@ function checkHeaderValue(name: string, value: string): string {
 function checkHeaders(headers: unknown): Readonly<Record<string, string>> {
   if (headers === undefined) return {};
   if (typeof headers !== 'object' || headers === null) throw invalid('headers', headers, 'an object of texts');
+  // Headers and Map keep their entries elsewhere: nothing of them would be sent, and nobody told.
+  if (Symbol.iterator in headers)
+    throw partError('option headers', 'an object of texts', headers, 'give Object.fromEntries(headers)');
   const checked: [string, string][] = [];
   for (const [name, value] of Object.entries(headers)) {
     if (!TOKEN.test(name)) throw invalid('headers', name, 'a header name');
