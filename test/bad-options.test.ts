@@ -403,6 +403,29 @@ test('errands at registries without a name, or without a digest', async () => {
   }
 });
 
+test('a credential that is none, and switches that are not true or false, are refused before a registry is asked', async () => {
+  const name = '127.0.0.1:1/app';
+  const client = (options: object) => kit.createRegistryClient(options).getManifest(name);
+  for (const value of [null, 5, 'user:password', { username: 5 }, { password: Buffer.from('x') }] as never[]) {
+    for (const call of [
+      () => client({ credential: value }),
+      () => kit.openSource(name, { credential: value }),
+      () => kit.openDestination(`docker://${name}`, { credential: value }),
+      () => kit.checkLogin('127.0.0.1:1', value),
+      () => kit.explainRegistry(name, { credential: value }),
+    ]) {
+      await assert.rejects(call, refused('credential', ''));
+    }
+  }
+  await assert.rejects(kit.checkLogin('127.0.0.1:1', undefined as never), refused('credential', ''));
+  for (const option of ['findCredentials', 'findEndpoints', 'mirrors']) {
+    for (const value of [0, 'false', null]) {
+      await assert.rejects(client({ [option]: value }), refused(option, value));
+      await assert.rejects(kit.openSource(name, { [option]: value }), refused(option, value));
+    }
+  }
+});
+
 test('a range that is none is refused as one that lies outside', async () => {
   for (const range of [null, 5, 'all', {}] as never[]) {
     await assert.rejects(source.fetch(image.config.descriptor, { range }), { code: 'ERR_RANGE_INVALID' });

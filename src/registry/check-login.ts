@@ -2,7 +2,7 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { parseLoginKey } from './credential-key.js';
-import type { Credential } from './credentials.js';
+import { type Credential, requireCredential } from './credentials.js';
 import { defaultEndpoints } from './default-endpoints.js';
 import type { EndpointResolver } from './endpoint.js';
 import { isHtml, isPage } from './manifest-answer.js';
@@ -29,6 +29,7 @@ export async function checkLogin(
   options: Omit<OpenRegistryOptions, 'credential' | 'credentials' | 'findCredentials' | 'authFile'> & CallOptions = {},
 ): Promise<void> {
   const key = parseLoginKey(registry);
+  requireCredential(credential);
   const host = key.split('/', 1)[0] ?? key;
   const settings = registrySettings(await machineOptions(host, { ...options, credential, findCredentials: false }));
   const endpoints = itself(settings.endpoints, defaultEndpoints(options));

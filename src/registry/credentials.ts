@@ -1,6 +1,6 @@
 /** Who we are to a registry: what a credential is, and who gives one. Where they are kept stands in other files. */
 import type { CallOptions } from '../content/content.js';
-import { wrongAnswer } from '../io/part-error.js';
+import { partError, wrongAnswer } from '../io/part-error.js';
 
 /** What may be shown to a registry. Never logged, never part of an error. */
 export interface Credential {
@@ -10,6 +10,17 @@ export interface Credential {
   readonly identityToken?: string | undefined;
   /** Bearer token (`registrytoken`) sent as it is. */
   readonly registryToken?: string | undefined;
+}
+
+/** Checks that a caller without a type checker gave a credential. @throws RootfsError `ERR_OPTION_INVALID` */
+export function requireCredential(credential: Credential): void {
+  if (typeof credential !== 'object' || credential === null)
+    throw partError('credential', 'a credential', credential, 'give { username, password }');
+  const { username, password, identityToken, registryToken } = credential;
+  for (const field of [username, password, identityToken, registryToken]) {
+    if (field !== undefined && typeof field !== 'string')
+      throw partError('credential', 'text in each field', field, 'give { username, password }');
+  }
 }
 
 /** What a credential is asked for. */

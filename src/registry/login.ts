@@ -6,7 +6,6 @@
 import type { CallOptions } from '../content/content.js';
 import { RootfsError } from '../errors.js';
 import { throwIfAborted } from '../io/abort.js';
-import { partError } from '../io/part-error.js';
 import { warn } from '../progress.js';
 import { isObject } from '../spec/parse-json.js';
 import { credentialKey } from '../spec/reference.js';
@@ -21,7 +20,7 @@ import {
   loginFile,
 } from './credential-places.js';
 import { readCredentialPlace } from './credential-search.js';
-import type { Credential } from './credentials.js';
+import { type Credential, requireCredential } from './credentials.js';
 import { readOptionalFile } from './settings-file.js';
 
 /** Options of `storeCredential` and `eraseCredential`. */
@@ -164,13 +163,8 @@ async function keepInHelper(name: string, key: string, credential: Credential, o
 }
 
 function checkCredential(key: string, credential: Credential): void {
-  if (typeof credential !== 'object' || credential === null)
-    throw partError('credential', 'a credential', credential, 'give { username, password }');
+  requireCredential(credential);
   const { username, password, identityToken, registryToken } = credential;
-  for (const field of [username, password, identityToken, registryToken]) {
-    if (field !== undefined && typeof field !== 'string')
-      throw partError('credential', 'text in each field', field, 'give { username, password }');
-  }
   const refuse = (problem: string): RootfsError =>
     new RootfsError('ERR_OPTION_INVALID', `${key}: ${problem}`, { detail: { key } });
   if (username?.includes(':') === true) {

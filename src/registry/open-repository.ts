@@ -2,9 +2,9 @@
 import type { CallOptions } from '../content/content.js';
 import { parseReference, type Reference, refuseReserved } from '../spec/reference.js';
 import type { ExplicitCredential } from './credential-search.js';
-import { type Credential, type CredentialProvider, GIVEN_CREDENTIAL } from './credentials.js';
+import { type Credential, type CredentialProvider, GIVEN_CREDENTIAL, requireCredential } from './credentials.js';
 import type { EndpointResolver } from './endpoint.js';
-import type { RegistryOptions } from './registry-options.js';
+import { flag, type RegistryOptions } from './registry-options.js';
 import type { RegistryRepository } from './repository.js';
 
 /** How a registry is reached, and where this machine's knowledge of it is looked for. */
@@ -31,6 +31,9 @@ export interface OpenRegistryOptions extends RegistryOptions, CallOptions {
  * @throws RootfsError `ERR_OPTION_INVALID`
  */
 export async function machineOptions(host: string, options: OpenRegistryOptions): Promise<RegistryOptions> {
+  // Taken for true, a 0 or 'false' would show a credential that was not to be looked for.
+  for (const name of ['findCredentials', 'findEndpoints', 'mirrors'] as const) flag(name, options[name]);
+  if (options.credential !== undefined) requireCredential(options.credential);
   const [{ createCredentialSearch }, { createEndpointSearch }] = await Promise.all([
     import('./credential-search.js'),
     import('./endpoint-search.js'),

@@ -130,7 +130,8 @@ function integer(name: string, value: unknown, min: number, max: number): number
   return value;
 }
 
-function flag(name: string, value: unknown): boolean | undefined {
+/** Checks a switch. @throws RootfsError `ERR_OPTION_INVALID` */
+export function flag(name: string, value: unknown): boolean | undefined {
   if (value !== undefined && typeof value !== 'boolean') throw invalid(name, value, 'true or false');
   return value;
 }
