@@ -65,7 +65,8 @@ export class SharedCalls<T> {
       return await abortable(call.promise, signal);
     } catch (error) {
       throwIfAborted(signal);
-      if (call.by === options.by) throw error;
+      // NaN, too, is the same as itself: a call of one's own must not be taken for another's without end.
+      if (Object.is(call.by, options.by)) throw error;
     } finally {
       call.callers.delete(caller);
       if (call.callers.size === 0 && this.#running.get(key) === call) {

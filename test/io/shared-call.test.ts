@@ -131,3 +131,15 @@ test('an abort by the first event of the call itself is heard, and ends the call
   );
   clearTimeout(alive);
 });
+
+test('a call with what is not equal to itself fails once, and is not made again without end', async () => {
+  const calls = new SharedCalls<string>();
+  let made = 0;
+  const failing = async (): Promise<string> => {
+    made += 1;
+    if (made > 5) return 'done';
+    throw new Error('refused');
+  };
+  await assert.rejects(calls.join('key', { by: Number.NaN }, failing), /refused/);
+  assert.equal(made, 1);
+});
