@@ -386,6 +386,13 @@ test('verbs of an engine without a config, without a part, with a header that is
   }
 });
 
+test('actions of a token that are no list of words are refused before a registry is asked', async () => {
+  for (const actions of ['push', 5, {}, [], [''], [5], ['pull,push'], ['pull push'], ['a:b']] as never[]) {
+    await assert.rejects(kit.getToken('127.0.0.1:1/app', { actions }), refused('actions', ''));
+    await assert.rejects(kit.createRegistryClient().getToken('127.0.0.1:1/app', { actions }), refused('actions', ''));
+  }
+});
+
 test('errands at registries without a name, or without a digest', async () => {
   const client = kit.createRegistryClient({ findCredentials: false, findEndpoints: false });
   for (const value of [undefined, null, 5] as never[]) {

@@ -1,5 +1,6 @@
 /** The token of a registry, for those who want to speak to it themselves. */
 import type { CallOptions } from '../content/content.js';
+import { partError } from '../io/part-error.js';
 import { type Reference, refuseReserved } from '../spec/reference.js';
 import { readReference } from './read-reference.js';
 import { type RegistryOptions, registrySettings } from './registry-options.js';
@@ -27,6 +28,7 @@ export async function getToken(
 ): Promise<RegistryToken | undefined> {
   const reference = readReference(name);
   refuseReserved(reference);
+  const actions = checkActions(options.actions ?? ['pull']);
   const { registry, repository } = reference;
   const session = new RegistrySession(registry, repository, registrySettings(options));
   const named = `${registry}/${repository}`;
@@ -36,7 +38,7 @@ export async function getToken(
     named,
     options,
     async (endpoint) => {
-      const scopes = [repositoryScope(endpoint.repository, ...(options.actions ?? ['pull']))];
+      const scopes = [repositoryScope(endpoint.repository, ...actions)];
       const request = { method: 'GET', path: '', scopes, subject, accept: [200, 403, 404] } as const;
       const response = await session.request(endpoint, request, options);
       response.body.discard();
@@ -44,4 +46,12 @@ export async function getToken(
     },
     { registryFirst: true },
   );
+}
+
+/** A text would be asked for letter by letter, and what holds a separator as something else than it says. */
+function checkActions(actions: readonly string[]): readonly string[] {
+  const isAction = (action: unknown): boolean =>
+    typeof action === 'string' && /^[\x21-\x7e]+$/.test(action) && !/[,:]/.test(action);
+  if (Array.isArray(actions) && actions.length > 0 && actions.every(isAction)) return actions;
+  throw partError('actions', 'a list of words', actions, "give for example ['pull', 'push']");
 }
