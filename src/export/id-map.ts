@@ -84,8 +84,8 @@ export function refuseSharedIds(option: string, maps: readonly IdMap[]): void {
 /** The id outside, or `undefined` where no map holds it. Without maps every id is its own. */
 export function mapId(maps: readonly IdMap[] | undefined, id: number): number | undefined {
   // Callers without a type checker leave maps out as null, too.
-  if ((maps ?? []).length === 0) return id;
-  for (const map of maps ?? []) {
+  if (maps == null || maps.length === 0) return id;
+  for (const map of maps) {
     if (id >= map.containerId && id - map.containerId < map.size) return map.hostId + (id - map.containerId);
   }
   return undefined;

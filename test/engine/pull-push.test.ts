@@ -88,6 +88,10 @@ test('what was pulled is pushed elsewhere as an image that pulls back the same',
   await rootfs.close();
   // Compressing is the same each time: the second repository needs no new blob, and mounts what the first one has.
   const again = await push(`${to.host}/copies/again:v1`, { ...parts, id, metadataStore: undefined });
+  // Callers without a type checker leave a part out as null, too.
+  const none: object = { contentStore: null, metadataStore: null, referenceStore: null, uploadManager: null };
+  assert.equal((await pull(source, { ...parts, ...none })).id, id);
+  assert.ok(await push(`${to.host}/copies/null:v1`, { ...parts, ...none, id }));
   assert.deepEqual(again.layers, pushed.layers);
 });
 
