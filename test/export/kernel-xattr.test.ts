@@ -105,7 +105,8 @@ test('an ACL of which the kernel keeps nothing is no loss, and in no form', { sk
   assert.deepEqual(shown(join(folder, 'root')), expected);
   // The kernel drops it by itself where it can be set; a file system without ACLs would make it a loss.
   const inode = tree.root.children?.get('minimal')?.inode;
-  assert.ok(inode !== undefined && inode.xattrs?.has(ACL));
+  assert.ok(inode);
+  assert.ok(inode.xattrs?.has(ACL));
   assert.deepEqual(
     new WrittenXattrs(false, {}).of(inode, () => 'minimal'),
     { kept: [], never: new Set() },
